@@ -1,0 +1,1 @@
+"""The `osnet-edge` command: one file a command."""

@@ -1,0 +1,1 @@
+"""From ONNX to an engine package for one target."""

@@ -1,0 +1,1 @@
+"""An engine package to embeddings, as it runs on a camera."""

@@ -1,0 +1,27 @@
+"""The errors that every room raises on purpose; anything else that escapes is a bug.
+
+A message is one line that says what was expected, what came, and what to do about it: it is shown to a
+person as it stands, without a traceback.
+"""
+
+from __future__ import annotations
+
+
+class OsnetEdgeError(Exception):
+    """A job that could not be done; the command line prints it and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class InputError(OsnetEdgeError, ValueError):
+    """Something the caller gave cannot be used: a file, an option, an array."""
+
+    exit_code = 2
+
+
+class UnavailableError(OsnetEdgeError):
+    """This machine lacks what the job needs: a library, a driver, a device."""
+
+
+class CheckError(OsnetEdgeError):
+    """A check of our own work failed: an export that differs from torch, an engine from its golden pairs."""

@@ -1,0 +1,1 @@
+"""Re-ID picture sets and their readers; no torch here."""
