@@ -1,0 +1,57 @@
+"""Boxes of a tracker or detector, cut out of a frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.preprocessing import Picture
+
+
+def clip_boxes(boxes: ArrayLike, height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Round boxes to whole pixels and clip them to a frame.
+
+    Args:
+        boxes: (N, 4) of x1, y1, x2, y2 in pixels; x2 and y2 are exclusive; outside the frame is fine.
+        height: of the frame, in pixels.
+        width: of the frame, in pixels.
+
+    Returns:
+        The clipped boxes (N, 4), and a mask (N,) that is false where a box holds no pixel of the frame.
+
+    Raises:
+        InputError: the boxes have another shape, are no numbers, or are not finite.
+
+    Example:
+        >>> clip_boxes([[-5, 2, 4, 9], [50, 0, 60, 9]], height=8, width=16)[1]
+        array([ True, False])
+    """
+    try:
+        given = np.asarray(boxes, np.float64)
+    except (TypeError, ValueError):
+        raise InputError("expected boxes as (N, 4) numbers x1, y1, x2, y2; got something else") from None
+    if given.size == 0:
+        given = given.reshape(0, 4)
+    if given.ndim != 2 or given.shape[1] != 4:
+        raise InputError(f"expected boxes of shape (N, 4), x1, y1, x2, y2; got {given.shape}")
+    if not np.isfinite(given).all():
+        first = int(np.flatnonzero(~np.isfinite(given).all(axis=1))[0])
+        raise InputError(f"box {first}: expected finite numbers, got {given[first].tolist()}")
+    limits = np.array([width, height, width, height])
+    clipped = np.clip(np.rint(given), 0, limits).astype(np.intp)
+    holds_pixels = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
+    return clipped, holds_pixels
+
+
+def check_frame(frame: object) -> Picture:
+    """Return the frame, if it is an H x W x 3 uint8 array with pixels.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(frame, np.ndarray):
+        raise InputError(f"expected a frame as an H x W x 3 uint8 array, got {type(frame).__name__}")
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
+        raise InputError(f"expected a frame of H x W x 3 uint8, got {frame.shape} of {frame.dtype}")
+    return frame

@@ -1,0 +1,172 @@
+"""The one wrapper that every engine runs behind: crops or boxes in, embeddings out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from osnet_edge.runtime.backends import Engine, open_engine
+from osnet_edge.runtime.boxes import check_frame, clip_boxes
+from osnet_edge.runtime.errors import CheckError
+from osnet_edge.runtime.manifest import Manifest
+from osnet_edge.runtime.package import check_target, open_package, read_golden
+from osnet_edge.runtime.preprocessing import Picture, check_crops, to_batch
+
+Embeddings = NDArray[np.float32]
+
+
+class BoxEmbeddings(NamedTuple):
+    """Embeddings of a frame's boxes, one row a box.
+
+    Attributes:
+        embeddings: (N, D) float32; the row of a box that holds no pixel is NaN.
+        valid: (N,) bool, false for those boxes.
+    """
+
+    embeddings: Embeddings
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """An engine package, loaded; one may be called from several threads.
+
+    Attributes:
+        manifest: what the package says of itself.
+        engine: the backend's engine.
+        package: the folder it was loaded from.
+
+    Example:
+        embedder = Embedder.load("osnet-cpu")
+        embeddings = embedder(crops)                        # (N, 512), rows of length 1
+        embeddings, valid = embedder.embed_boxes(frame, boxes, bgr=True)
+    """
+
+    manifest: Manifest
+    engine: Engine
+    package: Path
+
+    @classmethod
+    def load(cls, package: Path | str, *, threads: int | None = None) -> Embedder:
+        """Verify a package and load its engine.
+
+        Args:
+            package: folder made by `osnet-edge build`.
+            threads: CPU threads a call may use, for engines on the CPU; None chooses.
+
+        Raises:
+            InputError: it is no package, a file of it was changed, or it was built for another machine.
+            UnavailableError: this machine lacks the library or device that it needs.
+        """
+        package = Path(package)
+        manifest = open_package(package)
+        check_target(manifest.target)
+        return cls(manifest, open_engine(package, manifest, threads), package)
+
+    def __call__(self, crops: object, *, bgr: bool = False, l2_normalize: bool = True) -> Embeddings:
+        """Embed crops.
+
+        Args:
+            crops: a list of H x W x 3 uint8 arrays of any sizes, or one array (N, H, W, 3); RGB.
+            bgr: whether they are blue-green-red instead, as OpenCV reads pictures.
+            l2_normalize: whether rows get length 1, so that a dot product is the cosine similarity.
+
+        Returns:
+            (N, D) float32, in the order of the crops; (0, D) for no crops.
+
+        Raises:
+            InputError: a crop is no such array, or holds no pixel.
+        """
+        embeddings = self.infer_crops(check_crops(crops), bgr=bgr)
+        return normalize_rows(embeddings) if l2_normalize else embeddings
+
+    def embed_boxes(
+        self, frame: object, boxes: ArrayLike, *, bgr: bool = False, l2_normalize: bool = True
+    ) -> BoxEmbeddings:
+        """Embed the people in a frame.
+
+        Args:
+            frame: H x W x 3 uint8, RGB.
+            boxes: (N, 4) of x1, y1, x2, y2 in pixels, the last two exclusive; they are clipped to the frame.
+            bgr: whether the frame is blue-green-red.
+            l2_normalize: as for crops.
+
+        Returns:
+            Embeddings (N, D) and a mask (N,): a box without a pixel in the frame is false there, and NaN.
+
+        Raises:
+            InputError: the frame is no such array, or the boxes are not finite numbers (N, 4).
+        """
+        picture = check_frame(frame)
+        clipped, valid = clip_boxes(boxes, *picture.shape[:2])
+        crops = [picture[y1:y2, x1:x2] for x1, y1, x2, y2 in clipped[valid]]
+        embeddings = np.full((len(clipped), self.manifest.model.embedding_size), np.nan, np.float32)
+        embeddings[valid] = self(crops, bgr=bgr, l2_normalize=l2_normalize)
+        return BoxEmbeddings(embeddings, valid)
+
+    def infer_crops(self, crops: Sequence[Picture], *, bgr: bool = False) -> Embeddings:
+        """Preprocess and run checked crops in batches, so that memory stays bounded by the largest batch."""
+        size = self.manifest.batch.max or len(crops) or 1
+        parts = [
+            self.infer(to_batch(crops[start : start + size], self.manifest.preprocessing, bgr=bgr))
+            for start in range(0, len(crops), size)
+        ]
+        return np.concatenate(parts) if parts else self._empty()
+
+    def infer(self, batch: NDArray[np.generic]) -> Embeddings:
+        """Run preprocessed pictures through the bare engine, split or padded to the batches that it takes.
+
+        Args:
+            batch: (N, *manifest.preprocessing.input_shape), what `to_batch` gives.
+
+        Returns:
+            (N, D) float32, as the network gives them.
+        """
+        limits = self.manifest.batch
+        size = limits.max or len(batch) or 1
+        parts = []
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
+            missing = limits.min - len(part)
+            if missing > 0:
+                part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+            rows = self.engine.infer(part)
+            parts.append(rows[:-missing] if missing > 0 else rows)
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else self._empty()
+
+    def prove(self) -> float:
+        """Run the package's golden pairs.
+
+        Returns:
+            The largest cosine distance between a row of the engine's and the float32 network's.
+
+        Raises:
+            CheckError: it is over the manifest's limit: this engine does not compute what it should.
+        """
+        crops, expected = read_golden(self.package, self.manifest)
+        distance = float(np.max(1 - np.sum(self(crops) * expected, axis=1)))
+        limit = self.manifest.golden.max_cosine_distance
+        # Written so that NaN fails too.
+        if not distance <= limit:
+            raise CheckError(
+                f"{self.package}: the engine's embeddings differ from the float32 network's by a cosine "
+                f"distance of {distance:.2g}, over the limit {limit:.2g}; do not use it, build it again"
+            )
+        return max(distance, 0.0)
+
+    def _empty(self) -> Embeddings:
+        return np.empty((0, self.manifest.model.embedding_size), np.float32)
+
+
+def normalize_rows(embeddings: Embeddings) -> Embeddings:
+    """Scale each row of (N, D) to length 1; a row of zeros stays as it is."""
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    scaled: Embeddings = embeddings / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return scaled

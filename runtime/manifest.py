@@ -1,0 +1,168 @@
+"""What an engine package says of itself: the schema of `manifest.json`, read and written."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import write_json
+from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.runtime.schema import from_json, to_json
+
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+
+#: The backend that runs a package: ONNX Runtime, TensorRT-RTX or TensorRT.
+Backend = Literal["onnxruntime", "tensorrt_rtx", "tensorrt"]
+Precision = Literal["fp32", "fp16"]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which network this is, and from which checkpoint."""
+
+    variant: str
+    embedding_size: int
+    l2_normalized: bool
+    checkpoint: str
+    checkpoint_sha256: str
+
+
+@dataclass(frozen=True)
+class BatchRange:
+    """Batch sizes that the engine takes; it is fastest at `opt`. A `max` of None has no limit."""
+
+    min: int
+    opt: int
+    max: int | None
+
+    def __post_init__(self) -> None:
+        """Hold 1 <= min <= opt <= max."""
+        if not 1 <= self.min <= self.opt or (self.max is not None and self.max < self.opt):
+            raise InputError(f"expected 1 <= min <= opt <= max, got {self.min}, {self.opt}, {self.max}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the engine was built for.
+
+    Attributes:
+        backend: the library that loads the model file.
+        backend_version: its exact version at build time.
+        device: `cpu`, or `cuda` for the TensorRT family.
+        machine: the processor's instruction set, as `platform.machine()` says it.
+        compute_capabilities: CUDA compute capabilities such as `8.6`; empty where there are none to name.
+        exact_version: whether another version of the backend refuses the model file.
+    """
+
+    backend: Backend
+    backend_version: str
+    device: Literal["cpu", "cuda"]
+    machine: str
+    compute_capabilities: tuple[str, ...]
+    exact_version: bool
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of the package, by which any change to it is noticed."""
+
+    sha256: str
+    bytes: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is no SHA-256."""
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise InputError(f"expected 64 hexadecimal digits of SHA-256, got {self.sha256!r}")
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Pairs by which any machine can tell that the engine computes what it should.
+
+    Attributes:
+        file: an npz with `crops`, uint8 (K, H, W, 3) RGB, and `embeddings`, float32 (K, D), L2-normalised, of
+            the float32 network.
+        max_cosine_distance: what each row may differ by, on pictures; noise would pass any engine.
+    """
+
+    file: str
+    max_cosine_distance: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole of `manifest.json`; `osnet_edge.runtime.schema` holds it to these types.
+
+    Attributes:
+        schema_version: of this document.
+        model: network and checkpoint.
+        preprocessing: from a crop to the engine's input.
+        precision: of the weights and most of the arithmetic.
+        batch: batch sizes that the engine takes.
+        target: backend and device.
+        model_file: name of the file that the backend loads.
+        onnx_sha256: of the graph that the engine was built from.
+        files: every file of the package but the manifest.
+        golden: pairs to prove the engine with.
+        tools: versions of what exported and built it.
+    """
+
+    schema_version: int
+    model: ModelInfo
+    preprocessing: Preprocessing
+    precision: Precision
+    batch: BatchRange
+    target: Target
+    model_file: str
+    onnx_sha256: str
+    files: dict[str, FileEntry]
+    golden: Golden
+    tools: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Hold what types cannot say."""
+        for name in self.files:
+            # A package is one flat folder; anything else in a name could reach outside it.
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or name == MANIFEST_NAME:
+                raise InputError(f"expected plain file names, got {name!r}")
+        for name in (self.model_file, self.golden.file):
+            if name not in self.files:
+                raise InputError(f"{name!r} is used, but not listed under files")
+
+
+def read_manifest(package: Path | str) -> Manifest:
+    """Read and validate the manifest of a package.
+
+    Raises:
+        InputError: there is no package, or its manifest is no valid one of a schema that this version reads.
+    """
+    package = Path(package)
+    path = package / MANIFEST_NAME
+    if not package.is_dir():
+        found = "a file" if package.exists() else "nothing"
+        raise InputError(f"expected an engine package (a folder), found {found} at {package}")
+    if not path.is_file():
+        raise InputError(
+            f"{package} is no engine package: it has no {MANIFEST_NAME}; make one with osnet-edge build"
+        )
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is not JSON ({error}); build the package again") from None
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: expected schema_version {SCHEMA_VERSION}, got {version!r}; "
+            "build the package again, or install the osnet-edge that wrote it"
+        )
+    return from_json(Manifest, document, str(path))
+
+
+def write_manifest(package: Path | str, manifest: Manifest) -> None:
+    """Write `manifest.json` into a package folder."""
+    write_json(Path(package) / MANIFEST_NAME, to_json(manifest))

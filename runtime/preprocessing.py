@@ -1,0 +1,140 @@
+"""From crops of any size to the batch that an engine takes; the manifest says how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from osnet_edge.runtime.errors import InputError, UnavailableError
+
+Picture = NDArray[np.uint8]
+Interpolation = Literal["pillow-bilinear", "opencv-bilinear"]
+
+#: ImageNet statistics of pictures in [0, 1], which every public OSNet was trained with.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What happens to a crop before the network, and where.
+
+    A pixel becomes `(pixel * scale - mean) / std` per channel, in the order of `color`.
+
+    Attributes:
+        height: rows of the network's input, in pixels.
+        width: columns of the network's input, in pixels.
+        color: channel order that the network expects.
+        interpolation: how crops are resized. `pillow-bilinear` widens its filter when it shrinks a picture
+            (as training did), `opencv-bilinear` reads four pixels whatever the scale.
+        scale: factor on a byte, before mean and std.
+        mean: per channel, in units of `pixel * scale`.
+        std: per channel, in the same units.
+        normalize_in: `graph` when the engine takes bytes (N, H, W, 3) and normalises them, `host` when it
+            takes normalised floats (N, 3, H, W).
+    """
+
+    height: int = 256
+    width: int = 128
+    color: Literal["RGB"] = "RGB"
+    interpolation: Interpolation = "pillow-bilinear"
+    scale: float = 1 / 255
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    normalize_in: Literal["graph", "host"] = "graph"
+
+    def __post_init__(self) -> None:
+        """Refuse sizes and statistics that no network has."""
+        if not (32 <= self.height <= 4096 and 32 <= self.width <= 4096):
+            raise InputError(f"expected an input of 32 to 4096 pixels a side, got {self.height}x{self.width}")
+        if min(self.std) <= 0 or self.scale <= 0:
+            raise InputError(f"expected a positive scale and std, got {self.scale} and {self.std}")
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one picture as the engine takes it, without the batch."""
+        if self.normalize_in == "graph":
+            return (self.height, self.width, 3)
+        return (3, self.height, self.width)
+
+
+def to_batch(crops: Sequence[Picture], how: Preprocessing, *, bgr: bool = False) -> NDArray[np.generic]:
+    """Resize, order and, where the graph does not, normalise crops.
+
+    Args:
+        crops: H x W x 3 uint8 arrays of any sizes, checked by `check_crops`.
+        how: the manifest's preprocessing.
+        bgr: whether the crops are blue-green-red, as OpenCV reads pictures.
+
+    Returns:
+        uint8 (N, height, width, 3), or float32 (N, 3, height, width) when `how.normalize_in` is `host`.
+    """
+    batch = np.empty((len(crops), how.height, how.width, 3), np.uint8)
+    for row, crop in zip(batch, crops, strict=True):
+        row[...] = resize(crop, how.height, how.width, how.interpolation)
+    if bgr:
+        batch = batch[..., ::-1]
+    if how.normalize_in == "graph":
+        return np.ascontiguousarray(batch)
+    return normalize(batch, how)
+
+
+def normalize(batch: Picture, how: Preprocessing) -> NDArray[np.float32]:
+    """Turn uint8 (N, H, W, 3) in the network's colour order into normalised float32 (N, 3, H, W)."""
+    mean, std = np.asarray(how.mean, np.float32), np.asarray(how.std, np.float32)
+    channels_last = (batch.astype(np.float32) * np.float32(how.scale) - mean) / std
+    return np.ascontiguousarray(channels_last.transpose(0, 3, 1, 2))
+
+
+def resize(crop: Picture, height: int, width: int, interpolation: Interpolation) -> Picture:
+    """Resize one H x W x 3 uint8 picture to height x width.
+
+    Raises:
+        UnavailableError: the interpolation needs OpenCV, which is not installed.
+    """
+    if crop.shape[:2] == (height, width):
+        return crop
+    if interpolation == "opencv-bilinear":
+        try:
+            import cv2
+        except ImportError:
+            raise UnavailableError(
+                "this package resizes with opencv-bilinear, and OpenCV is not installed; "
+                "install it with: pip install 'osnet-edge[opencv]'"
+            ) from None
+        resized = cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(resized, np.uint8)
+    picture = Image.fromarray(np.ascontiguousarray(crop))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def check_crops(crops: object) -> list[Picture]:
+    """Return crops as a list of H x W x 3 uint8 arrays.
+
+    Args:
+        crops: a sequence of such arrays, or one array (N, H, W, 3).
+
+    Raises:
+        InputError: anything else; the message names the first crop that does not fit.
+    """
+    if isinstance(crops, np.ndarray):
+        if crops.ndim == 3:
+            raise InputError(f"expected a list of crops, got one array of shape {crops.shape}; pass [crop]")
+        if crops.ndim != 4 and crops.size:
+            raise InputError(f"expected a batch of shape (N, H, W, 3), got {crops.shape}")
+        crops = list(crops)
+    if not isinstance(crops, Sequence) or isinstance(crops, str | bytes):
+        raise InputError(f"expected a list of H x W x 3 uint8 arrays, got {type(crops).__name__}")
+    for index, crop in enumerate(crops):
+        if not isinstance(crop, np.ndarray):
+            raise InputError(f"crop {index}: expected an H x W x 3 uint8 array, got {type(crop).__name__}")
+        if crop.dtype != np.uint8 or crop.ndim != 3 or crop.shape[2] != 3:
+            raise InputError(f"crop {index}: expected H x W x 3 of uint8, got {crop.shape} of {crop.dtype}")
+        if 0 in crop.shape:
+            raise InputError(f"crop {index}: holds no pixel, its shape is {crop.shape}")
+    return list(crops)
