@@ -1,0 +1,113 @@
+"""An exported graph to an engine package for one target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from osnet_edge.engines.cpu import DEFAULT_BATCH as CPU_BATCH
+from osnet_edge.engines.cpu import MODEL_NAME as CPU_MODEL_NAME
+from osnet_edge.engines.cpu import build_cpu
+from osnet_edge.engines.golden import write_golden
+from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.targets import TargetSpec, parse_target
+from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.runtime.files import sha256_of, write_folder_aside
+from osnet_edge.runtime.manifest import (
+    SCHEMA_VERSION,
+    BatchRange,
+    FileEntry,
+    Manifest,
+    Precision,
+    Target,
+    write_manifest,
+)
+from osnet_edge.runtime.preprocessing import Picture
+
+PLAN_NAME = "model.plan"
+PLAN_BATCH = BatchRange(1, 8, 32)
+
+
+def build_package(
+    graph: Path | str,
+    output: Path | str,
+    *,
+    target: str,
+    golden_crops: Picture,
+    precision: Precision = "fp32",
+    batch: BatchRange | None = None,
+    replace: bool = False,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Manifest:
+    """Build an engine package.
+
+    Args:
+        graph: ONNX file of `osnet-edge export`.
+        output: the package's folder, made whole or not at all.
+        target: see `osnet_edge.engines.targets`.
+        golden_crops: uint8 (K, H, W, 3) RGB, a few pictures of people (drawn ones:
+            `osnet_edge.train.synthetic.sample_crops`), shipped in the package with their embeddings.
+        precision: of weights and arithmetic.
+        batch: batch sizes the engine takes; None for the target's default.
+        replace: whether a package already there is replaced.
+        progress: told what is being done.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        InputError: the graph, target, precision or output cannot be used.
+        UnavailableError: the target cannot be built on this machine; the message says what would be possible.
+        CheckError: the finished engine, where it can run here, fails its golden pairs. No package is left.
+    """
+    graph, spec = Path(graph), parse_target(target)
+    progress("reading the graph")
+    _, info = read_graph(graph)
+    model_name = CPU_MODEL_NAME if spec.backend == "onnxruntime" else PLAN_NAME
+    batch = batch or (CPU_BATCH if spec.backend == "onnxruntime" else PLAN_BATCH)
+    with write_folder_aside(output, replace=replace) as folder:
+        progress("building the engine")
+        built_for = _build_model(graph, folder / model_name, spec, precision, batch)
+        progress("writing golden pairs")
+        golden = write_golden(graph, folder, golden_crops, info.preprocessing, precision)
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION,
+            model=info.model,
+            preprocessing=info.preprocessing,
+            precision=precision,
+            batch=batch,
+            target=built_for,
+            model_file=model_name,
+            onnx_sha256=sha256_of(graph),
+            files={name: _entry(folder / name) for name in (model_name, golden.file)},
+            golden=golden,
+            tools={**info.tools, "osnet-edge": version("osnet-edge")},
+        )
+        write_manifest(folder, manifest)
+        if spec.backend == "onnxruntime":
+            progress("proving the engine")
+            Embedder.load(folder).prove()
+    return manifest
+
+
+def _build_model(
+    graph: Path, destination: Path, spec: TargetSpec, precision: Precision, batch: BatchRange
+) -> Target:
+    if spec.backend == "onnxruntime":
+        return build_cpu(graph, destination, precision)
+    # Imported here: a builder for the CPU needs nothing of TensorRT's.
+    from osnet_edge.engines.tensorrt import build_plan
+
+    return build_plan(
+        graph,
+        destination,
+        library=spec.backend,
+        capabilities=spec.capabilities,
+        precision=precision,
+        batch=batch,
+    )
+
+
+def _entry(path: Path) -> FileEntry:
+    return FileEntry(sha256_of(path), path.stat().st_size)

@@ -1,0 +1,60 @@
+"""The exported graph held to torch, on pictures of people and at several batch sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from osnet_edge.runtime.errors import CheckError
+from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
+from osnet_edge.runtime.preprocessing import Preprocessing, normalize
+from osnet_edge.train.osnet import OSNet
+from osnet_edge.train.synthetic import sample_crops
+
+#: One, a few, and a number that no tuned kernel divides.
+BATCHES = (1, 2, 7)
+#: Largest relative error of a row that passes for rounding in float32.
+TOLERANCE = 1e-4
+
+
+def check_parity(graph: bytes, model: OSNet, preprocessing: Preprocessing, *, l2_normalize: bool) -> float:
+    """Compare a graph in ONNX Runtime with the model it came from, batch norms and all, in torch.
+
+    The torch side is normalised by the runtime's own code, so a graph that normalises twice, or not at all,
+    is caught too.
+
+    Args:
+        graph: the ONNX file's bytes.
+        model: the network as it was loaded.
+        preprocessing: the graph's input contract.
+        l2_normalize: whether the graph scales its rows to length 1.
+
+    Returns:
+        The largest relative error of a row, over all batches: |graph - torch| / |torch|.
+
+    Raises:
+        CheckError: it is over `TOLERANCE`.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    crops = sample_crops(sum(BATCHES), preprocessing.height, preprocessing.width, seed=0)
+    worst = 0.0
+    for batch in np.split(crops, np.cumsum(BATCHES)[:-1]):
+        floats = normalize(batch, preprocessing)
+        with torch.inference_mode():
+            expected = model.eval()(torch.from_numpy(floats)).numpy()
+        if l2_normalize:
+            expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+        images = batch if preprocessing.normalize_in == "graph" else floats
+        got = session.run([OUTPUT_NAME], {INPUT_NAME: images})[0]
+        errors = np.linalg.norm(got - expected, axis=1) / np.linalg.norm(expected, axis=1)
+        worst = max(worst, float(errors.max()))
+        if not worst <= TOLERANCE:
+            raise CheckError(
+                f"the exported graph differs from torch by {worst:.2g} relative at batch {len(batch)}, over "
+                f"{TOLERANCE:g}; nothing was written. Please report this with the checkpoint's variant"
+            )
+    return worst

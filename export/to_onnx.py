@@ -1,0 +1,156 @@
+"""A checkpoint to one ONNX file: folded, simplified, checked against torch, whole or absent."""
+
+from __future__ import annotations
+
+import platform
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx
+import onnxsim
+import torch
+
+from osnet_edge.export.folding import fold_batch_norms
+from osnet_edge.export.network import ExportNetwork
+from osnet_edge.export.parity import check_parity
+from osnet_edge.runtime.errors import CheckError, InputError
+from osnet_edge.runtime.files import sha256_of, write_aside
+from osnet_edge.runtime.graph_info import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, GraphInfo, dump_graph_info
+from osnet_edge.runtime.manifest import ModelInfo
+from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.train.checkpoint import load_osnet
+from osnet_edge.train.variants import EMBEDDING_SIZE
+
+#: TensorRT 8.6 to 11 and RTX read this one.
+DEFAULT_OPSET = 17
+OPSETS = range(13, 21)
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What was exported.
+
+    Attributes:
+        path: the ONNX file.
+        info: what stands in its metadata.
+        relative_error: largest relative error of an embedding against torch.
+        nodes: operations in the graph.
+    """
+
+    path: Path
+    info: GraphInfo
+    relative_error: float
+    nodes: int
+
+
+def export_onnx(
+    checkpoint: Path | str,
+    output: Path | str,
+    *,
+    arch: str = "auto",
+    preprocessing: Preprocessing | None = None,
+    l2_normalize: bool = False,
+    opset: int = DEFAULT_OPSET,
+    progress: Callable[[str], None] = lambda step: None,
+) -> ExportResult:
+    """Export an OSNet checkpoint to ONNX.
+
+    The graph has one input `images`, one output `embeddings` (N, 512), and only the batch is dynamic.
+
+    Args:
+        checkpoint: a `.pth` file, see `osnet_edge.train.checkpoint.load_osnet`.
+        output: the ONNX file to write.
+        arch: variant, or `auto`.
+        preprocessing: size and input contract; the default takes uint8 (N, 256, 128, 3) RGB.
+        l2_normalize: whether the graph scales embeddings to length 1.
+        opset: ONNX operator set.
+        progress: told what is being done.
+
+    Raises:
+        InputError: the checkpoint or an option cannot be used; nothing is written.
+        CheckError: the graph does not compute what torch does; nothing is written.
+    """
+    if opset not in OPSETS:
+        raise InputError(
+            f"expected an opset from {OPSETS[0]} to {OPSETS[-1]}, got {opset}; 17 suits every engine"
+        )
+    preprocessing = preprocessing or Preprocessing()
+    progress("reading the checkpoint")
+    model = load_osnet(checkpoint, arch)
+    with write_aside(output) as partial:
+        progress("exporting")
+        network = ExportNetwork(fold_batch_norms(model), preprocessing, l2_normalize=l2_normalize).eval()
+        graph = _simplify(_trace(network, preprocessing, opset, partial))
+        _require_contract(graph, preprocessing)
+        progress("comparing with torch")
+        error = check_parity(graph.SerializeToString(), model, preprocessing, l2_normalize=l2_normalize)
+        info = GraphInfo(
+            model=ModelInfo(
+                variant=model.variant.name,
+                embedding_size=EMBEDDING_SIZE,
+                l2_normalized=l2_normalize,
+                checkpoint=Path(checkpoint).name,
+                checkpoint_sha256=sha256_of(checkpoint),
+            ),
+            preprocessing=preprocessing,
+            tools=tool_versions(),
+        )
+        onnx.helper.set_model_props(graph, {METADATA_KEY: dump_graph_info(info)})
+        onnx.save(graph, partial)
+    return ExportResult(Path(output), info, error, len(graph.graph.node))
+
+
+def tool_versions() -> dict[str, str]:
+    """Return the versions of what takes part in an export."""
+    names = ("osnet-edge", "torch", "onnx", "onnxsim")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _trace(network: ExportNetwork, preprocessing: Preprocessing, opset: int, path: Path) -> onnx.ModelProto:
+    shape = (2, *preprocessing.input_shape)
+    kind = torch.uint8 if preprocessing.normalize_in == "graph" else torch.float32
+    with warnings.catch_warnings():
+        # torch announces that its older exporter will go; its newer one writes no opset 17 and more nodes.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (torch.zeros(shape, dtype=kind),),
+            str(path),
+            dynamo=False,
+            opset_version=opset,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_axes={INPUT_NAME: {0: "batch"}, OUTPUT_NAME: {0: "batch"}},
+        )
+    return onnx.load(path)
+
+
+def _simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
+    simplified: onnx.ModelProto
+    simplified, equal = onnxsim.simplify(graph)
+    if not equal:
+        raise CheckError(
+            "onnxsim's graph differs from the exported one; nothing was written. Please report this"
+        )
+    onnx.checker.check_model(simplified, full_check=True)
+    return simplified
+
+
+def _require_contract(graph: onnx.ModelProto, preprocessing: Preprocessing) -> None:
+    """Hold the graph to what its users count on: one input, one output, nothing dynamic but the batch."""
+    expected = {
+        INPUT_NAME: ["batch", *preprocessing.input_shape],
+        OUTPUT_NAME: ["batch", EMBEDDING_SIZE],
+    }
+    got = {
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*graph.graph.input, *graph.graph.output)
+    }
+    norms = [node for node in graph.graph.node if node.op_type == "BatchNormalization"]
+    if got != expected or norms:
+        raise CheckError(
+            f"expected {expected} and no batch norm, got {got} and {len(norms)}; nothing was written"
+        )
