@@ -1,0 +1,81 @@
+"""`osnet-edge export`: a checkpoint to ONNX."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_size
+from osnet_edge.cli.progress import step
+from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.runtime.schema import to_json
+
+
+@click.command()
+@click.argument("checkpoint")
+@output_option("ONNX file")
+@click.option(
+    "--arch", default="auto", show_default=True, help="Variant, or auto to recognise it by its shapes."
+)
+@click.option(
+    "--input",
+    "contract",
+    type=click.Choice(["uint8", "float32"]),
+    default="uint8",
+    show_default=True,
+    help="uint8: (N,H,W,3) RGB bytes, normalised in the graph. float32: (N,3,H,W), normalised by the caller.",
+)
+@click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Input size in pixels.")
+@click.option(
+    "--interpolation",
+    type=click.Choice(["pillow-bilinear", "opencv-bilinear"]),
+    default="pillow-bilinear",
+    show_default=True,
+    help="How the runtime resizes crops; opencv-bilinear is faster and needs the extra opencv.",
+)
+@click.option(
+    "--opset", default=17, show_default=True, help="ONNX operator set; 17 suits TensorRT 8.6 to 11."
+)
+@click.option("--l2-normalize", is_flag=True, help="Scale embeddings to length 1 in the graph.")
+@json_flag
+def export(
+    checkpoint: str,
+    output: str,
+    arch: str,
+    contract: str,
+    size: str,
+    interpolation: str,
+    opset: int,
+    l2_normalize: bool,
+    as_json: bool,
+) -> None:
+    """Export an OSNet CHECKPOINT to ONNX, and check it against torch.
+
+    \b
+    Example:
+      osnet-edge export osnet_x0_25_msmt17.pth -o osnet.onnx
+    """
+    height, width = parse_size(size)
+    preprocessing = dataclasses.replace(
+        Preprocessing(height=height, width=width, normalize_in="graph" if contract == "uint8" else "host"),
+        interpolation=interpolation,
+    )
+    from osnet_edge.export.to_onnx import export_onnx
+
+    result = export_onnx(
+        checkpoint,
+        output,
+        arch=arch,
+        preprocessing=preprocessing,
+        l2_normalize=l2_normalize,
+        opset=opset,
+        progress=step,
+    )
+    if as_json:
+        echo_json({"path": str(result.path), "relative_error": result.relative_error, **to_json(result.info)})
+        return
+    click.echo(
+        f"{output}: {result.info.model.variant}, {contract} {height}x{width}, {result.nodes} operations, "
+        f"within {result.relative_error:.1g} of torch"
+    )

@@ -1,0 +1,60 @@
+"""`osnet-edge inspect`: what a package is, without loading its engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from osnet_edge.cli.options import echo_json, json_flag
+from osnet_edge.runtime.manifest import Manifest
+from osnet_edge.runtime.schema import to_json
+
+
+@click.command()
+@click.argument("package")
+@click.option("--prove", is_flag=True, help="Load the engine and run its golden pairs.")
+@json_flag
+def inspect(package: str, prove: bool, as_json: bool) -> None:
+    """Show what an engine PACKAGE is, and check its files.
+
+    \b
+    Example:
+      osnet-edge inspect osnet-rtx
+    """
+    from osnet_edge.runtime.embedder import Embedder
+    from osnet_edge.runtime.package import open_package
+
+    manifest = open_package(Path(package))
+    distance = Embedder.load(package).prove() if prove else None
+    if as_json:
+        echo_json({**to_json(manifest), "golden_distance": distance})
+        return
+    for name, value in _rows(manifest):
+        click.echo(f"{name:14} {value}")
+    click.echo(f"{'files':14} {len(manifest.files)} as built (size and SHA-256 checked)")
+    if distance is not None:
+        click.echo(f"{'golden pairs':14} hold: largest cosine distance {distance:.1g}")
+
+
+def _rows(manifest: Manifest) -> list[tuple[str, str]]:
+    model, how, target, batch = manifest.model, manifest.preprocessing, manifest.target, manifest.batch
+    contract = "uint8 (N,H,W,3) RGB" if how.normalize_in == "graph" else "normalised float32 (N,3,H,W)"
+    capabilities = ", ".join(target.compute_capabilities)
+    return [
+        ("model", f"{model.variant} from {model.checkpoint} ({model.checkpoint_sha256[:12]})"),
+        ("embedding", f"{model.embedding_size} floats" + (", length 1" if model.l2_normalized else "")),
+        ("input", f"{contract}, {how.height}x{how.width}, {how.interpolation}"),
+        ("precision", manifest.precision),
+        ("batch", f"{batch.min} to {batch.max or 'any'}, fastest at {batch.opt}"),
+        (
+            "backend",
+            f"{target.backend} {target.backend_version}" + (" exactly" if target.exact_version else ""),
+        ),
+        (
+            "device",
+            f"{target.device}, {target.machine}" + (f", compute {capabilities}" if capabilities else ""),
+        ),
+        ("model file", f"{manifest.model_file}, {manifest.files[manifest.model_file].bytes / 1e6:.2f} MB"),
+        ("tools", ", ".join(f"{name} {version}" for name, version in manifest.tools.items())),
+    ]

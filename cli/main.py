@@ -1,0 +1,102 @@
+"""The command `osnet-edge`: exit code 0 when done, 1 when that failed, 2 when the input was wrong."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+from collections.abc import Sequence
+
+import click
+
+from osnet_edge.cli.bench import bench
+from osnet_edge.cli.build import build
+from osnet_edge.cli.data import data
+from osnet_edge.cli.demo import demo
+from osnet_edge.cli.doctor import doctor
+from osnet_edge.cli.embed import embed
+from osnet_edge.cli.export import export
+from osnet_edge.cli.inspect import inspect
+from osnet_edge.cli.train import train
+from osnet_edge.runtime.errors import OsnetEdgeError
+
+#: Which extra brings a library that a command needs.
+_EXTRAS = {"torch": "export", "onnx": "export", "onnxsim": "export", "google": "export", "cv2": "opencv"}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="osnet-edge")
+@click.option("-v", "--verbose", is_flag=True, help="Show the log of what runs underneath, TensorRT's too.")
+def cli(verbose: bool) -> None:
+    """OSNet person re-identification, from a checkpoint to a measured engine.
+
+    \b
+    Example:
+      osnet-edge export osnet_x0_25_msmt17.pth -o osnet.onnx
+      osnet-edge build  osnet.onnx --target cpu -o osnet-cpu
+      osnet-edge bench  osnet-cpu --data viper
+    """
+    level = logging.INFO if verbose else logging.ERROR
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
+
+
+for command in (export, build, inspect, embed, bench, doctor, train, data, demo):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; every foreseen failure is one line on standard error.
+
+    Args:
+        arguments: without the program's name; None takes the process's own.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        code = cli.main(args=arguments, prog_name="osnet-edge", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "osnet-edge"
+        return _fail(f"{error.format_message().rstrip('.')}; see {where} --help", 2)
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted; nothing was left half-written", 1)
+    except OsnetEdgeError as error:
+        return _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        return _fail_for_module(error)
+    except OSError as error:
+        return _fail_for_system(error)
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _fail_for_module(error: ModuleNotFoundError) -> int:
+    missing = (error.name or "").split(".")[0]
+    if missing not in _EXTRAS:
+        raise error
+    return _fail(
+        f"this needs {missing}, which is not installed: pip install 'osnet-edge[{_EXTRAS[missing]}]'", 1
+    )
+
+
+def _fail_for_system(error: OSError) -> int:
+    """Tell of a full disk, a file without permission and their like; the user's to mend, so no traceback."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _fail(
+            f"the disk is full ({error.filename or error.strerror}); nothing was left half-written", 1
+        )
+    if error.errno is None:
+        raise error
+    return _fail(
+        f"{error.strerror}: {error.filename}", 2 if error.errno in (errno.EACCES, errno.EPERM) else 1
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

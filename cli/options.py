@@ -1,0 +1,73 @@
+"""Options that several commands take, and how their texts become values."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.manifest import BatchRange
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def output_option(what: str) -> Callable[[F], F]:
+    """Return the option `-o`, for what is made."""
+    return click.option("-o", "--output", required=True, metavar="PATH", help=f"{what} to write.")
+
+
+def json_flag(command: F) -> F:
+    """Add `--json`: the result as one JSON document on standard output."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
+
+
+threads_option = click.option(
+    "--threads", type=int, metavar="N", help="CPU threads; default: cores, 4 at most."
+)
+
+
+def echo_json(value: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse `256x128` into height and width, in pixels.
+
+    Raises:
+        InputError: it is spelt otherwise.
+    """
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
+    if not match:
+        raise InputError(f"expected --size HEIGHTxWIDTH such as 256x128, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def parse_numbers(text: str, option: str) -> tuple[int, ...]:
+    """Parse `1,8,32` into whole numbers of at least 1.
+
+    Raises:
+        InputError: it is spelt otherwise.
+    """
+    parts = text.split(",")
+    if not all(re.fullmatch(r"\s*[1-9]\d{0,5}\s*", part) for part in parts):
+        raise InputError(f"expected {option} as whole numbers such as 1,8,32; got {text!r}")
+    return tuple(int(part) for part in parts)
+
+
+def parse_batch_range(text: str) -> BatchRange:
+    """Parse `min,opt,max`, or one number for all three.
+
+    Raises:
+        InputError: it is spelt otherwise, or the numbers do not rise.
+    """
+    numbers = parse_numbers(text, "--batch")
+    if len(numbers) == 1:
+        return BatchRange(numbers[0], numbers[0], numbers[0])
+    if len(numbers) != 3:
+        raise InputError(f"expected --batch min,opt,max such as 1,8,32, or one number; got {text!r}")
+    return BatchRange(*numbers)

@@ -1,0 +1,44 @@
+"""What a person sees while they wait, on standard error, so that results can be piped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+#: Seconds between lines where standard error is no terminal: a log shows life, and is not flooded.
+_LOG_INTERVAL = 10.0
+
+
+def step(text: str) -> None:
+    """Say what is being done now."""
+    click.echo(f"  {text} ...", err=True)
+
+
+@contextmanager
+def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show progress with the time left; the block calls what it gets with the number of items just done."""
+    if sys.stderr.isatty():
+        with click.progressbar(length=total, label=f"  {label}", file=sys.stderr) as shown:
+            yield shown.update
+        return
+    yield _log_lines(label, total)
+
+
+def _log_lines(label: str, total: int) -> Callable[[int], None]:
+    started = last = time.monotonic()
+    done = 0
+
+    def update(count: int) -> None:
+        nonlocal done, last
+        done += count
+        now = time.monotonic()
+        if now - last >= _LOG_INTERVAL:
+            last = now
+            left = (now - started) / done * (total - done)
+            click.echo(f"  {label}: {done} of {total}, about {left:.0f} s left", err=True)
+
+    return update

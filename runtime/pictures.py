@@ -1,0 +1,57 @@
+"""Reading pictures from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.preprocessing import Picture
+
+#: What counts as a picture when a folder is given.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+def read_picture(path: Path | str) -> Picture:
+    """Read a picture as H x W x 3 uint8 RGB.
+
+    Raises:
+        InputError: the file is missing, or cannot be decoded as a whole.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"expected a picture, found {'a folder' if path.is_dir() else 'nothing'} at {path}")
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except UnidentifiedImageError:
+        raise InputError(
+            f"{path} is no picture that Pillow can read; expected JPEG, PNG, BMP or WebP"
+        ) from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # Pillow tells of broken PNG chunks by SyntaxError.
+        raise InputError(f"{path} cannot be decoded ({error}); copy it again, or leave it out") from None
+
+
+def find_pictures(paths: list[str]) -> list[Path]:
+    """List pictures: files as they are given, and those right inside folders, sorted by name.
+
+    Raises:
+        InputError: a path is neither, or a folder holds no picture.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise InputError(
+                    f"the folder {path} holds no picture; expected files ending in {', '.join(SUFFIXES)}"
+                )
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise InputError(f"expected a picture or a folder of pictures, found nothing at {path}")
+    return found
