@@ -1,1 +1,7 @@
 """The synthetic re-ID set: drawn people, cameras and frames; no torch here."""
+
+from osnet_edge.train.synthetic.crops import sample_crops
+from osnet_edge.train.synthetic.frames import draw_frame, write_frames
+from osnet_edge.train.synthetic.layout import write_set
+
+__all__ = ["draw_frame", "sample_crops", "write_frames", "write_set"]
