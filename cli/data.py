@@ -1,0 +1,73 @@
+"""`osnet-edge data`: picture sets."""
+
+from __future__ import annotations
+
+import click
+
+from osnet_edge.cli.options import output_option, parse_size
+from osnet_edge.cli.progress import bar
+from osnet_edge.runtime.errors import InputError
+
+
+@click.group()
+def data() -> None:
+    """Make sets of pictures."""
+
+
+@data.command()
+@output_option("folder")
+@click.option("--train-people", default=150, show_default=True, help="People to train on.")
+@click.option("--test-people", default=50, show_default=True, help="Other people, to test on.")
+@click.option("--cameras", default=4, show_default=True, help="Cameras, at least 2.")
+@click.option(
+    "--pictures", default=4, show_default=True, help="Pictures of a person on a camera, at least 2."
+)
+@click.option("--frames", default=0, show_default=True, help="Draw whole frames with boxes instead, so many.")
+@click.option("--people", default=12, show_default=True, help="People in each frame.")
+@click.option("--frame-size", default="720x1280", show_default=True, metavar="HxW", help="Size of a frame.")
+@click.option("--seed", default=0, show_default=True, help="The same seed draws the same bytes.")
+def synthesize(
+    output: str,
+    train_people: int,
+    test_people: int,
+    cameras: int,
+    pictures: int,
+    frames: int,
+    people: int,
+    frame_size: str,
+    seed: int,
+) -> None:
+    """Draw a synthetic re-ID set in the Market-1501 layout, or frames with boxes in MOT17's.
+
+    \b
+    Example:
+      osnet-edge data synthesize -o synthetic-set
+      osnet-edge data synthesize -o street --frames 5 --people 12
+    """
+    from osnet_edge.train.synthetic import write_frames, write_set
+
+    if frames < 0:
+        raise InputError(f"expected --frames 0 (a set of crops) or more, got {frames}")
+    if frames:
+        height, width = parse_size(frame_size)
+        with bar("drawing", frames) as advance:
+            write_frames(
+                output, frames=frames, people=people, size=(width, height), seed=seed, progress=advance
+            )
+        click.echo(f"{output}: {frames} frames of {people} people, boxes in gt/gt.txt")
+        return
+    total = max(0, train_people + test_people) * max(0, cameras) * max(0, pictures)
+    with bar("drawing", total) as advance:
+        made = write_set(
+            output,
+            train_identities=train_people,
+            test_identities=test_people,
+            cameras=cameras,
+            pictures_per_camera=pictures,
+            seed=seed,
+            progress=advance,
+        )
+    click.echo(
+        f"{output}: {len(made.train)} pictures of {train_people} people to train on; "
+        f"{len(made.query)} queries and {len(made.gallery)} gallery pictures of {test_people} others"
+    )

@@ -1,0 +1,62 @@
+"""What several tests share: the data beside the checkout, where there is any, and small real things."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from osnet_edge.engines.build import build_package
+from osnet_edge.export.to_onnx import export_onnx
+from osnet_edge.train.checkpoint import save_osnet
+from osnet_edge.train.osnet import OSNet
+from osnet_edge.train.synthetic import sample_crops
+from osnet_edge.train.variants import variant_named
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of golden values, weights and pictures beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the folder {SHARED.name} beside the checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An x0_25 with random weights, whose batch norms do something, and a classifier of 5."""
+    torch.manual_seed(0)
+    model = OSNet(variant_named("osnet_x0_25"), num_classes=5)
+    for name, value in model.state_dict().items():
+        if name.endswith("running_var"):
+            value.uniform_(0.5, 1.5)
+        elif name.endswith("running_mean"):
+            value.normal_(0, 0.1)
+    path = tmp_path_factory.mktemp("checkpoint") / "osnet.pth"
+    save_osnet(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def graph(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That checkpoint as ONNX: uint8 input of 256x128."""
+    path = tmp_path_factory.mktemp("graph") / "osnet.onnx"
+    export_onnx(checkpoint, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def package(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That graph as a package for the CPU; tests that change it copy it."""
+    path = tmp_path_factory.mktemp("package") / "osnet-cpu"
+    build_package(graph, path, target="cpu", golden_crops=sample_crops(2, 100, 40))
+    return path
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

@@ -1,0 +1,75 @@
+"""The rooms, their arrows, and what a camera's import costs."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+#: Which rooms a room may lean on. `runtime` is the floor: it carries the errors, the files written aside
+#: and the preprocessing, which training must share with the camera to the pixel.
+ARROWS = {
+    "runtime": set(),
+    "train": {"runtime"},
+    "export": {"runtime", "train"},
+    "engines": {"runtime"},
+    "bench": {"runtime"},
+    "cli": {"bench", "engines", "export", "runtime", "train"},
+}
+#: Libraries that a room may never need, wherever in a file they are imported.
+BARRED = {
+    "runtime": {"torch", "onnx", "onnxsim"},
+    "bench": {"torch", "onnx", "onnxsim"},
+    "engines": {"torch"},
+    "train/data": {"torch"},
+    "train/synthetic": {"torch"},
+}
+
+
+def imported(folder: Path) -> dict[str, set[str]]:
+    """Every module that the files of a folder import, also inside functions, by file."""
+    found = {}
+    for path in folder.rglob("*.py"):
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: relative imports hide the arrows"
+                names.add(node.module or "")
+        found[str(path.relative_to(ROOT))] = names
+    return found
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_arrows_between_rooms_go_one_way(room: str) -> None:
+    for path, names in imported(ROOT / room).items():
+        rooms = {name.split(".")[1] for name in names if name.startswith("osnet_edge.")}
+        assert rooms <= ARROWS[room] | {room}, path
+
+
+@pytest.mark.parametrize("folder", BARRED)
+def test_rooms_do_without_the_libraries_barred_to_them(folder: str) -> None:
+    for path, names in imported(ROOT / folder).items():
+        assert not {name.split(".")[0] for name in names} & BARRED[folder], path
+
+
+def test_runtime_imports_nothing_that_a_camera_lacks() -> None:
+    code = "import osnet_edge.runtime, sys; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in ran.stdout.split()}
+    assert {"numpy", "PIL"} <= loaded
+    # Backends are loaded when a package asks for one.
+    assert not loaded & {"torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "click", "cv2", "pycuda"}
+
+
+def test_every_folder_with_code_is_installed() -> None:
+    folders = {path.parent for room in ARROWS for path in (ROOT / room).rglob("*.py")}
+    for folder in folders:
+        name = "osnet_edge." + ".".join(folder.relative_to(ROOT).parts)
+        assert importlib.util.find_spec(name), f"{name} is not listed under packages in pyproject.toml"
