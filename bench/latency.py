@@ -5,8 +5,8 @@ Definitions:
 * *latency* of a call is the wall-clock time from entering it to its return: for an engine on a GPU that is
   copy in, compute and copy out (trtexec's "Latency", its H2D + GPU compute + D2H), because the call returns
   only when the result is in host memory. For an engine on the CPU it is the inference.
-* *percentile p* of n samples is the sample with `floor(n * (100 - p) / 100)` samples after it in sorted order:
-  trtexec's definition, always a time that was measured, never one interpolated.
+* *percentile p* of n samples is the sample with `floor(n * (100 - p) / 100)` samples after it in sorted
+  order, and p50 is the median, half-way between the middle two of an even number: trtexec's definitions.
 * *throughput* is `batch / mean latency`: images a second of one caller that calls again at once. trtexec
   divides queries by the wall time of the run, which with several streams in flight can be more.
 * *cv*, the coefficient of variation, is the standard deviation divided by the mean; trtexec warns above
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import gc
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ class LatencyStats:
         return cls(
             mean_ms=mean / _NS_PER_MS,
             min_ms=ordered[0] / _NS_PER_MS,
-            p50_ms=percentile(50),
+            p50_ms=statistics.median(ordered) / _NS_PER_MS,
             p90_ms=percentile(90),
             p95_ms=percentile(95),
             p99_ms=percentile(99),
