@@ -6,7 +6,9 @@ from osnet_edge.bench.cmc import cumulative_matches
 from osnet_edge.bench.distances import cosine_distances, euclidean_distances
 from osnet_edge.bench.latency import LatencyStats, measure_interleaved, measure_latency
 from osnet_edge.bench.machine import NOT_AVAILABLE, MachineFacts, machine_facts
+from osnet_edge.bench.pictures import Picture, PictureSection, Ranking
 from osnet_edge.bench.ranking import MatchRanks, match_ranks
+from osnet_edge.bench.report import html_report
 from osnet_edge.bench.result import (
     SCHEMA_VERSION,
     Accuracy,
@@ -36,6 +38,9 @@ __all__ = [
     "LatencyStats",
     "MachineFacts",
     "MatchRanks",
+    "Picture",
+    "PictureSection",
+    "Ranking",
     "Ratio",
     "RetrievalScores",
     "Settings",
@@ -48,6 +53,7 @@ __all__ = [
     "fastest",
     "feature_ranks",
     "from_json",
+    "html_report",
     "machine_facts",
     "markdown_table",
     "match_ranks",
