@@ -5,10 +5,10 @@ from __future__ import annotations
 # Text colours keep at least 4.5:1 against their ground and chart colours 3:1 (WCAG 2.1 AA), in both schemes.
 STYLE = """
 :root{color-scheme:light dark;--ground:#f4f6f8;--card:#fff;--ink:#1a1f26;--soft:#535d69;--rule:#d5dbe2;
---tint:#eef2f7;--right:#04704f;--wrong:#b3261e;
+--tint:#eef2f7;--shade:#0f172a47;--right:#04704f;--wrong:#b3261e;
 --c0:#0b57d0;--c1:#b45309;--c2:#04785a;--c3:#a21caf;--c4:#0e7490;--c5:#57534e}
 @media(prefers-color-scheme:dark){:root{--ground:#0e1217;--card:#171d25;--ink:#e7edf4;--soft:#a3aebb;
---rule:#323b47;--tint:#1f2732;--right:#4fd1a5;--wrong:#ff9d94;
+--rule:#323b47;--tint:#1f2732;--shade:#94a9c966;--right:#4fd1a5;--wrong:#ff9d94;
 --c0:#7ab0ff;--c1:#f5b35c;--c2:#4fd1a5;--c3:#e58af0;--c4:#5fd0e6;--c5:#c9c5c0}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);line-height:1.5;
@@ -27,7 +27,9 @@ p{margin:0 0 12px}
 .charts{grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))}
 .tiles .value{font-size:1.7rem;font-weight:650;line-height:1.2;font-variant-numeric:tabular-nums}
 .tiles .card,.charts figure{margin:0;min-width:0}
-.wide{overflow-x:auto;padding:0}
+.wide{overflow-x:auto;padding:0;background:
+linear-gradient(to left,var(--card) 40%,transparent) 100% 0/48px 100% no-repeat local,
+linear-gradient(to left,var(--shade),transparent) 100% 0/18px 100% no-repeat scroll,var(--card)}
 .wide:focus-visible{outline:3px solid var(--c0);outline-offset:2px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.94rem}
 th,td{padding:8px 14px;text-align:right;white-space:nowrap}
@@ -46,7 +48,8 @@ svg{display:block;width:100%;height:auto}
 svg text{font-size:13px;fill:var(--soft)}
 svg .middle{text-anchor:middle}
 svg .end{text-anchor:end}
-svg .tag{fill:var(--ink);paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}
+svg .tag{fill:var(--c);font-weight:600;
+paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}
 .grid{stroke:var(--rule);fill:none}
 .axis{stroke:var(--soft);fill:none}
 .line{fill:none;stroke-width:2;stroke:var(--c)}
@@ -61,7 +64,8 @@ dt{color:var(--soft)}
 dd{margin:0;text-align:right;overflow-wrap:anywhere}
 pre{background:var(--tint);border:1px solid var(--rule);border-radius:8px;padding:12px 14px;margin:0;
 white-space:pre-wrap;overflow-wrap:anywhere;font-size:.92rem}
-.people{display:flex;flex-wrap:wrap;gap:12px;padding:0;margin:0;list-style:none}
+.people:last-child{margin-bottom:0!important}
+.people{display:flex;flex-wrap:wrap;gap:12px;padding:0;margin:0 0 24px;list-style:none}
 .people figure{margin:0}
 .people img{height:150px;width:auto;border-radius:6px;display:block}
 .ranked{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,5fr);gap:20px;align-items:start}
@@ -73,7 +77,9 @@ white-space:pre-wrap;overflow-wrap:anywhere;font-size:.92rem}
 .ranked .mark-line{color:var(--mark);font-weight:650;font-size:.88rem;display:block}
 .right{--mark:var(--right)}.wrong{--mark:var(--wrong)}.wrong img{border-style:dashed!important}
 @media(max-width:560px){main{padding:20px 14px 32px}h1{font-size:1.5rem}.lead{font-size:1.05rem}
-.card{padding:14px}.wide{padding:0}th,td{padding:7px 9px}.ranked{gap:10px}.ranked ol{gap:6px}
+.card{padding:14px}.wide{padding:0}th,td{padding:7px 8px}
+.batches table{font-size:.88rem}.batches :is(th,td){padding:7px 6px}
+.ranked{gap:10px}.ranked ol{gap:6px}
 .ranked li img{border-width:3px}.ranked .mark-line,.ranked figcaption{font-size:.75rem}
 .note{font-size:.82rem}thead th{white-space:normal}svg text{font-size:15px}.key svg{font-size:0}}
 @media print{body{background:#fff}.card{break-inside:avoid}}

@@ -81,7 +81,7 @@ def scatter_chart(chart: Chart, series: Sequence[Series]) -> str:
     body = frame.axes(chart, _labelled(0, max(xs) * 1.05), _labelled(min(ys) - pad, max(ys) + pad))
     placed = [(frame.place(*point), each) for each in series for point in each.points]
     body += [marker(each.slot, *place, tip=each.name) for place, each in placed]
-    body += _names([(x, y, each.name) for (x, y), each in placed])
+    body += _names(placed)
     return _drawing(chart, body)
 
 
@@ -120,23 +120,23 @@ class _Frame:
         return parts
 
 
-def _names(points: list[tuple[float, float, str]]) -> list[str]:
+def _names(placed: list[tuple[tuple[float, float], Series]]) -> list[str]:
     """Return a name beside, above or below each point, where it covers no other name or marker.
 
     A name that finds no room is left out: the page's key and the marker's own title still say it.
     """
-    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y, _ in points]
+    taken = [(x - 7, y - 7, x + 7, y + 7) for (x, y), _ in placed]
     texts = []
-    for x, y, name in points:
-        shown = name if len(name) <= 26 else name[:25] + "…"
+    for (x, y), each in placed:
+        shown = each.name if len(each.name) <= 26 else each.name[:25] + "…"
         for anchor, at_x, at_y in _beside(x, y):
             box = _text_box(anchor, at_x, at_y, len(shown))
             inside = box[0] >= _LEFT and box[2] <= _WIDTH and box[1] >= 0 and box[3] <= _HEIGHT - _BOTTOM
             if inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
-                texts.append(
-                    f'<text class="{anchor} tag" x="{at_x:.1f}" y="{at_y:.1f}">{escape(shown)}</text>'
-                )
+                place = f'x="{at_x:.1f}" y="{at_y:.1f}"'
+                kind = f"{anchor} tag c{each.slot % COLOURS}"
+                texts.append(f'<text class="{kind}" {place}>{escape(shown)}</text>')
                 break
     return texts
 

@@ -52,7 +52,7 @@ def _result(result: BenchResult, key: str, several: bool) -> str:
     noisy = f'<p class="caution">{_unbroken(warning)}</p>' if warning else ""
     return (
         f'<section>{heading}<p class="lead">{_unbroken(summary(result))}</p>{noisy}{_tiles(result)}'
-        f"<h2>Engines</h2>{overview_table(result)}{_legend(result)}"
+        f"<h2>{_engines_at(result)}</h2>{overview_table(result)}{_legend(result)}"
         f'<div class="charts">{_latency_chart(result, key)}{_accuracy_chart(result, key)}</div>'
         f"{_batches(result)}"
         f'<h2>Machine and settings</h2><div class="card">{_facts(result.machine, result.settings)}</div>'
@@ -63,6 +63,10 @@ def _result(result: BenchResult, key: str, several: bool) -> str:
 def _unbroken(text: str) -> str:
     """Return text in HTML whose numbers stay on the line of their units."""
     return re.sub(r"(?<=\d) (?=%|ms\b)", "&nbsp;", escape(text))
+
+
+def _engines_at(result: BenchResult) -> str:
+    return "Engines" if result.common_batch is None else f"Engines at batch {result.common_batch}"
 
 
 def _batches(result: BenchResult) -> str:

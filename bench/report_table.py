@@ -14,15 +14,14 @@ _BATCHES = (
     ("p50", "ms"),
     ("p90", "ms"),
     ("p99", "ms"),
-    ("Through\u00adput", "images/s"),
-    ("Speed", "x reference"),
+    ("Rate", "images/s"),
+    ("Speed", "x ref."),
 )
 
 
 def overview_table(result: BenchResult) -> str:
     """Return a row for each engine, its speed at the smallest common batch, and what the columns mean."""
-    batch = result.common_batch
-    speed = () if batch is None else ((f"p50, batch {batch}", "ms"), ("Speed", "x reference"))
+    speed = () if result.common_batch is None else (("p50", "ms"), ("Speed", "x ref."))
     rows = "".join(
         f'<tr><th scope="row">{name(engine)}<small>{_kind(engine)}</small></th>'
         f"{_cells(_speed_cells(engine, result) + _own_cells(engine, result))}</tr>"
@@ -41,7 +40,8 @@ def batch_table(result: BenchResult) -> str:
         return ""
     note = (
         "p50, p90, p99: half, 90 % and 99 % of the calls take at most this long. "
-        "Throughput: batch over mean latency."
+        "Rate: batch over mean latency, of one caller. Speed: the reference's p50 over this engine's, "
+        "at the same batch."
     )
     return _table("batches", "Latency at every batch", f"<thead>{_heads(_BATCHES)}</thead>{groups}") + _note(
         note

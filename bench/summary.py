@@ -29,8 +29,10 @@ def summary(result: BenchResult) -> str:
     lead = f"At batch {batch}, {best.name} is the fastest of {len(result.engines)} engines: {taken}"
     if best is base:
         return f"{lead}. It is the reference itself; {_accuracy_of(best)}."
-    speedup = next(r.speedup for r in result.ratios() if (r.engine, r.batch) == (best.name, batch))
-    return f"{lead}, {speedup:.2f} times as fast as {base.name}; {_accuracy_kept(best, result)}."
+    speedups = [r.speedup for r in result.ratios() if (r.engine, r.batch) == (best.name, batch)]
+    # A clock too coarse for the engine reads 0, and then there is no ratio.
+    compared = f", {speedups[0]:.2f} times as fast as {base.name}" if speedups else ""
+    return f"{lead}{compared}; {_accuracy_kept(best, result)}."
 
 
 def caution(result: BenchResult) -> str | None:

@@ -87,6 +87,11 @@ FP32 = examples.engine("fp32", {1: 2.0, 8: 9.0}, 0.5, reference=True)
             "fp32 takes 2.00 ms a call (p50) at batch 1; "
             "its mAP is 50.00 % and its Rank-1 40.00 % on synthetic.",
         ),
+        # An engine too quick for the clock: no ratio is claimed.
+        (
+            examples.result(FP32, examples.engine("stub", {1: 0.0}, None)),
+            "At batch 1, stub is the fastest of 2 engines: 0.000 ms a call (p50); its accuracy was not measured.",
+        ),
         # Nothing in common.
         (
             examples.result(FP32, examples.engine("b4", {4: 4.5}, None)),
