@@ -64,6 +64,7 @@ dt{color:var(--soft)}
 dd{margin:0;text-align:right;overflow-wrap:anywhere}
 pre{background:var(--tint);border:1px solid var(--rule);border-radius:8px;padding:12px 14px;margin:0;
 white-space:pre-wrap;overflow-wrap:anywhere;font-size:.92rem}
+pre span{display:inline-block;max-width:100%}
 .people:last-child{margin-bottom:0!important}
 .people{display:flex;flex-wrap:wrap;gap:12px;padding:0;margin:0 0 24px;list-style:none}
 .people figure{margin:0}
@@ -80,7 +81,8 @@ white-space:pre-wrap;overflow-wrap:anywhere;font-size:.92rem}
 .card{padding:14px}.wide{padding:0}th,td{padding:7px 8px}
 .batches table{font-size:.88rem}.batches :is(th,td){padding:7px 6px}
 .ranked{gap:10px}.ranked ol{gap:6px}
-.ranked li img{border-width:3px}.ranked .mark-line,.ranked figcaption{font-size:.75rem}
-.note{font-size:.82rem}thead th{white-space:normal}svg text{font-size:15px}.key svg{font-size:0}}
+.ranked li img{border-width:3px}.ranked figcaption{font-size:.75rem}
+.ranked .mark-line{font-size:.7rem;white-space:nowrap;letter-spacing:-.02em}
+.note{font-size:.82rem}svg text{font-size:15px}.key svg{font-size:0}}
 @media print{body{background:#fff}.card{break-inside:avoid}}
 """

@@ -56,13 +56,18 @@ def _result(result: BenchResult, key: str, several: bool) -> str:
         f'<div class="charts">{_latency_chart(result, key)}{_accuracy_chart(result, key)}</div>'
         f"{_batches(result)}"
         f'<h2>Machine and settings</h2><div class="card">{_facts(result.machine, result.settings)}</div>'
-        f"<h2>Repeat it</h2><pre><code>{escape(result.settings.command)}</code></pre></section>"
+        f"<h2>Repeat it</h2><pre><code>{_command(result.settings.command)}</code></pre></section>"
     )
 
 
 def _unbroken(text: str) -> str:
     """Return text in HTML whose numbers stay on the line of their units."""
     return re.sub(r"(?<=\d) (?=%|ms\b)", "&nbsp;", escape(text))
+
+
+def _command(text: str) -> str:
+    """Return a command in HTML that wraps between its words: a browser would also break after "--"."""
+    return " ".join(f"<span>{escape(word)}</span>" for word in text.split(" "))
 
 
 def _engines_at(result: BenchResult) -> str:

@@ -90,7 +90,8 @@ FP32 = examples.engine("fp32", {1: 2.0, 8: 9.0}, 0.5, reference=True)
         # An engine too quick for the clock: no ratio is claimed.
         (
             examples.result(FP32, examples.engine("stub", {1: 0.0}, None)),
-            "At batch 1, stub is the fastest of 2 engines: 0.000 ms a call (p50); its accuracy was not measured.",
+            "At batch 1, stub is the fastest of 2 engines: 0.000 ms a call (p50); "
+            "its accuracy was not measured.",
         ),
         # Nothing in common.
         (
