@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from osnet_edge.runtime.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]

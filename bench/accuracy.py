@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
+
 from osnet_edge.bench._checks import FloatArray
 from osnet_edge.bench.scores import RetrievalScores, score_retrieval
 from osnet_edge.runtime.errors import InputError
-from PIL import Image
 
 Crop = npt.NDArray[np.uint8]
 Embed = Callable[[list[Crop]], Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from osnet_edge.bench.ranking import MatchRanks
 from osnet_edge.runtime.errors import InputError
 

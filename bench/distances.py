@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from osnet_edge.bench._checks import FloatArray, checked_feature_pair
 
 

@@ -36,7 +36,7 @@ class MachineFacts:
     memory_bytes: int | None
     os: str
     accelerator: str
-    versions: Mapping[str, str]
+    versions: dict[str, str]
 
 
 def machine_facts(

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+
 from osnet_edge.bench._checks import FloatArray, IntArray, checked_labels
 from osnet_edge.runtime.errors import InputError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from osnet_edge.bench._checks import IntArray, checked_labels
 from osnet_edge.runtime.errors import InputError
 

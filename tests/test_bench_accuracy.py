@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from osnet_edge.bench import evaluate_retrieval
 from osnet_edge.runtime.errors import InputError
-from PIL import Image
 
 COLOURS = {1: (200, 20, 20), 2: (20, 200, 20), 3: (20, 20, 200)}
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from osnet_edge.bench import LatencyStats, measure_interleaved, measure_latency
 from osnet_edge.runtime.errors import InputError
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import bench_examples as examples
 import pytest
+
 from osnet_edge.bench import Picture, PictureSection, Ranking, html_report, summary
 from osnet_edge.bench import _style as style
 from osnet_edge.runtime.errors import InputError

@@ -10,6 +10,7 @@ import bench_examples as examples
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from osnet_edge.bench import (
     Accuracy,
     BatchLatency,

@@ -6,6 +6,7 @@ import re
 
 import bench_examples as examples
 import pytest
+
 from osnet_edge.bench import BenchResult, caution, fastest, markdown_table, summary, text_table
 
 TABLE = """\

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from osnet_edge.bench import (
     RetrievalScores,
     average_precisions,
