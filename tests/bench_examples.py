@@ -48,7 +48,9 @@ def engine(
     )
 
 
-def result(*engines: EngineResult, command: str = "osnet-edge bench a b") -> BenchResult:
+def result(
+    *engines: EngineResult, command: str = "osnet-edge bench a b", cpu: str = "Some CPU"
+) -> BenchResult:
     if not engines:
         engines = (
             engine("x0_25-fp32", {1: 1.7, 8: 9.76, 32: 41.9}, 0.4579, reference=True),
@@ -56,7 +58,7 @@ def result(*engines: EngineResult, command: str = "osnet-edge bench a b") -> Ben
         )
     return BenchResult(
         machine=MachineFacts(
-            cpu="Some CPU",
+            cpu=cpu,
             architecture="x86_64",
             logical_cores=2,
             governor="not available",

@@ -99,11 +99,12 @@ def test_right_and_wrong_are_told_by_sign_and_word() -> None:
 
 def test_names_are_text_and_nothing_else() -> None:
     hostile = examples.engine(HOSTILE, {1: 1.0, 2: 2.0}, reference=True, precision=HOSTILE, data_set=HOSTILE)
-    result = examples.result(hostile, command=HOSTILE)
+    result = examples.result(hostile, command=HOSTILE, cpu=HOSTILE)
     pictures = PictureSection(HOSTILE, HOSTILE, (Picture(PIXEL, HOSTILE),))
     page = Page(html_report([result, result], title=HOSTILE, sections=[pictures]))
     assert page.all("script") == []
     assert page.text.count(HOSTILE) > 10
+    assert page.all("img") == [{"src": PIXEL, "alt": HOSTILE}]
 
 
 def test_drawings_are_well_formed_and_within_their_frame() -> None:

@@ -76,6 +76,22 @@ def test_queries_without_a_match_are_counted_and_left_out() -> None:
     assert ranks.answerable.tolist() == [0]
 
 
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [(1, (1, 1, 1)), (2, (0, 1, 1)), (5, (0, 1, 1)), (6, (0, 0, 1)), (10, (0, 0, 1)), (11, (0, 0, 0))],
+)
+def test_rank_figures_are_at_their_ranks(place: int, expected: tuple[int, int, int]) -> None:
+    ids = [7 if entry == place else 8 for entry in range(1, 13)]
+    scores = RetrievalScores.from_ranks(match_ranks([list(range(12))], [7], ids, [0], [1] * 12))
+    assert (scores.rank1, scores.rank5, scores.rank10) == expected
+    assert scores.mean_ap == pytest.approx(1 / place)
+
+
+def test_a_gallery_shorter_than_the_rank_ends_the_curve() -> None:
+    scores = RetrievalScores.from_ranks(match_ranks([[0.2, 0.1]], [7], [7, 8], [0], [1, 1]))
+    assert (scores.rank1, scores.rank5, scores.rank10) == (0, 1, 1)
+
+
 def test_top_ranked_leaves_out_what_the_protocol_drops() -> None:
     rows = top_ranked([[0.1, 0.2, 0.3, 0.0]], [7], [7, 8, 7, 8], [0], [0, 1, 1, 0], count=5)
     assert [row.tolist() for row in rows] == [[3, 1, 2]]
