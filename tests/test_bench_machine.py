@@ -7,6 +7,8 @@ import platform
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
+
 from osnet_edge.bench import NOT_AVAILABLE, machine_facts
 
 
@@ -48,6 +50,7 @@ def test_a_machine_that_tells_nothing(tmp_path: Path) -> None:
     assert facts.memory_bytes is None
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux can restrict a process to cores")
 def test_only_the_cores_this_process_may_use_count() -> None:
     allowed = os.sched_getaffinity(0)
     try:
