@@ -1,1 +1,69 @@
 """Latency, throughput and accuracy of engines."""
+
+from osnet_edge.bench.accuracy import LabelledPicture, evaluate_retrieval, read_crop
+from osnet_edge.bench.average_precision import average_precisions, mean_average_precision
+from osnet_edge.bench.cmc import cumulative_matches
+from osnet_edge.bench.distances import cosine_distances, euclidean_distances
+from osnet_edge.bench.latency import LatencyStats, measure_interleaved, measure_latency
+from osnet_edge.bench.machine import NOT_AVAILABLE, MachineFacts, machine_facts
+from osnet_edge.bench.pictures import Picture, PictureSection, Ranking
+from osnet_edge.bench.ranking import MatchRanks, match_ranks
+from osnet_edge.bench.report import html_report
+from osnet_edge.bench.result import (
+    SCHEMA_VERSION,
+    Accuracy,
+    AccuracyChange,
+    BatchLatency,
+    BenchResult,
+    EngineResult,
+    Ratio,
+    Settings,
+    from_json,
+    to_json,
+)
+from osnet_edge.bench.scores import RetrievalScores, feature_ranks, score_retrieval
+from osnet_edge.bench.summary import caution, fastest, summary
+from osnet_edge.bench.table import markdown_table, text_table
+from osnet_edge.bench.top import top_ranked
+
+__all__ = [
+    "NOT_AVAILABLE",
+    "SCHEMA_VERSION",
+    "Accuracy",
+    "AccuracyChange",
+    "BatchLatency",
+    "BenchResult",
+    "EngineResult",
+    "LabelledPicture",
+    "LatencyStats",
+    "MachineFacts",
+    "MatchRanks",
+    "Picture",
+    "PictureSection",
+    "Ranking",
+    "Ratio",
+    "RetrievalScores",
+    "Settings",
+    "average_precisions",
+    "caution",
+    "cosine_distances",
+    "cumulative_matches",
+    "euclidean_distances",
+    "evaluate_retrieval",
+    "fastest",
+    "feature_ranks",
+    "from_json",
+    "html_report",
+    "machine_facts",
+    "markdown_table",
+    "match_ranks",
+    "mean_average_precision",
+    "measure_interleaved",
+    "measure_latency",
+    "read_crop",
+    "score_retrieval",
+    "summary",
+    "text_table",
+    "to_json",
+    "top_ranked",
+]

@@ -1,0 +1,72 @@
+"""Numbers as people read them, the same in the terminal, in Markdown and on the page."""
+
+from __future__ import annotations
+
+MISSING = "-"
+
+
+def milliseconds(value: float) -> str:
+    """Return three significant digits, and never fewer than the digits before the point.
+
+    Example:
+        >>> [milliseconds(value) for value in (0.0456, 1.234, 12.34, 123.4, 1234.5)]
+        ['0.046', '1.23', '12.3', '123', '1234']
+    """
+    decimals = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{decimals}f}"
+
+
+def rate(value: float) -> str:
+    """Return images a second: whole, unless there are fewer than ten.
+
+    Example:
+        >>> [rate(value) for value in (3.14159, 283.3, 12345.6)]
+        ['3.14', '283', '12346']
+    """
+    return f"{value:.0f}" if value >= 10 else f"{value:.2f}"
+
+
+def percent(share: float) -> str:
+    """Return a share in [0, 1] as a percentage with two decimals and no sign, as re-ID papers do.
+
+    Example:
+        >>> percent(0.45789)
+        '45.79'
+    """
+    return f"{share * 100:.2f}"
+
+
+def points(change: float) -> str:
+    """Return a change of a share in percentage points, with its sign.
+
+    Example:
+        >>> [points(change) for change in (0.0012, -0.0104, 0.0)]
+        ['+0.12', '-1.04', '±0.00']
+    """
+    text = f"{change * 100:+.2f}"
+    return "±0.00" if text in ("+0.00", "-0.00") else text
+
+
+def times(ratio: float) -> str:
+    """Return a ratio such as 1.84x."""
+    return f"{ratio:.2f}x"
+
+
+def megabytes(size: int) -> str:
+    """Return a size in MB of 1,000,000 bytes.
+
+    Example:
+        >>> megabytes(8_957_705)
+        '8.96'
+    """
+    return milliseconds(size / 1e6)
+
+
+def gibibytes(size: int | None) -> str:
+    """Return a size of memory in GiB of 2**30 bytes."""
+    return "not available" if size is None else f"{size / 2**30:.1f} GiB"
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters shown as "?", so that a name cannot steer a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

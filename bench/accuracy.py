@@ -1,0 +1,124 @@
+"""Accuracy of an engine on a data set of pictures: read, embed, score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from osnet_edge.bench._checks import FloatArray
+from osnet_edge.bench.scores import RetrievalScores, score_retrieval
+from osnet_edge.runtime.errors import InputError
+
+Crop = npt.NDArray[np.uint8]
+Embed = Callable[[list[Crop]], Any]
+
+
+class LabelledPicture(Protocol):
+    """A picture of one person, and what is known about it."""
+
+    @property
+    def path(self) -> Path | str:
+        """The picture's file."""
+
+    @property
+    def identity(self) -> int:
+        """The number of the person."""
+
+    @property
+    def camera(self) -> int:
+        """The number of the camera."""
+
+
+def evaluate_retrieval(
+    embed: Embed,
+    query: Sequence[LabelledPicture],
+    gallery: Sequence[LabelledPicture],
+    *,
+    batch: int = 32,
+    distance: str = "cosine",
+    progress: Callable[[float], None] | None = None,
+) -> RetrievalScores:
+    """Score the embeddings of `query` against those of `gallery` by the Market-1501 protocol.
+
+    Pictures are read and embedded a batch at a time: memory holds one batch of pictures and all embeddings.
+
+    Args:
+        embed: takes a list of at most `batch` (H, W, 3) uint8 RGB crops of any sizes and returns one (D,) row
+            for each, as an `Embedder` does.
+        query: the pictures to look for.
+        gallery: the pictures to look among.
+        batch: how many pictures to embed at once.
+        distance: "cosine" or "euclidean".
+        progress: told the share of pictures done, in [0, 1], after every batch.
+
+    Returns:
+        The scores.
+
+    Raises:
+        InputError: a side is empty, a picture cannot be read, `embed` returns something else than one row per
+            picture, or there is nothing to score (see `score_retrieval`).
+    """
+    if not query or not gallery:
+        raise InputError(
+            f"expected query and gallery pictures, but got {len(query)} and {len(gallery)}; "
+            "check the folder of the data set"
+        )
+    if batch < 1:
+        raise InputError(f"expected a batch of 1 picture or more, but got {batch}")
+    total = len(query) + len(gallery)
+    done = 0
+    features: list[FloatArray] = []
+    for side in (query, gallery):
+        rows: list[FloatArray] = []
+        for crops in _batches(side, batch):
+            rows.append(_embedded(embed, crops))
+            done += len(crops)
+            if progress is not None:
+                progress(done / total)
+        features.append(np.concatenate(rows))
+    return score_retrieval(
+        features[0],
+        features[1],
+        [picture.identity for picture in query],
+        [picture.identity for picture in gallery],
+        [picture.camera for picture in query],
+        [picture.camera for picture in gallery],
+        distance=distance,
+    )
+
+
+def read_crop(path: Path | str) -> Crop:
+    """Return a picture as (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: the file is not there or is not a whole picture; the message names it.
+    """
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    # A damaged file makes Pillow raise OSError, SyntaxError or ValueError, depending on where the damage is.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"expected a whole picture in {path}, but it cannot be read ({error}); replace or remove it"
+        ) from error
+
+
+def _batches(pictures: Sequence[LabelledPicture], size: int) -> Iterator[list[Crop]]:
+    for start in range(0, len(pictures), size):
+        yield [read_crop(picture.path) for picture in pictures[start : start + size]]
+
+
+def _embedded(embed: Embed, crops: list[Crop]) -> FloatArray:
+    # A copy, because an engine may hand out its own output buffer and overwrite it in the next call.
+    rows: FloatArray = np.array(embed(crops), dtype=np.float32)
+    if rows.ndim != 2 or len(rows) != len(crops):
+        raise InputError(
+            f"expected the engine to return {len(crops)} rows, one per picture, but it returned an array of "
+            f"shape {rows.shape}"
+        )
+    return rows

@@ -1,0 +1,91 @@
+"""Pictures for the page: people, and queries with what was found for them, right or wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from osnet_edge.runtime.errors import InputError
+
+# A page that must stay whole when it is mailed may hold pictures, but must not fetch any.
+_DATA_URI = re.compile(r"data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture inside the page.
+
+    Attributes:
+        data: a data URI, `data:image/png;base64,...` (or jpeg, webp).
+        caption: what it shows; also read aloud in its place.
+    """
+
+    data: str
+    caption: str
+
+    def __post_init__(self) -> None:
+        if not _DATA_URI.fullmatch(self.data):
+            raise InputError(
+                "expected a picture as data:image/png;base64,... (or jpeg, webp), but got "
+                f"{self.data[:40]!r}; encode the file's bytes in base64"
+            )
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A query and the gallery pictures nearest to it, nearest first, each with whether it is right."""
+
+    query: Picture
+    found: tuple[tuple[Picture, bool], ...]
+
+
+@dataclass(frozen=True)
+class PictureSection:
+    """A section of the page: a heading, a sentence, pictures in a row, and rankings in rows of five."""
+
+    title: str
+    note: str
+    pictures: tuple[Picture, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
+
+
+def picture_sections(sections: Sequence[PictureSection]) -> str:
+    """Return the sections in HTML."""
+    return "".join(_section(section) for section in sections)
+
+
+def _section(section: PictureSection) -> str:
+    row = "".join(
+        f"<li><figure>{_image(picture)}<figcaption>{escape(picture.caption)}</figcaption></figure></li>"
+        for picture in section.pictures
+    )
+    people = f'<ul class="people">{row}</ul>' if row else ""
+    rankings = "".join(_ranking(ranking) for ranking in section.rankings)
+    return (
+        f"<section><h2>{escape(section.title)}</h2><p>{escape(section.note)}</p>"
+        f'<div class="card">{people}{rankings}</div></section>'
+    )
+
+
+def _ranking(ranking: Ranking) -> str:
+    found = "".join(_found(place, *each) for place, each in enumerate(ranking.found, start=1))
+    return (
+        f'<div class="ranked"><figure>{_image(ranking.query, "Query: ")}'
+        f"<figcaption><b>Query</b><br>{escape(ranking.query.caption)}</figcaption></figure>"
+        f"<ol>{found}</ol></div>"
+    )
+
+
+def _found(place: int, picture: Picture, right: bool) -> str:
+    # Colour, sign, word and the style of the frame all say the same, for eyes and printers that miss one.
+    kind, sign = ("right", "✓") if right else ("wrong", "✗")
+    return (
+        f'<li class="{kind}">{_image(picture, f"Place {place}, {kind}: ")}'
+        f'<span class="mark-line"><span aria-hidden="true">{sign}</span> {kind}</span></li>'
+    )
+
+
+def _image(picture: Picture, role: str = "") -> str:
+    return f'<img src="{picture.data}" alt="{escape(role + picture.caption)}">'

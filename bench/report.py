@@ -1,0 +1,194 @@
+"""The result as one HTML page that needs nothing else: no script, no font, no picture from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from osnet_edge.bench import _format
+from osnet_edge.bench._style import STYLE
+from osnet_edge.bench.charts import COLOURS, Chart, Series, line_chart, marker, scatter_chart
+from osnet_edge.bench.machine import MachineFacts
+from osnet_edge.bench.pictures import PictureSection, picture_sections
+from osnet_edge.bench.report_table import batch_table, name, overview_table
+from osnet_edge.bench.result import BenchResult, Settings
+from osnet_edge.bench.summary import caution, fastest, summary
+from osnet_edge.runtime.errors import InputError
+
+
+def html_report(
+    results: Sequence[BenchResult],
+    *,
+    title: str = "OSNet engines, measured",
+    sections: Sequence[PictureSection] = (),
+) -> str:
+    """Return the page: for each result a summary, tables, charts, and what to type to repeat it.
+
+    Args:
+        results: one per machine or run, in order. Every number on the page is one of theirs, or follows from
+            two of them.
+        title: of the page.
+        sections: pictures to show after the figures.
+
+    Raises:
+        InputError: there is no result.
+    """
+    if not results:
+        raise InputError("expected at least one benchmark result to show, but got none")
+    several = len(results) > 1
+    body = "".join(_result(result, f"r{index}", several) for index, result in enumerate(results))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
+        f"<body><main><h1>{escape(title)}</h1>{body}{picture_sections(sections)}</main></body></html>\n"
+    )
+
+
+def _result(result: BenchResult, key: str, several: bool) -> str:
+    heading = f"<h2>{escape(result.machine.cpu)}</h2>" if several else ""
+    warning = caution(result)
+    noisy = f'<p class="caution">{_unbroken(warning)}</p>' if warning else ""
+    return (
+        f'<section>{heading}<p class="lead">{_unbroken(summary(result))}</p>{noisy}{_tiles(result)}'
+        f"<h2>{_engines_at(result)}</h2>{overview_table(result)}{_legend(result)}"
+        f'<div class="charts">{_latency_chart(result, key)}{_accuracy_chart(result, key)}</div>'
+        f"{_batches(result)}"
+        f'<h2>Machine and settings</h2><div class="card">{_facts(result.machine, result.settings)}</div>'
+        f"<h2>Repeat it</h2><pre><code>{_command(result.settings.command)}</code></pre></section>"
+    )
+
+
+def _unbroken(text: str) -> str:
+    """Return text in HTML whose numbers stay on the line of their units."""
+    return re.sub(r"(?<=\d) (?=%|ms\b)", "&nbsp;", escape(text))
+
+
+def _command(text: str) -> str:
+    """Return a command in HTML that wraps between its words: a browser would also break after "--"."""
+    return " ".join(f"<span>{escape(word)}</span>" for word in text.split(" "))
+
+
+def _engines_at(result: BenchResult) -> str:
+    return "Engines" if result.common_batch is None else f"Engines at batch {result.common_batch}"
+
+
+def _batches(result: BenchResult) -> str:
+    table = batch_table(result)
+    return f"<h2>Latency at every batch</h2>{table}" if table else ""
+
+
+def _tiles(result: BenchResult) -> str:
+    """Return the three figures that people look for first."""
+    tiles = []
+    best, batch = fastest(result), result.common_batch
+    if best is not None and batch is not None and (measured := best.at(batch)):
+        p50 = _format.milliseconds(measured.latency.p50_ms)
+        tiles.append(("Shortest call", f"{p50} ms", f"{best.name}, batch {batch}, p50"))
+    rates = [(each, engine) for engine in result.engines for each in engine.batches]
+    if rates:
+        each, engine = max(rates, key=lambda pair: pair[0].images_per_second)
+        most = _format.rate(each.images_per_second)
+        tiles.append(("Most images a second", most, f"{engine.name}, batch {each.batch}"))
+    scored = [(engine.accuracy, engine) for engine in result.engines if engine.accuracy]
+    if scored:
+        accuracy, engine = max(scored, key=lambda pair: pair[0].scores.mean_ap)
+        mean_ap = f"{_format.percent(accuracy.scores.mean_ap)} %"
+        tiles.append(("Highest mAP", mean_ap, f"{engine.name}, on {accuracy.data_set}"))
+    shown = "".join(
+        f'<div class="card"><div class="soft">{label}</div><div class="value">{value}</div>'
+        f'<div class="soft">{escape(where)}</div></div>'
+        for label, value, where in tiles
+    )
+    return f'<div class="tiles">{shown}</div>'
+
+
+def _legend(result: BenchResult) -> str:
+    entries = "".join(
+        f'<li><svg viewBox="-8 -8 16 16" aria-hidden="true">{marker(slot)}</svg>{name(engine)}</li>'
+        for slot, engine in enumerate(result.engines)
+    )
+    return f'<h2>Charts</h2><ul class="key" aria-label="Markers of the engines">{entries}</ul>'
+
+
+def _latency_chart(result: BenchResult, key: str) -> str:
+    batches = sorted({each.batch for engine in result.engines for each in engine.batches})
+    if not batches:
+        return ""
+    series = [
+        Series(
+            engine.name,
+            slot,
+            tuple((batches.index(b.batch), b.latency.p50_ms / b.batch) for b in engine.batches),
+        )
+        for slot, engine in enumerate(result.engines)
+    ]
+    told = "; ".join(
+        f"{engine.name}: "
+        + ", ".join(
+            f"{_format.milliseconds(b.latency.p50_ms / b.batch)} ms at batch {b.batch}"
+            for b in engine.batches
+        )
+        for engine in result.engines
+        if engine.batches
+    )
+    chart = Chart(f"{key}-latency", "Latency against batch", told, "batch", "ms an image")
+    note = "p50 latency of a call divided by its images. Lower is better."
+    return _figure(chart, note, line_chart(chart, batches, series))
+
+
+def _accuracy_chart(result: BenchResult, key: str) -> str:
+    batch = result.common_batch
+    comparable = {change.engine for change in result.accuracy_changes()}
+    series, told = [], []
+    for slot, engine in enumerate(result.engines):
+        measured = engine.at(batch) if batch is not None else None
+        if measured and engine.accuracy and engine.name in comparable:
+            point = (measured.latency.p50_ms, engine.accuracy.scores.mean_ap * 100)
+            series.append(Series(engine.name, slot, (point,)))
+            told.append(f"{engine.name}: {_format.milliseconds(point[0])} ms, mAP {point[1]:.2f} %")
+    if not series:
+        return ""
+    chart = Chart(
+        f"{key}-accuracy", "Accuracy against latency", "; ".join(told), f"p50 ms, batch {batch}", "mAP %"
+    )
+    note = "Up and to the left is better. The mAP axis does not start at zero."
+    return _figure(chart, note, scatter_chart(chart, series))
+
+
+def _figure(chart: Chart, note: str, drawing: str) -> str:
+    return (
+        f'<figure class="card"><h3>{escape(chart.title)}</h3><figcaption>{escape(note)}</figcaption>'
+        f"{drawing}</figure>"
+    )
+
+
+def _facts(machine: MachineFacts, settings: Settings) -> str:
+    threads = "the engine's choice" if settings.threads is None else str(settings.threads)
+    facts = {
+        "Processor": machine.cpu,
+        "Architecture": machine.architecture,
+        "Logical cores allowed": str(machine.logical_cores),
+        "Clock governor": machine.governor,
+        "Memory": _format.gibibytes(machine.memory_bytes),
+        "Accelerator": machine.accelerator,
+        "Operating system": machine.os,
+        **dict(machine.versions),
+        "What is timed": settings.measured,
+        "Threads": threads,
+        "Warm-up": f"{settings.warmup_s:g} s",
+        "Measured": f"{settings.duration_s:g} s and {settings.min_iterations} calls, or more",
+        "Engines take turns": "yes" if settings.interleaved else "no",
+        "Finished": settings.created,
+    }
+    return (
+        "<dl>"
+        + "".join(
+            f"<div><dt>{escape(fact)}</dt><dd>{escape(value)}</dd></div>" for fact, value in facts.items()
+        )
+        + "</dl>"
+    )
+
+
+assert STYLE.count("{--c:") == COLOURS, "every colour of the charts needs its class in the style sheet"

@@ -1,0 +1,140 @@
+"""The page's tables: engines side by side, then every batch of each."""
+
+from __future__ import annotations
+
+from html import escape
+
+from osnet_edge.bench import _format
+from osnet_edge.bench.result import BatchLatency, BenchResult, EngineResult
+
+# What decides comes first: on a phone the rest is a swipe away.
+_OVERVIEW = (("mAP", "%"), ("Rank-1", "%"), ("Size", "MB"), ("Load", "s"))
+_BATCHES = (
+    ("Batch", "images"),
+    ("p50", "ms"),
+    ("p90", "ms"),
+    ("p99", "ms"),
+    ("Rate", "images/s"),
+    ("Speed", "x ref."),
+)
+
+
+def overview_table(result: BenchResult) -> str:
+    """Return a row for each engine, its speed at the smallest common batch, and what the columns mean."""
+    speed = () if result.common_batch is None else (("p50", "ms"), ("Speed", "x ref."))
+    rows = "".join(
+        f'<tr><th scope="row">{name(engine)}<small>{_kind(engine)}</small></th>'
+        f"{_cells(_speed_cells(engine, result) + _own_cells(engine, result))}</tr>"
+        for engine in result.engines
+    )
+    heads = _heads((("Engine", ""), *speed, *_OVERVIEW))
+    return _table("overview", "Engines", f"<thead>{heads}</thead><tbody>{rows}</tbody>") + _note(
+        _definitions(result)
+    )
+
+
+def batch_table(result: BenchResult) -> str:
+    """Return a group of rows for each engine that was timed, a row for each batch."""
+    groups = "".join(_group(engine, result) for engine in result.engines if engine.batches)
+    if not groups:
+        return ""
+    note = (
+        "p50, p90, p99: half, 90 % and 99 % of the calls take at most this long. "
+        "Rate: batch over mean latency, of one caller. Speed: the reference's p50 over this engine's, "
+        "at the same batch."
+    )
+    return _table("batches", "Latency at every batch", f"<thead>{_heads(_BATCHES)}</thead>{groups}") + _note(
+        note
+    )
+
+
+def name(engine: EngineResult) -> str:
+    """Return an engine's name in HTML, free to break where its parts join."""
+    return escape(engine.name).replace("_", "_<wbr>").replace("-", "-<wbr>")
+
+
+def _group(engine: EngineResult, result: BenchResult) -> str:
+    speeds = {ratio.batch: ratio.speedup for ratio in result.ratios() if ratio.engine == engine.name}
+    rows = "".join(_batch_row(measured, speeds.get(measured.batch)) for measured in engine.batches)
+    head = f'<tr><th scope="rowgroup" colspan="{len(_BATCHES)}">{name(engine)}</th></tr>'
+    return f"<tbody>{head}{rows}</tbody>"
+
+
+def _batch_row(measured: BatchLatency, speed: float | None) -> str:
+    stats = measured.latency
+    cells = [_format.milliseconds(value) for value in (stats.p50_ms, stats.p90_ms, stats.p99_ms)]
+    cells += [_format.rate(measured.images_per_second), _ratio(speed)]
+    return f'<tr><th scope="row">{measured.batch}</th>{_cells(cells)}</tr>'
+
+
+def _speed_cells(engine: EngineResult, result: BenchResult) -> list[str]:
+    measured = engine.at(result.common_batch) if result.common_batch is not None else None
+    if measured is None:
+        return []
+    speeds = {(ratio.engine, ratio.batch): ratio.speedup for ratio in result.ratios()}
+    return [
+        _format.milliseconds(measured.latency.p50_ms),
+        _ratio(speeds.get((engine.name, measured.batch))),
+    ]
+
+
+def _own_cells(engine: EngineResult, result: BenchResult) -> list[str]:
+    change = next((each for each in result.accuracy_changes() if each.engine == engine.name), None)
+    scores = engine.accuracy.scores if engine.accuracy else None
+    compared = change if change and not engine.reference else None
+    return [
+        _with_change(scores.mean_ap if scores else None, compared.mean_ap if compared else None),
+        _with_change(scores.rank1 if scores else None, compared.rank1 if compared else None),
+        _format.megabytes(engine.size_bytes),
+        _format.milliseconds(engine.load_seconds),
+    ]
+
+
+def _with_change(share: float | None, change: float | None) -> str:
+    if share is None:
+        return _format.MISSING
+    return _format.percent(share) + ("" if change is None else f"<small>{_format.points(change)}</small>")
+
+
+def _ratio(speed: float | None) -> str:
+    return _format.MISSING if speed is None else f"{speed:.2f}"
+
+
+def _kind(engine: EngineResult) -> str:
+    mark = "<b>reference</b>, " if engine.reference else ""
+    return mark + escape(f"{engine.precision}, {engine.target}")
+
+
+def _cells(cells: list[str]) -> str:
+    return "".join(f"<td>{cell}</td>" for cell in cells)
+
+
+def _heads(columns: tuple[tuple[str, str], ...]) -> str:
+    cells = (
+        f'<th scope="col">{label}{f"<small>{unit}</small>" if unit else ""}</th>' for label, unit in columns
+    )
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _table(kind: str, label: str, rows: str) -> str:
+    # A region that scrolls sideways must be reachable by keyboard, and then it needs a name.
+    region = f'<div class="card wide {kind}" role="region" aria-label="{label}" tabindex="0">'
+    return f"{region}<table>{rows}</table></div>"
+
+
+def _note(text: str) -> str:
+    return f'<p class="soft note">{escape(text)}</p>'
+
+
+def _definitions(result: BenchResult) -> str:
+    text = "Speed: the reference's p50 over this engine's."
+    base = result.reference.accuracy
+    if base is None:
+        return text
+    scores = base.scores
+    skipped = f" ({scores.skipped} without a match, left out)" if scores.skipped else ""
+    return (
+        f"{text} mAP and Rank-1: Market-1501 protocol on {base.data_set}, {scores.queries} queries{skipped} "
+        f"against {scores.gallery} gallery pictures, {base.distance} distance. "
+        "Below each, its change from the reference in percentage points."
+    )

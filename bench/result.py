@@ -1,0 +1,251 @@
+"""The result of a benchmark: one versioned document that every table and page is made from."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from osnet_edge.bench._schema import decode, encode
+from osnet_edge.bench.latency import LatencyStats
+from osnet_edge.bench.machine import MachineFacts
+from osnet_edge.bench.scores import RetrievalScores
+from osnet_edge.runtime.errors import InputError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the benchmark was run.
+
+    Attributes:
+        command: what to type to repeat it.
+        created: when it ended, ISO 8601 in UTC.
+        threads: threads an engine may use; None leaves it to the engine.
+        batches: images a call, ascending.
+        warmup_s: calls before measuring, per engine and batch.
+        duration_s: time measured, per engine and batch.
+        min_iterations: least number of calls measured, per engine and batch.
+        interleaved: whether engines took turns.
+        measured: what a latency covers, in words, such as "inference" or "crops to embeddings".
+    """
+
+    command: str
+    created: str
+    threads: int | None
+    batches: tuple[int, ...]
+    warmup_s: float
+    duration_s: float
+    min_iterations: int
+    interleaved: bool
+    measured: str
+
+    def __post_init__(self) -> None:
+        _require(bool(self.batches) and min(self.batches) >= 1, "batches of 1 or more", self.batches)
+        _require(list(self.batches) == sorted(set(self.batches)), "ascending batches", self.batches)
+
+
+@dataclass(frozen=True)
+class BatchLatency:
+    """Latency of one call at one batch size; `images_per_second` is batch over mean latency."""
+
+    batch: int
+    images_per_second: float
+    latency: LatencyStats
+
+    def __post_init__(self) -> None:
+        _require(self.batch >= 1, "a batch of 1 or more", self.batch)
+        stats = self.latency
+        rising = (stats.min_ms, stats.p50_ms, stats.p90_ms, stats.p95_ms, stats.p99_ms, stats.max_ms)
+        _require(rising[0] >= 0 and list(rising) == sorted(rising), "rising percentiles", rising)
+        _require(stats.min_ms <= stats.mean_ms <= stats.max_ms, "a mean within the range", stats.mean_ms)
+        _require(stats.cv >= 0, "a cv of 0 or more", stats.cv)
+        _require(stats.iterations >= 1, "1 iteration or more", stats.iterations)
+        agrees = math.isclose(self.images_per_second, stats.images_per_second(self.batch), rel_tol=1e-6)
+        _require(agrees, "images_per_second to be batch / mean latency", self.images_per_second)
+
+    @classmethod
+    def of(cls, batch: int, latency: LatencyStats) -> BatchLatency:
+        """Make one from the statistics alone."""
+        return cls(batch, latency.images_per_second(batch), latency)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Retrieval scores and the data set they are of."""
+
+    data_set: str
+    distance: str
+    scores: RetrievalScores
+
+    def __post_init__(self) -> None:
+        s = self.scores
+        for share in (s.rank1, s.rank5, s.rank10, s.mean_ap):
+            _require(0 <= share <= 1, "accuracies in [0, 1]", share)
+        _require(s.rank1 <= s.rank5 <= s.rank10, "Rank-1 <= Rank-5 <= Rank-10", (s.rank1, s.rank5, s.rank10))
+        _require(0 <= s.skipped < s.queries, "fewer queries skipped than given", (s.skipped, s.queries))
+        _require(s.gallery >= 1, "a gallery of 1 or more", s.gallery)
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """What was measured of one engine.
+
+    Attributes:
+        name: of the package, unique in the document.
+        variant: the model, such as "osnet_x0_25".
+        precision: such as "fp32" or "int8".
+        target: what runs it, such as "onnxruntime" or "tensorrt".
+        size_bytes: of the engine's files.
+        load_seconds: from file to ready.
+        batches: latency at each batch it was measured at, ascending.
+        accuracy: None where it was not measured.
+        reference: whether the others are compared with this one.
+    """
+
+    name: str
+    variant: str
+    precision: str
+    target: str
+    size_bytes: int
+    load_seconds: float
+    batches: tuple[BatchLatency, ...]
+    accuracy: Accuracy | None
+    reference: bool
+
+    def __post_init__(self) -> None:
+        _require(bool(self.name), "an engine's name", self.name)
+        _require(self.size_bytes >= 0, "a size of 0 or more", self.size_bytes)
+        _require(self.load_seconds >= 0, "a load time of 0 or more", self.load_seconds)
+        sizes = [each.batch for each in self.batches]
+        _require(sizes == sorted(set(sizes)), f"ascending batches of {self.name}", sizes)
+
+    @property
+    def description(self) -> str:
+        """Model, precision and target in a few words."""
+        return f"{self.variant}, {self.precision}, {self.target}"
+
+    def at(self, batch: int) -> BatchLatency | None:
+        """Return the latency at `batch`, or None where it was not measured."""
+        return next((each for each in self.batches if each.batch == batch), None)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One engine against the reference at one batch.
+
+    Attributes:
+        engine: its name.
+        batch: images a call.
+        speedup: the reference's p50 over this engine's; above 1 this engine is the quicker.
+    """
+
+    engine: str
+    batch: int
+    speedup: float
+
+
+@dataclass(frozen=True)
+class AccuracyChange:
+    """One engine's accuracy less the reference's, on the same data set; negative is a loss."""
+
+    engine: str
+    rank1: float
+    mean_ap: float
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """A benchmark: the machine, how it was run, and every engine, exactly one of them the reference."""
+
+    machine: MachineFacts
+    settings: Settings
+    engines: tuple[EngineResult, ...]
+
+    def __post_init__(self) -> None:
+        names = [engine.name for engine in self.engines]
+        _require(len(names) == len(set(names)), "engines of different names", names)
+        references = [engine.name for engine in self.engines if engine.reference]
+        _require(len(references) == 1, "exactly one reference engine", references)
+
+    @property
+    def reference(self) -> EngineResult:
+        """The engine that the others are compared with."""
+        return next(engine for engine in self.engines if engine.reference)
+
+    @property
+    def common_batch(self) -> int | None:
+        """The smallest batch at which every engine was measured, or None: where engines can be ranked."""
+        measured = [{each.batch for each in engine.batches} for engine in self.engines]
+        return min(set.intersection(*measured), default=None)
+
+    def ratios(self) -> tuple[Ratio, ...]:
+        """Return every engine's speed against the reference, at the batches both were measured at."""
+        return tuple(
+            Ratio(engine.name, there.batch, there.latency.p50_ms / here.latency.p50_ms)
+            for engine in self.engines
+            for there in self.reference.batches
+            if (here := engine.at(there.batch)) is not None and here.latency.p50_ms > 0
+        )
+
+    def accuracy_changes(self) -> tuple[AccuracyChange, ...]:
+        """Return every engine's change in accuracy, where both were scored on the same pictures."""
+        base = self.reference.accuracy
+        return tuple(
+            AccuracyChange(
+                engine.name,
+                engine.accuracy.scores.rank1 - base.scores.rank1,
+                engine.accuracy.scores.mean_ap - base.scores.mean_ap,
+            )
+            for engine in self.engines
+            if base is not None and engine.accuracy is not None and _same_test(base, engine.accuracy)
+        )
+
+
+def to_json(result: BenchResult) -> str:
+    """Return the result as an indented JSON document, ratios to the reference included."""
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        **encode(result),
+        "ratios": encode(result.ratios()),
+        "accuracy_changes": encode(result.accuracy_changes()),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> BenchResult:
+    """Read what `to_json` wrote.
+
+    Raises:
+        InputError: it is no JSON, of another schema version, a field is missing, unknown or of the wrong
+            type, a value is out of its range, or the ratios do not follow from the engines.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"expected a benchmark result in JSON, but it does not parse: {error}") from error
+    if not isinstance(document, dict) or "schema_version" not in document:
+        raise InputError("expected a benchmark result, but the document has no schema_version; is it one?")
+    version = document.pop("schema_version")
+    _require(version == SCHEMA_VERSION, f"schema_version {SCHEMA_VERSION}", version)
+    ratios, changes = document.pop("ratios", None), document.pop("accuracy_changes", None)
+    result = decode(BenchResult, document, "result")
+    # Readers of the file take the ratios from it, so ratios of other engines must not pass.
+    _require(ratios == encode(result.ratios()), "ratios that follow from the engines", ratios)
+    _require(changes == encode(result.accuracy_changes()), "accuracy_changes that follow", changes)
+    return result
+
+
+def _same_test(one: Accuracy, other: Accuracy) -> bool:
+    def test(a: Accuracy) -> tuple[str, str, int, int]:
+        return a.data_set, a.distance, a.scores.queries, a.scores.gallery
+
+    return test(one) == test(other)
+
+
+def _require(condition: bool, wanted: str, value: Any) -> None:
+    if not condition:
+        shown = str(value)[:80]
+        raise InputError(f"expected {wanted}, but got {shown}; was the file changed by hand?")

@@ -1,0 +1,72 @@
+"""The result in a sentence or two, for a reader who stops there."""
+
+from __future__ import annotations
+
+from osnet_edge.bench import _format
+from osnet_edge.bench.result import BenchResult, EngineResult
+
+# trtexec warns above 2.5 % on a GPU of its own; on a shared CPU twice that is still a usable time.
+_NOISY_CV = 0.05
+
+
+def fastest(result: BenchResult) -> EngineResult | None:
+    """Return the engine with the lowest p50 at the smallest batch all were measured at, or None."""
+    batch = result.common_batch
+    if batch is None:
+        return None
+    return min(result.engines, key=lambda engine: _p50(engine, batch))
+
+
+def summary(result: BenchResult) -> str:
+    """Return which engine is fastest, by how much, and what accuracy it keeps of the reference's."""
+    best, batch = fastest(result), result.common_batch
+    if best is None or batch is None:
+        return "No batch size was measured for every engine, so they cannot be ranked by speed."
+    base = result.reference
+    taken = f"{_format.milliseconds(_p50(best, batch))} ms a call (p50)"
+    if len(result.engines) == 1:
+        return f"{best.name} takes {taken} at batch {batch}; {_accuracy_of(best)}."
+    lead = f"At batch {batch}, {best.name} is the fastest of {len(result.engines)} engines: {taken}"
+    if best is base:
+        return f"{lead}. It is the reference itself; {_accuracy_of(best)}."
+    speedups = [r.speedup for r in result.ratios() if (r.engine, r.batch) == (best.name, batch)]
+    # A clock too coarse for the engine reads 0, and then there is no ratio.
+    compared = f", {speedups[0]:.2f} times as fast as {base.name}" if speedups else ""
+    return f"{lead}{compared}; {_accuracy_kept(best, result)}."
+
+
+def caution(result: BenchResult) -> str | None:
+    """Return a warning where times varied so much that small differences mean nothing, else None."""
+    worst = max((each.latency.cv for engine in result.engines for each in engine.batches), default=0.0)
+    if worst <= _NOISY_CV:
+        return None
+    return (
+        "The machine was not quiet: the standard deviation of the calls reaches "
+        f"{worst * 100:.0f} % of their mean. Medians and ratios hold better than means and p99."
+    )
+
+
+def _p50(engine: EngineResult, batch: int) -> float:
+    measured = engine.at(batch)
+    assert measured is not None  # the batch is common to all engines
+    return measured.latency.p50_ms
+
+
+def _accuracy_of(engine: EngineResult) -> str:
+    if engine.accuracy is None:
+        return "its accuracy was not measured"
+    scores = engine.accuracy.scores
+    return (
+        f"its mAP is {_format.percent(scores.mean_ap)} % and its Rank-1 {_format.percent(scores.rank1)} % "
+        f"on {engine.accuracy.data_set}"
+    )
+
+
+def _accuracy_kept(engine: EngineResult, result: BenchResult) -> str:
+    base = result.reference.accuracy
+    comparable = engine.name in {change.engine for change in result.accuracy_changes()}
+    if base is None or engine.accuracy is None or not comparable:
+        return _accuracy_of(engine)
+    here, there = engine.accuracy.scores.mean_ap, base.scores.mean_ap
+    kept = f"it keeps {here / there * 100:.1f} % of its mAP" if there else "its mAP compares"
+    return f"{kept} ({_format.percent(here)} % against {_format.percent(there)} % on {base.data_set})"

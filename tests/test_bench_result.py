@@ -1,0 +1,181 @@
+"""The result document: it comes back whole, and a document that was changed does not pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import bench_examples as examples
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osnet_edge.bench import (
+    Accuracy,
+    BatchLatency,
+    BenchResult,
+    EngineResult,
+    LatencyStats,
+    MachineFacts,
+    RetrievalScores,
+    Settings,
+    from_json,
+    to_json,
+)
+from osnet_edge.runtime.errors import InputError
+
+positive = st.floats(0, 1e6)
+batch_sizes = st.lists(st.integers(1, 512), max_size=3, unique=True).map(sorted)
+latencies = st.lists(st.integers(0, 10**11), min_size=1, max_size=5).map(LatencyStats.from_nanoseconds)
+
+
+@st.composite
+def accuracies(draw: st.DrawFn) -> Accuracy:
+    curve = sorted(draw(st.tuples(*[st.floats(0, 1)] * 3)))
+    skipped = draw(st.integers(0, 5))
+    queries = skipped + draw(st.integers(1, 5))
+    scores = RetrievalScores(*curve, draw(st.floats(0, 1)), queries, skipped, draw(st.integers(1, 9)))
+    return Accuracy(draw(st.text()), draw(st.sampled_from(["cosine", "euclidean"])), scores)
+
+
+@st.composite
+def results(draw: st.DrawFn) -> BenchResult:
+    names = draw(st.lists(st.text(min_size=1), min_size=1, max_size=3, unique=True))
+    engines = tuple(
+        EngineResult(
+            name=name,
+            variant=draw(st.text()),
+            precision=draw(st.text()),
+            target=draw(st.text()),
+            size_bytes=draw(st.integers(0, 2**60)),
+            load_seconds=draw(positive),
+            batches=tuple(BatchLatency.of(size, draw(latencies)) for size in draw(batch_sizes)),
+            accuracy=draw(st.none() | accuracies()),
+            reference=index == 0,
+        )
+        for index, name in enumerate(names)
+    )
+    text = st.text(max_size=8)
+    memory = st.none() | st.integers(0, 2**50)
+    machine = st.builds(
+        MachineFacts, text, text, st.integers(1, 99), text, memory, text, text, st.dictionaries(text, text)
+    )
+    settings = st.builds(
+        Settings,
+        command=text,
+        created=text,
+        threads=st.none() | st.integers(1, 64),
+        batches=batch_sizes.filter(len).map(tuple),
+        warmup_s=positive,
+        duration_s=positive,
+        min_iterations=st.integers(1, 99),
+        interleaved=st.booleans(),
+        measured=text,
+    )
+    return BenchResult(draw(machine), draw(settings), engines)
+
+
+@given(results())
+def test_a_result_comes_back_as_it_was(result: BenchResult) -> None:
+    assert from_json(to_json(result)) == result
+
+
+def test_the_document_says_what_a_script_looks_for() -> None:
+    document = json.loads(to_json(examples.result()))
+    assert document["schema_version"] == 1
+    assert document["ratios"][3] == {"engine": "x0_25-int8", "batch": 1, "speedup": 2.0}
+    assert document["engines"][1]["batches"][0]["latency"]["p50_ms"] == 0.85
+    assert document["accuracy_changes"][1]["mean_ap"] == pytest.approx(-0.0104)
+
+
+def test_accuracies_on_different_pictures_are_not_compared() -> None:
+    result = examples.result(
+        examples.engine("a", {1: 1.0}, reference=True), examples.engine("b", {1: 1.0}, data_set="other")
+    )
+    assert [change.engine for change in result.accuracy_changes()] == ["a"]
+
+
+def test_speeds_are_compared_only_at_the_batches_of_both() -> None:
+    result = examples.result(
+        examples.engine("a", {1: 4.0, 8: 9.0}, reference=True), examples.engine("b", {1: 2.0, 4: 5.0})
+    )
+    assert [(r.engine, r.batch, r.speedup) for r in result.ratios()] == [
+        ("a", 1, 1),
+        ("a", 8, 1),
+        ("b", 1, 2),
+    ]
+    assert result.common_batch == 1
+
+
+def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
+    def apply(document: Any) -> None:
+        for step in path[:-1]:
+            document = document[step]
+        if to is None:
+            del document[path[-1]]
+        else:
+            document[path[-1]] = to
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        # A version this code does not know.
+        (change("schema_version", to=2), "schema_version 1, but got 2"),
+        (change("schema_version", to=None), "no schema_version"),
+        # A field is missing, misspelt or of another type; the message gives the place.
+        (change("machine", to=None), "machine are missing"),
+        (change("settings", "thread", to=1), "thread are unknown"),
+        (
+            change("engines", 1, "size_bytes", to="big"),
+            r"engines\[1\].size_bytes to be a whole number.*'big'",
+        ),
+        (change("engines", 0, "size_bytes", to=True), "whole number"),
+        (change("engines", 0, "reference", to=1), "true or false"),
+        (change("engines", 0, "load_seconds", to=10**400), "finite number"),
+        (change("engines", to={"a": 1}), "engines to be a list"),
+        (change("machine", to=[1]), "machine to be an object"),
+        (change("machine", "versions", to=[1]), "versions to be an object"),
+        # Values that cannot be.
+        (change("engines", 0, "batches", 0, "latency", "p90_ms", to=99.0), "rising percentiles"),
+        (change("engines", 0, "batches", 0, "latency", "mean_ms", to=99.0), "mean within the range"),
+        (change("engines", 0, "batches", 0, "latency", "cv", to=-1), "cv of 0"),
+        (change("engines", 0, "batches", 0, "images_per_second", to=1.0), "batch / mean latency"),
+        (change("engines", 0, "batches", 0, "batch", to=0), "batch of 1"),
+        (change("engines", 0, "batches", 0, "batch", to=9), "images_per_second"),
+        (change("engines", 0, "accuracy", "scores", "mean_ap", to=1.5), r"\[0, 1\]"),
+        (change("engines", 0, "accuracy", "scores", "rank1", to=0.9), "Rank-1 <= Rank-5"),
+        (change("engines", 0, "accuracy", "scores", "skipped", to=632), "fewer queries skipped"),
+        (change("engines", 0, "size_bytes", to=-1), "size of 0"),
+        (change("engines", 0, "name", to=""), "an engine's name"),
+        (change("settings", "batches", to=[8, 1]), "ascending batches"),
+        (change("settings", "batches", to=[]), "batches of 1 or more"),
+        # No engine, or two, to compare with; two engines of one name.
+        (change("engines", 0, "reference", to=False), "exactly one reference"),
+        (change("engines", 1, "reference", to=True), "exactly one reference"),
+        (change("engines", 1, "name", to="x0_25-fp32"), "different names"),
+        # A ratio that was polished by hand.
+        (change("ratios", 3, "speedup", to=4.0), "ratios that follow"),
+        (change("accuracy_changes", 1, "mean_ap", to=0.0), "accuracy_changes that follow"),
+    ],
+)
+def test_a_changed_document_is_refused(edit: Callable[[dict[str, Any]], None], message: str) -> None:
+    document = json.loads(to_json(examples.result()))
+    edit(document)
+    with pytest.raises(InputError, match=message):
+        from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": 1}', "null", '{"schema_version": 1}'])
+def test_what_is_no_result_is_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        from_json(text)
+
+
+def test_numbers_that_json_does_not_have_are_refused() -> None:
+    text = to_json(examples.result()).replace('"load_seconds": 0.321', '"load_seconds": NaN', 1)
+    with pytest.raises(InputError, match="load_seconds to be a finite number"):
+        from_json(text)

@@ -1,0 +1,116 @@
+"""Tables and the summary: what a person reads of a result."""
+
+from __future__ import annotations
+
+import re
+
+import bench_examples as examples
+import pytest
+
+from osnet_edge.bench import BenchResult, caution, fastest, markdown_table, summary, text_table
+
+TABLE = """\
+engine      precision  size MB  load s  Rank-1 %  mAP %  batch  p50 ms  p99 ms  images/s      speed
+----------  ---------  -------  ------  --------  -----  -----  ------  ------  --------  ---------
+x0_25-fp32  fp32          1.23   0.321     35.79  45.79      1    1.70    1.84       582  reference
+                                                             8    9.76    10.5       811  reference
+                                                            32    41.9    45.3       755  reference
+x0_25-int8  int8          1.23   0.321     34.75  44.75      1   0.850   0.918      1164      2.00x
+                                                             8    7.04    7.60      1124      1.39x
+                                                            32    28.2    30.5      1123      1.49x
+"""
+
+
+def test_the_terminal_table() -> None:
+    assert text_table(examples.result()) == TABLE
+
+
+def test_the_markdown_table_has_a_cell_for_every_column() -> None:
+    lines = markdown_table(examples.result()).splitlines()
+    assert len(lines) == 2 + 6
+    assert {line.count("|") for line in lines} == {12}
+    assert lines[1].startswith("| --- | --- | ---: |")
+
+
+def test_names_cannot_break_a_table() -> None:
+    result = examples.result(examples.engine("a|b\n\x1b[31m\\", {1: 1.0}, reference=True))
+    assert "a\\|b??[31m\\\\" in markdown_table(result)
+    assert "\x1b" not in text_table(result)
+    assert len(text_table(result).splitlines()) == 3
+
+
+def test_an_engine_without_times_still_has_a_line() -> None:
+    result = examples.result(examples.engine("a", {}, reference=True), examples.engine("b", {1: 1.0}, None))
+    lines = text_table(result).splitlines()
+    assert re.search(r"^a .* 45.00 +- +- +- +- +-$", lines[2])
+    assert re.search(r"^b .* - +- +1 +1.00 .* -$", lines[3])
+
+
+FP32 = examples.engine("fp32", {1: 2.0, 8: 9.0}, 0.5, reference=True)
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        # The usual case: something beats the reference and loses a little.
+        (
+            examples.result(FP32, examples.engine("int8", {1: 1.0, 8: 10.0}, 0.49)),
+            "At batch 1, int8 is the fastest of 2 engines: 1.00 ms a call (p50), 2.00 times as fast as fp32; "
+            "it keeps 98.0 % of its mAP (49.00 % against 50.00 % on synthetic).",
+        ),
+        # Nothing beats the reference.
+        (
+            examples.result(FP32, examples.engine("int8", {1: 3.0}, 0.49)),
+            "At batch 1, fp32 is the fastest of 2 engines: 2.00 ms a call (p50). It is the reference itself; "
+            "its mAP is 50.00 % and its Rank-1 40.00 % on synthetic.",
+        ),
+        # Fast, but nobody looked at what it says.
+        (
+            examples.result(FP32, examples.engine("int8", {1: 1.0}, None)),
+            "At batch 1, int8 is the fastest of 2 engines: 1.00 ms a call (p50), 2.00 times as fast as fp32; "
+            "its accuracy was not measured.",
+        ),
+        # Scored on other pictures: no share of the reference's mAP is claimed.
+        (
+            examples.result(FP32, examples.engine("int8", {1: 1.0}, 0.9, data_set="easy")),
+            "At batch 1, int8 is the fastest of 2 engines: 1.00 ms a call (p50), 2.00 times as fast as fp32; "
+            "its mAP is 90.00 % and its Rank-1 80.00 % on easy.",
+        ),
+        # The smallest batch that all share is not 1.
+        (
+            examples.result(FP32, examples.engine("b8", {8: 4.5}, None)),
+            "At batch 8, b8 is the fastest of 2 engines: 4.50 ms a call (p50), 2.00 times as fast as fp32; "
+            "its accuracy was not measured.",
+        ),
+        # A single engine.
+        (
+            examples.result(FP32),
+            "fp32 takes 2.00 ms a call (p50) at batch 1; "
+            "its mAP is 50.00 % and its Rank-1 40.00 % on synthetic.",
+        ),
+        # An engine too quick for the clock: no ratio is claimed.
+        (
+            examples.result(FP32, examples.engine("stub", {1: 0.0}, None)),
+            "At batch 1, stub is the fastest of 2 engines: 0.000 ms a call (p50); "
+            "its accuracy was not measured.",
+        ),
+        # Nothing in common.
+        (
+            examples.result(FP32, examples.engine("b4", {4: 4.5}, None)),
+            "No batch size was measured for every engine, so they cannot be ranked by speed.",
+        ),
+    ],
+)
+def test_the_summary(result: BenchResult, expected: str) -> None:
+    assert summary(result) == expected
+
+
+def test_the_fastest_is_none_where_nothing_compares() -> None:
+    assert fastest(examples.result(FP32, examples.engine("b4", {4: 4.5}))) is None
+
+
+def test_a_noisy_machine_is_said_to_be_one() -> None:
+    assert caution(examples.result()) is None
+    noisy = caution(examples.result(examples.engine("a", {1: 1.0}, reference=True, spread=0.5)))
+    assert noisy is not None
+    assert re.search(r"reaches \d+ % of their mean", noisy)
