@@ -1,6 +1,6 @@
 """Latency, throughput and accuracy of engines."""
 
-from osnet_edge.bench.accuracy import LabelledPicture, evaluate_retrieval, read_crop
+from osnet_edge.bench.accuracy import LabelledPicture, evaluate_retrieval
 from osnet_edge.bench.average_precision import average_precisions, mean_average_precision
 from osnet_edge.bench.cmc import cumulative_matches
 from osnet_edge.bench.distances import cosine_distances, euclidean_distances
@@ -60,7 +60,6 @@ __all__ = [
     "mean_average_precision",
     "measure_interleaved",
     "measure_latency",
-    "read_crop",
     "score_retrieval",
     "summary",
     "text_table",

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from osnet_edge.bench._checks import FloatArray
 from osnet_edge.bench.scores import RetrievalScores, score_retrieval
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.pictures import read_picture
 
 Crop = npt.NDArray[np.uint8]
 Embed = Callable[[list[Crop]], Any]
@@ -92,25 +92,9 @@ def evaluate_retrieval(
     )
 
 
-def read_crop(path: Path | str) -> Crop:
-    """Return a picture as (H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: the file is not there or is not a whole picture; the message names it.
-    """
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    # A damaged file makes Pillow raise OSError, SyntaxError or ValueError, depending on where the damage is.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"expected a whole picture in {path}, but it cannot be read ({error}); replace or remove it"
-        ) from error
-
-
 def _batches(pictures: Sequence[LabelledPicture], size: int) -> Iterator[list[Crop]]:
     for start in range(0, len(pictures), size):
-        yield [read_crop(picture.path) for picture in pictures[start : start + size]]
+        yield [read_picture(picture.path) for picture in pictures[start : start + size]]
 
 
 def _embedded(embed: Embed, crops: list[Crop]) -> FloatArray:

@@ -7,10 +7,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from osnet_edge.bench._schema import decode, encode
 from osnet_edge.bench.latency import LatencyStats
 from osnet_edge.bench.machine import MachineFacts
 from osnet_edge.bench.scores import RetrievalScores
+from osnet_edge.runtime import schema
 from osnet_edge.runtime.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -208,9 +208,9 @@ def to_json(result: BenchResult) -> str:
     """Return the result as an indented JSON document, ratios to the reference included."""
     document = {
         "schema_version": SCHEMA_VERSION,
-        **encode(result),
-        "ratios": encode(result.ratios()),
-        "accuracy_changes": encode(result.accuracy_changes()),
+        **schema.to_json(result),
+        "ratios": schema.to_json(result.ratios()),
+        "accuracy_changes": schema.to_json(result.accuracy_changes()),
     }
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -223,7 +223,7 @@ def from_json(text: str) -> BenchResult:
             type, a value is out of its range, or the ratios do not follow from the engines.
     """
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except ValueError as error:
         raise InputError(f"expected a benchmark result in JSON, but it does not parse: {error}") from error
     if not isinstance(document, dict) or "schema_version" not in document:
@@ -231,10 +231,10 @@ def from_json(text: str) -> BenchResult:
     version = document.pop("schema_version")
     _require(version == SCHEMA_VERSION, f"schema_version {SCHEMA_VERSION}", version)
     ratios, changes = document.pop("ratios", None), document.pop("accuracy_changes", None)
-    result = decode(BenchResult, document, "result")
+    result = schema.from_json(BenchResult, document, "result")
     # Readers of the file take the ratios from it, so ratios of other engines must not pass.
-    _require(ratios == encode(result.ratios()), "ratios that follow from the engines", ratios)
-    _require(changes == encode(result.accuracy_changes()), "accuracy_changes that follow", changes)
+    _require(ratios == schema.to_json(result.ratios()), "ratios that follow from the engines", ratios)
+    _require(changes == schema.to_json(result.accuracy_changes()), "accuracy_changes that follow", changes)
     return result
 
 
@@ -249,3 +249,10 @@ def _require(condition: bool, wanted: str, value: Any) -> None:
     if not condition:
         shown = str(value)[:80]
         raise InputError(f"expected {wanted}, but got {shown}; was the file changed by hand?")
+
+
+def _finite(text: str) -> float:
+    # Python reads NaN, Infinity and 1e999, which no measurement gives.
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is not a finite number")
+    return value
