@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import types
 import typing
 from typing import Any, TypeVar
@@ -97,7 +98,10 @@ _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 def _parse_scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is Any:
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        # JSON writes whole numbers without a point; Python reads NaN and Infinity, which JSON does not have.
+        if not abs(value) <= sys.float_info.max:
+            raise _mismatch(where, "a finite number", value)
         return float(value)
     # bool is an int in Python, but not in JSON.
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
