@@ -66,7 +66,7 @@ def build_plan(
     model = read_graph(graph)
     loaded = _load(library)
     wanted = resolve_capabilities(loaded, capabilities)
-    builder = loaded.trt.Builder(loaded.logger)
+    builder = loaded.create("Builder")
     say(f"{loaded}: reading the graph")
     network, parser = make_network(loaded, builder, model, precision)
     config = configure(loaded, builder, network, precision, batch, workspace_bytes)
@@ -84,7 +84,7 @@ def build_plan(
     say(f"{loaded}: wrote {destination.name}, {plan.nbytes / 1e6:.2f} MB")
     return Target(
         backend=library,
-        backend_version=loaded.version,
+        backend_version=header.version,
         device="cuda",
         machine=platform.machine(),
         compute_capabilities=header.compute_capabilities or wanted,

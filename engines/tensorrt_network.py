@@ -20,6 +20,9 @@ from osnet_edge.runtime.manifest import BatchRange, Precision
 
 INPUT = "images"
 
+#: Names of `LayerType`: what an instance norm is, and what an input's normalisation is made of.
+NORMS, ARITHMETIC = {"NORMALIZATION", "PLUGIN_V2"}, {"ELEMENTWISE", "SCALE"}
+
 
 def is_strongly_typed(library: Library) -> bool:
     """Whether this library takes the types of a graph as they are written."""
@@ -128,13 +131,16 @@ def float32_layers(library: Library, network: Any) -> Iterator[Any]:
 
     An instance norm is a NORMALIZATION, or, up to TensorRT 9, a plugin; OSNet has no other.
     """
-    types = library.trt.LayerType
-    norms = {types.NORMALIZATION, types.PLUGIN_V2}
     before_convolutions = True
     for index in range(network.num_layers):
         layer = network.get_layer(index)
-        before_convolutions = before_convolutions and layer.type != types.CONVOLUTION
-        if layer.type in norms or (before_convolutions and layer.type in {types.ELEMENTWISE, types.SCALE}):
+        kind = layer.type.name
+        before_convolutions = before_convolutions and kind != "CONVOLUTION"
+        if layer.num_outputs != 1 or layer.get_output(0).dtype == library.trt.int32:
+            continue
+        if kind in {"NORMALIZATION", "PLUGIN_V2"} or (
+            before_convolutions and kind in {"ELEMENTWISE", "SCALE"}
+        ):
             yield layer
 
 

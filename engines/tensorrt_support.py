@@ -1,4 +1,4 @@
-"""What this machine can build and run with TensorRT, for `osnet-edge doctor`: asked cheaply, never an error."""
+"""What this machine can build and run with TensorRT, for `osnet-edge doctor`: cheap, and never an error."""
 
 from __future__ import annotations
 

@@ -162,8 +162,17 @@ def open_cuda() -> Cuda:
 
 def find_package() -> str | None:
     """Return the CUDA package that `open_cuda` would use, without loading it; None if there is none."""
-    for name, module in (("cuda-python", "cuda"), ("pycuda", "pycuda")):
-        if importlib.util.find_spec(module) is not None:
+    for name, module in (
+        ("cuda-python", "cuda.bindings"),
+        ("cuda-python", "cuda.cuda"),
+        ("pycuda", "pycuda"),
+    ):
+        try:
+            found = importlib.util.find_spec(module)
+        except ModuleNotFoundError:
+            # The parent is missing.
+            continue
+        if found is not None:
             return name
     return None
 

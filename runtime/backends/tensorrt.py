@@ -169,9 +169,13 @@ class _Session:
 
 
 def _close(cuda: Cuda, closers: list[Callable[[], None]]) -> None:
-    with cuda.current():
-        while closers:
-            closers.pop()()
+    while closers:
+        try:
+            with cuda.current():
+                closers.pop()()
+        except UnavailableError as error:
+            # After a failure of the GPU nothing can be freed, and nothing needs to be.
+            log.warning("%s", error)
 
 
 def check_header(model: Path, manifest: Manifest) -> PlanHeader:
@@ -222,7 +226,7 @@ def _deserialize(library: Library, model: Path, device: CudaDevice) -> tuple[Any
     trt, plan = library.trt, model.read_bytes()
     library.load_plugins()
     with library.errors.listen() as errors:
-        runtime = trt.Runtime(library.logger)
+        runtime = library.create("Runtime")
         if hasattr(runtime, "get_engine_validity"):
             validity, diagnostics = runtime.get_engine_validity(plan)
             if validity == trt.EngineValidity.INVALID:

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import takewhile
+from typing import Any, Literal
 
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.plan import TITLES, TensorRTName
@@ -89,6 +90,19 @@ class Library:
         """Say it as a person would."""
         return f"{TITLES[self.name]} {self.version}"
 
+    def create(self, kind: Literal["Runtime", "Builder"]) -> Any:
+        """Make one of the objects that the others come from.
+
+        Raises:
+            UnavailableError: the library cannot work here, because of the driver for example.
+        """
+        with self.errors.listen() as errors:
+            try:
+                return getattr(self.trt, kind)(self.logger)
+            except TypeError:
+                # So the bindings say that the library returned nothing.
+                raise UnavailableError(f"{self} could not start: {first_line(errors)}") from None
+
     def load_plugins(self) -> None:
         """Register the plugins; up to TensorRT 9 instance norm is one, for building and for loading."""
         if hasattr(self.trt, "init_libnvinfer_plugins"):
@@ -118,7 +132,8 @@ def first_line(errors: list[str]) -> str:
 
 def same_version(left: str, right: str) -> bool:
     """Whether two versions agree in as many numbers as both have; modules often leave out the fourth."""
-    return all(a == b for a, b in zip(left.split("."), right.split("."), strict=False))
+    numbers = [list(takewhile(str.isdigit, version.split("."))) for version in (left, right)]
+    return all(a == b for a, b in zip(*numbers, strict=False))
 
 
 def _load(name: TensorRTName) -> Library:
