@@ -74,8 +74,8 @@ def make_network(library: Library, builder: Any, model: onnx.ModelProto, precisi
     parser = trt.OnnxParser(network, library.logger)
     with library.errors.listen() as errors:
         if not parser.parse(model.SerializeToString()):
-            found = [parser.get_error(index).desc() for index in range(parser.num_errors)] or errors
-            raise InputError(f"{library} cannot read the graph: {first_of('; '.join(found))}")
+            found = [_describe(parser.get_error(index), model) for index in range(parser.num_errors)]
+            raise InputError(f"{library} cannot read the graph: {first_of('; '.join(found or errors))}")
     # The network reads the parser's copy of the weights, so the parser must live as long.
     return network, parser
 
@@ -142,6 +142,15 @@ def float32_layers(library: Library, network: Any) -> Iterator[Any]:
             before_convolutions and kind in {"ELEMENTWISE", "SCALE"}
         ):
             yield layer
+
+
+def _describe(error: Any, model: onnx.ModelProto) -> str:
+    """Name the node, since a parser's error may be as short as `false`."""
+    text, index = str(error.desc()).strip(), int(error.node())
+    if not 0 <= index < len(model.graph.node):
+        return text
+    node = model.graph.node[index]
+    return f"{node.op_type} {node.name or index}: {text}"
 
 
 def first_of(message: object) -> str:
