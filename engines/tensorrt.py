@@ -1,0 +1,172 @@
+"""ONNX to a TensorRT or TensorRT-RTX plan: the same steps, for named GPUs or for the one that is here.
+
+TensorRT-RTX compiles for named GPUs without one (its `ComputeCapability`); TensorRT measures kernels on the
+GPU that the engine is for, so it builds there and nowhere else.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from osnet_edge.engines.tensorrt_network import configure, make_network, read_graph
+from osnet_edge.runtime.backends.tensorrt_library import Library, first_line, load_library
+from osnet_edge.runtime.cuda import probe
+from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError
+from osnet_edge.runtime.files import write_aside
+from osnet_edge.runtime.manifest import BatchRange, Precision, Target
+from osnet_edge.runtime.plan import TITLES, TensorRTName, read_plan_header
+
+#: What to do on a machine where the library for the target is missing.
+_INSTEAD = (
+    "or build for another target (rtx needs no GPU to build, cpu needs neither), or on the device itself"
+)
+
+
+def build_plan(
+    graph: Path,
+    destination: Path,
+    *,
+    library: TensorRTName,
+    capabilities: tuple[str, ...],
+    precision: Precision,
+    batch: BatchRange,
+    workspace_bytes: int = 1 << 30,
+    progress: Callable[[str], None] | None = None,
+) -> Target:
+    """Build a plan and write it, whole or not at all.
+
+    Args:
+        graph: the float32 ONNX graph of `osnet-edge export`: `images` (N, ...) to `embeddings` (N, D).
+        destination: the file to write.
+        library: which of the two builds it, and later runs it.
+        capabilities: compute capabilities such as `8.6`, or `current` for the GPU that is here; none means
+            the library's default: many GPUs for TensorRT-RTX, the one that is here for TensorRT.
+        precision: fp32, without TensorFloat-32, or fp16, where instance norms and the input stay float32.
+        batch: sizes that the plan must take; it is tuned for `opt`.
+        workspace_bytes: most GPU memory that a layer may use for scratch.
+        progress: called with a line for each step.
+
+    Returns:
+        What the plan is for, as its manifest says it.
+
+    Raises:
+        InputError: the graph, the capabilities or the batch range cannot be built by this library.
+        UnavailableError: the library is not installed, or it needs a GPU that is not here.
+        OsnetEdgeError: TensorRT failed; the message is its own.
+    """
+    say = progress or (lambda _: None)
+    if batch.max is None:
+        raise InputError("a TensorRT engine needs a largest batch; give one, such as 32")
+    if workspace_bytes < 1:
+        raise InputError(f"expected a workspace of at least 1 byte, got {workspace_bytes}")
+    model = read_graph(graph)
+    loaded = _load(library)
+    wanted = resolve_capabilities(loaded, capabilities)
+    builder = loaded.create("Builder")
+    say(f"{loaded}: reading the graph")
+    network, parser = make_network(loaded, builder, model, precision)
+    config = configure(loaded, builder, network, precision, batch, workspace_bytes)
+    with loaded.errors.listen() as errors:
+        _set_capabilities(loaded, config, wanted)
+        where = ", ".join(wanted) or "its default GPUs"
+        say(f"{loaded}: building {precision} for {where}, batches of {batch.min} to {batch.max}")
+        plan = builder.build_serialized_network(network, config)
+    del parser
+    if plan is None:
+        raise _build_error(loaded, errors, precision, wanted)
+    with write_aside(destination) as partial:
+        partial.write_bytes(plan)
+        header = read_plan_header(partial)
+    say(f"{loaded}: wrote {destination.name}, {plan.nbytes / 1e6:.2f} MB")
+    return Target(
+        backend=library,
+        backend_version=header.version,
+        device="cuda",
+        machine=platform.machine(),
+        compute_capabilities=header.compute_capabilities or wanted,
+        exact_version=True,
+    )
+
+
+def resolve_capabilities(library: Library, capabilities: tuple[str, ...]) -> tuple[str, ...]:
+    """Hold compute capabilities to what the library can build here.
+
+    Returns:
+        Those to build for, each once; none where the library has a default that needs no GPU.
+
+    Raises:
+        InputError: one is no compute capability, or one that the library cannot build for.
+        UnavailableError: a GPU is needed, and there is none.
+    """
+    for capability in capabilities:
+        if capability != "current" and not re.fullmatch(r"[1-9][0-9]?\.[0-9]", capability):
+            raise InputError(f"expected a compute capability such as 8.6, or current; got {capability!r}")
+    known = known_capabilities(library)
+    if not known:
+        present = _present(f"building with {TITLES[library.name]}")
+        others = sorted(set(capabilities) - {present, "current"})
+        if others:
+            raise InputError(
+                f"{library} builds for the GPU that is here, of compute capability {present}, and was asked "
+                f"for {', '.join(others)}; build on that device"
+            )
+        return (present,)
+    if "current" in capabilities:
+        present = _present("building for the current GPU")
+        capabilities = tuple(present if item == "current" else item for item in capabilities)
+    for capability in capabilities:
+        if capability not in known:
+            raise InputError(
+                f"{library} cannot build for compute capability {capability}, only for {', '.join(known)}; "
+                "build with TensorRT on the device itself"
+            )
+    return tuple(dict.fromkeys(capabilities))
+
+
+def known_capabilities(library: Library) -> tuple[str, ...]:
+    """Return the compute capabilities that a library builds for without such a GPU, in its order."""
+    members = getattr(getattr(library.trt, "ComputeCapability", None), "__members__", {})
+    numbers = sorted(int(name[2:]) for name in members if re.fullmatch("SM[0-9]+", name))
+    return tuple(f"{number // 10}.{number % 10}" for number in numbers)
+
+
+def _load(library: TensorRTName) -> Library:
+    try:
+        return load_library(library)
+    except UnavailableError as error:
+        raise UnavailableError(f"{error}; {_INSTEAD}") from None
+
+
+def _present(purpose: str) -> str:
+    found = probe()
+    if not found.available:
+        raise UnavailableError(
+            f"{purpose} needs the GPU it is for, and {found.reason}; build it there, or for rtx"
+        )
+    return found.devices[0].compute_capability
+
+
+def _set_capabilities(library: Library, config: Any, capabilities: tuple[str, ...]) -> None:
+    if not known_capabilities(library) or not capabilities:
+        return
+    config.num_compute_capabilities = len(capabilities)
+    for index, capability in enumerate(capabilities):
+        member = library.trt.ComputeCapability.__members__["SM" + capability.replace(".", "")]
+        if not config.set_compute_capability(member, index):
+            raise InputError(f"{library} refuses to build for {', '.join(capabilities)} together; name fewer")
+
+
+def _build_error(
+    library: Library, errors: list[str], precision: Precision, capabilities: tuple[str, ...]
+) -> OsnetEdgeError:
+    said = first_line(errors)
+    if precision == "fp32" and "FP32 GEMM is not supported" in said:
+        return InputError(
+            f"{library} has no float32 matrix product for compute capability 7.5, and was asked for fp32 on "
+            f"{', '.join(capabilities)}; build with fp16, or leave 7.5 out"
+        )
+    return OsnetEdgeError(f"{library} could not build the engine: {said}")

@@ -1,0 +1,159 @@
+"""A float32 ONNX graph to a TensorRT network and its builder's configuration, in the precision asked for.
+
+Two ways lead to float16. TensorRT 10, 11 and TensorRT-RTX are strongly typed: the graph's own types say it,
+so the graph is converted first. TensorRT 8.6 is weakly typed: it gets the float32 graph, the flag FP16, and
+is told which layers must stay float32. Which way is open is asked of the library, not of its version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from osnet_edge.engines.half import to_half
+from osnet_edge.runtime.backends.tensorrt_library import Library
+from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.manifest import BatchRange, Precision
+
+INPUT = "images"
+
+#: Names of `LayerType`: what an instance norm is, and what an input's normalisation is made of.
+NORMS, ARITHMETIC = {"NORMALIZATION", "PLUGIN_V2"}, {"ELEMENTWISE", "SCALE"}
+
+
+def is_strongly_typed(library: Library) -> bool:
+    """Whether this library takes the types of a graph as they are written."""
+    return hasattr(library.trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
+
+
+def read_graph(graph: Path) -> onnx.ModelProto:
+    """Read a graph as `osnet-edge export` writes it.
+
+    Raises:
+        InputError: it is no ONNX graph, or has not one input of a free batch size and one output.
+    """
+    try:
+        model: onnx.ModelProto = onnx.load(str(graph))
+        onnx.checker.check_model(model)
+    except OSError as error:
+        raise InputError(f"cannot read {graph}: {error.strerror or error}") from None
+    except Exception as error:
+        # protobuf's and onnx's exceptions have no common base of their own to catch.
+        raise InputError(f"{graph} is no ONNX graph ({first_of(error)}); export it again") from None
+    inputs, outputs = list(model.graph.input), list(model.graph.output)
+    shape = [item.dim_value for item in inputs[0].type.tensor_type.shape.dim] if inputs else []
+    if len(inputs) != 1 or len(outputs) != 1 or inputs[0].name != INPUT or len(shape) != 4:
+        names = ", ".join(item.name for item in [*inputs, *outputs]) or "none"
+        raise InputError(
+            f"{graph}: expected one input, {INPUT}, and one output; got {names}; export it again"
+        )
+    if shape[0] != 0 or 0 in shape[1:]:
+        raise InputError(f"{graph}: expected {INPUT} of a free batch size and a fixed picture, got {shape}")
+    return model
+
+
+def make_network(library: Library, builder: Any, model: onnx.ModelProto, precision: Precision) -> Any:
+    """Parse a float32 graph into a network of the precision, as far as types can say it.
+
+    Raises:
+        InputError: the parser refuses it, or float16 cannot hold it.
+    """
+    trt, strong = library.trt, is_strongly_typed(library)
+    flags = trt.NetworkDefinitionCreationFlag
+    bits = 1 << int(flags.STRONGLY_TYPED) if strong else 0
+    if hasattr(flags, "EXPLICIT_BATCH"):
+        # Needed up to TensorRT 9, ignored by 10, gone from 11.
+        bits |= 1 << int(flags.EXPLICIT_BATCH)
+    network = builder.create_network(bits)
+    if strong and precision == "fp16":
+        model = to_half(model)
+    library.load_plugins()
+    parser = trt.OnnxParser(network, library.logger)
+    with library.errors.listen() as errors:
+        if not parser.parse(model.SerializeToString()):
+            found = [_describe(parser.get_error(index), model) for index in range(parser.num_errors)]
+            raise InputError(f"{library} cannot read the graph: {first_of('; '.join(found or errors))}")
+    # The network reads the parser's copy of the weights, so the parser must live as long.
+    return network, parser
+
+
+def configure(
+    library: Library,
+    builder: Any,
+    network: Any,
+    precision: Precision,
+    batch: BatchRange,
+    workspace_bytes: int,
+) -> Any:
+    """Make the builder's configuration: memory, batch sizes and precision.
+
+    Raises:
+        InputError: the library takes no such batch range.
+        UnavailableError: this GPU has no fast float16.
+    """
+    trt = library.trt
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_bytes)
+    # TensorFloat-32 keeps 10 bits of float32's 23, and is on by default: who asks for fp32 gets it.
+    config.clear_flag(trt.BuilderFlag.TF32)
+    profile = builder.create_optimization_profile()
+    images = network.get_input(0)
+    item = tuple(images.shape)[1:]
+    profile.set_shape(images.name, *((size, *item) for size in (batch.min, batch.opt, batch.max)))
+    if config.add_optimization_profile(profile) < 0:
+        raise InputError(f"{library} takes no batches of {batch.min} to {batch.max}; choose a smaller range")
+    preview: Any = getattr(trt, "PreviewFeature", None)
+    if hasattr(preview, "PROFILE_SHARING_0806"):
+        # One profile for many execution contexts, one a thread: always so from TensorRT 10, a choice in 8.6.
+        config.set_preview_feature(preview.PROFILE_SHARING_0806, True)
+    if precision == "fp16" and not is_strongly_typed(library):
+        _allow_half(library, builder, network, config)
+    return config
+
+
+def _allow_half(library: Library, builder: Any, network: Any, config: Any) -> None:
+    """Weak typing: allow float16, except where `to_half` keeps float32 as well."""
+    flags = library.trt.BuilderFlag
+    if not builder.platform_has_fast_fp16:
+        raise UnavailableError("this GPU has no fast float16; build the engine with fp32")
+    config.set_flag(flags.FP16)
+    config.set_flag(flags.OBEY_PRECISION_CONSTRAINTS)
+    for layer in float32_layers(library, network):
+        layer.precision = library.trt.float32
+        layer.set_output_type(0, library.trt.float32)
+
+
+def float32_layers(library: Library, network: Any) -> Iterator[Any]:
+    """Yield the layers whose arithmetic must stay float32: instance norms, and the input's normalisation.
+
+    An instance norm is a NORMALIZATION, or, up to TensorRT 9, a plugin; OSNet has no other.
+    """
+    before_convolutions = True
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        kind = layer.type.name
+        before_convolutions = before_convolutions and kind != "CONVOLUTION"
+        if layer.num_outputs != 1 or layer.get_output(0).dtype == library.trt.int32:
+            continue
+        if kind in {"NORMALIZATION", "PLUGIN_V2"} or (
+            before_convolutions and kind in {"ELEMENTWISE", "SCALE"}
+        ):
+            yield layer
+
+
+def _describe(error: Any, model: onnx.ModelProto) -> str:
+    """Name the node, since a parser's error may be as short as `false`."""
+    text, index = str(error.desc()).strip(), int(error.node())
+    if not 0 <= index < len(model.graph.node):
+        return text
+    node = model.graph.node[index]
+    return f"{node.op_type} {node.name or index}: {text}"
+
+
+def first_of(message: object) -> str:
+    """Return the first line of a message, and at most 300 characters of it."""
+    lines = str(message).strip().splitlines() or ["no reason given"]
+    return lines[0][:300]
