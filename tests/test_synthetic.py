@@ -160,11 +160,11 @@ def test_sample_crops_gives_distinct_people_in_the_size_asked_for() -> None:
     assert all(np.abs(flat[a] - flat[b]).mean() > 5 for a in range(5) for b in range(a))
 
 
-@pytest.mark.parametrize("size", [(256, 128), (160, 64), (64, 64), (32, 96)])
+@pytest.mark.parametrize("size", [(256, 128), (160, 64), (64, 64), (40, 80)])
 def test_crops_of_any_shape_show_something(size: tuple[int, int]) -> None:
-    crops = sample_crops(2, *size, seed=0)
-    assert crops.shape == (2, *size, 3)
-    assert crops.std() > 10
+    crops = sample_crops(40, *size, seed=0)
+    assert crops.shape == (40, *size, 3)
+    assert crops.reshape(40, -1).std(1).min() > 8
 
 
 YAWS = [0.0, 0.8, 1.57, 2.4, 3.14, 4.7]
@@ -284,7 +284,7 @@ def bad(call: Callable[..., Any], words: str, **changed: Any) -> Any:
         bad(sample_crops, "count .* at least 1, got 0", count=0),
         bad(sample_crops, "count .* got True", count=True),
         bad(sample_crops, "width .* at least 16", width=4),
-        bad(sample_crops, "three times as wide as high", height=40, width=130),
+        bad(sample_crops, "twice as wide as high", height=40, width=81),
         bad(draw_frame, "people .* at least 0, got -1", people=-1),
         bad(draw_frame, "at most 200 people", people=201),
         bad(draw_frame, "width .* at least 160", size=(100, 100)),
