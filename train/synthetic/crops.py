@@ -124,6 +124,4 @@ def check_size(height: int, width: int) -> None:
     check_whole("width", width, 16)
     if width > 2 * height:
         # A wider window would not fit into the cameras' frames.
-        raise InputError(
-            f"expected a crop at most twice as wide as high, got {height}x{width} (height x width)"
-        )
+        raise InputError(f"expected a crop at most twice as wide as high, got {width}x{height}")
