@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,11 @@ def test_other_seeds_draw_other_people() -> None:
     assert not set(one) & set(two)
 
 
-def test_people_of_one_draw_all_differ_in_what_they_wear_or_carry() -> None:
-    people = sample_people(1000, np.random.default_rng(0))
-    cues = {(p.top, p.bottom, p.garment, p.pattern, p.legwear, p.carried) for p in people}
-    assert len(cues) == len(people)
+def test_any_two_people_differ_in_at_least_two_things_they_wear_or_carry() -> None:
+    people = sample_people(250, np.random.default_rng(0))
+    cues = [(p.top, p.bottom, p.garment, p.pattern, p.legwear, p.carried) for p in people]
+    for one, other in combinations(cues, 2):
+        assert sum(a != b for a, b in zip(one, other, strict=True)) >= 2
 
 
 def test_a_larger_set_holds_the_pictures_of_the_smaller_one(drawn: ReidSet, tmp_path: Path) -> None:
