@@ -32,7 +32,16 @@ _QUALITY = 92
 
 @dataclass(frozen=True)
 class _Walk:
-    """A path between two spots on the ground, walked to and fro; ground coordinates in metres."""
+    """A path between two spots on the ground, walked to and fro.
+
+    Attributes:
+        person: who walks.
+        start: metres to the right of the picture's middle, and away from the camera.
+        end: likewise.
+        speed: metres to a second.
+        reach: how far each step goes, see `Gait`.
+        ahead: metres already walked at moment 0.
+    """
 
     person: Person
     start: tuple[float, float]
@@ -49,7 +58,7 @@ class _Walk:
         part = (2 * length - gone if back else gone) / length
         across, away = (a + part * (b - a) for a, b in zip(self.start, self.end, strict=True))
         sign = -1 if back else 1
-        # Seen from the camera a step to the right is a step across, a step nearer a step back from "away".
+        # Yaw 0 is towards the camera, where `away` shrinks.
         yaw = atan2(sign * (self.end[0] - self.start[0]), -sign * (self.end[1] - self.start[1]))
         phase = 2 * pi * (self.ahead + self.speed * seconds) / (0.82 * self.person.stature)
         focal = _focal(place)
