@@ -29,7 +29,7 @@ def sample_crops(count: int, height: int = 256, width: int = 128, seed: int = 0)
     Args:
         count: how many, at least 1.
         height: rows of each, at least 32.
-        width: columns of each, at least 16 and at most three times the height.
+        width: columns of each, at least 16 and at most twice the height.
         seed: picks people, cameras and poses; the same seed gives the same bytes.
 
     Returns:
@@ -105,14 +105,23 @@ def _company(walker: Walker, window: Box, camera: Camera, rng: np.random.Generat
 
 
 def check_whole(name: str, value: int, least: int) -> None:
-    """Refuse a number that is not whole or lies under `least`."""
+    """Refuse a number that is not whole or lies under `least`.
+
+    Raises:
+        InputError: the number is refused.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise InputError(f"expected {name} to be a whole number of at least {least}, got {value!r}")
 
 
 def check_size(height: int, width: int) -> None:
-    """Refuse a crop too small to show anybody, or too wide to be of one person."""
+    """Refuse a crop too small to show anybody, or too wide to be of one person.
+
+    Raises:
+        InputError: the size is refused.
+    """
     check_whole("height", height, 32)
     check_whole("width", width, 16)
-    if width > 3 * height:
-        raise InputError(f"expected a crop at most three times as wide as high, got {height}x{width}")
+    if width > 2 * height:
+        # A wider window would not fit into the cameras' frames.
+        raise InputError(f"expected a crop at most twice as wide as high, got {width}x{height}")

@@ -73,11 +73,11 @@ def draw_shadow(canvas: Image.Image, placement: Placement, strength: float) -> N
     """
     draw = ImageDraw.Draw(canvas, "RGBA")
     away = -placement.light
-    for wide, part in ((0.42, 0.4), (0.32, 0.6), (0.22, 0.8)):
+    for wide in (0.45, 0.4, 0.35, 0.3, 0.25, 0.2):
         x = placement.x + away * wide * 0.55 * placement.scale
         half, high = wide * placement.scale, wide * 0.24 * placement.scale
         box = (x - half, placement.y - high, x + half, placement.y + high)
-        draw.ellipse(box, fill=(14, 14, 34, int(110 * strength * part)))
+        draw.ellipse(box, fill=(14, 14, 34, int(38 * strength)))
 
 
 def figure_box(person: Person, gait: Gait, placement: Placement) -> tuple[float, float, float, float]:

@@ -32,7 +32,16 @@ _QUALITY = 92
 
 @dataclass(frozen=True)
 class _Walk:
-    """A path between two spots on the ground, walked to and fro; ground coordinates in metres."""
+    """A path between two spots on the ground, walked to and fro.
+
+    Attributes:
+        person: who walks.
+        start: metres to the right of the picture's middle, and away from the camera.
+        end: likewise.
+        speed: metres to a second.
+        reach: how far each step goes, see `Gait`.
+        ahead: metres already walked at moment 0.
+    """
 
     person: Person
     start: tuple[float, float]
@@ -49,7 +58,7 @@ class _Walk:
         part = (2 * length - gone if back else gone) / length
         across, away = (a + part * (b - a) for a, b in zip(self.start, self.end, strict=True))
         sign = -1 if back else 1
-        # Seen from the camera a step to the right is a step across, a step nearer a step back from "away".
+        # Yaw 0 is towards the camera, where `away` shrinks.
         yaw = atan2(sign * (self.end[0] - self.start[0]), -sign * (self.end[1] - self.start[1]))
         phase = 2 * pi * (self.ahead + self.speed * seconds) / (0.82 * self.person.stature)
         focal = _focal(place)
@@ -69,8 +78,14 @@ class _Scene:
         self.seed = seed
         self.camera: Camera = sample_cameras(1, size, np.random.default_rng([seed, 1]))[0]
         drawn = sample_people(people, np.random.default_rng([seed, 0]))
+        slots = np.random.default_rng([seed, 2]).permutation(people)
         self.walks = [
-            _draw_walk(person, self.camera.place, np.random.default_rng([seed, 3, k]))
+            _draw_walk(
+                person,
+                (float(slots[k]) + 0.5) / people,
+                self.camera.place,
+                np.random.default_rng([seed, 3, k]),
+            )
             for k, person in enumerate(drawn)
         ]
 
@@ -163,25 +178,35 @@ def write_frames(
     return folder
 
 
-def _draw_walk(person: Person, place: Place, rng: np.random.Generator) -> _Walk:
-    """Draw a path that stays in view, so that every box has somebody in it."""
-    focal = _focal(place)
-    spots = []
-    for side in (-1.0, 1.0):
-        row = float(rng.uniform(place.far, place.near))
-        away = focal * place.camera_height / (row - place.horizon)
-        reach = 0.42 * place.size[0] * away / focal
-        spots.append((side * reach * float(rng.uniform(0.25, 1.0)), away))
-    start, end = spots if rng.random() < 0.5 else spots[::-1]
-    length = hypot(end[0] - start[0], end[1] - start[1])
+def _draw_walk(person: Person, slot: float, place: Place, rng: np.random.Generator) -> _Walk:
+    """Draw a path that stays in view, so that every box has somebody in it.
+
+    Args:
+        person: who walks.
+        slot: 0 to 1, where in the width the path begins: evenly shared out, or people walk in a heap.
+        place: where.
+        rng: draws the rest.
+    """
+    start = end = _spot(place, slot, rng)
+    length = 0.0
+    while not 1.5 < length < 6.0:
+        end = _spot(place, float(rng.random()), rng)
+        length = hypot(end[0] - start[0], end[1] - start[1])
     return _Walk(
         person=person,
         start=start,
         end=end,
         speed=float(rng.uniform(1.0, 1.6)),
         reach=float(rng.uniform(0.75, 1.0)),
-        ahead=float(rng.uniform(0, 2 * length)),
+        ahead=float(rng.uniform(0, 0.4 * length)),
     )
+
+
+def _spot(place: Place, column: float, rng: np.random.Generator) -> tuple[float, float]:
+    """Return ground coordinates, metres across and away, of a spot in a column of the picture (0 to 1)."""
+    row = float(rng.uniform(place.far, place.near))
+    away = _focal(place) * place.camera_height / (row - place.horizon)
+    return (0.84 * column - 0.42) * place.size[0] * away / _focal(place), away
 
 
 def _focal(place: Place) -> float:
