@@ -24,13 +24,18 @@ def inspect(package: str, prove: bool, as_json: bool) -> None:
     """
     from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.package import open_package
+    from osnet_edge.runtime.plan import read_plan_header
 
     manifest = open_package(Path(package))
     distance = Embedder.load(package).prove() if prove else None
     if as_json:
         echo_json({**to_json(manifest), "golden_distance": distance})
         return
-    for name, value in _rows(manifest):
+    rows = _rows(manifest)
+    if manifest.target.backend != "onnxruntime":
+        # Read from the plan's own bytes, without TensorRT.
+        rows.append(("plan header", str(read_plan_header(Path(package) / manifest.model_file))))
+    for name, value in rows:
         click.echo(f"{name:14} {value}")
     click.echo(f"{'files':14} {len(manifest.files)} as built (size and SHA-256 checked)")
     if distance is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data import parse_name, read_market1501
 

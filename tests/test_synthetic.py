@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageChops
+
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data import ReidSet
 from osnet_edge.train.synthetic import draw_frame, sample_crops, write_frames, write_set
@@ -18,7 +20,6 @@ from osnet_edge.train.synthetic.figure import Gait, Placement, draw_figure, figu
 from osnet_edge.train.synthetic.person import sample_people
 from osnet_edge.train.synthetic.places import KINDS, build_place
 from osnet_edge.train.synthetic.props import PROPS, draw_prop
-from PIL import Image, ImageChops
 
 NUMBERS: dict[str, Any] = {
     "train_identities": 3,

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image, ImageDraw
+
 from osnet_edge.train.synthetic.brush import shaded
 from osnet_edge.train.synthetic.person import Colour
-from PIL import Image, ImageDraw
 
 
 class Backdrop:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, hypot, sin
 
+from PIL import Image, ImageDraw
+
 from osnet_edge.train.synthetic.person import Colour
 from osnet_edge.train.synthetic.pose import Point
-from PIL import Image, ImageDraw
 
 Spot = tuple[float, float]
 

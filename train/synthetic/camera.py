@@ -7,8 +7,9 @@ from io import BytesIO
 from math import pi
 
 import numpy as np
-from osnet_edge.train.synthetic.places import KINDS, Place, build_place
 from PIL import Image, ImageFilter
+
+from osnet_edge.train.synthetic.places import KINDS, Place, build_place
 
 
 @dataclass(frozen=True)

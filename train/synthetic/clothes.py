@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from math import pi
 
+from PIL import Image, ImageDraw
+
 from osnet_edge.train.synthetic.brush import Brush, Ring, Spot, shaded
 from osnet_edge.train.synthetic.person import Colour, Person
 from osnet_edge.train.synthetic.pose import Limb, Point, Skeleton
-from PIL import Image, ImageDraw
 
 _LEG_WIDTHS = {"slim": (0.086, 0.06, 0.046), "straight": (0.092, 0.072, 0.062), "wide": (0.098, 0.09, 0.092)}
 

@@ -11,12 +11,13 @@ from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.synthetic.camera import Camera, develop, sample_cameras
 from osnet_edge.train.synthetic.person import Person, sample_people, sample_person
 from osnet_edge.train.synthetic.props import PROPS
 from osnet_edge.train.synthetic.stage import Box, Prop, Walker, box_of, draw_gait, draw_stage
-from PIL import Image
 
 FRAME = (1280, 720)
 _HIDDEN = 0.3

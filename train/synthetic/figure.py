@@ -15,13 +15,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from PIL import Image, ImageChops, ImageDraw
+
 from osnet_edge.train.synthetic.bags import bag_anchor, draw_bag, draw_straps
 from osnet_edge.train.synthetic.brush import Brush, Placement
 from osnet_edge.train.synthetic.clothes import draw_arm, draw_leg, draw_skirt, draw_trunk
 from osnet_edge.train.synthetic.head import draw_hair_behind, draw_head
 from osnet_edge.train.synthetic.person import Person
 from osnet_edge.train.synthetic.pose import Gait, walk
-from PIL import Image, ImageChops, ImageDraw
 
 __all__ = ["Gait", "Placement", "draw_figure", "draw_shadow", "figure_box"]
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_folder_aside
 from osnet_edge.train.synthetic.camera import Camera, develop, sample_cameras
@@ -23,7 +25,6 @@ from osnet_edge.train.synthetic.person import Person, sample_people
 from osnet_edge.train.synthetic.places import Place
 from osnet_edge.train.synthetic.pose import Gait
 from osnet_edge.train.synthetic.stage import Walker, box_of, draw_stage
-from PIL import Image
 
 RATE = 25
 _MOST = 200

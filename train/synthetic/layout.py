@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_folder_aside
 from osnet_edge.train.data.market1501 import SPLIT_FOLDERS, ReidSet, read_market1501
 from osnet_edge.train.synthetic.camera import sample_cameras
 from osnet_edge.train.synthetic.crops import FRAME, check_size, check_whole, draw_crop
 from osnet_edge.train.synthetic.person import MOST_PEOPLE, sample_people
-from PIL import Image
 
 _QUALITY = 92
 

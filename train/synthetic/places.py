@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
+
 from osnet_edge.train.synthetic.backdrop import Backdrop
 from osnet_edge.train.synthetic.brush import shaded
 from osnet_edge.train.synthetic.person import Colour
-from PIL import Image
 
 # A place is painted at this many pixels to a frame pixel, so that a crop that is enlarged stays crisp.
 OVERSIZE = 2

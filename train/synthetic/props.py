@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from PIL import Image, ImageDraw
+
 from osnet_edge.train.synthetic.brush import shaded
 from osnet_edge.train.synthetic.person import Colour
-from PIL import Image, ImageDraw
 
 PROPS = ("pole", "bin", "planter", "barrier", "sign")
 _PAINT: tuple[Colour, ...] = (

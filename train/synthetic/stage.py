@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
+
 from osnet_edge.train.synthetic.brush import Placement
 from osnet_edge.train.synthetic.camera import Camera
 from osnet_edge.train.synthetic.figure import draw_figure, draw_shadow, figure_box
@@ -13,7 +15,6 @@ from osnet_edge.train.synthetic.person import Person
 from osnet_edge.train.synthetic.places import OVERSIZE
 from osnet_edge.train.synthetic.pose import Gait
 from osnet_edge.train.synthetic.props import draw_prop
-from PIL import Image
 
 Box = tuple[float, float, float, float]
 

@@ -1,0 +1,83 @@
+"""`osnet-edge demo`: the whole chain on drawn people, by the commands that a user would type."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+
+from osnet_edge.runtime.errors import InputError
+
+#: The size trained at and exported: a quarter of the usual pixels, so that the fit takes a minute or two.
+_SIZE = "128x64"
+
+
+@click.command()
+@click.option("-o", "--output", default="demo", show_default=True, metavar="FOLDER", help="Folder to make.")
+@click.option("--train-people", default=150, show_default=True, help="Drawn people to train on.")
+@click.option("--test-people", default=50, show_default=True, help="Other drawn people, to test on.")
+@click.option("--epochs", default=12, show_default=True, help="Passes over the pictures.")
+@click.option("--duration", default=2.0, show_default=True, help="Seconds to time each engine at each batch.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--force", is_flag=True, help="Remove the folder first if it is there.")
+def demo(
+    output: str,
+    train_people: int,
+    test_people: int,
+    epochs: int,
+    duration: float,
+    seed: int,
+    force: bool,
+) -> None:
+    """Draw people, fit a small OSNet to them, export it, build every engine possible here, and measure.
+
+    \b
+    Example:
+      osnet-edge demo -o demo
+    """
+    folder = Path(output)
+    if folder.exists():
+        if not force:
+            raise InputError(f"{folder} is already there; pass --force to remove it, or name another with -o")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    people, network, graph = f"{folder}/people", f"{folder}/osnet.pth", f"{folder}/osnet.onnx"
+    counts = ["--train-people", str(train_people), "--test-people", str(test_people)]
+    _run("data", "synthesize", "-o", people, *counts, "--seed", str(seed))
+    _run("train", people, "-o", network, "--epochs", str(epochs), "--size", _SIZE, "--seed", str(seed))
+    _run("export", network, "-o", graph, "--size", _SIZE)
+    measured, others = _build_all(folder, graph)
+    result = f"{folder}/result.json"
+    timing = ["--batch", "1,8", "--duration", str(duration)]
+    _run("bench", *measured, "--data", people, *timing, "--json", result)
+
+    from osnet_edge.cli.demo_page import write_page
+
+    click.echo("\nWriting the report ...", err=True)
+    click.echo(f"\n{write_page(folder, others, seed)}")
+    click.echo(f"{folder}/report.html shows all of it; open it in a browser")
+
+
+def _build_all(folder: Path, graph: str) -> tuple[list[str], list[str]]:
+    """Build for each target this machine can build for; return the packages that run here, and the others."""
+    from osnet_edge.engines.tensorrt_support import find_support
+
+    measured = [f"{folder}/osnet-cpu"]
+    others = []
+    _run("build", graph, "--target", "cpu", "-o", measured[0])
+    for support in find_support()[1]:
+        target = {"tensorrt_rtx": "rtx", "tensorrt": "tensorrt"}[support.library]
+        for precision in ("fp32", "fp16") if support.builds else ():
+            package = f"{folder}/osnet-{target}-{precision}"
+            _run("build", graph, "--target", target, "--precision", precision, "-o", package)
+            (measured if support.runs else others).append(package)
+    return measured, others
+
+
+def _run(*arguments: str) -> None:
+    """Show a command as it would be typed, and run it."""
+    click.secho(f"\n$ osnet-edge {shlex.join(arguments)}", bold=True)
+    root = click.get_current_context().find_root().command
+    root.main(args=list(arguments), prog_name="osnet-edge", standalone_mode=False)

@@ -1,0 +1,125 @@
+"""The demo's report: the bench's page, with the drawn people and what was found for them."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from osnet_edge.bench import (
+    BenchResult,
+    Picture,
+    PictureSection,
+    Ranking,
+    cosine_distances,
+    evaluate_retrieval,
+    from_json,
+    html_report,
+    top_ranked,
+)
+from osnet_edge.engines.build import build_package
+from osnet_edge.export.to_onnx import export_onnx
+from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.runtime.files import write_aside
+from osnet_edge.runtime.pictures import read_picture
+from osnet_edge.train.checkpoint import load_osnet, save_osnet
+from osnet_edge.train.data import Picture as LabelledPicture
+from osnet_edge.train.data import ReidSet, read_market1501
+from osnet_edge.train.osnet import OSNet
+from osnet_edge.train.synthetic import sample_crops
+
+_SHOWN_PEOPLE, _SHOWN_QUERIES = 8, 4
+
+
+def write_page(folder: Path, others: list[str], seed: int) -> str:
+    """Write `report.html` into the demo's folder.
+
+    Args:
+        folder: with `people`, `osnet.pth`, `osnet-cpu` and `result.json` in it.
+        others: packages that were built and cannot run here.
+        seed: of the random weights that the fit began from.
+
+    Returns:
+        A sentence on what the fit brought.
+    """
+    people = read_market1501(folder / "people")
+    result = from_json((folder / "result.json").read_text(encoding="utf-8"))
+    sentence = _gain(folder, people, result, seed)
+    sections = [
+        PictureSection(
+            "People the network had not seen", f"Drawn; nobody is shown. {sentence}", _faces(people)
+        ),
+        PictureSection(
+            "What it found",
+            "The nearest gallery pictures of four queries, never from the query's own camera's pictures of "
+            "the same person.",
+            rankings=_rankings(Embedder.load(folder / "osnet-cpu"), people),
+        ),
+    ]
+    if others:
+        built = ", ".join(Path(package).name for package in others)
+        sections.append(
+            PictureSection("Also built", f"{built}: built here, and not run: this machine has no GPU.")
+        )
+    with write_aside(folder / "report.html") as partial:
+        partial.write_text(
+            html_report([result], title="osnet-edge demo", sections=sections), encoding="utf-8"
+        )
+    return sentence
+
+
+def _gain(folder: Path, people: ReidSet, result: BenchResult, seed: int) -> str:
+    """Score the same network before its fit, by the same road, and say what the fit brought."""
+    torch.manual_seed(seed)
+    fitted = load_osnet(folder / "osnet.pth")
+    preprocessing = Embedder.load(folder / "osnet-cpu").manifest.preprocessing
+    with tempfile.TemporaryDirectory() as scratch:
+        save_osnet(OSNet(fitted.variant), f"{scratch}/osnet.pth")
+        export_onnx(f"{scratch}/osnet.pth", f"{scratch}/osnet.onnx", preprocessing=preprocessing)
+        build_package(
+            f"{scratch}/osnet.onnx", f"{scratch}/package", target="cpu", golden_crops=sample_crops(2)
+        )
+        before = evaluate_retrieval(Embedder.load(f"{scratch}/package"), people.query, people.gallery)
+    measured = next(engine.accuracy for engine in result.engines if engine.accuracy)
+    after = measured.scores
+    return (
+        f"The fit raised mAP from {before.mean_ap:.1%} to {after.mean_ap:.1%} and Rank-1 from "
+        f"{before.rank1:.1%} to {after.rank1:.1%} on people it had not seen."
+    )
+
+
+def _faces(people: ReidSet) -> tuple[Picture, ...]:
+    step = max(1, len(people.query) // _SHOWN_PEOPLE)
+    return tuple(_picture(item) for item in people.query[::step][:_SHOWN_PEOPLE])
+
+
+def _rankings(embedder: Embedder, people: ReidSet) -> tuple[Ranking, ...]:
+    step = max(1, len(people.query) // _SHOWN_QUERIES)
+    queries = people.query[step // 2 :: step][:_SHOWN_QUERIES]
+    sides = [embedder([read_picture(item.path) for item in side]) for side in (queries, people.gallery)]
+    nearest = top_ranked(
+        cosine_distances(*sides),
+        [item.identity for item in queries],
+        [item.identity for item in people.gallery],
+        [item.camera for item in queries],
+        [item.camera for item in people.gallery],
+    )
+    return tuple(
+        Ranking(
+            _picture(query), tuple(_found(query, people.gallery[index]) for index in cast(np.ndarray, row))
+        )
+        for query, row in zip(queries, nearest, strict=True)
+    )
+
+
+def _found(query: LabelledPicture, item: LabelledPicture) -> tuple[Picture, bool]:
+    return _picture(item), item.identity == query.identity
+
+
+def _picture(item: LabelledPicture) -> Picture:
+    encoded = base64.b64encode(item.path.read_bytes()).decode()
+    return Picture(f"data:image/jpeg;base64,{encoded}", f"person {item.identity}, camera {item.camera}")

@@ -1,0 +1,80 @@
+"""`osnet-edge doctor`: what this machine can do, and what it lacks."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from osnet_edge.cli.options import echo_json, json_flag
+
+#: Import name, distribution, and the job that needs it.
+_LIBRARIES = (
+    ("onnxruntime", "onnxruntime", "run and build engines for the CPU"),
+    ("torch", "torch", "train and export"),
+    ("onnx", "onnx", "export and build"),
+    ("onnxsim", "onnxsim", "export"),
+    ("cv2", "opencv-python-headless", "resize with opencv-bilinear"),
+)
+
+
+@click.command()
+@json_flag
+def doctor(as_json: bool) -> None:
+    """Say which jobs and targets this machine can do, and what is missing for the others.
+
+    \b
+    Example:
+      osnet-edge doctor
+    """
+    from osnet_edge.bench.machine import machine_facts
+    from osnet_edge.runtime.schema import to_json
+
+    libraries = {name: _version(name, distribution) for name, distribution, _ in _LIBRARIES}
+    targets = _targets(libraries)
+    facts = machine_facts()
+    if as_json:
+        echo_json({"machine": to_json(facts), "libraries": libraries, "targets": targets})
+        return
+    click.echo(f"{facts.cpu}, {facts.logical_cores} cores, {facts.os}, Python {facts.versions['python']}")
+    for name, _, job in _LIBRARIES:
+        click.echo(f"  {name:12} {libraries[name] or 'not installed':16} {job}")
+    for target, state in targets.items():
+        click.echo(f"target {target:9} build: {_words(state['build'])}; run: {_words(state['run'])}")
+        for problem in state["problems"]:
+            click.echo(f"  {problem}")
+
+
+def _version(name: str, distribution: str) -> str | None:
+    if importlib.util.find_spec(name) is None:
+        return None
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        # Distributions of another name carry the same library (opencv-python, a vendor's torch).
+        return "installed"
+
+
+def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]]:
+    """Say of each target which devices it can be built for and run on here, and what is missing."""
+    cpu = ["this CPU"] if libraries["onnxruntime"] else []
+    missing = [] if libraries["onnx"] else ["onnx, which building needs: pip install 'osnet-edge[build]'"]
+    found = {"cpu": {"build": [] if missing else cpu, "run": cpu, "problems": missing}}
+    if missing:
+        return found
+    from osnet_edge.engines.tensorrt_support import find_support
+
+    cuda, supports = find_support()
+    names = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}
+    for support in supports:
+        found[names[support.library]] = {
+            "build": [f"sm{capability.replace('.', '')}" for capability in support.builds],
+            "run": [device.name for device in cuda.devices] if support.runs else [],
+            "problems": list(support.problems),
+        }
+    return found
+
+
+def _words(items: list[str]) -> str:
+    return ", ".join(items) if items else "no"
