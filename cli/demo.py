@@ -65,7 +65,7 @@ def _build_all(folder: Path, graph: str) -> tuple[list[str], list[str]]:
     from osnet_edge.engines.tensorrt_support import find_support
 
     measured = [f"{folder}/osnet-cpu"]
-    others = []
+    others: list[str] = []
     _run("build", graph, "--target", "cpu", "-o", measured[0])
     for support in find_support()[1]:
         target = {"tensorrt_rtx": "rtx", "tensorrt": "tensorrt"}[support.library]

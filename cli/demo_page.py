@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import tempfile
 from pathlib import Path
-from typing import cast
 
-import numpy as np
 import torch
 
 from osnet_edge.bench import (
@@ -50,9 +48,7 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
     result = from_json((folder / "result.json").read_text(encoding="utf-8"))
     sentence = _gain(folder, people, result, seed)
     sections = [
-        PictureSection(
-            "People the network had not seen", f"Drawn; nobody is shown. {sentence}", _faces(people)
-        ),
+        PictureSection("Drawn people", f"Nobody is shown. {sentence}", _faces(people)),
         PictureSection(
             "What it found",
             "The nearest gallery pictures of four queries, never from the query's own camera's pictures of "
@@ -62,13 +58,10 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
     ]
     if others:
         built = ", ".join(Path(package).name for package in others)
-        sections.append(
-            PictureSection("Also built", f"{built}: built here, and not run: this machine has no GPU.")
-        )
+        sections.append(PictureSection("Also built", f"{built}; they need a GPU to run."))
     with write_aside(folder / "report.html") as partial:
-        partial.write_text(
-            html_report([result], title="osnet-edge demo", sections=sections), encoding="utf-8"
-        )
+        page = html_report([result], title="osnet-edge demo", sections=sections)
+        partial.write_text(page, encoding="utf-8")
     return sentence
 
 
@@ -80,10 +73,9 @@ def _gain(folder: Path, people: ReidSet, result: BenchResult, seed: int) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         save_osnet(OSNet(fitted.variant), f"{scratch}/osnet.pth")
         export_onnx(f"{scratch}/osnet.pth", f"{scratch}/osnet.onnx", preprocessing=preprocessing)
-        build_package(
-            f"{scratch}/osnet.onnx", f"{scratch}/package", target="cpu", golden_crops=sample_crops(2)
-        )
-        before = evaluate_retrieval(Embedder.load(f"{scratch}/package"), people.query, people.gallery)
+        package = f"{scratch}/package"
+        build_package(f"{scratch}/osnet.onnx", package, target="cpu", golden_crops=sample_crops(2))
+        before = evaluate_retrieval(Embedder.load(package), people.query, people.gallery)
     measured = next(engine.accuracy for engine in result.engines if engine.accuracy)
     after = measured.scores
     return (
@@ -108,16 +100,12 @@ def _rankings(embedder: Embedder, people: ReidSet) -> tuple[Ranking, ...]:
         [item.camera for item in queries],
         [item.camera for item in people.gallery],
     )
-    return tuple(
-        Ranking(
-            _picture(query), tuple(_found(query, people.gallery[index]) for index in cast(np.ndarray, row))
-        )
-        for query, row in zip(queries, nearest, strict=True)
-    )
-
-
-def _found(query: LabelledPicture, item: LabelledPicture) -> tuple[Picture, bool]:
-    return _picture(item), item.identity == query.identity
+    rankings = []
+    for query, row in zip(queries, nearest, strict=True):
+        found = [people.gallery[index] for index in row]
+        marked = tuple((_picture(item), item.identity == query.identity) for item in found)
+        rankings.append(Ranking(_picture(query), marked))
+    return tuple(rankings)
 
 
 def _picture(item: LabelledPicture) -> Picture:

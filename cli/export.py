@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import cast
 
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_size
 from osnet_edge.cli.progress import step
-from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing
 from osnet_edge.runtime.schema import to_json
 
 
@@ -57,9 +57,11 @@ def export(
       osnet-edge export osnet_x0_25_msmt17.pth -o osnet.onnx
     """
     height, width = parse_size(size)
-    preprocessing = dataclasses.replace(
-        Preprocessing(height=height, width=width, normalize_in="graph" if contract == "uint8" else "host"),
-        interpolation=interpolation,
+    preprocessing = Preprocessing(
+        height=height,
+        width=width,
+        interpolation=cast(Interpolation, interpolation),
+        normalize_in="graph" if contract == "uint8" else "host",
     )
     from osnet_edge.export.to_onnx import export_onnx
 
