@@ -55,8 +55,13 @@ def read_graph(graph: Path) -> onnx.ModelProto:
     return model
 
 
-def make_network(library: Library, builder: Any, model: onnx.ModelProto, precision: Precision) -> Any:
+def make_network(
+    library: Library, builder: Any, model: onnx.ModelProto, precision: Precision
+) -> tuple[Any, Any]:
     """Parse a float32 graph into a network of the precision, as far as types can say it.
+
+    Returns:
+        The network, and the parser that read it, which holds its weights and must live as long.
 
     Raises:
         InputError: the parser refuses it, or float16 cannot hold it.
@@ -76,7 +81,6 @@ def make_network(library: Library, builder: Any, model: onnx.ModelProto, precisi
         if not parser.parse(model.SerializeToString()):
             found = [_describe(parser.get_error(index), model) for index in range(parser.num_errors)]
             raise InputError(f"{library} cannot read the graph: {first_of('; '.join(found or errors))}")
-    # The network reads the parser's copy of the weights, so the parser must live as long.
     return network, parser
 
 
@@ -110,11 +114,11 @@ def configure(
         # One profile for many execution contexts, one a thread: always so from TensorRT 10, a choice in 8.6.
         config.set_preview_feature(preview.PROFILE_SHARING_0806, True)
     if precision == "fp16" and not is_strongly_typed(library):
-        _allow_half(library, builder, network, config)
+        allow_half(library, builder, network, config)
     return config
 
 
-def _allow_half(library: Library, builder: Any, network: Any, config: Any) -> None:
+def allow_half(library: Library, builder: Any, network: Any, config: Any) -> None:
     """Weak typing: allow float16, except where `to_half` keeps float32 as well."""
     flags = library.trt.BuilderFlag
     if not builder.platform_has_fast_fp16:
@@ -136,11 +140,9 @@ def float32_layers(library: Library, network: Any) -> Iterator[Any]:
         layer = network.get_layer(index)
         kind = layer.type.name
         before_convolutions = before_convolutions and kind != "CONVOLUTION"
-        if layer.num_outputs != 1 or layer.get_output(0).dtype == library.trt.int32:
-            continue
-        if kind in {"NORMALIZATION", "PLUGIN_V2"} or (
-            before_convolutions and kind in {"ELEMENTWISE", "SCALE"}
-        ):
+        held = NORMS | ARITHMETIC if before_convolutions else NORMS
+        # Integers are shapes, which a precision would break.
+        if kind in held and layer.get_output(0).dtype == library.trt.float32:
             yield layer
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -125,3 +128,23 @@ def test_running_out_of_memory_is_one_line() -> None:
     device = cuda.open_cuda()
     with pytest.raises(UnavailableError, match="CUDA says: "), device.current():
         device.allocate(1 << 50)
+
+
+def test_cuda_python_is_called_as_it_wants_to_be(tmp_path: Path) -> None:
+    """The GPU tests above, through the real cuda-python, on a driver that is ordinary memory."""
+    compiler = shutil.which("cc")
+    if sys.platform != "linux" or compiler is None:
+        pytest.skip("needs Linux and a C compiler")
+    pytest.importorskip("cuda.bindings.driver", reason="cuda-python is not installed")
+    source = Path(__file__).with_name("libcuda_stand_in.c")
+    build = [compiler, "-shared", "-fPIC", "-o", str(tmp_path / "libcuda.so.1"), str(source), "-ldl"]
+    subprocess.run(build, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "gpu", __file__],
+        env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    # It reports what was not freed, and what was called without a context.
+    assert "stand-in" not in done.stdout

@@ -61,9 +61,9 @@ def test_embeddings_of_pictures_hardly_move(name: str) -> None:
     model, batch = onnx.load(exported(name)), pictures(8)
     exact = run(model, batch)
     distances = cosine_distances(run(to_half(model), batch), exact)
-    assert float(distances.max()) < 2e-3
+    assert float(distances.max()) < 2e-4
     # The measure can tell rows apart, or it would pass anything.
-    assert float(cosine_distances(np.roll(exact, 1, axis=0), exact).min()) > 0.05
+    assert float(cosine_distances(np.roll(exact, 1, axis=0), exact).min()) > 0.02
 
 
 def test_the_graph_that_was_given_stays_as_it_was() -> None:

@@ -24,13 +24,12 @@ from tensorrt_graphs import (
 
 from osnet_edge.engines.tensorrt import build_plan, known_capabilities, resolve_capabilities
 from osnet_edge.engines.tensorrt_network import float32_layers, make_network
-from osnet_edge.engines.tensorrt_support import find_support
-from osnet_edge.runtime.backends.tensorrt import TensorRTEngine, check_device
-from osnet_edge.runtime.backends.tensorrt_library import load_library, same_version
-from osnet_edge.runtime.cuda import CudaDevice, probe
+from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
+from osnet_edge.runtime.backends.tensorrt_library import load_library
+from osnet_edge.runtime.cuda import probe
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError
 from osnet_edge.runtime.manifest import BatchRange, Precision
-from osnet_edge.runtime.plan import PlanHeader, read_plan_header
+from osnet_edge.runtime.plan import read_plan_header
 from osnet_edge.train.variants import VARIANTS
 
 HAS_RTX = importlib.util.find_spec("tensorrt_rtx") is not None
@@ -245,57 +244,6 @@ def test_a_plan_that_is_not_its_manifests_is_refused_before_anything_loads(
         InputError, match=r"is a plan of TensorRT-RTX 1\.7\..* and its manifest says .* 1\.6\.0\.10"
     ):
         TensorRTEngine(tmp_path / "model.plan", other)
-
-
-@pytest.mark.parametrize(
-    ("built_for", "open_ended", "here", "fits"),
-    [
-        (("8.6", "8.9"), False, "8.9", True),
-        # A plan for Ampere desktops does not run on Orin, though both are Ampere.
-        (("8.6",), False, "8.7", False),
-        # TensorRT-RTX's default is for GPUs to come as well; it knows best, and is asked next.
-        (("8.0", "8.6"), True, "9.0", True),
-        (("8.6",), False, "12.0", False),
-    ],
-)
-def test_a_plan_is_held_to_the_gpu(
-    built_for: tuple[str, ...], open_ended: bool, here: str, fits: bool
-) -> None:
-    header = PlanHeader("tensorrt_rtx", "1.7.1.116", built_for, open_ended)
-    manifest = manifest_for(
-        rtx_target(capabilities=built_for), BatchRange(1, 2, 4), size=4, height=8, width=8
-    )
-    device = CudaDevice("NVIDIA Test", here)
-    if fits:
-        check_device(header, manifest, device)
-        return
-    with pytest.raises(InputError, match=f"built for compute capability 8.6 and NVIDIA Test has {here}"):
-        check_device(header, manifest, device)
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "same"),
-    [
-        # A header has four numbers, and the module of TensorRT 10.3 says three.
-        ("10.3.0.30", "10.3.0", True),
-        ("10.3.0.30", "10.3.0.26", False),
-        ("8.6.2.3", "8.6.1", False),
-        ("10.0.0.6", "10.0.0b6", True),
-    ],
-)
-def test_versions_agree_in_what_both_say(left: str, right: str, same: bool) -> None:
-    assert same_version(left, right) is same
-
-
-def test_doctor_hears_what_can_be_built_and_run_here() -> None:
-    cuda, (full, rtx) = find_support()
-    assert (full.library, rtx.library) == ("tensorrt", "tensorrt_rtx")
-    assert (full.version is not None, rtx.version is not None) == (HAS_FULL, HAS_RTX)
-    for support in (full, rtx):
-        assert support.runs == (not support.problems)
-        assert not support.runs or cuda.available
-        assert all("\n" not in problem for problem in support.problems)
-    assert ("8.6" in rtx.builds) == HAS_RTX
 
 
 @pytest.mark.gpu

@@ -230,9 +230,11 @@ def _deserialize(library: Library, model: Path, device: CudaDevice) -> tuple[Any
         if hasattr(runtime, "get_engine_validity"):
             validity, diagnostics = runtime.get_engine_validity(plan)
             if validity == trt.EngineValidity.INVALID:
+                named = trt.EngineInvalidityDiagnostics.__members__.items()
+                found = [name for name, member in named if int(diagnostics) & int(member)]
                 raise InputError(
-                    f"{library} says that this engine does not run on {device.name}: {first_line(errors)} "
-                    f"(diagnostics {int(diagnostics):#x}); build it again for this GPU and version"
+                    f"{library} says that this engine does not run on {device.name}: "
+                    f"{', '.join(found) or first_line(errors)}; build it again for this GPU and version"
                 )
             if validity == trt.EngineValidity.SUBOPTIMAL:
                 log.warning("%s: built for other GPUs as well, or instead, and may be slower here", model)
