@@ -5,28 +5,48 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.graph_info import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, GraphInfo, parse_graph_info
 
 
-def read_graph(path: Path | str) -> tuple[onnx.ModelProto, GraphInfo]:
-    """Read and check an exported ONNX file.
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """Read and check a graph of one input `images`, of a free batch size and a fixed picture, and one output.
 
     Raises:
-        InputError: it is missing, no ONNX graph, damaged, or not one that `osnet-edge export` wrote.
+        InputError: it is missing, damaged, or another kind of graph.
     """
-    path = Path(path)
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"expected an ONNX file, found {found} at {path}; make one with osnet-edge export")
     try:
-        graph = onnx.load(path)
+        graph: onnx.ModelProto = onnx.load(path)
         onnx.checker.check_model(graph)
-    except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} is no whole ONNX graph ({reason}); export it again") from None
+    except Exception as error:
+        # protobuf's and onnx's exceptions have no common base of their own to catch.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} is no ONNX graph, or not a whole one ({reason}); export it again") from None
+    inputs, outputs = list(graph.graph.input), list(graph.graph.output)
+    shape = [item.dim_value for item in inputs[0].type.tensor_type.shape.dim] if inputs else []
+    if len(inputs) != 1 or len(outputs) != 1 or inputs[0].name != INPUT_NAME or len(shape) != 4:
+        names = ", ".join(item.name for item in [*inputs, *outputs]) or "none"
+        raise InputError(
+            f"{path}: expected one input, {INPUT_NAME}, and one output; got {names}; export it again"
+        )
+    if shape[0] != 0 or 0 in shape[1:]:
+        raise InputError(
+            f"{path}: expected {INPUT_NAME} of a free batch size and a fixed picture, got {shape}"
+        )
+    return graph
+
+
+def read_graph(path: Path) -> tuple[onnx.ModelProto, GraphInfo]:
+    """Read an exported graph and what it says of itself.
+
+    Raises:
+        InputError: it is no such graph, or not one that `osnet-edge export` wrote.
+    """
+    graph = read_onnx(path)
     metadata = {entry.key: entry.value for entry in graph.metadata_props}
     if METADATA_KEY not in metadata:
         raise InputError(
@@ -34,12 +54,7 @@ def read_graph(path: Path | str) -> tuple[onnx.ModelProto, GraphInfo]:
             "build takes graphs of osnet-edge export, so export the checkpoint with it"
         )
     info = parse_graph_info(metadata[METADATA_KEY], str(path))
-    _check_contract(path, graph, info)
-    return graph, info
-
-
-def _check_contract(path: Path, graph: onnx.ModelProto, info: GraphInfo) -> None:
-    """Hold inputs and outputs to what the metadata says, in case the graph was edited since."""
+    # The graph may have been edited since.
     expected = {INPUT_NAME: info.preprocessing.input_shape, OUTPUT_NAME: (info.model.embedding_size,)}
     got = {
         value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim[1:])
@@ -47,3 +62,4 @@ def _check_contract(path: Path, graph: onnx.ModelProto, info: GraphInfo) -> None
     }
     if got != expected:
         raise InputError(f"{path}: its metadata says {expected}, its graph {got}; export it again")
+    return graph, info

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from osnet_edge.engines.tensorrt_network import configure, make_network, read_graph
+from osnet_edge.engines.graph import read_onnx
+from osnet_edge.engines.tensorrt_network import configure, make_network
 from osnet_edge.runtime.backends.tensorrt_library import Library, first_line, load_library
 from osnet_edge.runtime.cuda import probe
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError
@@ -63,7 +64,7 @@ def build_plan(
         raise InputError("a TensorRT engine needs a largest batch; give one, such as 32")
     if workspace_bytes < 1:
         raise InputError(f"expected a workspace of at least 1 byte, got {workspace_bytes}")
-    model = read_graph(graph)
+    model = read_onnx(graph)
     loaded = _load(library)
     wanted = resolve_capabilities(loaded, capabilities)
     builder = loaded.create("Builder")

@@ -8,7 +8,6 @@ is told which layers must stay float32. Which way is open is asked of the librar
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -18,8 +17,6 @@ from osnet_edge.runtime.backends.tensorrt_library import Library
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.manifest import BatchRange, Precision
 
-INPUT = "images"
-
 #: Names of `LayerType`: what an instance norm is, and what an input's normalisation is made of.
 NORMS, ARITHMETIC = {"NORMALIZATION", "PLUGIN_V2"}, {"ELEMENTWISE", "SCALE"}
 
@@ -27,32 +24,6 @@ NORMS, ARITHMETIC = {"NORMALIZATION", "PLUGIN_V2"}, {"ELEMENTWISE", "SCALE"}
 def is_strongly_typed(library: Library) -> bool:
     """Whether this library takes the types of a graph as they are written."""
     return hasattr(library.trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
-
-
-def read_graph(graph: Path) -> onnx.ModelProto:
-    """Read a graph as `osnet-edge export` writes it.
-
-    Raises:
-        InputError: it is no ONNX graph, or has not one input of a free batch size and one output.
-    """
-    try:
-        model: onnx.ModelProto = onnx.load(str(graph))
-        onnx.checker.check_model(model)
-    except OSError as error:
-        raise InputError(f"cannot read {graph}: {error.strerror or error}") from None
-    except Exception as error:
-        # protobuf's and onnx's exceptions have no common base of their own to catch.
-        raise InputError(f"{graph} is no ONNX graph ({first_of(error)}); export it again") from None
-    inputs, outputs = list(model.graph.input), list(model.graph.output)
-    shape = [item.dim_value for item in inputs[0].type.tensor_type.shape.dim] if inputs else []
-    if len(inputs) != 1 or len(outputs) != 1 or inputs[0].name != INPUT or len(shape) != 4:
-        names = ", ".join(item.name for item in [*inputs, *outputs]) or "none"
-        raise InputError(
-            f"{graph}: expected one input, {INPUT}, and one output; got {names}; export it again"
-        )
-    if shape[0] != 0 or 0 in shape[1:]:
-        raise InputError(f"{graph}: expected {INPUT} of a free batch size and a fixed picture, got {shape}")
-    return model
 
 
 def make_network(
