@@ -16,9 +16,9 @@ def data() -> None:
 
 @data.command()
 @output_option("folder")
-@click.option("--train-people", default=150, show_default=True, help="People to train on.")
-@click.option("--test-people", default=50, show_default=True, help="Other people, to test on.")
-@click.option("--cameras", default=4, show_default=True, help="Cameras, at least 2.")
+@click.option("--train-people", default=200, show_default=True, help="People to train on.")
+@click.option("--test-people", default=40, show_default=True, help="Other people, to test on.")
+@click.option("--cameras", default=3, show_default=True, help="Cameras, at least 2.")
 @click.option(
     "--pictures", default=4, show_default=True, help="Pictures of a person on a camera, at least 2."
 )

@@ -17,8 +17,8 @@ _SIZE = "128x64"
 @click.command()
 @click.option("-o", "--output", default="demo", show_default=True, metavar="FOLDER", help="Folder to make.")
 @click.option("--train-people", default=150, show_default=True, help="Drawn people to train on.")
-@click.option("--test-people", default=50, show_default=True, help="Other drawn people, to test on.")
-@click.option("--epochs", default=12, show_default=True, help="Passes over the pictures.")
+@click.option("--test-people", default=40, show_default=True, help="Other drawn people, to test on.")
+@click.option("--epochs", default=9, show_default=True, help="Passes over the pictures.")
 @click.option("--duration", default=2.0, show_default=True, help="Seconds to time each engine at each batch.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--force", is_flag=True, help="Remove the folder first if it is there.")
@@ -44,7 +44,7 @@ def demo(
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     people, network, graph = f"{folder}/people", f"{folder}/osnet.pth", f"{folder}/osnet.onnx"
-    counts = ["--train-people", str(train_people), "--test-people", str(test_people)]
+    counts = ["--train-people", str(train_people), "--test-people", str(test_people), "--cameras", "3"]
     _run("data", "synthesize", "-o", people, *counts, "--seed", str(seed))
     _run("train", people, "-o", network, "--epochs", str(epochs), "--size", _SIZE, "--seed", str(seed))
     _run("export", network, "-o", graph, "--size", _SIZE)

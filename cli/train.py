@@ -14,7 +14,7 @@ from osnet_edge.cli.progress import bar
 @click.option("--arch", default="osnet_x0_25", show_default=True, help="Variant to train.")
 @click.option("--epochs", default=20, show_default=True)
 @click.option("--batch", default=32, show_default=True)
-@click.option("--learning-rate", default=3e-3, show_default=True)
+@click.option("--learning-rate", default=2.5e-3, show_default=True)
 @click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Size to train at.")
 @click.option("--seed", default=0, show_default=True)
 def train(

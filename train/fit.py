@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Preprocessing, normalize, resize
+from osnet_edge.train.augment import augment
 from osnet_edge.train.data.market1501 import Picture
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.variants import Variant
@@ -27,8 +27,8 @@ class FitSettings:
     Attributes:
         epochs: passes over the pictures.
         batch: pictures a step.
-        learning_rate: of AdamW at its highest: a warm-up over the first tenth, then a cosine to zero.
-        weight_decay: of AdamW.
+        learning_rate: of AdamW, after a warm-up over the first tenth and before a fall to zero at the end.
+        weight_decay: of AdamW, on weights but not on norms and biases.
         label_smoothing: share of the target spread over all identities (paper, section 5.1).
         height: rows of the pictures trained on.
         width: columns of them.
@@ -37,7 +37,7 @@ class FitSettings:
 
     epochs: int = 20
     batch: int = 32
-    learning_rate: float = 3e-3
+    learning_rate: float = 2.5e-3
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     height: int = 256
@@ -100,9 +100,7 @@ def fit(
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     labels = torch.tensor([identities.index(picture.identity) for picture in pictures])
     steps = len(pictures) // settings.batch
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = _optimizer(model, settings)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(settings.epochs * steps))
     for epoch in range(1, settings.epochs + 1):
         order = rng.permutation(len(pictures))[: steps * settings.batch]
@@ -132,14 +130,22 @@ def _step(
     return loss.item(), int((logits.argmax(1) == labels).sum())
 
 
+def _optimizer(model: OSNet, settings: FitSettings) -> torch.optim.Optimizer:
+    weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    groups = [
+        {"params": weights, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+
+
 def _rate(steps: int) -> Callable[[int], float]:
-    """Return the factor on the learning rate at each step: a linear warm-up, then a cosine to zero."""
-    warm_up = max(1, steps // 10)
+    """Return the factor on the learning rate at each step: up over a tenth, level, down over a quarter."""
+    up, down = max(1, steps // 10), max(1, steps // 4)
 
     def factor(step: int) -> float:
-        if step < warm_up:
-            return (step + 1) / warm_up
-        return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+        return min(1.0, (step + 1) / up, (steps - step) / down)
 
     return factor
 
@@ -147,19 +153,8 @@ def _rate(steps: int) -> Callable[[int], float]:
 def _load(pictures: Sequence[Picture], settings: FitSettings, rng: np.random.Generator) -> Tensor:
     how = Preprocessing(height=settings.height, width=settings.width)
     crops = [
-        _augment(resize(read_picture(picture.path), how.height, how.width, how.interpolation), rng)
+        augment(resize(read_picture(picture.path), how.height, how.width, how.interpolation), rng)
         for picture in pictures
     ]
     batch = torch.from_numpy(normalize(np.stack(crops), how))
     return batch.contiguous(memory_format=torch.channels_last)
-
-
-def _augment(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Mirror half of the pictures, and shift each by up to a sixteenth, edges repeated."""
-    if rng.random() < 0.5:
-        crop = crop[:, ::-1]
-    height, width = crop.shape[:2]
-    dy, dx = height // 16, width // 16
-    padded = np.pad(crop, ((dy, dy), (dx, dx), (0, 0)), mode="edge")
-    top, left = rng.integers(0, 2 * dy + 1), rng.integers(0, 2 * dx + 1)
-    return padded[top : top + height, left : left + width]

@@ -1,0 +1,369 @@
+"""Every wrong input ends in one line that helps, exit code 2, and nothing written."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+
+from osnet_edge.cli.main import main
+from osnet_edge.train.checkpoint import read_state
+from osnet_edge.train.synthetic import sample_crops
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Good things to spoil, and a folder to spoil them in."""
+
+    folder: Path
+    checkpoint: Path
+    graph: Path
+    package: Path
+
+    def state(self, change: Callable[[dict[str, torch.Tensor]], Any], name: str = "x.pth") -> str:
+        state = read_state(self.checkpoint)
+        torch.save(change(state), self.folder / name)
+        return str(self.folder / name)
+
+    def file(self, content: bytes, name: str = "x.pth") -> str:
+        (self.folder / name).write_bytes(content)
+        return str(self.folder / name)
+
+    def edited_graph(self, change: Callable[[onnx.ModelProto], None]) -> str:
+        graph = onnx.load(self.graph)
+        change(graph)
+        (self.folder / "x.onnx").write_bytes(graph.SerializeToString())
+        return str(self.folder / "x.onnx")
+
+    def edited_package(self, change: Callable[[dict[str, Any]], None]) -> str:
+        copy = Path(shutil.copytree(self.package, self.folder / "package"))
+        document = json.loads((copy / "manifest.json").read_text())
+        change(document)
+        (copy / "manifest.json").write_text(json.dumps(document))
+        return str(copy)
+
+    def picture(self, name: str = "0001_c1s1_000001_00.png") -> str:
+        Image.fromarray(sample_crops(1)[0]).save(self.folder / name)
+        return str(self.folder / name)
+
+    def folder_of(self, **folders: dict[str, bytes]) -> str:
+        root = self.folder / "set"
+        for folder, files in folders.items():
+            (root / folder).mkdir(parents=True)
+            for name, content in files.items():
+                (root / folder / name).write_bytes(content)
+        return str(root)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, checkpoint: Path, graph: Path, package: Path) -> Bench:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    return Bench(folder, checkpoint, graph, package)
+
+
+Arguments = Callable[[Bench], list[str]]
+
+
+def zipped(bench: Bench) -> str:
+    with zipfile.ZipFile(bench.folder / "x.pth", "w") as archive:
+        archive.writestr("a.txt", "x")
+    return str(bench.folder / "x.pth")
+
+
+def exported(checkpoint: Callable[[Bench], str], *options: str) -> Arguments:
+    return lambda b: ["export", checkpoint(b), "-o", "out.onnx", *options]
+
+
+def built(graph: Callable[[Bench], str], *options: str) -> Arguments:
+    return lambda b: ["build", graph(b), "-o", "out", *(options or ("--target", "cpu"))]
+
+
+def good_checkpoint(bench: Bench) -> str:
+    return str(bench.checkpoint)
+
+
+def good_graph(bench: Bench) -> str:
+    return str(bench.graph)
+
+
+def half_of(path: Callable[[Bench], str], name: str) -> Callable[[Bench], str]:
+    def cut(bench: Bench) -> str:
+        content = Path(path(bench)).read_bytes()
+        return bench.file(content[: len(content) // 2], name)
+
+    return cut
+
+
+def without_metadata(graph: onnx.ModelProto) -> None:
+    del graph.metadata_props[:]
+
+
+def with_other_metadata(graph: onnx.ModelProto) -> None:
+    graph.metadata_props[0].value = '{"model": 3}'
+
+
+def with_broken_metadata(graph: onnx.ModelProto) -> None:
+    graph.metadata_props[0].value = "{"
+
+
+def with_other_input(graph: onnx.ModelProto) -> None:
+    graph.graph.input[0].name = "data"
+    graph.graph.node[0].input[0] = "data"
+
+
+CASES: list[tuple[str, Arguments, str]] = [
+    # Checkpoints
+    ("no such checkpoint", exported(lambda b: "missing.pth"), "there is no file missing.pth"),
+    ("a folder for a checkpoint", exported(lambda b: str(b.folder)), "is a folder; name the .pth in it"),
+    ("an empty file", exported(lambda b: b.file(b"")), "is empty; download"),
+    ("a web page saved as .pth", exported(lambda b: b.file(b"\n<!DOCTYPE html>")), "is a web page"),
+    ("plain text", exported(lambda b: b.file(b"hello")), "begins with b'hello'"),
+    ("a truncated checkpoint", exported(half_of(good_checkpoint, "x.pth")), "may be truncated"),
+    ("another zip", exported(zipped), "cannot be read as a torch checkpoint"),
+    ("a pickle of a list", exported(lambda b: b.file(pickle.dumps([1]))), "cannot be read as tensors alone"),
+    ("a pickle of code", exported(lambda b: b.state(lambda s: {"a": Path("x")})), "would run code"),
+    ("a tensor alone", exported(lambda b: b.state(lambda s: torch.zeros(2))), "expected a state dict"),
+    ("no tensors at all", exported(lambda b: b.state(lambda s: {})), "holds no tensors"),
+    ("numbers for tensors", exported(lambda b: b.state(lambda s: {"a": 1})), "expected tensors by name"),
+    (
+        "another network",
+        exported(lambda b: b.state(lambda s: {"a": torch.zeros(2)})),
+        "fits no OSNet variant",
+    ),
+    (
+        "a weight missing",
+        exported(lambda b: b.state(lambda s: {k: v for k, v in s.items() if k != "fc.0.bias"})),
+        "nearest is osnet_x0_25, but fc.0.bias is missing",
+    ),
+    (
+        "a weight of another shape",
+        exported(lambda b: b.state(lambda s: {**s, "fc.0.bias": torch.zeros(9)})),
+        "fc.0.bias is (9,), expected (512,)",
+    ),
+    (
+        "a classifier of another embedding",
+        exported(lambda b: b.state(lambda s: {**s, "classifier.weight": torch.zeros(5, 9)})),
+        "classifier.weight is (5, 9)",
+    ),
+    (
+        "weights that are NaN",
+        exported(lambda b: b.state(lambda s: {**s, "fc.0.bias": s["fc.0.bias"] * np.nan})),
+        "holds NaN or infinite weights",
+    ),
+    # Options of export
+    ("a variant nobody knows", exported(good_checkpoint, "--arch", "osnet_x2_0"), "choose one of osnet_x1_0"),
+    (
+        "a variant that is not this",
+        exported(good_checkpoint, "--arch", "osnet_x1_0"),
+        "fits no OSNet variant",
+    ),
+    ("a size in words", exported(good_checkpoint, "--size", "large"), "expected --size HEIGHTxWIDTH"),
+    ("a size of no picture", exported(good_checkpoint, "--size", "8x8"), "32 to 4096 pixels a side"),
+    ("an opset too old", exported(good_checkpoint, "--opset", "9"), "expected an opset from 13 to 20, got 9"),
+    ("an opset in words", exported(good_checkpoint, "--opset", "new"), "'new' is not a valid integer"),
+    ("an input of another kind", exported(good_checkpoint, "--input", "int4"), "'int4' is not one of"),
+    ("an option nobody knows", exported(good_checkpoint, "--fast"), "No such option"),
+    ("no output", lambda b: ["export", good_checkpoint(b)], "Missing option '-o'"),
+    (
+        "a folder that is not there",
+        lambda b: ["export", good_checkpoint(b), "-o", "none/x.onnx"],
+        "the folder none does not exist",
+    ),
+    ("a folder as output", lambda b: ["export", good_checkpoint(b), "-o", str(b.folder)], "is a folder"),
+    # Graphs
+    ("no such graph", built(lambda b: "missing.onnx"), "found nothing at missing.onnx"),
+    ("a folder for a graph", built(lambda b: str(b.folder)), "found a folder at"),
+    ("a checkpoint for a graph", built(good_checkpoint), "is no ONNX graph"),
+    ("an empty graph", built(lambda b: b.file(b"", "x.onnx")), "is no ONNX graph"),
+    ("a truncated graph", built(half_of(good_graph, "x.onnx")), "is no ONNX graph"),
+    ("a graph of a peer", built(lambda b: b.edited_graph(without_metadata)), "does not say how its pictures"),
+    ("metadata cut short", built(lambda b: b.edited_graph(with_broken_metadata)), "its metadata is not JSON"),
+    ("metadata of another kind", built(lambda b: b.edited_graph(with_other_metadata)), "expected an object"),
+    ("an input of another name", built(lambda b: b.edited_graph(with_other_input)), "expected one input"),
+    # Options of build
+    ("a target nobody knows", built(good_graph, "--target", "npu"), "expected a target of cpu, rtx"),
+    ("a GPU spelt oddly", built(good_graph, "--target", "rtx:ampere"), "GPU generations such as sm86"),
+    ("a GPU for the CPU", built(good_graph, "--target", "cpu:sm86"), "expected a target of cpu, rtx"),
+    (
+        "half precision on the CPU",
+        built(good_graph, "--target", "cpu", "--precision", "fp16"),
+        "fp16 is for rtx and tensorrt",
+    ),
+    (
+        "a precision nobody knows",
+        built(good_graph, "--target", "cpu", "--precision", "fp4"),
+        "'fp4' is not one of",
+    ),
+    ("batches that fall", built(good_graph, "--target", "cpu", "--batch", "8,4,2"), "1 <= min <= opt <= max"),
+    ("a batch of nothing", built(good_graph, "--target", "cpu", "--batch", "0"), "expected --batch as whole"),
+    ("two batches", built(good_graph, "--target", "cpu", "--batch", "1,2"), "expected --batch min,opt,max"),
+    (
+        "an output that is there",
+        lambda b: ["build", good_graph(b), "--target", "cpu", "-o", str(b.folder)],
+        "--force",
+    ),
+    # Packages
+    ("no such package", lambda b: ["inspect", "missing"], "found nothing at missing"),
+    ("a file for a package", lambda b: ["inspect", good_graph(b)], "found a file at"),
+    ("a folder of something else", lambda b: ["inspect", str(b.folder)], "it has no manifest.json"),
+    (
+        "a manifest of the future",
+        lambda b: ["inspect", b.edited_package(lambda d: d.update(schema_version=9))],
+        "expected schema_version 1, got 9",
+    ),
+    (
+        "a manifest that lacks a field",
+        lambda b: ["inspect", b.edited_package(lambda d: d.pop("batch"))],
+        "'batch' is missing",
+    ),
+    (
+        "a manifest that names a path",
+        lambda b: [
+            "inspect",
+            b.edited_package(lambda d: d["files"].update({"/etc/x": d["files"]["model.onnx"]})),
+        ],
+        "expected plain file names",
+    ),
+    (
+        "a model that was changed",
+        lambda b: ["inspect", b.edited_package(lambda d: d["files"]["model.onnx"].update(sha256="0" * 64))],
+        "is not the file that was built",
+    ),
+    # Pictures
+    (
+        "no such picture",
+        lambda b: ["embed", str(b.package), "missing.jpg", "-o", "out.npz"],
+        "found nothing at missing.jpg",
+    ),
+    (
+        "a folder without pictures",
+        lambda b: ["embed", str(b.package), str(b.folder), "-o", "out.npz"],
+        "holds no picture",
+    ),
+    (
+        "text as a picture",
+        lambda b: ["embed", str(b.package), b.file(b"hello", "x.jpg"), "-o", "out.npz"],
+        "is no picture that Pillow can read",
+    ),
+    (
+        "a truncated picture",
+        lambda b: ["embed", str(b.package), half_of(Bench.picture, "x.png")(b), "-o", "out.npz"],
+        "cannot be decoded",
+    ),
+    (
+        "no picture at all",
+        lambda b: ["embed", str(b.package), "-o", "out.npz"],
+        "Missing argument 'PICTURES...'",
+    ),
+    (
+        "an output of another kind",
+        lambda b: ["embed", str(b.package), b.picture(), "-o", "out.csv"],
+        "ending in .npz",
+    ),
+    (
+        "no thread",
+        lambda b: ["embed", str(b.package), b.picture(), "-o", "out.npz", "--threads", "0"],
+        "at least 1 thread",
+    ),
+    # Benches and their pictures
+    ("a bench without a package", lambda b: ["bench"], "Missing argument 'PACKAGES...'"),
+    ("a batch in words", lambda b: ["bench", str(b.package), "--batch", "big"], "expected --batch as whole"),
+    ("no time", lambda b: ["bench", str(b.package), "--duration", "0"], "expected --duration in seconds"),
+    ("one name twice", lambda b: ["bench", str(b.package), str(b.package)], "of different folder names"),
+    (
+        "a set nobody has",
+        lambda b: ["bench", str(b.package), "--data", "nowhere"],
+        "found nothing called nowhere",
+    ),
+    (
+        "a set without splits",
+        lambda b: ["bench", str(b.package), "--data", str(b.folder)],
+        "bounding_box_test",
+    ),
+    (
+        "a set without a gallery",
+        lambda b: ["bench", str(b.package), "--data", b.folder_of(query={"0001_c1s1_1_00.jpg": b"x"})],
+        "has query/ but no bounding_box_test/",
+    ),
+    (
+        "a picture of no pattern",
+        lambda b: [
+            "bench",
+            str(b.package),
+            "--data",
+            b.folder_of(query={"a.jpg": b"x"}, bounding_box_test={}),
+        ],
+        "a.jpg",
+    ),
+    (
+        "a result in a folder that is not there",
+        lambda b: ["bench", str(b.package), "--json", "none/r.json"],
+        "the folder none does not exist",
+    ),
+    (
+        "a reference that is a checkpoint",
+        lambda b: ["bench", str(b.package), "--reference", str(b.checkpoint)],
+        "is no graph for ONNX Runtime",
+    ),
+    # Training and drawing
+    (
+        "nothing to train on",
+        lambda b: ["train", str(b.folder), "-o", "x.pth"],
+        "bounding_box_train",
+    ),
+    (
+        "a fit of no epoch",
+        lambda b: ["train", str(b.folder), "-o", "x.pth", "--epochs", "0"],
+        "expected epochs and a rate above 0",
+    ),
+    ("a set of one camera", lambda b: ["data", "synthesize", "-o", "out", "--cameras", "1"], "camera"),
+    (
+        "less than no frames",
+        lambda b: ["data", "synthesize", "-o", "out", "--frames", "-1"],
+        "expected --frames",
+    ),
+    ("a command nobody knows", lambda b: ["compile"], "No such command"),
+]
+
+
+@pytest.mark.parametrize(("sentence", "arguments", "message"), CASES, ids=[case[0] for case in CASES])
+def test_bad_input_ends_in_one_line_and_exit_code_2(
+    sentence: str,
+    arguments: Arguments,
+    message: str,
+    bench: Bench,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    given = arguments(bench)
+    before = {path: path.stat().st_size for path in bench.folder.rglob("*")}
+    assert main(given) == 2
+    out, err = capfd.readouterr()
+    lines = [line for line in err.splitlines() if not re.match(r"  .* \.\.\.$", line)]
+    assert out == ""
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    assert list(work.iterdir()) == []
+    assert {path: path.stat().st_size for path in bench.folder.rglob("*")} == before
+
+
+def test_there_are_at_least_fifty_cases() -> None:
+    assert len({sentence for sentence, _, _ in CASES}) >= 50
