@@ -86,12 +86,12 @@ def _tiles(result: BenchResult) -> str:
     if best is not None and batch is not None and (measured := best.at(batch)):
         p50 = _format.milliseconds(measured.latency.p50_ms)
         tiles.append(("Shortest call", f"{p50} ms", f"{best.name}, batch {batch}, p50"))
-    rates = [(each, engine) for engine in result.engines for each in engine.batches]
+    rates = [(each, engine) for engine in result.candidates for each in engine.batches]
     if rates:
         each, engine = max(rates, key=lambda pair: pair[0].images_per_second)
         most = _format.rate(each.images_per_second)
         tiles.append(("Most images a second", most, f"{engine.name}, batch {each.batch}"))
-    scored = [(engine.accuracy, engine) for engine in result.engines if engine.accuracy]
+    scored = [(engine.accuracy, engine) for engine in result.candidates if engine.accuracy]
     if scored:
         accuracy, engine = max(scored, key=lambda pair: pair[0].scores.mean_ap)
         mean_ap = f"{_format.percent(accuracy.scores.mean_ap)} %"

@@ -176,6 +176,11 @@ class BenchResult:
         return next(engine for engine in self.engines if engine.reference)
 
     @property
+    def candidates(self) -> tuple[EngineResult, ...]:
+        """The engines to choose from: the reference is what they are compared with, unless it is alone."""
+        return tuple(engine for engine in self.engines if not engine.reference) or self.engines
+
+    @property
     def common_batch(self) -> int | None:
         """The smallest batch at which every engine was measured, or None: where engines can be ranked."""
         measured = [{each.batch for each in engine.batches} for engine in self.engines]

@@ -10,11 +10,11 @@ _NOISY_CV = 0.05
 
 
 def fastest(result: BenchResult) -> EngineResult | None:
-    """Return the engine with the lowest p50 at the smallest batch all were measured at, or None."""
+    """Return the candidate with the lowest p50 at the smallest batch all were measured at, or None."""
     batch = result.common_batch
     if batch is None:
         return None
-    return min(result.engines, key=lambda engine: _p50(engine, batch))
+    return min(result.candidates, key=lambda engine: _p50(engine, batch))
 
 
 def summary(result: BenchResult) -> str:
@@ -24,11 +24,12 @@ def summary(result: BenchResult) -> str:
         return "No batch size was measured for every engine, so they cannot be ranked by speed."
     base = result.reference
     taken = f"{_format.milliseconds(_p50(best, batch))} ms a call (p50)"
-    if len(result.engines) == 1:
-        return f"{best.name} takes {taken} at batch {batch}; {_accuracy_of(best)}."
-    lead = f"At batch {batch}, {best.name} is the fastest of {len(result.engines)} engines: {taken}"
     if best is base:
-        return f"{lead}. It is the reference itself; {_accuracy_of(best)}."
+        return f"{best.name} takes {taken} at batch {batch}; {_accuracy_of(best)}."
+    if len(result.candidates) == 1:
+        lead = f"At batch {batch}, {best.name} takes {taken}"
+    else:
+        lead = f"At batch {batch}, {best.name} is the fastest of {len(result.candidates)} engines: {taken}"
     speedups = [r.speedup for r in result.ratios() if (r.engine, r.batch) == (best.name, batch)]
     # A clock too coarse for the engine reads 0, and then there is no ratio.
     compared = f", {speedups[0]:.2f} times as fast as {base.name}" if speedups else ""

@@ -56,12 +56,14 @@ def bench(
         raise InputError(f"expected --duration in seconds, above 0 and up to 3600; got {duration:g}")
     from osnet_edge.bench import caution, html_report, summary, text_table, to_json
     from osnet_edge.bench.run import run_bench
+    from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
     from osnet_edge.runtime.files import require_parent, write_aside
 
     for path in (json_file, report):
         if path and path != "-":
             require_parent(path)
     test_set = _find_data(data) if data else None
+    threads = threads or default_threads()
     result = run_bench(
         _load(packages, reference, threads),
         batches=sizes,

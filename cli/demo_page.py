@@ -85,13 +85,14 @@ def _gain(folder: Path, people: ReidSet, result: BenchResult, seed: int) -> str:
 
 
 def _faces(people: ReidSet) -> tuple[Picture, ...]:
-    step = max(1, len(people.query) // _SHOWN_PEOPLE)
+    # One more than an even stride, so that the cameras take turns too.
+    step = max(1, len(people.query) // (_SHOWN_PEOPLE + 1)) + 1
     return tuple(_picture(item) for item in people.query[::step][:_SHOWN_PEOPLE])
 
 
 def _rankings(embedder: Embedder, people: ReidSet) -> tuple[Ranking, ...]:
-    step = max(1, len(people.query) // _SHOWN_QUERIES)
-    queries = people.query[step // 2 :: step][:_SHOWN_QUERIES]
+    step = max(1, len(people.query) // (_SHOWN_QUERIES + 1)) + 1
+    queries = people.query[::step][:_SHOWN_QUERIES]
     sides = [embedder([read_picture(item.path) for item in side]) for side in (queries, people.gallery)]
     nearest = top_ranked(
         cosine_distances(*sides),

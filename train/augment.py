@@ -48,6 +48,6 @@ def erase(crop: Crop, rng: np.random.Generator) -> Crop:
     height, width = crop.shape[:2]
     rows, columns = int(height * rng.uniform(0.1, 0.4)), int(width * rng.uniform(0.2, 0.7))
     top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
-    hidden = crop.copy()
+    hidden: Crop = crop.copy()
     hidden[top : top + rows, left : left + columns] = 0
     return hidden
