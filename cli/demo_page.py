@@ -79,7 +79,7 @@ def _gain(folder: Path, people: ReidSet, result: BenchResult, seed: int) -> str:
     measured = next(engine.accuracy for engine in result.engines if engine.accuracy)
     after = measured.scores
     return (
-        f"The fit raised mAP from {before.mean_ap:.1%} to {after.mean_ap:.1%} and Rank-1 from "
+        f"The fit took mAP from {before.mean_ap:.1%} to {after.mean_ap:.1%} and Rank-1 from "
         f"{before.rank1:.1%} to {after.rank1:.1%} on people it had not seen."
     )
 

@@ -15,6 +15,9 @@ from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.synthetic import sample_crops
 from osnet_edge.train.variants import variant_named
 
+# Tests run two at a time, and small networks on two threads each would wait for one another.
+torch.set_num_threads(1)
+
 SHARED = Path(__file__).parents[1].parent / "shared"
 
 

@@ -1,0 +1,35 @@
+# `make demo` and `make test` are all the set-up there is: each makes .venv if it must, then runs.
+PYTHON ?= python3
+BIN := .venv/bin
+ROOMS := bench cli engines export runtime train
+# Strict: links in place of an import hook, so that mypy finds the package too.
+EDITABLE := --config-settings editable_mode=strict -e
+
+.PHONY: demo test lint types installed clean
+
+demo: installed
+	$(BIN)/osnet-edge demo -o demo --force
+
+test: installed lint types
+	$(BIN)/python -m pytest -n 2
+
+lint: installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: installed
+	$(BIN)/mypy $(ROOMS:%=-p osnet_edge.%)
+
+# Every time, since a strict editable install knows only the files that were there when it was made.
+installed: .venv/ready
+	@$(BIN)/pip install -qq --no-deps --no-build-isolation $(EDITABLE) .
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "osnet-edge needs Python 3.10 or later")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --upgrade pip setuptools wheel
+	$(BIN)/pip install -qq -c constraints.txt $(EDITABLE) '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build demo
