@@ -58,20 +58,18 @@ def _version(name: str, distribution: str) -> str | None:
 
 def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]]:
     """Say of each target which devices it can be built for and run on here, and what is missing."""
-    cpu = ["this CPU"] if libraries["onnxruntime"] else []
-    missing = [] if libraries["onnx"] else ["onnx, which building needs: pip install 'osnet-edge[build]'"]
-    found = {"cpu": {"build": [] if missing else cpu, "run": cpu, "problems": missing}}
-    if missing:
-        return found
     from osnet_edge.engines.tensorrt_support import find_support
 
+    lacking = [] if libraries["onnx"] else ["onnx, which building needs: pip install 'osnet-edge[build]'"]
+    cpu = ["this CPU"] if libraries["onnxruntime"] else []
+    found = {"cpu": {"build": [] if lacking else cpu, "run": cpu, "problems": lacking}}
     cuda, supports = find_support()
-    names = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}
     for support in supports:
-        found[names[support.library]] = {
-            "build": [f"sm{capability.replace('.', '')}" for capability in support.builds],
+        builds = [f"sm{capability.replace('.', '')}" for capability in support.builds]
+        found[{"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}[support.library]] = {
+            "build": [] if lacking else builds,
             "run": [device.name for device in cuda.devices] if support.runs else [],
-            "problems": list(support.problems),
+            "problems": [*support.problems, *(lacking if builds else [])],
         }
     return found
 

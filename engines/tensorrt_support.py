@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from osnet_edge.engines.tensorrt import known_capabilities
+from osnet_edge.engines.tensorrt_capabilities import known_capabilities
 from osnet_edge.runtime.backends.tensorrt_library import load_library
 from osnet_edge.runtime.cuda import CudaProbe, find_package, probe
 from osnet_edge.runtime.errors import UnavailableError

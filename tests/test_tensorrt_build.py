@@ -22,7 +22,8 @@ from tensorrt_graphs import (
     tiny_graph,
 )
 
-from osnet_edge.engines.tensorrt import build_plan, known_capabilities, resolve_capabilities
+from osnet_edge.engines.tensorrt import build_plan
+from osnet_edge.engines.tensorrt_capabilities import known_capabilities, resolve_capabilities
 from osnet_edge.engines.tensorrt_network import float32_layers, make_network
 from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
 from osnet_edge.runtime.backends.tensorrt_library import load_library

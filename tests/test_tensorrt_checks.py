@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from tensorrt_graphs import manifest_for, rtx_target
 
-from osnet_edge.engines.tensorrt import resolve_capabilities
+from osnet_edge.engines.tensorrt_capabilities import resolve_capabilities
 from osnet_edge.engines.tensorrt_network import allow_half, is_strongly_typed
 from osnet_edge.engines.tensorrt_support import find_support
 from osnet_edge.runtime.backends.tensorrt import check_device
