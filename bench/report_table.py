@@ -8,11 +8,12 @@ from osnet_edge.bench import _format
 from osnet_edge.bench.result import BatchLatency, BenchResult, EngineResult
 
 # What decides comes first: on a phone the rest is a swipe away.
-_OVERVIEW = (("mAP", "%"), ("Rank-1", "%"), ("Size", "MB"), ("Load", "s"))
+_OVERVIEW = (("mAP", "%"), ("Rank-1", "%"), ("Rank-5", "%"), ("Rank-10", "%"), ("Size", "MB"), ("Load", "s"))
 _BATCHES = (
     ("Batch", "images"),
     ("p50", "ms"),
     ("p90", "ms"),
+    ("p95", "ms"),
     ("p99", "ms"),
     ("Rate", "images/s"),
     ("Speed", "x ref."),
@@ -39,7 +40,7 @@ def batch_table(result: BenchResult) -> str:
     if not groups:
         return ""
     note = (
-        "p50, p90, p99: half, 90 % and 99 % of the calls take at most this long. "
+        "p50 to p99: half, 90 %, 95 % and 99 % of the calls take at most this long. "
         "Rate: batch over mean latency, of one caller. Speed: the reference's p50 over this engine's, "
         "at the same batch."
     )
@@ -62,7 +63,9 @@ def _group(engine: EngineResult, result: BenchResult) -> str:
 
 def _batch_row(measured: BatchLatency, speed: float | None) -> str:
     stats = measured.latency
-    cells = [_format.milliseconds(value) for value in (stats.p50_ms, stats.p90_ms, stats.p99_ms)]
+    cells = [
+        _format.milliseconds(value) for value in (stats.p50_ms, stats.p90_ms, stats.p95_ms, stats.p99_ms)
+    ]
     cells += [_format.rate(measured.images_per_second), _ratio(speed)]
     return f'<tr><th scope="row">{measured.batch}</th>{_cells(cells)}</tr>'
 
@@ -85,6 +88,8 @@ def _own_cells(engine: EngineResult, result: BenchResult) -> list[str]:
     return [
         _with_change(scores.mean_ap if scores else None, compared.mean_ap if compared else None),
         _with_change(scores.rank1 if scores else None, compared.rank1 if compared else None),
+        _format.percent(scores.rank5) if scores else _format.MISSING,
+        _format.percent(scores.rank10) if scores else _format.MISSING,
         _format.megabytes(engine.size_bytes),
         _format.milliseconds(engine.load_seconds),
     ]
@@ -134,7 +139,7 @@ def _definitions(result: BenchResult) -> str:
     scores = base.scores
     skipped = f" ({scores.skipped} without a match, left out)" if scores.skipped else ""
     return (
-        f"{text} mAP and Rank-1: Market-1501 protocol on {base.data_set}, {scores.queries} queries{skipped} "
+        f"{text} mAP and Rank-k: Market-1501 protocol on {base.data_set}, {scores.queries} queries{skipped} "
         f"against {scores.gallery} gallery pictures, {base.distance} distance. "
         "Below each, its change from the reference in percentage points."
     )

@@ -1,84 +1,91 @@
-"""The result as a table: for a terminal, and in Markdown."""
+"""The result as two tables, what the engines are and how long they take: for a terminal, and in Markdown."""
 
 from __future__ import annotations
 
 from osnet_edge.bench import _format
 from osnet_edge.bench.result import BatchLatency, BenchResult, EngineResult
 
-_HEADERS = (
-    "engine",
-    "precision",
-    "size MB",
-    "load s",
-    "Rank-1 %",
-    "mAP %",
-    "batch",
-    "p50 ms",
-    "p99 ms",
-    "images/s",
-    "speed",
-)
-_TEXT_COLUMNS = 2
+Table = tuple[tuple[str, ...], list[list[str]]]
+
+_ENGINES = ("engine", "precision", "size MB", "load s", "Rank-1 %", "Rank-5 %", "Rank-10 %", "mAP %")
+_LATENCIES = ("engine", "batch", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "images/s", "speed")
+#: Columns that hold words, and are aligned as words.
+_WORDS = ("engine", "precision")
 
 
 def text_table(result: BenchResult) -> str:
-    """Return an aligned table, one line per engine and batch; what belongs to the engine stands once.
+    """Return both tables, aligned: a line for each engine, then a line for each engine and batch.
 
     "speed" is the reference's p50 over this engine's at the same batch.
     """
-    rows = [list(_HEADERS), *_rows(result)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADERS))]
-    rows.insert(1, ["-" * width for width in widths])
-    lines = ("  ".join(_aligned(row, widths)).rstrip() for row in rows)
-    return "\n".join(lines) + "\n"
+    return "\n".join(_text(table) for table in (_engines(result), _latencies(result)))
 
 
 def markdown_table(result: BenchResult) -> str:
-    """Return the table of `text_table` in Markdown (GitHub flavour), numbers to the right."""
-    rules = ["---" if column < _TEXT_COLUMNS else "---:" for column in range(len(_HEADERS))]
-    body = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in _rows(result)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (_HEADERS, rules, *body))
+    """Return the tables of `text_table` in Markdown (GitHub flavour), numbers to the right."""
+    return "\n".join(_markdown(table) for table in (_engines(result), _latencies(result)))
 
 
-def _rows(result: BenchResult) -> list[list[str]]:
+def _engines(result: BenchResult) -> Table:
+    return _ENGINES, [_engine_cells(engine) for engine in result.engines]
+
+
+def _latencies(result: BenchResult) -> Table:
     speeds = {(ratio.engine, ratio.batch): ratio.speedup for ratio in result.ratios()}
-    rows = []
-    for engine in result.engines:
-        own = _engine_cells(engine)
-        # An engine whose speed was not measured still has its accuracy and size to show.
-        for latency in engine.batches or (None,):
-            speed = speeds.get((engine.name, latency.batch)) if latency else None
-            rows.append([*own, *_latency_cells(latency, speed, engine.reference)])
-            own = [""] * len(own)
-    return rows
+    rows = [
+        [
+            _format.printable(engine.name),
+            *_latency_cells(measured),
+            "reference" if engine.reference else _speed(speeds.get((engine.name, measured.batch))),
+        ]
+        for engine in result.engines
+        for measured in engine.batches
+    ]
+    return _LATENCIES, rows
 
 
 def _engine_cells(engine: EngineResult) -> list[str]:
     scores = engine.accuracy.scores if engine.accuracy else None
+    shares = (scores.rank1, scores.rank5, scores.rank10, scores.mean_ap) if scores else ()
     return [
         _format.printable(engine.name),
         _format.printable(engine.precision),
         _format.megabytes(engine.size_bytes),
         _format.milliseconds(engine.load_seconds),
-        _format.percent(scores.rank1) if scores else _format.MISSING,
-        _format.percent(scores.mean_ap) if scores else _format.MISSING,
+        *([_format.percent(share) for share in shares] or [_format.MISSING] * 4),
     ]
 
 
-def _latency_cells(measured: BatchLatency | None, speed: float | None, reference: bool) -> list[str]:
-    if measured is None:
-        return [_format.MISSING] * 5
+def _latency_cells(measured: BatchLatency) -> list[str]:
     stats = measured.latency
+    times = (stats.p50_ms, stats.p90_ms, stats.p95_ms, stats.p99_ms)
     return [
         str(measured.batch),
-        *(_format.milliseconds(value) for value in (stats.p50_ms, stats.p99_ms)),
+        *(_format.milliseconds(value) for value in times),
         _format.rate(measured.images_per_second),
-        "reference" if reference else _format.MISSING if speed is None else _format.times(speed),
     ]
 
 
-def _aligned(row: list[str], widths: list[int]) -> list[str]:
-    return [
-        cell.ljust(width) if column < _TEXT_COLUMNS else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
+def _speed(speed: float | None) -> str:
+    return _format.MISSING if speed is None else _format.times(speed)
+
+
+def _text(table: Table) -> str:
+    headers, body = table
+    widths = [max(map(len, column)) for column in zip(headers, *body, strict=True)]
+    rows = [headers, ["-" * width for width in widths], *body]
+    lines = (
+        "  ".join(
+            cell.ljust(width) if header in _WORDS else cell.rjust(width)
+            for header, cell, width in zip(headers, row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(table: Table) -> str:
+    headers, body = table
+    rules = ["---" if header in _WORDS else "---:" for header in headers]
+    cells = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in body]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (headers, rules, *cells))
