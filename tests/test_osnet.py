@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,6 +37,20 @@ def golden_state(shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """As many as the golden values were made with.
+
+    One golden input (osnet_x1_0 at 160x64) is so ill-conditioned that float32 is 1e-4 from float64 on it, and
+    another number of threads, which sums in another order, 5e-5 from the golden value.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("name", VARIANTS)
 def test_names_shapes_and_embeddings_are_those_of_the_reference(name: str, shared: Path) -> None:
     reference = json.loads((shared / "golden/osnet_variants.json").read_text())["variants"][name]

@@ -152,7 +152,7 @@ def saved(path: Path, model: onnx.ModelProto) -> Path:
     ("make", "more", "said"),
     [
         # The wrong file, or none.
-        (lambda folder: folder / "none.onnx", {}, "No such file"),
+        (lambda folder: folder / "none.onnx", {}, "found nothing at"),
         (lambda folder: text(folder / "a.onnx"), {}, "is no ONNX graph"),
         # A graph that takes one batch size only.
         (lambda folder: saved(folder / "a.onnx", tiny_graph(batch=2)), {}, "of a free batch size"),

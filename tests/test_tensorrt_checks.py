@@ -83,14 +83,16 @@ def test_tensorrt_builds_for_the_gpu_that_is_here(
 ) -> None:
     library = Library("tensorrt", "10.3.0", SimpleNamespace(), None, ErrorCollector())
     here = CudaProbe(True, "", (CudaDevice("Orin", "8.7"),), "12.6")
-    monkeypatch.setattr("osnet_edge.engines.tensorrt.probe", lambda: here)
+    monkeypatch.setattr("osnet_edge.engines.tensorrt_capabilities.probe", lambda: here)
     if isinstance(resolved, tuple):
         assert resolve_capabilities(library, capabilities) == resolved
     else:
         with pytest.raises(InputError, match=resolved):
             resolve_capabilities(library, capabilities)
     # And nowhere else.
-    monkeypatch.setattr("osnet_edge.engines.tensorrt.probe", lambda: CudaProbe(False, "there is no driver"))
+    monkeypatch.setattr(
+        "osnet_edge.engines.tensorrt_capabilities.probe", lambda: CudaProbe(False, "there is no driver")
+    )
     with pytest.raises(
         UnavailableError, match="building with TensorRT needs the GPU it is for, and there is no"
     ):
