@@ -32,7 +32,7 @@ def summary(result: BenchResult) -> str:
         lead = f"At batch {batch}, {best.name} is the fastest of {len(result.candidates)} engines: {taken}"
     speedups = [r.speedup for r in result.ratios() if (r.engine, r.batch) == (best.name, batch)]
     # A clock too coarse for the engine reads 0, and then there is no ratio.
-    compared = f", {speedups[0]:.2f} times as fast as {base.name}" if speedups else ""
+    compared = f", {_compared(speedups[0])} {base.name}" if speedups else ""
     return f"{lead}{compared}; {_accuracy_kept(best, result)}."
 
 
@@ -45,6 +45,11 @@ def caution(result: BenchResult) -> str | None:
         "The machine was not quiet: the standard deviation of the calls reaches "
         f"{worst * 100:.0f} % of their mean. Medians and ratios hold better than means and p99."
     )
+
+
+def _compared(speedup: float) -> str:
+    """Say a ratio, unless the same engine measured twice on a shared machine may show it too."""
+    return "about as fast as" if abs(speedup - 1) <= _NOISY_CV else f"{speedup:.2f} times as fast as"
 
 
 def _p50(engine: EngineResult, batch: int) -> float:

@@ -51,8 +51,8 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
         PictureSection("Drawn people", f"Nobody is shown. {sentence}", _faces(people)),
         PictureSection(
             "What it found",
-            "The nearest gallery pictures of four queries, never from the query's own camera's pictures of "
-            "the same person.",
+            "The nearest gallery pictures of four queries. Those of the same person by the same camera are "
+            "left out, as in the scores.",
             rankings=_rankings(Embedder.load(folder / "osnet-cpu"), people),
         ),
     ]

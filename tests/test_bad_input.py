@@ -75,6 +75,7 @@ def bench(tmp_path: Path, checkpoint: Path, graph: Path, package: Path) -> Bench
 
 
 Arguments = Callable[[Bench], list[str]]
+GALLERY = {"bounding_box_test": {"0001_c2s1_000001_00.jpg": b"x"}}
 
 
 def zipped(bench: Bench) -> str:
@@ -300,12 +301,7 @@ CASES: list[tuple[str, Arguments, str]] = [
     ),
     (
         "a picture of no pattern",
-        lambda b: [
-            "bench",
-            str(b.package),
-            "--data",
-            b.folder_of(query={"a.jpg": b"x"}, bounding_box_test={}),
-        ],
+        lambda b: ["bench", str(b.package), "--data", b.folder_of(query={"a.jpg": b"x"}, **GALLERY)],
         "a.jpg",
     ),
     (
