@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from osnet_edge.cli.options import parse_numbers, threads_option
-from osnet_edge.cli.progress import step
+from osnet_edge.cli.progress import shares
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,15 +63,17 @@ def bench(
             require_parent(path)
     test_set = _find_data(data) if data else None
     threads = threads or default_threads()
-    result = run_bench(
-        _load(packages, reference, threads),
-        batches=sizes,
-        command=shlex.join(["osnet-edge", *_arguments(packages, data, batch, reference, threads)]),
-        threads=threads,
-        duration_s=duration,
-        test_set=test_set,
-        progress=_announce(),
-    )
+    subjects = _load(packages, reference, threads)
+    with shares() as progress:
+        result = run_bench(
+            subjects,
+            batches=sizes,
+            command=shlex.join(["osnet-edge", *_arguments(packages, data, batch, reference, threads)]),
+            threads=threads,
+            duration_s=duration,
+            test_set=test_set,
+            progress=progress,
+        )
     if json_file == "-":
         click.echo(to_json(result), nl=False)
     else:
@@ -126,15 +127,3 @@ def _arguments(
     options = {"--data": data, "--batch": batch, "--reference": reference, "--threads": threads}
     given = [item for name, value in options.items() if value is not None for item in (name, str(value))]
     return ["bench", *packages, *given]
-
-
-def _announce() -> Callable[[str, float], None]:
-    """Say each thing that is being measured, once."""
-    said: set[str] = set()
-
-    def announce(what: str, share: float) -> None:
-        if what not in said:
-            said.add(what)
-            step(what)
-
-    return announce

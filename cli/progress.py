@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import click
 
 #: Seconds between lines where standard error is no terminal: a log shows life, and is not flooded.
 _LOG_INTERVAL = 10.0
+_PERCENT = 100
 
 
 def step(text: str) -> None:
@@ -28,6 +29,32 @@ def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     yield _log_lines(label, total)
 
 
+@contextmanager
+def shares() -> Iterator[Callable[[str, float], None]]:
+    """Show jobs one after another; the block calls with a job's name and the share of it done, in [0, 1]."""
+    with ExitStack() as stack:
+        shown, done = "", 0
+        update: Callable[[int], None] = _ignore
+
+        def show(what: str, share: float) -> None:
+            nonlocal shown, done, update
+            if what != shown:
+                stack.close()
+                shown, done = what, 0
+                if not sys.stderr.isatty():
+                    step(what)
+                update = stack.enter_context(bar(what, _PERCENT))
+            now = int(share * _PERCENT)
+            update(now - done)
+            done = now
+
+        yield show
+
+
+def _ignore(count: int) -> None:
+    """Show nothing, before the first job."""
+
+
 def _log_lines(label: str, total: int) -> Callable[[int], None]:
     started = last = time.monotonic()
     done = 0
@@ -38,7 +65,7 @@ def _log_lines(label: str, total: int) -> Callable[[int], None]:
         now = time.monotonic()
         if now - last >= _LOG_INTERVAL:
             last = now
-            left = (now - started) / done * (total - done)
+            left = (now - started) / max(1, done) * (total - done)
             click.echo(f"  {label}: {done} of {total}, about {left:.0f} s left", err=True)
 
     return update
