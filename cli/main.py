@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -36,7 +37,8 @@ def cli(verbose: bool) -> None:
       osnet-edge build  osnet.onnx --target cpu -o osnet-cpu
       osnet-edge bench  osnet-cpu --data viper
     """
-    level = logging.INFO if verbose else logging.ERROR
+    # What goes wrong underneath is in our own message, which is the only line that a failure should have.
+    level = logging.INFO if verbose else logging.CRITICAL
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
 
 
@@ -53,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if arguments is None:
+        # A stop by the system cleans up as Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli.main(args=arguments, prog_name="osnet-edge", standalone_mode=False)
         return code if isinstance(code, int) else 0

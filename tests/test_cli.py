@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +50,20 @@ def test_the_installed_command_answers() -> None:
     assert ran.stdout.startswith("osnet-edge, version ")
     wrong = subprocess.run([script, "inspect", "nowhere"], capture_output=True, text=True)
     assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_leaves_nothing_half_written(sign: signal.Signals, tmp_path: Path) -> None:
+    script = Path(sys.executable).parent / "osnet-edge"
+    draw = [script, "data", "synthesize", "-o", "set", "--train-people", "400"]
+    with subprocess.Popen(draw, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+        while not any(tmp_path.glob(".set.*/new/*/*.jpg")):
+            time.sleep(0.01)
+        running.send_signal(sign)
+        _, err = running.communicate()
+    assert running.returncode == 1
+    assert err.strip() == "error: interrupted; nothing was left half-written"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_becomes_embeddings(
