@@ -17,14 +17,20 @@ from osnet_edge.runtime.schema import to_json
 @click.argument("graph")
 @output_option("package folder")
 @click.option("--target", required=True, metavar="TARGET", help="cpu, rtx, rtx:sm86,sm89 or tensorrt.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Of weights and arithmetic; fp16 is for GPUs.",
+)
 @click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes the engine takes; default 1,8,32.")
 @click.option("--force", is_flag=True, help="Replace a package that is already there.")
 @json_flag
 def build(
     graph: str, output: str, target: str, precision: str, batch: str | None, force: bool, as_json: bool
 ) -> None:
-    """Build an engine package from an ONNX GRAPH of `osnet-edge export`.
+    """Build an engine package from an exported ONNX GRAPH.
 
     \b
     Example:

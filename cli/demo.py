@@ -20,7 +20,7 @@ _SIZE = "128x64"
 @click.option("--test-people", default=40, show_default=True, help="Other drawn people, to test on.")
 @click.option("--epochs", default=9, show_default=True, help="Passes over the pictures.")
 @click.option("--duration", default=2.0, show_default=True, help="Seconds to time each engine at each batch.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of people, weights and order.")
 @click.option("--force", is_flag=True, help="Remove the folder first if it is there.")
 def demo(
     output: str,
@@ -31,7 +31,9 @@ def demo(
     seed: int,
     force: bool,
 ) -> None:
-    """Draw people, fit a small OSNet to them, export it, build every engine possible here, and measure.
+    """Run the whole chain on drawn people, into a report.
+
+    Draws people, fits a small OSNet to them, exports it, builds every engine possible here, and measures.
 
     \b
     Example:

@@ -22,7 +22,7 @@ _LIBRARIES = (
 @click.command()
 @json_flag
 def doctor(as_json: bool) -> None:
-    """Say which jobs and targets this machine can do, and what is missing for the others.
+    """Say what this machine can build and run, and what it lacks.
 
     \b
     Example:

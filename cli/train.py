@@ -12,15 +12,17 @@ from osnet_edge.cli.progress import bar
 @click.argument("data")
 @output_option("checkpoint")
 @click.option("--arch", default="osnet_x0_25", show_default=True, help="Variant to train.")
-@click.option("--epochs", default=20, show_default=True)
-@click.option("--batch", default=32, show_default=True)
-@click.option("--learning-rate", default=2.5e-3, show_default=True)
+@click.option("--epochs", default=20, show_default=True, help="Passes over the pictures.")
+@click.option("--batch", default=32, show_default=True, help="Pictures a step.")
+@click.option("--learning-rate", default=2.5e-3, show_default=True, help="Of AdamW, at its highest.")
 @click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Size to train at.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of weights, order and augmentation.")
 def train(
     data: str, output: str, arch: str, epochs: int, batch: int, learning_rate: float, size: str, seed: int
 ) -> None:
-    """Train an OSNet from random weights on DATA, a set in the Market-1501 layout.
+    """Train an OSNet on DATA, from random weights.
+
+    DATA is a folder in the Market-1501 layout; its bounding_box_train is trained on.
 
     \b
     Example:
