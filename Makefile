@@ -11,7 +11,7 @@ demo: installed
 	$(BIN)/osnet-edge demo -o demo --force
 
 test: installed lint types
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --doctest-modules --pyargs tests $(ROOMS:%=osnet_edge.%)
 
 lint: installed
 	$(BIN)/ruff check .
