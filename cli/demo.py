@@ -12,6 +12,8 @@ from osnet_edge.runtime.errors import InputError
 
 #: The size trained at and exported: a quarter of the usual pixels, so that the fit takes a minute or two.
 _SIZE = "128x64"
+#: Stands in a folder that a demo made, and that another may remove.
+_MARK = ".osnet-edge-demo"
 
 
 @click.command()
@@ -43,8 +45,11 @@ def demo(
     if folder.exists():
         if not force:
             raise InputError(f"{folder} is already there; pass --force to remove it, or name another with -o")
+        if not (folder / _MARK).is_file():
+            raise InputError(f"{folder} was not made by a demo, so --force leaves it; name another with -o")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
+    (folder / _MARK).touch()
     people, network, graph = f"{folder}/people", f"{folder}/osnet.pth", f"{folder}/osnet.onnx"
     counts = ["--train-people", str(train_people), "--test-people", str(test_people), "--cameras", "3"]
     _run("data", "synthesize", "-o", people, *counts, "--seed", str(seed))

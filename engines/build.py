@@ -13,8 +13,10 @@ from osnet_edge.engines.golden import write_golden
 from osnet_edge.engines.graph import read_graph
 from osnet_edge.engines.targets import TargetSpec, parse_target
 from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import sha256_of, write_folder_aside
 from osnet_edge.runtime.manifest import (
+    MANIFEST_NAME,
     SCHEMA_VERSION,
     BatchRange,
     FileEntry,
@@ -61,7 +63,9 @@ def build_package(
         UnavailableError: the target cannot be built on this machine; the message says what would be possible.
         CheckError: the finished engine, where it can run here, fails its golden pairs. No package is left.
     """
-    graph, spec = Path(graph), parse_target(target)
+    graph, output, spec = Path(graph), Path(output), parse_target(target)
+    if replace and output.exists() and not (output / MANIFEST_NAME).is_file():
+        raise InputError(f"{output} is no engine package, so it is not replaced; name another output")
     progress("reading the graph")
     _, info = read_graph(graph)
     model_name = CPU_MODEL_NAME if spec.backend == "onnxruntime" else PLAN_NAME

@@ -216,6 +216,16 @@ CASES: list[tuple[str, Arguments, str]] = [
         lambda b: ["build", good_graph(b), "--target", "cpu", "-o", str(b.folder)],
         "--force",
     ),
+    (
+        "a folder of something else to replace",
+        lambda b: ["build", good_graph(b), "--target", "cpu", "--force", "-o", str(b.folder)],
+        "is no engine package, so it is not replaced",
+    ),
+    (
+        "a demo over a folder of something else",
+        lambda b: ["demo", "--force", "-o", str(b.folder)],
+        "was not made by a demo",
+    ),
     # Packages
     ("no such package", lambda b: ["inspect", "missing"], "found nothing at missing"),
     ("a file for a package", lambda b: ["inspect", good_graph(b)], "found a file at"),
