@@ -58,6 +58,8 @@ def measure_cold_start(package: Path | str, runs: int = 10) -> list[ColdStart]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("expected one package: python -m osnet_edge.bench.cold_start PACKAGE")
     measured = measure_cold_start(sys.argv[1])
     for name in ("process_s", "import_s", "load_s", "first_s"):
         values = [getattr(start, name) for start in measured]

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from osnet_edge.bench.accuracy import LabelledPicture, evaluate_retrieval
 from osnet_edge.bench.latency import measure_interleaved
-from osnet_edge.bench.machine import machine_facts
+from osnet_edge.bench.machine import NOT_AVAILABLE, machine_facts
 from osnet_edge.bench.result import Accuracy, BatchLatency, BenchResult, EngineResult, Settings
 from osnet_edge.bench.subject import Subject
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import normalize
 
 WARMUP_S, MIN_ITERATIONS = 0.2, 10
@@ -50,9 +51,17 @@ def run_bench(
         progress: told what is being measured, and the share of it done, in [0, 1].
 
     Raises:
-        InputError: a picture cannot be read, or the set cannot be scored.
+        InputError: an engine does not take a batch, a picture cannot be read, or the set cannot be scored.
     """
     sizes = tuple(sorted(set(batches)))
+    for subject in subjects:
+        least, most = subject.batches
+        if sizes[0] < least or (most is not None and sizes[-1] > most):
+            limit = most or "any size"
+            raise InputError(
+                f"{subject.name} takes batches of {least} to {limit}, and was asked for {sizes[0]} to "
+                f"{sizes[-1]}; choose others with --batch, or build it for them"
+            )
     latencies: dict[str, list[BatchLatency]] = {subject.name: [] for subject in subjects}
     for size in sizes:
         runs = {subject.name: _call(subject, size) for subject in subjects}
@@ -90,7 +99,12 @@ def run_bench(
         interleaved=len(subjects) > 1,
         measured="inference of a batch that is already preprocessed",
     )
-    return BenchResult(machine_facts(), settings, tuple(engines))
+    accelerators = sorted({subject.accelerator for subject in subjects if subject.accelerator})
+    facts = machine_facts(
+        accelerator=", ".join(accelerators) or NOT_AVAILABLE,
+        versions={name: version for subject in subjects for name, version in subject.versions.items()},
+    )
+    return BenchResult(facts, settings, tuple(engines))
 
 
 def _call(subject: Subject, size: int) -> Callable[[], object]:

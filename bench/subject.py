@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from osnet_edge.bench._checks import FloatArray
 from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
+from osnet_edge.runtime.cuda import probe
 from osnet_edge.runtime.embedder import Embedder, normalize_rows
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.graph_info import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, parse_graph_info
 from osnet_edge.runtime.preprocessing import Preprocessing, check_crops, to_batch
 
@@ -33,7 +34,10 @@ class Subject:
         size_bytes: of its files.
         load_seconds: from file to ready.
         preprocessing: what a batch for `infer` must look like.
-        infer: takes (N, *preprocessing.input_shape) to (N, D), any N.
+        batches: smallest and largest batch that `infer` takes; a largest of None has no limit.
+        accelerator: name of the GPU that runs it; None on the CPU.
+        versions: of the library that runs it, by its name.
+        infer: takes (N, *preprocessing.input_shape) to (N, D).
         embed: takes crops to (N, D) rows of length 1.
     """
 
@@ -44,6 +48,9 @@ class Subject:
     size_bytes: int
     load_seconds: float
     preprocessing: Preprocessing
+    batches: tuple[int, int | None]
+    accelerator: str | None
+    versions: dict[str, str]
     infer: Callable[[npt.NDArray[np.generic]], FloatArray]
     embed: Callable[[Any], FloatArray]
 
@@ -58,6 +65,8 @@ def load_package(package: Path | str, threads: int | None = None) -> Subject:
     embedder = Embedder.load(package, threads=threads)
     seconds = time.perf_counter() - started
     manifest = embedder.manifest
+    # A plan runs with the version that built it; of ONNX Runtime the installed one counts.
+    plan = manifest.target.exact_version
     return Subject(
         name=Path(package).resolve().name,
         variant=manifest.model.variant,
@@ -66,6 +75,9 @@ def load_package(package: Path | str, threads: int | None = None) -> Subject:
         size_bytes=manifest.files[manifest.model_file].bytes,
         load_seconds=seconds,
         preprocessing=manifest.preprocessing,
+        batches=(manifest.batch.min, manifest.batch.max),
+        accelerator=probe().devices[0].name if manifest.target.device == "cuda" else None,
+        versions={manifest.target.backend: manifest.target.backend_version} if plan else {},
         infer=embedder.infer,
         embed=embedder,
     )
@@ -84,13 +96,13 @@ def load_reference(graph: Path | str, threads: int | None = None) -> Subject:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or default_threads()
+    options.intra_op_num_threads = default_threads() if threads is None else threads
     started = time.perf_counter()
     try:
         session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # onnxruntime's exceptions have no common base of their own to catch.
-        raise InputError(f"{graph} is no graph for ONNX Runtime ({str(error).splitlines()[0]})") from None
+        raise InputError(f"{graph} is no graph for ONNX Runtime ({first_line(error)})") from None
     seconds = time.perf_counter() - started
     metadata = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in metadata:
@@ -109,6 +121,9 @@ def load_reference(graph: Path | str, threads: int | None = None) -> Subject:
         size_bytes=Path(graph).stat().st_size,
         load_seconds=seconds,
         preprocessing=info.preprocessing,
+        batches=(1, None),
+        accelerator=None,
+        versions={},
         infer=infer,
         embed=lambda crops: normalize_rows(infer(to_batch(check_crops(crops), info.preprocessing))),
     )

@@ -56,19 +56,19 @@ def bench(
     from osnet_edge.bench import caution, html_report, summary, text_table, to_json
     from osnet_edge.bench.run import run_bench
     from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
-    from osnet_edge.runtime.files import require_parent, write_aside
+    from osnet_edge.runtime.files import require_writable, write_aside
 
     for path in (json_file, report):
         if path and path != "-":
-            require_parent(path)
+            require_writable(path)
     test_set = _find_data(data) if data else None
-    threads = threads or default_threads()
+    threads = default_threads() if threads is None else threads
     subjects = _load(packages, reference, threads)
     with shares() as progress:
         result = run_bench(
             subjects,
             batches=sizes,
-            command=shlex.join(["osnet-edge", *_arguments(packages, data, batch, reference, threads)]),
+            command=_command(packages, data, batch, reference, threads, duration),
             threads=threads,
             duration_s=duration,
             test_set=test_set,
@@ -120,10 +120,21 @@ def _find_data(name: str) -> TestSet:
     return TestSet(found.name, found.query, found.gallery)
 
 
-def _arguments(
-    packages: tuple[str, ...], data: str | None, batch: str, reference: str | None, threads: int | None
-) -> list[str]:
-    """Return what repeats the measurement, without what only says where results go."""
-    options = {"--data": data, "--batch": batch, "--reference": reference, "--threads": threads}
+def _command(
+    packages: tuple[str, ...],
+    data: str | None,
+    batch: str,
+    reference: str | None,
+    threads: int,
+    duration: float,
+) -> str:
+    """Return what to type to repeat the measurement, without what only says where results go."""
+    options = {
+        "--data": data,
+        "--batch": batch,
+        "--reference": reference,
+        "--threads": threads,
+        "--duration": f"{duration:g}",
+    }
     given = [item for name, value in options.items() if value is not None for item in (name, str(value))]
-    return ["bench", *packages, *given]
+    return shlex.join(["osnet-edge", "bench", *packages, *given])

@@ -49,7 +49,7 @@ def synthesize(
     if frames < 0:
         raise InputError(f"expected --frames 0 (a set of crops) or more, got {frames}")
     if frames:
-        height, width = parse_size(frame_size)
+        height, width = parse_size(frame_size, "--frame-size")
         with bar("drawing", frames) as advance:
             write_frames(
                 output, frames=frames, people=people, size=(width, height), seed=seed, progress=advance

@@ -69,13 +69,14 @@ def demo(
 
 def _build_all(folder: Path, graph: str) -> tuple[list[str], list[str]]:
     """Build for each target this machine can build for; return the packages that run here, and the others."""
+    from osnet_edge.engines.targets import TARGET_NAMES
     from osnet_edge.engines.tensorrt_support import find_support
 
     measured = [f"{folder}/osnet-cpu"]
     others: list[str] = []
     _run("build", graph, "--target", "cpu", "-o", measured[0])
     for support in find_support()[1]:
-        target = {"tensorrt_rtx": "rtx", "tensorrt": "tensorrt"}[support.library]
+        target = TARGET_NAMES[support.library]
         for precision in ("fp32", "fp16") if support.builds else ():
             package = f"{folder}/osnet-{target}-{precision}"
             _run("build", graph, "--target", target, "--precision", precision, "-o", package)

@@ -41,7 +41,9 @@ def doctor(as_json: bool) -> None:
     for name, _, job in _LIBRARIES:
         click.echo(f"  {name:12} {libraries[name] or 'not installed':16} {job}")
     for target, state in targets.items():
-        click.echo(f"target {target:9} build: {_words(state['build'])}; run: {_words(state['run'])}")
+        click.echo(f"target {target} {' '.join(state['version'])}")
+        click.echo(f"  build: {_words(state['build'])}")
+        click.echo(f"  run:   {_words(state['run'])}")
         for problem in state["problems"]:
             click.echo(f"  {problem}")
 
@@ -58,15 +60,18 @@ def _version(name: str, distribution: str) -> str | None:
 
 def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]]:
     """Say of each target which devices it can be built for and run on here, and what is missing."""
+    from osnet_edge.engines.targets import TARGET_NAMES
     from osnet_edge.engines.tensorrt_support import find_support
 
     lacking = [] if libraries["onnx"] else ["onnx, which building needs: pip install 'osnet-edge[build]'"]
     cpu = ["this CPU"] if libraries["onnxruntime"] else []
-    found = {"cpu": {"build": [] if lacking else cpu, "run": cpu, "problems": lacking}}
+    runtime = [libraries["onnxruntime"]] if libraries["onnxruntime"] else []
+    found = {"cpu": {"version": runtime, "build": [] if lacking else cpu, "run": cpu, "problems": lacking}}
     cuda, supports = find_support()
     for support in supports:
         builds = [f"sm{capability.replace('.', '')}" for capability in support.builds]
-        found[{"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}[support.library]] = {
+        found[TARGET_NAMES[support.library]] = {
+            "version": [support.version] if support.version else [],
             "build": [] if lacking else builds,
             "run": [device.name for device in cuda.devices] if support.runs else [],
             "problems": [*support.problems, *(lacking if builds else [])],

@@ -39,7 +39,7 @@ def inspect(package: str, prove: bool, as_json: bool) -> None:
         click.echo(f"{name:14} {value}")
     click.echo(f"{'files':14} {len(manifest.files)} as built (size and SHA-256 checked)")
     if distance is not None:
-        click.echo(f"{'golden pairs':14} hold: largest cosine distance {distance:.1g}")
+        click.echo(f"{'golden pairs':14} hold: largest mean-centred cosine distance {distance:.1g}")
 
 
 def _rows(manifest: Manifest) -> list[tuple[str, str]]:

@@ -22,7 +22,18 @@ from osnet_edge.cli.train import train
 from osnet_edge.runtime.errors import OsnetEdgeError
 
 #: Which extra brings a library that a command needs.
-_EXTRAS = {"torch": "export", "onnx": "export", "onnxsim": "export", "google": "export", "cv2": "opencv"}
+_EXTRAS = {"torch": "export", "onnx": "build", "onnxsim": "export", "cv2": "opencv"}
+
+#: Failures of the system that another path would not have.
+_CHOSEN = {
+    errno.EACCES,
+    errno.EBUSY,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EPERM,
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -98,9 +109,9 @@ def _fail_for_system(error: OSError) -> int:
         )
     if error.errno is None:
         raise error
-    return _fail(
-        f"{error.strerror}: {error.filename}", 2 if error.errno in (errno.EACCES, errno.EPERM) else 1
-    )
+    # Names and permissions are the caller's to choose; the rest is the machine's.
+    code = 2 if error.errno in _CHOSEN else 1
+    return _fail(f"{error.strerror}: {error.filename}; choose another path", code)
 
 
 if __name__ == "__main__":

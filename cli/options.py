@@ -35,7 +35,7 @@ def echo_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
     """Parse `256x128` into height and width, in pixels.
 
     Raises:
@@ -43,7 +43,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
     if not match:
-        raise InputError(f"expected --size HEIGHTxWIDTH such as 256x128, got {text!r}")
+        raise InputError(f"expected {option} HEIGHTxWIDTH such as 256x128, got {text!r}")
     return int(match[1]), int(match[2])
 
 

@@ -29,7 +29,7 @@ def train(
       osnet-edge train synthetic-set -o osnet.pth --epochs 20
     """
     height, width = parse_size(size)
-    from osnet_edge.runtime.files import require_parent
+    from osnet_edge.runtime.files import require_writable
     from osnet_edge.train.checkpoint import save_osnet
     from osnet_edge.train.data.market1501 import read_market1501
     from osnet_edge.train.fit import EpochReport, FitSettings, fit
@@ -41,7 +41,7 @@ def train(
     variant = variant_named(arch)
     pictures = read_market1501(data, splits=("train",)).train
     # A run of hours should not end at a folder that was never there.
-    require_parent(output)
+    require_writable(output)
 
     def tell(epoch: EpochReport) -> None:
         click.echo(f"  epoch {epoch.epoch}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.1%}", err=True)

@@ -8,11 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import BatchRange, Precision, Target
+from osnet_edge.runtime.manifest import Precision, Target
 
 MODEL_NAME = "model.onnx"
-#: Past this batch OSNet's activations leave the caches, and a picture takes longer.
-DEFAULT_BATCH = BatchRange(1, 8, 32)
 
 
 def build_cpu(graph: Path, destination: Path, precision: Precision) -> Target:

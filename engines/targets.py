@@ -1,4 +1,4 @@
-"""What `--target` says: `cpu`, `rtx`, `rtx:sm86,sm89`, `tensorrt`."""
+"""What `--target` says: `cpu`, `rtx`, `rtx:sm86,sm89`, `rtx:current`, `tensorrt`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import Backend
 
-_BACKENDS: dict[str, Backend] = {"cpu": "onnxruntime", "rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
-SPELLING = "cpu, rtx, rtx:sm86,sm89 (one or more GPU generations), or tensorrt"
+#: The name of each backend's target.
+TARGET_NAMES: dict[Backend, str] = {"onnxruntime": "cpu", "tensorrt_rtx": "rtx", "tensorrt": "tensorrt"}
+_BACKENDS = {name: backend for backend, name in TARGET_NAMES.items()}
+SPELLING = "cpu, rtx, rtx:sm86,sm89 (GPU generations), rtx:current (the GPU here) or tensorrt"
 
 
 @dataclass(frozen=True)
 class TargetSpec:
-    """A parsed target: the backend, and the CUDA compute capabilities asked for, such as `8.6`."""
+    """A parsed target: the backend, and the compute capabilities asked for, such as `8.6` or `current`."""
 
     backend: Backend
     capabilities: tuple[str, ...] = ()
@@ -37,6 +39,9 @@ def parse_target(text: str) -> TargetSpec:
         return TargetSpec(_BACKENDS[name])
     capabilities = []
     for item in rest.split(","):
+        if item.strip().lower() == "current":
+            capabilities.append("current")
+            continue
         match = re.fullmatch(r"sm_?([0-9]{1,2})([0-9])", item.strip().lower())
         if not match:
             raise InputError(f"expected GPU generations such as sm86 or sm120 after rtx:, got {item!r}")

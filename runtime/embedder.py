@@ -15,7 +15,7 @@ from osnet_edge.runtime.boxes import check_frame, clip_boxes
 from osnet_edge.runtime.errors import CheckError
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.package import check_target, open_package, read_golden
-from osnet_edge.runtime.preprocessing import Picture, check_crops, to_batch
+from osnet_edge.runtime.preprocessing import Picture, check_crops, check_interpolation, to_batch
 
 Embeddings = NDArray[np.float32]
 
@@ -66,6 +66,7 @@ class Embedder:
         package = Path(package)
         manifest = open_package(package)
         check_target(manifest.target)
+        check_interpolation(manifest.preprocessing.interpolation)
         return cls(manifest, open_engine(package, manifest, threads), package)
 
     def __call__(self, crops: object, *, bgr: bool = False, l2_normalize: bool = True) -> Embeddings:
@@ -110,7 +111,11 @@ class Embedder:
         return BoxEmbeddings(embeddings, valid)
 
     def infer_crops(self, crops: Sequence[Picture], *, bgr: bool = False) -> Embeddings:
-        """Preprocess and run checked crops in batches, so that memory stays bounded by the largest batch."""
+        """Preprocess and run checked crops in batches, so that memory stays bounded by the largest batch.
+
+        Returns:
+            (N, D) float32, as the network gives them; (0, D) for no crops.
+        """
         size = self.manifest.batch.max or len(crops) or 1
         parts = [
             self.infer(to_batch(crops[start : start + size], self.manifest.preprocessing, bgr=bgr))
@@ -119,45 +124,38 @@ class Embedder:
         return np.concatenate(parts) if parts else self._empty()
 
     def infer(self, batch: NDArray[np.generic]) -> Embeddings:
-        """Run preprocessed pictures through the bare engine, split or padded to the batches that it takes.
+        """Run one batch of preprocessed pictures through the engine, padded to its smallest batch if need be.
 
         Args:
-            batch: (N, *manifest.preprocessing.input_shape), what `to_batch` gives.
+            batch: (N, *manifest.preprocessing.input_shape), what `to_batch` gives; 1 <= N <= batch.max.
 
         Returns:
             (N, D) float32, as the network gives them.
         """
-        limits = self.manifest.batch
-        size = limits.max or len(batch) or 1
-        parts = []
-        for start in range(0, len(batch), size):
-            part = batch[start : start + size]
-            missing = limits.min - len(part)
-            if missing > 0:
-                part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
-            rows = self.engine.infer(part)
-            parts.append(rows[:-missing] if missing > 0 else rows)
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate(parts) if parts else self._empty()
+        missing = self.manifest.batch.min - len(batch)
+        if missing <= 0:
+            return self.engine.infer(batch)
+        return self.engine.infer(np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]))[:-missing]
 
     def prove(self) -> float:
         """Run the package's golden pairs.
 
         Returns:
-            The largest cosine distance between a row of the engine's and the float32 network's.
+            The largest mean-centred cosine distance between a row of the engine's and the float32 network's.
 
         Raises:
             CheckError: it is over the manifest's limit: this engine does not compute what it should.
         """
         crops, expected = read_golden(self.package, self.manifest)
-        distance = float(np.max(1 - np.sum(self(crops) * expected, axis=1)))
-        limit = self.manifest.golden.max_cosine_distance
+        middle = expected.mean(axis=0)
+        got, wanted = (normalize_rows(rows - middle) for rows in (self(crops), expected))
+        distance = float(np.max(1 - np.sum(got * wanted, axis=1)))
+        limit = self.manifest.golden.max_centred_distance
         # Written so that NaN fails too.
         if not distance <= limit:
             raise CheckError(
-                f"{self.package}: the engine's embeddings differ from the float32 network's by a cosine "
-                f"distance of {distance:.2g}, over the limit {limit:.2g}; do not use it, build it again"
+                f"{self.package}: embeddings differ from the float32 network's by a mean-centred cosine "
+                f"distance of {distance:.2g}, over {limit:.2g}; do not use this engine, build it again"
             )
         return max(distance, 0.0)
 

@@ -7,6 +7,12 @@ person as it stands, without a traceback.
 from __future__ import annotations
 
 
+def first_line(message: object, most: int = 300) -> str:
+    """Return the first line of an error or a message, which is what fits into ours."""
+    lines = str(message).strip().splitlines()
+    return lines[0][:most] if lines else type(message).__name__
+
+
 class OsnetEdgeError(Exception):
     """A job that could not be done; the command line prints it and exits with `exit_code`."""
 

@@ -29,9 +29,7 @@ def write_aside(target: Path | str) -> Iterator[Path]:
         InputError: the folder does not exist, or the target is a folder.
     """
     target = Path(target)
-    require_parent(target)
-    if target.is_dir():
-        raise InputError(f"expected a file name to write to, but {target} is a folder; name a file in it")
+    require_writable(target)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         partial = aside / target.name
@@ -58,7 +56,7 @@ def write_folder_aside(target: Path | str, *, replace: bool = False) -> Iterator
         InputError: the parent does not exist, or the target is there and may not be replaced.
     """
     target = Path(target)
-    require_parent(target)
+    _require_parent(target)
     if target.exists() and not (replace and target.is_dir()):
         raise InputError(f"{target} is already there; remove it, name another output, or pass --force")
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -96,15 +94,21 @@ def sha256_of(path: Path | str) -> str:
     return digest.hexdigest()
 
 
-def require_parent(target: Path | str) -> None:
-    """Hold that the folder a file is to be written to exists, before work is put into its content.
+def require_writable(target: Path | str) -> None:
+    """Hold that a file can be put at `target`, before work is put into its content.
 
     Raises:
-        InputError: it does not.
+        InputError: its folder does not exist, or it is a folder itself.
     """
-    parent = Path(target).parent
-    if not parent.is_dir():
-        raise InputError(f"the folder {parent} does not exist; make it first, or write elsewhere")
+    target = Path(target)
+    _require_parent(target)
+    if target.is_dir():
+        raise InputError(f"expected a file name to write to, but {target} is a folder; name a file in it")
+
+
+def _require_parent(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise InputError(f"the folder {target.parent} does not exist; make it first, or write elsewhere")
 
 
 def _sync(path: Path) -> None:

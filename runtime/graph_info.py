@@ -42,6 +42,6 @@ def parse_graph_info(text: str, where: str) -> GraphInfo:
     """
     try:
         document = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: its metadata is not JSON ({error}); export it again") from None
     return from_json(GraphInfo, document, where)

@@ -31,6 +31,11 @@ class ModelInfo:
     checkpoint: str
     checkpoint_sha256: str
 
+    def __post_init__(self) -> None:
+        """Refuse what no network gives."""
+        if self.embedding_size < 1:
+            raise InputError(f"expected an embedding of 1 float or more, got {self.embedding_size}")
+
 
 @dataclass(frozen=True)
 class BatchRange:
@@ -87,11 +92,12 @@ class Golden:
     Attributes:
         file: an npz with `crops`, uint8 (K, H, W, 3) RGB, and `embeddings`, float32 (K, D), L2-normalised, of
             the float32 network.
-        max_cosine_distance: what each row may differ by, on pictures; noise would pass any engine.
+        max_centred_distance: what each row's cosine distance may be once the mean of the golden embeddings is
+            taken off; with it on, any two pictures look alike, and a ruined engine would pass.
     """
 
     file: str
-    max_cosine_distance: float
+    max_centred_distance: float
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,8 @@ def read_manifest(package: Path | str) -> Manifest:
         )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # Bad UTF-8 and bad JSON are both ValueErrors; depth without end is the other.
         raise InputError(f"{path} is not JSON ({error}); build the package again") from None
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version != SCHEMA_VERSION:

@@ -15,17 +15,17 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def read_picture(path: Path | str) -> Picture:
-    """Read a picture as H x W x 3 uint8 RGB.
+    """Read a picture as H x W x 3 uint8 RGB, as it is stored: EXIF orientation is not applied.
 
     Raises:
-        InputError: the file is missing, or cannot be decoded as a whole.
+        InputError: the file is missing, cannot be decoded as a whole, or has more than 8 bits a channel.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"expected a picture, found {'a folder' if path.is_dir() else 'nothing'} at {path}")
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
+            mode, pixels = picture.mode, np.asarray(picture.convert("RGB"))
     except UnidentifiedImageError:
         raise InputError(
             f"{path} is no picture that Pillow can read; expected JPEG, PNG, BMP or WebP"
@@ -33,6 +33,10 @@ def read_picture(path: Path | str) -> Picture:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # Pillow tells of broken PNG chunks by SyntaxError.
         raise InputError(f"{path} cannot be decoded ({error}); copy it again, or leave it out") from None
+    if mode.startswith(("I", "F")):
+        # Pillow clips, and does not scale, what does not fit into a byte.
+        raise InputError(f"{path} has more than 8 bits a channel ({mode}); convert it to 8 bits")
+    return pixels
 
 
 def find_pictures(paths: list[str]) -> list[Path]:
@@ -44,7 +48,12 @@ def find_pictures(paths: list[str]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES)
+            # Names that begin with a dot are a file system's own, such as macOS's ._a.jpg.
+            inside = sorted(
+                item
+                for item in path.iterdir()
+                if item.suffix.lower() in SUFFIXES and not item.name.startswith(".")
+            )
             if not inside:
                 raise InputError(
                     f"the folder {path} holds no picture; expected files ending in {', '.join(SUFFIXES)}"

@@ -63,6 +63,22 @@ class Preprocessing:
         return (3, self.height, self.width)
 
 
+def check_interpolation(interpolation: Interpolation) -> None:
+    """Hold that this machine has what resizes, before the first crop comes.
+
+    Raises:
+        UnavailableError: OpenCV is needed, and not installed.
+    """
+    if interpolation == "opencv-bilinear":
+        try:
+            import cv2  # noqa: F401
+        except ImportError:
+            raise UnavailableError(
+                "this package resizes with opencv-bilinear, and OpenCV is not installed; "
+                "install it with: pip install 'osnet-edge[opencv]'"
+            ) from None
+
+
 def to_batch(crops: Sequence[Picture], how: Preprocessing, *, bgr: bool = False) -> NDArray[np.generic]:
     """Resize, order and, where the graph does not, normalise crops.
 
@@ -92,21 +108,12 @@ def normalize(batch: Picture, how: Preprocessing) -> NDArray[np.float32]:
 
 
 def resize(crop: Picture, height: int, width: int, interpolation: Interpolation) -> Picture:
-    """Resize one H x W x 3 uint8 picture to height x width.
-
-    Raises:
-        UnavailableError: the interpolation needs OpenCV, which is not installed.
-    """
+    """Resize one H x W x 3 uint8 picture to height x width; see `check_interpolation`."""
     if crop.shape[:2] == (height, width):
         return crop
     if interpolation == "opencv-bilinear":
-        try:
-            import cv2
-        except ImportError:
-            raise UnavailableError(
-                "this package resizes with opencv-bilinear, and OpenCV is not installed; "
-                "install it with: pip install 'osnet-edge[opencv]'"
-            ) from None
+        import cv2
+
         resized = cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(resized, np.uint8)
     picture = Image.fromarray(np.ascontiguousarray(crop))

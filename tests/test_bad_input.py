@@ -155,9 +155,14 @@ CASES: list[tuple[str, Arguments, str]] = [
         "fc.0.bias is (9,), expected (512,)",
     ),
     (
-        "a classifier of another embedding",
-        exported(lambda b: b.state(lambda s: {**s, "classifier.weight": torch.zeros(5, 9)})),
-        "classifier.weight is (5, 9)",
+        "weights of whole numbers",
+        exported(lambda b: b.state(lambda s: {**s, "fc.0.bias": torch.zeros(512, dtype=torch.int8)})),
+        "'fc.0.bias' is torch.int8",
+    ),
+    (
+        "weights that are sparse",
+        exported(lambda b: b.state(lambda s: {**s, "fc.0.bias": torch.zeros(512).to_sparse()})),
+        "expected dense floats",
     ),
     (
         "weights that are NaN",
@@ -169,7 +174,7 @@ CASES: list[tuple[str, Arguments, str]] = [
     (
         "a variant that is not this",
         exported(good_checkpoint, "--arch", "osnet_x1_0"),
-        "fits no OSNet variant",
+        "is no osnet_x1_0",
     ),
     ("a size in words", exported(good_checkpoint, "--size", "large"), "expected --size HEIGHTxWIDTH"),
     ("a size of no picture", exported(good_checkpoint, "--size", "8x8"), "32 to 4096 pixels a side"),
@@ -334,6 +339,23 @@ CASES: list[tuple[str, Arguments, str]] = [
         "a fit of no epoch",
         lambda b: ["train", str(b.folder), "-o", "x.pth", "--epochs", "0"],
         "expected epochs and a rate above 0",
+    ),
+    (
+        "a seed below zero",
+        lambda b: ["train", str(b.folder), "-o", "x.pth", "--seed", "-1"],
+        "expected a seed",
+    ),
+    (
+        "a rate that is no number",
+        lambda b: ["train", str(b.folder), "-o", "x.pth", "--learning-rate", "nan"],
+        "a rate above 0",
+    ),
+    ("a name too long", lambda b: ["export", good_checkpoint(b), "-o", "x" * 300], "choose another path"),
+    ("a batch past the engine's", lambda b: ["bench", str(b.package), "--batch", "64"], "batches of 1 to 32"),
+    (
+        "a manifest nested without end",
+        lambda b: ["inspect", b.folder_of(x={"manifest.json": b"[" * 100_000}) + "/x"],
+        "is not JSON",
     ),
     ("a set of one camera", lambda b: ["data", "synthesize", "-o", "out", "--cameras", "1"], "camera"),
     (

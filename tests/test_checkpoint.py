@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.checkpoint import load_osnet, read_state, save_osnet
@@ -26,6 +28,10 @@ READABLE: list[tuple[str, Callable[[State], Any]]] = [
     ("wrapped and data-parallel", lambda s: {"state_dict": {"module." + k: v for k, v in s.items()}}),
     ("without a classifier", lambda s: {k: v for k, v in s.items() if not k.startswith("classifier")}),
     ("from before batch norms counted", lambda s: {k: v for k, v in s.items() if "num_batches" not in k}),
+    ("with a classifier of other shape", lambda s: {**s, "classifier.weight": torch.zeros(5, 9)}),
+    ("with a classifier without bias", lambda s: {k: v for k, v in s.items() if k != "classifier.bias"}),
+    ("with a classifier of layers", lambda s: {**s, "classifier.0.weight": torch.zeros(2, 512)}),
+    ("wrapped twice", lambda s: {"model": {"state_dict": s}}),
     ("in half precision", lambda s: {k: v.half() if v.is_floating_point() else v for k, v in s.items()}),
     ("in double precision", lambda s: {k: v.double() if v.is_floating_point() else v for k, v in s.items()}),
 ]
@@ -105,3 +111,23 @@ def test_published_weights_load(file: str, variant: str, classes: int, shared: P
     model = load_osnet(shared / "weights" / file)
     assert (model.variant.name, model.num_classes) == (variant, classes)
     assert np.isfinite(model(torch.rand(1, 3, 64, 32)).detach().numpy()).all()
+
+
+@given(data=st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_damaged_file_is_refused_or_read_and_never_crashes(data: st.DataObject, tmp_path: Path) -> None:
+    legacy = data.draw(st.booleans())
+    path = tmp_path / "x.pth"
+    torch.save({"a.weight": torch.ones(3)}, path, _use_new_zipfile_serialization=not legacy)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        state = read_state(path)
+    except InputError as error:
+        message = str(error)
+    else:
+        message = " ".join(state)
+    assert message
+    assert "\n" not in message

@@ -132,5 +132,5 @@ def test_weights_that_are_no_numbers_are_refused(checkpoint: Path, tmp_path: Pat
     state = read_state(checkpoint)
     state["fc.0.weight"][0, 0] = float("nan")
     torch.save(state, tmp_path / "x.pth")
-    with pytest.raises(InputError, match=r"fc\.0\.weight holds NaN"):
+    with pytest.raises(InputError, match=r"'fc\.0\.weight' holds NaN"):
         export_onnx(tmp_path / "x.pth", tmp_path / "x.onnx")

@@ -120,7 +120,7 @@ def test_a_failed_build_leaves_nothing_and_the_old_package_whole(
         if step == "proving the engine":
             raise KeyboardInterrupt
 
-    crops = sample_crops(1)
+    crops = sample_crops(2)
     for output, replace in ((tmp_path / "new", False), (copy, True)):
         with pytest.raises(KeyboardInterrupt):
             build_package(graph, output, target="cpu", golden_crops=crops, replace=replace, progress=fail)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.variants import VARIANTS, Variant, variant_named
+from osnet_edge.train.variants import EMBEDDING_SIZE, VARIANTS, Variant, variant_named
 
 State = dict[str, Tensor]
 
@@ -31,7 +30,7 @@ def load_osnet(path: Path | str, arch: str = "auto") -> OSNet:
         arch: a name of `VARIANTS`, or `auto` to recognise it from the shapes.
 
     Returns:
-        The model in eval mode, float32, on the CPU, with the file's classifier if it had one.
+        The model in eval mode, float32, on the CPU, with the file's classifier if that was a linear layer.
 
     Raises:
         InputError: the file is no checkpoint, holds code, or fits no variant (or not the one named).
@@ -39,11 +38,13 @@ def load_osnet(path: Path | str, arch: str = "auto") -> OSNet:
     state = read_state(path)
     variant = recognise(state, path) if arch == "auto" else variant_named(arch)
     if differences := _differences(state, expected_shapes(variant)):
-        raise _unfit(path, variant, differences)
-    classes = state["classifier.weight"].shape[0] if "classifier.weight" in state else 0
+        raise InputError(
+            f"{path} is no {variant.name}: {_shown(differences)}; --arch auto recognises what it is"
+        )
+    state, classes = _fit_classifier(state)
     model = OSNet(variant, num_classes=classes)
-    # Files from before torch 0.4.1 lack this counter, which inference never reads.
-    counters = {name: value for name, value in model.state_dict().items() if name not in state}
+    # Files from before torch 0.4.1 lack these counters, which inference never reads.
+    counters = {name: value for name, value in model.state_dict().items() if _is_counter(name)}
     model.load_state_dict({**counters, **state})
     return model.eval()
 
@@ -72,10 +73,11 @@ def read_state(path: Path | str) -> State:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(_unpickling_message(path, str(error))) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
+    except Exception as error:
+        # A damaged file makes torch raise nearly anything: KeyError, AssertionError, RuntimeError, ...
         raise InputError(
             f"{path} cannot be read as a torch checkpoint; it may be truncated, download it again "
-            f"({_first_line(error)})"
+            f"({first_line(error).split('. ')[0]})"
         ) from None
     return _clean(_unwrap(loaded, path), path)
 
@@ -89,7 +91,9 @@ def recognise(state: State, path: Path | str) -> Variant:
     differences = {name: _differences(state, expected_shapes(variant)) for name, variant in VARIANTS.items()}
     nearest = min(differences, key=lambda name: len(differences[name]))
     if differences[nearest]:
-        raise _unfit(path, VARIANTS[nearest], differences[nearest])
+        raise InputError(
+            f"{path} fits no OSNet variant; nearest is {nearest}, but {_shown(differences[nearest])}"
+        )
     return VARIANTS[nearest]
 
 
@@ -132,9 +136,10 @@ def _unpickling_message(path: Path, text: str) -> str:
 
 
 def _unwrap(loaded: Any, path: Path) -> Mapping[str, Any]:
-    for name in _WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(name), Mapping):
-            loaded = loaded[name]
+    while isinstance(loaded, Mapping) and (
+        wrapped := [name for name in _WRAPPERS if isinstance(loaded.get(name), Mapping)]
+    ):
+        loaded = loaded[wrapped[0]]
     if not isinstance(loaded, Mapping):
         raise InputError(f"{path}: expected a state dict of tensors by name, got {type(loaded).__name__}")
     return loaded
@@ -145,10 +150,14 @@ def _clean(loaded: Mapping[str, Any], path: Path) -> State:
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise InputError(f"{path}: expected tensors by name, got {type(value).__name__} for {name!r}")
-        value = value.float() if value.is_floating_point() else value
+        if _is_counter(name):
+            state[name.removeprefix("module.")] = value
+            continue
+        if not value.is_floating_point() or value.layout != torch.strided:
+            raise InputError(f"{path}: {name!r} is {value.dtype} ({value.layout}), expected dense floats")
         if not torch.isfinite(value).all():
-            raise InputError(f"{path}: {name} holds NaN or infinite weights; use an earlier checkpoint")
-        state[name.removeprefix("module.")] = value
+            raise InputError(f"{path}: {name!r} holds NaN or infinite weights; use an earlier checkpoint")
+        state[name.removeprefix("module.")] = value.float()
     if not state:
         raise InputError(f"{path} holds no tensors; expected a state dict")
     return state
@@ -172,20 +181,21 @@ def _differences(state: State, expected: dict[str, tuple[int, ...]]) -> list[str
         if name in found and found[name] != shape
     ]
     unknown = [f"{name} is unknown" for name in found if name not in expected]
-    classifier = [
-        f"{name} is {tuple(state[name].shape)}, expected one row of 512 a class"
-        for name in ("classifier.weight",)
-        if name in state and tuple(state[name].shape[1:]) != (512,)
-    ]
-    return other + missing + unknown + classifier
+    return other + missing + unknown
 
 
-def _unfit(path: Path | str, variant: Variant, differences: list[str]) -> InputError:
+def _fit_classifier(state: State) -> tuple[State, int]:
+    """Keep a classifier that is one linear layer, and leave out any other: embeddings do not need it."""
+    rest = {name: value for name, value in state.items() if not name.startswith("classifier.")}
+    head = {name: value for name, value in state.items() if name.startswith("classifier.")}
+    weight, bias = head.get("classifier.weight"), head.get("classifier.bias")
+    if len(head) != 2 or weight is None or bias is None:
+        return rest, 0
+    if weight.shape != (len(bias), EMBEDDING_SIZE) or bias.ndim != 1:
+        return rest, 0
+    return state, len(bias)
+
+
+def _shown(differences: list[str]) -> str:
     more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
-    return InputError(
-        f"{path} fits no OSNet variant; nearest is {variant.name}, but {'; '.join(differences[:3])}{more}"
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
+    return "; ".join(differences[:3]) + more

@@ -1,4 +1,4 @@
-"""A plain training loop: cross-entropy over identities, one device, from random weights or a checkpoint."""
+"""A plain training loop: cross-entropy over identities, one device, from random weights."""
 
 from __future__ import annotations
 
@@ -46,10 +46,12 @@ class FitSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
-        if self.epochs < 1 or self.learning_rate <= 0:
+        if self.epochs < 1 or not 0 < self.learning_rate < math.inf:
             raise InputError(
                 f"expected epochs and a rate above 0, got {self.epochs} and {self.learning_rate}"
             )
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"expected a seed of 0 or more, below 2**63, got {self.seed}")
         if self.batch < 2:
             raise InputError(f"expected a batch of 2 or more, since batch norm needs it, got {self.batch}")
 

@@ -42,7 +42,7 @@ def open_engine(package: Path, manifest: Manifest, threads: int | None) -> Engin
     if manifest.target.backend == "onnxruntime":
         from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(model, manifest.preprocessing, threads)
+        return OnnxRuntimeEngine(model, manifest.preprocessing, manifest.model.embedding_size, threads)
     from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
 
     return TensorRTEngine(model, manifest)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 #: OSNet's tensors are small: past four threads, waiting for each other costs more than it brings.
@@ -21,15 +22,24 @@ class OnnxRuntimeEngine:
     Args:
         model: the ONNX file.
         preprocessing: what the graph's input must look like.
+        embedding_size: columns of its output.
         threads: threads for one call; None takes the cores this process may use, four at most.
 
     Raises:
         InputError: the file is no ONNX graph of the expected input and output, or `threads` is below 1.
+        UnavailableError: ONNX Runtime is not installed.
     """
 
-    def __init__(self, model: Path, preprocessing: Preprocessing, threads: int | None = None) -> None:
+    def __init__(
+        self, model: Path, preprocessing: Preprocessing, embedding_size: int, threads: int | None = None
+    ) -> None:
         # Imported here so that `import osnet_edge.runtime` stays quick, and works without this backend.
-        import onnxruntime
+        try:
+            import onnxruntime
+        except ImportError:
+            raise UnavailableError(
+                "this engine needs ONNX Runtime, which is not installed: pip install onnxruntime"
+            ) from None
 
         if threads is not None and threads < 1:
             raise InputError(f"expected at least 1 thread, got {threads}")
@@ -43,17 +53,21 @@ class OnnxRuntimeEngine:
             )
         except Exception as error:
             # onnxruntime's exceptions have no common base of their own to catch.
-            raise InputError(f"ONNX Runtime cannot load {model}: {str(error).splitlines()[0]}") from None
+            raise InputError(f"ONNX Runtime cannot load {model}: {first_line(error)}") from None
         self.threads = options.intra_op_num_threads
-        expected = list(preprocessing.input_shape)
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1 or inputs[0].name != "images" or list(inputs[0].shape[1:]) != expected:
-            shown = ", ".join(f"{item.name} {item.shape}" for item in inputs)
-            raise InputError(f"{model}: expected one input, images of (N, {expected}), got {shown}")
+        kind = "tensor(uint8)" if preprocessing.normalize_in == "graph" else "tensor(float)"
+        expected = [
+            (INPUT_NAME, kind, list(preprocessing.input_shape)),
+            (OUTPUT_NAME, "tensor(float)", [embedding_size]),
+        ]
+        tensors = [*self._session.get_inputs(), *self._session.get_outputs()]
+        got = [(tensor.name, tensor.type, tensor.shape[1:]) for tensor in tensors]
+        if got != expected:
+            raise InputError(f"{model}: expected {expected} behind the batch, got {got}; build it again")
 
     def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
         """Run (N, *input_shape), any N >= 1, to (N, D)."""
-        embeddings: NDArray[np.float32] = self._session.run(["embeddings"], {"images": batch})[0]
+        embeddings: NDArray[np.float32] = self._session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
         return embeddings
 
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from osnet_edge.runtime.backends.tensorrt_library import Library, first_line, load_library, log, same_version
 from osnet_edge.runtime.cuda import Cuda, CudaDevice, open_cuda, require_device
 from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.graph_info import INPUT_NAME as INPUT
+from osnet_edge.runtime.graph_info import OUTPUT_NAME as OUTPUT
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.plan import TITLES, PlanHeader, read_plan_header
-
-INPUT, OUTPUT = "images", "embeddings"
 
 
 class TensorRTEngine:
