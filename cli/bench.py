@@ -61,6 +61,8 @@ def bench(
     for path in (json_file, report):
         if path and path != "-":
             require_writable(path)
+    if report and report == json_file:
+        raise InputError(f"expected --json and --report to name two files, got {report} for both")
     test_set = _find_data(data) if data else None
     threads = default_threads() if threads is None else threads
     subjects = _load(packages, reference, threads)

@@ -19,7 +19,7 @@ from osnet_edge.cli.embed import embed
 from osnet_edge.cli.export import export
 from osnet_edge.cli.inspect import inspect
 from osnet_edge.cli.train import train
-from osnet_edge.runtime.errors import OsnetEdgeError
+from osnet_edge.runtime.errors import OsnetEdgeError, first_line
 
 #: Which extra brings a library that a command needs.
 _EXTRAS = {"torch": "export", "onnx": "build", "onnxsim": "export", "cv2": "opencv"}
@@ -83,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), error.exit_code)
     except ModuleNotFoundError as error:
         return _fail_for_module(error)
+    except MemoryError:
+        return _fail("there is not enough memory for this; ask for smaller batches or pictures", 1)
     except OSError as error:
         return _fail_for_system(error)
 
@@ -108,7 +110,7 @@ def _fail_for_system(error: OSError) -> int:
             f"the disk is full ({error.filename or error.strerror}); nothing was left half-written", 1
         )
     if error.errno is None:
-        raise error
+        return _fail(first_line(error), 1)
     # Names and permissions are the caller's to choose; the rest is the machine's.
     code = 2 if error.errno in _CHOSEN else 1
     return _fail(f"{error.strerror}: {error.filename}; choose another path", code)

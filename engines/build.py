@@ -64,6 +64,8 @@ def build_package(
         CheckError: the finished engine, where it can run here, fails its golden pairs. No package is left.
     """
     graph, output, spec = Path(graph), Path(output), parse_target(target)
+    if output.exists() and not replace:
+        raise InputError(f"{output} is already there; pass --force to replace it, or name another output")
     if replace and output.exists() and not (output / MANIFEST_NAME).is_file():
         raise InputError(f"{output} is no engine package, so it is not replaced; name another output")
     progress("reading the graph")

@@ -77,6 +77,8 @@ def export_onnx(
         raise InputError(
             f"expected an opset from {OPSETS[0]} to {OPSETS[-1]}, got {opset}; 17 suits every engine"
         )
+    if Path(output).exists() and Path(checkpoint).exists() and Path(output).samefile(checkpoint):
+        raise InputError(f"{output} is the checkpoint itself; name another output")
     preprocessing = preprocessing or Preprocessing()
     progress("reading the checkpoint")
     model = load_osnet(checkpoint, arch)

@@ -29,9 +29,9 @@ def clip_boxes(boxes: ArrayLike, height: int, width: int) -> tuple[NDArray[np.in
     """
     try:
         given = np.asarray(boxes, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         raise InputError("expected boxes as (N, 4) numbers x1, y1, x2, y2; got something else") from None
-    if given.size == 0:
+    if given.shape == (0,):
         given = given.reshape(0, 4)
     if given.ndim != 2 or given.shape[1] != 4:
         raise InputError(f"expected boxes of shape (N, 4), x1, y1, x2, y2; got {given.shape}")

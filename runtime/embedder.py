@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from osnet_edge.runtime.backends import Engine, open_engine
 from osnet_edge.runtime.boxes import check_frame, clip_boxes
-from osnet_edge.runtime.errors import CheckError
+from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.package import check_target, open_package, read_golden
 from osnet_edge.runtime.preprocessing import Picture, check_crops, check_interpolation, to_batch
@@ -131,7 +131,17 @@ class Embedder:
 
         Returns:
             (N, D) float32, as the network gives them.
+
+        Raises:
+            InputError: the batch has another shape or type.
         """
+        how = self.manifest.preprocessing
+        dtype = np.uint8 if how.normalize_in == "graph" else np.float32
+        if batch.shape[1:] != how.input_shape or batch.dtype != dtype:
+            raise InputError(
+                f"expected a batch of {np.dtype(dtype)} (N, {', '.join(map(str, how.input_shape))}), got "
+                f"{batch.dtype} {batch.shape}"
+            )
         missing = self.manifest.batch.min - len(batch)
         if missing <= 0:
             return self.engine.infer(batch)

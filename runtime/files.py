@@ -14,6 +14,11 @@ from typing import Any
 
 from osnet_edge.runtime.errors import InputError
 
+#: What file systems take, in bytes.
+_LONGEST_NAME = 255
+#: A folder with this file is an engine package, whose files are accounted for.
+_PACKAGE_MARK = "manifest.json"
+
 
 @contextmanager
 def write_aside(target: Path | str) -> Iterator[Path]:
@@ -30,7 +35,7 @@ def write_aside(target: Path | str) -> Iterator[Path]:
     """
     target = Path(target)
     require_writable(target)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    aside = _make_aside(target)
     try:
         partial = aside / target.name
         yield partial
@@ -56,26 +61,24 @@ def write_folder_aside(target: Path | str, *, replace: bool = False) -> Iterator
         InputError: the parent does not exist, or the target is there and may not be replaced.
     """
     target = Path(target)
-    _require_parent(target)
-    if target.exists() and not (replace and target.is_dir()):
-        raise InputError(f"{target} is already there; remove it, name another output, or pass --force")
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    _require_place(target)
+    if (target.exists() or target.is_symlink()) and not (replace and target.is_dir()):
+        raise InputError(f"{target} is already there; remove it, or name another output")
+    aside = _make_aside(target)
+    fresh, old = aside / "new", aside / "old"
     try:
-        fresh = aside / "new"
         fresh.mkdir()
         yield fresh
         for file in fresh.rglob("*"):
             if file.is_file():
                 _sync(file)
         if target.exists():
-            os.rename(target, aside / "old")
-        try:
-            os.rename(fresh, target)
-        except OSError:
-            if (aside / "old").exists():
-                os.rename(aside / "old", target)
-            raise
+            os.rename(target, old)
+        os.rename(fresh, target)
     finally:
+        # Also when interrupted between the two renames: the old folder goes back before anything is removed.
+        if old.exists() and not target.exists():
+            os.rename(old, target)
         shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -98,17 +101,29 @@ def require_writable(target: Path | str) -> None:
     """Hold that a file can be put at `target`, before work is put into its content.
 
     Raises:
-        InputError: its folder does not exist, or it is a folder itself.
+        InputError: its folder does not exist or is an engine package, or it is no plain file itself.
     """
     target = Path(target)
-    _require_parent(target)
+    _require_place(target)
     if target.is_dir():
         raise InputError(f"expected a file name to write to, but {target} is a folder; name a file in it")
+    if (target.exists() or target.is_symlink()) and not target.is_file():
+        raise InputError(f"expected a file name to write to, but {target} is a device, pipe or broken link")
+    if (target.parent / _PACKAGE_MARK).is_file():
+        raise InputError(
+            f"{target.parent} is an engine package, which another file would spoil; write elsewhere"
+        )
 
 
-def _require_parent(target: Path) -> None:
+def _require_place(target: Path) -> None:
     if not target.parent.is_dir():
         raise InputError(f"the folder {target.parent} does not exist; make it first, or write elsewhere")
+    if len(os.fsencode(target.name)) > _LONGEST_NAME:
+        raise InputError(f"expected a name of at most {_LONGEST_NAME} bytes, got {target.name[:40]}...")
+
+
+def _make_aside(target: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", dir=target.parent))
 
 
 def _sync(path: Path) -> None:

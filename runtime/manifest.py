@@ -15,6 +15,8 @@ from osnet_edge.runtime.schema import from_json, to_json
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
+#: 400 MB of pictures; a typing error would ask for more.
+_LARGEST_BATCH = 4096
 
 #: The backend that runs a package: ONNX Runtime, TensorRT-RTX or TensorRT.
 Backend = Literal["onnxruntime", "tensorrt_rtx", "tensorrt"]
@@ -47,8 +49,10 @@ class BatchRange:
 
     def __post_init__(self) -> None:
         """Hold 1 <= min <= opt <= max."""
-        if not 1 <= self.min <= self.opt or (self.max is not None and self.max < self.opt):
-            raise InputError(f"expected 1 <= min <= opt <= max, got {self.min}, {self.opt}, {self.max}")
+        largest = self.opt if self.max is None else self.max
+        if not 1 <= self.min <= self.opt <= largest <= _LARGEST_BATCH:
+            given = f"{self.min}, {self.opt}, {self.max}"
+            raise InputError(f"expected 1 <= min <= opt <= max <= {_LARGEST_BATCH}, got {given}")
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import platform
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.manifest import Manifest, Target, read_manifest
 from osnet_edge.runtime.preprocessing import Picture
@@ -61,12 +60,22 @@ def read_golden(package: Path, manifest: Manifest) -> tuple[Picture, NDArray[np.
     try:
         with np.load(path, allow_pickle=False) as pairs:
             crops, embeddings = pairs["crops"], pairs["embeddings"]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:
+        # A damaged npz makes numpy and zipfile raise nearly anything.
         raise InputError(
-            f"{path}: expected golden pairs (crops, embeddings), got {error}; build it again"
+            f"{path}: expected golden pairs (crops, embeddings), got {first_line(error)}; build it again"
         ) from None
-    if crops.shape[:1] != embeddings.shape[:1] or embeddings.shape[1:] != (manifest.model.embedding_size,):
+    fits = (
+        crops.dtype == np.uint8
+        and crops.ndim == 4
+        and crops.shape[3:] == (3,)
+        and embeddings.dtype == np.float32
+        and embeddings.shape == (len(crops), manifest.model.embedding_size)
+        and len(crops) > 1
+    )
+    if not fits:
         raise InputError(
-            f"{path}: crops {crops.shape} and embeddings {embeddings.shape} do not fit; build it again"
+            f"{path}: crops {crops.shape} of {crops.dtype} and embeddings {embeddings.shape} of "
+            f"{embeddings.dtype} are no golden pairs; build it again"
         )
     return crops, embeddings

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from osnet_edge.cli.main import main
+from osnet_edge.runtime.files import sha256_of
 from osnet_edge.train.checkpoint import read_state
 from osnet_edge.train.synthetic import sample_crops
 
@@ -82,6 +83,29 @@ def zipped(bench: Bench) -> str:
     with zipfile.ZipFile(bench.folder / "x.pth", "w") as archive:
         archive.writestr("a.txt", "x")
     return str(bench.folder / "x.pth")
+
+
+def given(bench: Bench, path: Path) -> str:
+    return shutil.copy(path, bench.folder)
+
+
+def deep_picture(bench: Bench) -> str:
+    path = bench.folder / "deep.png"
+    Image.fromarray(np.full((9, 9), 30_000, np.uint16)).save(path)
+    return str(path)
+
+
+def with_golden(bench: Bench, embeddings: np.ndarray | None) -> str:
+    """A package whose golden file was replaced, hash and all."""
+    package = bench.edited_package(lambda document: None)
+    path = Path(package) / "golden.npz"
+    path.write_bytes(b"")
+    if embeddings is not None:
+        np.savez(path, crops=sample_crops(2), embeddings=embeddings)
+    document = json.loads((Path(package) / "manifest.json").read_text())
+    document["files"]["golden.npz"] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+    (Path(package) / "manifest.json").write_text(json.dumps(document))
+    return package
 
 
 def exported(checkpoint: Callable[[Bench], str], *options: str) -> Arguments:
@@ -292,7 +316,7 @@ CASES: list[tuple[str, Arguments, str]] = [
     (
         "no thread",
         lambda b: ["embed", str(b.package), b.picture(), "-o", "out.npz", "--threads", "0"],
-        "at least 1 thread",
+        "expected 1 to 512 threads, got 0",
     ),
     # Benches and their pictures
     ("a bench without a package", lambda b: ["bench"], "Missing argument 'PACKAGES...'"),
@@ -356,6 +380,58 @@ CASES: list[tuple[str, Arguments, str]] = [
         "a manifest nested without end",
         lambda b: ["inspect", b.folder_of(x={"manifest.json": b"[" * 100_000}) + "/x"],
         "is not JSON",
+    ),
+    (
+        "cameras without end",
+        lambda b: ["data", "synthesize", "-o", "out", "--cameras", "9" * 9],
+        "at most 100",
+    ),
+    (
+        "a frame that no file holds",
+        lambda b: ["data", "synthesize", "-o", "out", "--frames", "1", "--frame-size", "120x99999"],
+        "at most 8192",
+    ),
+    (
+        "the checkpoint as output",
+        lambda b: ["export", given(b, b.checkpoint), "-o", str(b.folder / "osnet.pth")],
+        "is the checkpoint itself",
+    ),
+    (
+        "weights that embed nothing",
+        exported(lambda b: b.state(lambda s: {k: v * 0 for k, v in s.items()})),
+        "zero or no numbers",
+    ),
+    (
+        "variances below zero",
+        exported(lambda b: b.state(lambda s: {k: -v if "running_var" in k else v for k, v in s.items()})),
+        "negative variances",
+    ),
+    ("a device as output", lambda b: ["bench", str(b.package), "--json", "/dev/full"], "device, pipe"),
+    (
+        "an output inside a package",
+        lambda b: ["bench", str(b.package), "--report", f"{b.package}/model.onnx"],
+        "is an engine package",
+    ),
+    (
+        "one file for two outputs",
+        lambda b: ["bench", str(b.package), "--json", "x", "--report", "x"],
+        "to name two files",
+    ),
+    ("threads without end", lambda b: ["bench", str(b.package), "--threads", "9" * 9], "1 to 512 threads"),
+    (
+        "a picture of 16 bits",
+        lambda b: ["embed", str(b.package), deep_picture(b), "-o", "out.npz"],
+        "more than 8 bits a channel",
+    ),
+    (
+        "golden pairs of another kind",
+        lambda b: ["inspect", "--prove", with_golden(b, np.array(["a"]))],
+        "are no golden pairs",
+    ),
+    (
+        "golden pairs that are empty",
+        lambda b: ["inspect", "--prove", with_golden(b, None)],
+        "expected golden pairs",
     ),
     ("a set of one camera", lambda b: ["data", "synthesize", "-o", "out", "--cameras", "1"], "camera"),
     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -64,7 +65,7 @@ def set_field(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("a field is unknown", set_field("extra", value=1), "unknown field 'extra'"),
         ("text for a number", set_field("batch", "max", value="8"), "batch.max: expected a whole number"),
         ("true for a number", set_field("batch", "max", value=True), "batch.max: expected a whole number"),
-        ("batches that fall", set_field("batch", "opt", value=64), "expected 1 <= min <= opt <= max"),
+        ("batches that fall", set_field("batch", "opt", value=64), "1 <= min <= opt <= max"),
         ("an unknown backend", set_field("target", "backend", value="tflite"), "expected 'onnxruntime' or"),
         ("two means", set_field("preprocessing", "mean", value=[0, 0]), "mean: expected a list of 3"),
         ("std of zero", set_field("preprocessing", "std", value=[0, 1, 1]), "expected a positive scale"),
@@ -126,6 +127,24 @@ def test_a_failed_build_leaves_nothing_and_the_old_package_whole(
             build_package(graph, output, target="cpu", golden_crops=crops, replace=replace, progress=fail)
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+def test_an_interrupt_between_the_two_renames_puts_the_old_folder_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "old").touch()
+    rename = os.rename
+
+    def interrupt_second(source: Path, target: Path) -> None:
+        if Path(source).name == "new":
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr("os.rename", interrupt_second)
+    with pytest.raises(KeyboardInterrupt), write_folder_aside(tmp_path / "kept", replace=True):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept", "old"]
 
 
 def test_a_package_is_replaced_only_when_asked(graph: Path, copy: Path) -> None:

@@ -18,6 +18,7 @@ from osnet_edge.train.variants import EMBEDDING_SIZE, VARIANTS, Variant, variant
 
 State = dict[str, Tensor]
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 #: Names under which trainers keep the state dict beside epochs, optimisers and scores.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
@@ -45,7 +46,8 @@ def load_osnet(path: Path | str, arch: str = "auto") -> OSNet:
     model = OSNet(variant, num_classes=classes)
     # Files from before torch 0.4.1 lack these counters, which inference never reads.
     counters = {name: value for name, value in model.state_dict().items() if _is_counter(name)}
-    model.load_state_dict({**counters, **state})
+    known = {name: value for name, value in state.items() if not _is_counter(name) or name in counters}
+    model.load_state_dict({**counters, **known})
     return model.eval()
 
 
@@ -150,17 +152,29 @@ def _clean(loaded: Mapping[str, Any], path: Path) -> State:
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise InputError(f"{path}: expected tensors by name, got {type(value).__name__} for {name!r}")
+        name = name.removeprefix("module.")
         if _is_counter(name):
-            state[name.removeprefix("module.")] = value
+            # Inference never reads it; a file that holds something else there is no worse for it.
+            if value.dtype == torch.int64 and value.ndim == 0:
+                state[name] = value
             continue
-        if not value.is_floating_point() or value.layout != torch.strided:
-            raise InputError(f"{path}: {name!r} is {value.dtype} ({value.layout}), expected dense floats")
-        if not torch.isfinite(value).all():
-            raise InputError(f"{path}: {name!r} holds NaN or infinite weights; use an earlier checkpoint")
-        state[name.removeprefix("module.")] = value.float()
+        _check_tensor(value, name, path)
+        state[name] = value.float()
     if not state:
         raise InputError(f"{path} holds no tensors; expected a state dict")
     return state
+
+
+def _check_tensor(value: Tensor, name: str, path: Path) -> None:
+    whole = value.layout == torch.strided and value.device.type == "cpu" and not value.is_nested
+    if not whole or value.dtype not in _FLOATS:
+        raise InputError(f"{path}: {name!r} is {value.dtype} ({value.layout}), expected dense floats")
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise InputError(f"{path}: {name!r} claims {value.numel()} weights, and the file holds fewer")
+    if not torch.isfinite(value).all():
+        raise InputError(f"{path}: {name!r} holds NaN or infinite weights; use an earlier checkpoint")
+    if name.endswith("running_var") and (value < 0).any():
+        raise InputError(f"{path}: {name!r} holds negative variances; use an earlier checkpoint")
 
 
 def _is_counter(name: str) -> bool:

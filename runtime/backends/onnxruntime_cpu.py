@@ -14,6 +14,8 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 
 #: OSNet's tensors are small: past four threads, waiting for each other costs more than it brings.
 MOST_THREADS = 4
+#: Past any machine that a person owns; thousands of threads would hang this one.
+_THREAD_LIMIT = 512
 
 
 class OnnxRuntimeEngine:
@@ -26,7 +28,7 @@ class OnnxRuntimeEngine:
         threads: threads for one call; None takes the cores this process may use, four at most.
 
     Raises:
-        InputError: the file is no ONNX graph of the expected input and output, or `threads` is below 1.
+        InputError: the file is no ONNX graph of the expected input and output, or no such number of threads.
         UnavailableError: ONNX Runtime is not installed.
     """
 
@@ -41,8 +43,8 @@ class OnnxRuntimeEngine:
                 "this engine needs ONNX Runtime, which is not installed: pip install onnxruntime"
             ) from None
 
-        if threads is not None and threads < 1:
-            raise InputError(f"expected at least 1 thread, got {threads}")
+        if threads is not None and not 1 <= threads <= _THREAD_LIMIT:
+            raise InputError(f"expected 1 to {_THREAD_LIMIT} threads, got {threads}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or default_threads()
         options.inter_op_num_threads = 1

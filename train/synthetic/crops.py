@@ -105,14 +105,16 @@ def _company(walker: Walker, window: Box, camera: Camera, rng: np.random.Generat
     return things
 
 
-def check_whole(name: str, value: int, least: int) -> None:
-    """Refuse a number that is not whole or lies under `least`.
+def check_whole(name: str, value: int, least: int, most: int | None = None) -> None:
+    """Refuse a number that is not whole, or lies under `least` or over `most`.
 
     Raises:
         InputError: the number is refused.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise InputError(f"expected {name} to be a whole number of at least {least}, got {value!r}")
+    if most is not None and value > most:
+        raise InputError(f"expected {name} to be at most {most}, got {value}")
 
 
 def check_size(height: int, width: int) -> None:

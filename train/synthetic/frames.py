@@ -27,6 +27,8 @@ from osnet_edge.train.synthetic.pose import Gait
 from osnet_edge.train.synthetic.stage import Walker, box_of, draw_stage
 
 RATE = 25
+#: Pixels a side: 8K video, and well under what JPEG holds.
+_LARGEST = 8192
 _MOST = 200
 _QUALITY = 92
 
@@ -221,5 +223,5 @@ def _check(people: int, size: tuple[int, int], seed: int) -> None:
         raise InputError(f"expected at most {_MOST} people in a frame, got {people}")
     if len(size) != 2:
         raise InputError(f"expected size to be (width, height), got {size!r}")
-    check_whole("the frame's width", size[0], 160)
-    check_whole("the frame's height", size[1], 120)
+    check_whole("the frame's width", size[0], 160, _LARGEST)
+    check_whole("the frame's height", size[1], 120, _LARGEST)

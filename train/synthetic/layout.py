@@ -16,6 +16,8 @@ from osnet_edge.train.synthetic.crops import FRAME, check_size, check_whole, dra
 from osnet_edge.train.synthetic.person import MOST_PEOPLE, sample_people
 
 _QUALITY = 92
+#: More than anybody draws on purpose.
+_MOST_CAMERAS, _MOST_PICTURES = 100, 1000
 
 
 def write_set(
@@ -60,14 +62,14 @@ def write_set(
         >>> len(made.train), len(made.query), len(made.gallery)
         (12, 2, 4)
     """
-    for name, value, least in (
-        ("train_identities", train_identities, 0),
-        ("test_identities", test_identities, 0),
-        ("cameras", cameras, 2),
-        ("pictures_per_camera", pictures_per_camera, 2),
-        ("seed", seed, 0),
+    for name, value, least, most in (
+        ("train_identities", train_identities, 0, MOST_PEOPLE),
+        ("test_identities", test_identities, 0, MOST_PEOPLE),
+        ("cameras", cameras, 2, _MOST_CAMERAS),
+        ("pictures_per_camera", pictures_per_camera, 2, _MOST_PICTURES),
+        ("seed", seed, 0, None),
     ):
-        check_whole(name, value, least)
+        check_whole(name, value, least, most)
     check_size(height, width)
     count = train_identities + test_identities
     if not 0 < count <= MOST_PEOPLE:
