@@ -41,7 +41,7 @@ def doctor(as_json: bool) -> None:
     for name, _, job in _LIBRARIES:
         click.echo(f"  {name:12} {libraries[name] or 'not installed':16} {job}")
     for target, state in targets.items():
-        click.echo(f"target {target} {' '.join(state['version'])}")
+        click.echo(f"target {target:9} {_words(state['version'], 'not installed')}")
         click.echo(f"  build: {_words(state['build'])}")
         click.echo(f"  run:   {_words(state['run'])}")
         for problem in state["problems"]:
@@ -79,5 +79,5 @@ def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]
     return found
 
 
-def _words(items: list[str]) -> str:
-    return ", ".join(items) if items else "no"
+def _words(items: list[str], none: str = "no") -> str:
+    return ", ".join(items) if items else none
