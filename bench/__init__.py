@@ -6,7 +6,7 @@ from osnet_edge.bench.cmc import cumulative_matches
 from osnet_edge.bench.distances import cosine_distances, euclidean_distances
 from osnet_edge.bench.latency import LatencyStats, measure_interleaved, measure_latency
 from osnet_edge.bench.machine import NOT_AVAILABLE, MachineFacts, machine_facts
-from osnet_edge.bench.pictures import Picture, PictureSection, Ranking
+from osnet_edge.bench.picture_section import InlinePicture, PictureSection, Ranking
 from osnet_edge.bench.ranking import MatchRanks, match_ranks
 from osnet_edge.bench.report import html_report
 from osnet_edge.bench.result import (
@@ -34,11 +34,11 @@ __all__ = [
     "BatchLatency",
     "BenchResult",
     "EngineResult",
+    "InlinePicture",
     "LabelledPicture",
     "LatencyStats",
     "MachineFacts",
     "MatchRanks",
-    "Picture",
     "PictureSection",
     "Ranking",
     "Ratio",

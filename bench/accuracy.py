@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from osnet_edge.bench._checks import FloatArray
 from osnet_edge.bench.scores import RetrievalScores, score_retrieval
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.pictures import read_picture
+from osnet_edge.runtime.preprocessing import Picture
 
-Crop = npt.NDArray[np.uint8]
-Embed = Callable[[list[Crop]], Any]
+Embed = Callable[[list[Picture]], Any]
 
 
 class LabelledPicture(Protocol):
@@ -92,12 +91,12 @@ def evaluate_retrieval(
     )
 
 
-def _batches(pictures: Sequence[LabelledPicture], size: int) -> Iterator[list[Crop]]:
+def _batches(pictures: Sequence[LabelledPicture], size: int) -> Iterator[list[Picture]]:
     for start in range(0, len(pictures), size):
         yield [read_picture(picture.path) for picture in pictures[start : start + size]]
 
 
-def _embedded(embed: Embed, crops: list[Crop]) -> FloatArray:
+def _embedded(embed: Embed, crops: list[Picture]) -> FloatArray:
     # A copy, because an engine may hand out its own output buffer and overwrite it in the next call.
     rows: FloatArray = np.array(embed(crops), dtype=np.float32)
     if rows.ndim != 2 or len(rows) != len(crops):

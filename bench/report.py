@@ -10,7 +10,7 @@ from osnet_edge.bench import _format
 from osnet_edge.bench._style import STYLE
 from osnet_edge.bench.charts import COLOURS, Chart, Series, line_chart, marker, scatter_chart
 from osnet_edge.bench.machine import MachineFacts
-from osnet_edge.bench.pictures import PictureSection, picture_sections
+from osnet_edge.bench.picture_section import PictureSection, picture_sections
 from osnet_edge.bench.report_table import batch_table, name, overview_table
 from osnet_edge.bench.result import BenchResult, Settings
 from osnet_edge.bench.summary import caution, fastest, summary

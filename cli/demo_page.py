@@ -10,7 +10,7 @@ import torch
 
 from osnet_edge.bench import (
     BenchResult,
-    Picture,
+    InlinePicture,
     PictureSection,
     Ranking,
     cosine_distances,
@@ -25,8 +25,7 @@ from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.train.checkpoint import load_osnet, save_osnet
-from osnet_edge.train.data import Picture as LabelledPicture
-from osnet_edge.train.data import ReidSet, read_market1501
+from osnet_edge.train.data import Picture, ReidSet, read_market1501
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.synthetic import sample_crops
 
@@ -84,7 +83,7 @@ def _gain(folder: Path, people: ReidSet, result: BenchResult, seed: int) -> str:
     )
 
 
-def _faces(people: ReidSet) -> tuple[Picture, ...]:
+def _faces(people: ReidSet) -> tuple[InlinePicture, ...]:
     # One more than an even stride, so that the cameras take turns too.
     step = max(1, len(people.query) // (_SHOWN_PEOPLE + 1)) + 1
     return tuple(_picture(item) for item in people.query[::step][:_SHOWN_PEOPLE])
@@ -109,6 +108,6 @@ def _rankings(embedder: Embedder, people: ReidSet) -> tuple[Ranking, ...]:
     return tuple(rankings)
 
 
-def _picture(item: LabelledPicture) -> Picture:
+def _picture(item: Picture) -> InlinePicture:
     encoded = base64.b64encode(item.path.read_bytes()).decode()
-    return Picture(f"data:image/jpeg;base64,{encoded}", f"person {item.identity}, camera {item.camera}")
+    return InlinePicture(f"data:image/jpeg;base64,{encoded}", f"person {item.identity}, camera {item.camera}")

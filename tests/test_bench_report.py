@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import bench_examples as examples
 import pytest
 
-from osnet_edge.bench import Picture, PictureSection, Ranking, html_report, summary
+from osnet_edge.bench import InlinePicture, PictureSection, Ranking, html_report, summary
 from osnet_edge.bench import _style as style
 from osnet_edge.runtime.errors import InputError
 
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
 
 def section() -> PictureSection:
-    people = Picture(PIXEL, "person 1"), Picture(PIXEL, "person 2")
+    people = InlinePicture(PIXEL, "person 1"), InlinePicture(PIXEL, "person 2")
     found = Ranking(people[0], ((people[0], True), (people[1], False)))
     return PictureSection("Synthetic people", "Nobody is shown.", people, (found,))
 
@@ -100,7 +100,7 @@ def test_right_and_wrong_are_told_by_sign_and_word() -> None:
 def test_names_are_text_and_nothing_else() -> None:
     hostile = examples.engine(HOSTILE, {1: 1.0, 2: 2.0}, reference=True, precision=HOSTILE, data_set=HOSTILE)
     result = examples.result(hostile, command=HOSTILE, cpu=HOSTILE)
-    pictures = PictureSection(HOSTILE, HOSTILE, (Picture(PIXEL, HOSTILE),))
+    pictures = PictureSection(HOSTILE, HOSTILE, (InlinePicture(PIXEL, HOSTILE),))
     page = Page(html_report([result, result], title=HOSTILE, sections=[pictures]))
     assert page.all("script") == []
     assert page.text.count(HOSTILE) > 10
@@ -149,7 +149,7 @@ def test_charts_are_drawn_of_what_there_is(engines: list[examples.EngineResult],
 )
 def test_pictures_from_elsewhere_are_refused(data: str) -> None:
     with pytest.raises(InputError, match="expected a picture as data:image/png"):
-        Picture(data, "somebody")
+        InlinePicture(data, "somebody")
 
 
 def test_a_page_of_nothing_is_refused() -> None:

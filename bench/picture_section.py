@@ -14,7 +14,7 @@ _DATA_URI = re.compile(r"data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}"
 
 
 @dataclass(frozen=True)
-class Picture:
+class InlinePicture:
     """A picture inside the page.
 
     Attributes:
@@ -37,8 +37,8 @@ class Picture:
 class Ranking:
     """A query and the gallery pictures nearest to it, nearest first, each with whether it is right."""
 
-    query: Picture
-    found: tuple[tuple[Picture, bool], ...]
+    query: InlinePicture
+    found: tuple[tuple[InlinePicture, bool], ...]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class PictureSection:
 
     title: str
     note: str
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[InlinePicture, ...] = ()
     rankings: tuple[Ranking, ...] = ()
 
 
@@ -78,7 +78,7 @@ def _ranking(ranking: Ranking) -> str:
     )
 
 
-def _found(place: int, picture: Picture, right: bool) -> str:
+def _found(place: int, picture: InlinePicture, right: bool) -> str:
     # Colour, sign, word and the style of the frame all say the same, for eyes and printers that miss one.
     kind, sign = ("right", "✓") if right else ("wrong", "✗")
     return (
@@ -87,5 +87,5 @@ def _found(place: int, picture: Picture, right: bool) -> str:
     )
 
 
-def _image(picture: Picture, role: str = "") -> str:
+def _image(picture: InlinePicture, role: str = "") -> str:
     return f'<img src="{picture.data}" alt="{escape(role + picture.caption)}">'
