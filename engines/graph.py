@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.graph_info import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, GraphInfo, parse_graph_info
 
 
@@ -24,7 +24,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         onnx.checker.check_model(graph)
     except Exception as error:
         # protobuf's and onnx's exceptions have no common base of their own to catch.
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"{path} is no ONNX graph, or not a whole one ({reason}); export it again") from None
     inputs, outputs = list(graph.graph.input), list(graph.graph.output)
     shape = [item.dim_value for item in inputs[0].type.tensor_type.shape.dim] if inputs else []

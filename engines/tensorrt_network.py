@@ -14,7 +14,7 @@ import onnx
 
 from osnet_edge.engines.half import to_half
 from osnet_edge.runtime.backends.tensorrt_library import Library
-from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.manifest import BatchRange, Precision
 
 #: Names of `LayerType`: what an instance norm is, and what an input's normalisation is made of.
@@ -51,7 +51,7 @@ def make_network(
     with library.errors.listen() as errors:
         if not parser.parse(model.SerializeToString()):
             found = [_describe(parser.get_error(index), model) for index in range(parser.num_errors)]
-            raise InputError(f"{library} cannot read the graph: {first_of('; '.join(found or errors))}")
+            raise InputError(f"{library} cannot read the graph: {first_line('; '.join(found or errors))}")
     return network, parser
 
 
@@ -124,9 +124,3 @@ def _describe(error: Any, model: onnx.ModelProto) -> str:
         return text
     node = model.graph.node[index]
     return f"{node.op_type} {node.name or index}: {text}"
-
-
-def first_of(message: object) -> str:
-    """Return the first line of a message, and at most 300 characters of it."""
-    lines = str(message).strip().splitlines() or ["no reason given"]
-    return lines[0][:300]
