@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+from osnet_edge.runtime.backends.onnxruntime_cpu import allowed_cores
 
 NOT_AVAILABLE = "not available"
 
@@ -55,7 +56,7 @@ def machine_facts(
     return MachineFacts(
         cpu=_cpu_model(root),
         architecture=platform.machine() or NOT_AVAILABLE,
-        logical_cores=_logical_cores(),
+        logical_cores=allowed_cores(),
         governor=_first_line(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         memory_bytes=_memory_bytes(root),
         os=f"{platform.system()} {platform.release()}".strip() or NOT_AVAILABLE,
@@ -77,13 +78,6 @@ def _cpu_model(root: Path) -> str:
 def _memory_bytes(root: Path) -> int | None:
     amount = _field(root / "proc/meminfo", "MemTotal").split()
     return int(amount[0]) * 1024 if amount[0].isdigit() and amount[1:] == ["kB"] else None
-
-
-def _logical_cores() -> int:
-    # A container or a taskset may allow fewer cores than the machine has.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _field(path: Path, name: str) -> str:

@@ -26,8 +26,9 @@ def inspect(package: str, prove: bool, as_json: bool) -> None:
     from osnet_edge.runtime.package import open_package
     from osnet_edge.runtime.plan import read_plan_header
 
-    manifest = open_package(Path(package))
-    distance = Embedder.load(package).prove() if prove else None
+    embedder = Embedder.load(package) if prove else None
+    manifest = embedder.manifest if embedder else open_package(Path(package))
+    distance = embedder.prove() if embedder else None
     if as_json:
         echo_json({**to_json(manifest), "golden_distance": distance})
         return

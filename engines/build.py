@@ -13,9 +13,8 @@ from osnet_edge.engines.graph import read_graph
 from osnet_edge.engines.targets import TargetSpec, parse_target
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.files import sha256_of, write_folder_aside
+from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_folder_aside
 from osnet_edge.runtime.manifest import (
-    MANIFEST_NAME,
     SCHEMA_VERSION,
     BatchRange,
     FileEntry,

@@ -17,7 +17,7 @@ from osnet_edge.runtime.errors import InputError
 #: What file systems take, in bytes.
 _LONGEST_NAME = 255
 #: A folder with this file is an engine package, whose files are accounted for.
-_PACKAGE_MARK = "manifest.json"
+MANIFEST_NAME = "manifest.json"
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def require_writable(target: Path | str) -> None:
         raise InputError(f"expected a file name to write to, but {target} is a folder; name a file in it")
     if (target.exists() or target.is_symlink()) and not target.is_file():
         raise InputError(f"expected a file name to write to, but {target} is a device, pipe or broken link")
-    if (target.parent / _PACKAGE_MARK).is_file():
+    if (target.parent / MANIFEST_NAME).is_file():
         raise InputError(
             f"{target.parent} is an engine package, which another file would spoil; write elsewhere"
         )

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import write_json
+from osnet_edge.runtime.files import MANIFEST_NAME, write_json
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.schema import from_json, to_json
 
 SCHEMA_VERSION = 1
-MANIFEST_NAME = "manifest.json"
 #: 400 MB of pictures; a typing error would ask for more.
 _LARGEST_BATCH = 4096
 

@@ -75,5 +75,11 @@ class OnnxRuntimeEngine:
 
 def default_threads() -> int:
     """Return the cores that this process may use (its affinity, as a container sets it), four at most."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_THREADS)
+    return min(allowed_cores(), MOST_THREADS)
+
+
+def allowed_cores() -> int:
+    """Return how many cores this process may use: a container or a taskset may allow fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
