@@ -56,7 +56,6 @@ class OnnxRuntimeEngine:
         except Exception as error:
             # onnxruntime's exceptions have no common base of their own to catch.
             raise InputError(f"ONNX Runtime cannot load {model}: {first_line(error)}") from None
-        self.threads = options.intra_op_num_threads
         kind = "tensor(uint8)" if preprocessing.normalize_in == "graph" else "tensor(float)"
         expected = [
             (INPUT_NAME, kind, list(preprocessing.input_shape)),

@@ -24,7 +24,6 @@ from osnet_edge.runtime.errors import InputError
 
 SPLIT_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 JUNK = -1
-DISTRACTOR = 0
 
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 # The sequence number is optional because DukeMTMC and MSMT17 in this layout have none.
