@@ -22,7 +22,15 @@ from osnet_edge.cli.train import train
 from osnet_edge.runtime.errors import OsnetEdgeError, first_line
 
 #: Which extra brings a library that a command needs.
-_EXTRAS = {"torch": "export", "onnx": "build", "onnxsim": "export", "cv2": "opencv"}
+_EXTRAS = {
+    "cv2": "opencv",
+    "onnx": "build",
+    "onnxsim": "export",
+    "tensorboardX": "train",
+    "tomli": "train",
+    "tomli_w": "train",
+    "torch": "export",
+}
 
 #: Failures of the system that another path would not have.
 _CHOSEN = {
