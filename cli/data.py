@@ -22,6 +22,12 @@ def data() -> None:
 @click.option(
     "--pictures", default=4, show_default=True, help="Pictures of a person on a camera, at least 2."
 )
+@click.option(
+    "--style",
+    default="plain",
+    show_default=True,
+    help="Light and lens of all cameras: plain, dusk, fluorescent, haze, infrared, neon or cheap.",
+)
 @click.option("--frames", default=0, show_default=True, help="Draw whole frames with boxes instead, so many.")
 @click.option("--people", default=12, show_default=True, help="People in each frame.")
 @click.option("--frame-size", default="720x1280", show_default=True, metavar="HxW", help="Size of a frame.")
@@ -32,6 +38,7 @@ def synthesize(
     test_people: int,
     cameras: int,
     pictures: int,
+    style: str,
     frames: int,
     people: int,
     frame_size: str,
@@ -42,6 +49,7 @@ def synthesize(
     \b
     Example:
       osnet-edge data synthesize -o synthetic-set
+      osnet-edge data synthesize -o foggy --style haze --seed 1
       osnet-edge data synthesize -o street --frames 5 --people 12
     """
     from osnet_edge.train.synthetic import write_frames, write_set
@@ -65,6 +73,7 @@ def synthesize(
             cameras=cameras,
             pictures_per_camera=pictures,
             seed=seed,
+            style=style,
             progress=advance,
         )
     click.echo(
