@@ -22,7 +22,7 @@ def train(
 ) -> None:
     """Train an OSNet on DATA, from random weights.
 
-    DATA is a folder in the Market-1501 layout; its bounding_box_train is trained on.
+    DATA is a set's name or folder, a CSV or a pattern; several, with commas between them, are combined.
 
     \b
     Example:
@@ -31,7 +31,7 @@ def train(
     height, width = parse_size(size)
     from osnet_edge.runtime.files import require_writable
     from osnet_edge.train.checkpoint import save_osnet
-    from osnet_edge.train.data.market1501 import read_market1501
+    from osnet_edge.train.data import parse_specs, training_pictures
     from osnet_edge.train.fit import EpochReport, FitSettings, fit
     from osnet_edge.train.variants import variant_named
 
@@ -39,7 +39,7 @@ def train(
         epochs=epochs, batch=batch, learning_rate=learning_rate, height=height, width=width, seed=seed
     )
     variant = variant_named(arch)
-    pictures = read_market1501(data, splits=("train",)).train
+    pictures = training_pictures(parse_specs(data))
     # A run of hours should not end at a folder that was never there.
     require_writable(output)
 

@@ -15,7 +15,7 @@ from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Preprocessing, normalize, resize
 from osnet_edge.train.augment import augment
-from osnet_edge.train.data.market1501 import Picture
+from osnet_edge.train.data.reid_set import Picture
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.variants import Variant
 

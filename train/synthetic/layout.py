@@ -10,7 +10,8 @@ from PIL import Image
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_folder_aside
-from osnet_edge.train.data.market1501 import SPLIT_FOLDERS, ReidSet, read_market1501
+from osnet_edge.train.data.market1501 import SPLIT_FOLDERS, read_market1501
+from osnet_edge.train.data.reid_set import ReidSet
 from osnet_edge.train.synthetic.camera import sample_cameras
 from osnet_edge.train.synthetic.crops import FRAME, check_size, check_whole, draw_crop
 from osnet_edge.train.synthetic.person import MOST_PEOPLE, sample_people
