@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from osnet_edge.cli.data_check import check
 from osnet_edge.cli.options import output_option, parse_size
 from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
@@ -11,7 +12,10 @@ from osnet_edge.runtime.errors import InputError
 
 @click.group()
 def data() -> None:
-    """Make sets of pictures."""
+    """Check sets of pictures, and make drawn ones."""
+
+
+data.add_command(check)
 
 
 @data.command()

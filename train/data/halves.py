@@ -49,9 +49,10 @@ def split_views(
     """
     query_view, gallery_view = tuple(query_view), tuple(gallery_view)
     shared = shared_identities(query_view, gallery_view)
+    tested = shared - set(training)
     return (
         tuple(p for p in query_view + gallery_view if p.identity in training),
-        tuple(p for p in query_view if p.identity in shared - set(training)),
+        tuple(p for p in query_view if p.identity in tested),
         tuple(
             p if p.identity in shared else Picture(p.path, DISTRACTOR, p.camera)
             for p in gallery_view

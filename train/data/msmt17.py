@@ -50,7 +50,7 @@ def _read_list(file: Path, folder: Path, first: int) -> tuple[Picture, ...]:
         if not line.strip():
             continue
         name, _, identity = line.strip().rpartition(" ")
-        parts = Path(name).name.split("_")
+        parts = name.rpartition("/")[2].split("_")
         if not (identity.isdecimal() and len(parts) > 2 and parts[2].isdecimal()):
             raise InputError(
                 f"expected lines such as 0000/0000_000_01_0303morning_0015_0.jpg 0 (picture, identity), "

@@ -27,6 +27,7 @@ from osnet_edge.train.data.reid_set import DataWarning, ReidSet
 #: Names the folder in which sets are looked up.
 DATA_VARIABLE = "OSNET_EDGE_DATA"
 
+#: Said once: whoever has a copy knows, or should.
 _WITHDRAWN = (
     "DukeMTMC-reID was withdrawn by its authors in 2019, for the people on it had not agreed to it; "
     "this reads the copy that you have, and you answer for its use"
@@ -52,12 +53,7 @@ def open_set(spec: str, *, split: int = 0, seed: int = 0) -> ReidSet:
     read, count = _reader(spec)
     if not 0 <= split < count:
         raise InputError(f"expected a split of {spec} from 0 to {count - 1}, got {split}")
-    if seed < 0:
-        raise InputError(f"expected a seed of 0 or more, got {seed}")
-    found = read(split, seed)
-    for text in found.warnings:
-        _say(f"{found.name}: {text}")
-    return found
+    return _told(read, split, seed)
 
 
 def open_sets(spec: str, *, seed: int = 0) -> tuple[ReidSet, ...]:
@@ -71,7 +67,8 @@ def open_sets(spec: str, *, seed: int = 0) -> tuple[ReidSet, ...]:
         InputError: as `open_set`.
         UnavailableError: as `open_set`.
     """
-    return tuple(open_set(spec, split=split, seed=seed) for split in range(count_splits(spec)))
+    read, count = _reader(spec)
+    return tuple(_told(read, split, seed) for split in range(count))
 
 
 def count_splits(spec: str) -> int:
@@ -99,6 +96,16 @@ def parse_specs(text: str) -> tuple[str, ...]:
     if not all(specs):
         raise InputError(f"expected sets such as market1501,msmt17; got {text!r}")
     return specs
+
+
+def _told(read: _Reader, split: int, seed: int) -> ReidSet:
+    """Read one split, and say what there is to say of it."""
+    if seed < 0:
+        raise InputError(f"expected a seed of 0 or more, got {seed}")
+    found = read(split, seed)
+    for text in found.warnings:
+        _say(text)
+    return found
 
 
 def _reader(spec: str) -> tuple[_Reader, int]:
@@ -156,9 +163,8 @@ def _folder(root: Path, name: str, layout: Layout | None) -> tuple[_Reader, int]
     duke = any("dukemtmc" in plain(text) for text in (name, root.resolve().name))
 
     def read(split: int, seed: int) -> ReidSet:
-        if duke:
-            _say(_WITHDRAWN)
-        return replace(known.read(found, split, seed), name=name)
+        made = known.read(found, split, seed)
+        return replace(made, name=name, warnings=(*([_WITHDRAWN] if duke else []), *made.warnings))
 
     return read, known.splits
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -63,12 +64,11 @@ class ReidSet:
 
 def list_pictures(folder: Path) -> list[Path]:
     """Return the pictures right inside a folder, sorted by name."""
-    return sorted(
-        # A name that starts with a dot is macOS's companion of a picture, not a picture.
-        (
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-        ),
-        key=lambda path: path.name,
-    )
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            # A name that starts with a dot is macOS's companion of a picture, not a picture.
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+        ]
+    return [folder / name for name in sorted(names)]
