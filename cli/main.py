@@ -6,6 +6,7 @@ import errno
 import logging
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -78,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A stop by the system cleans up as Ctrl-C does.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        code = cli.main(args=arguments, prog_name="osnet-edge", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _note
+            code = cli.main(args=arguments, prog_name="osnet-edge", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "osnet-edge"
@@ -95,6 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("there is not enough memory for this; ask for smaller batches or pictures", 1)
     except OSError as error:
         return _fail_for_system(error)
+
+
+def _note(message: Warning | str, *where: object, **more: object) -> None:
+    """Show a warning as one line, without the place in our code that gave it."""
+    click.echo(f"note: {' '.join(str(message).split())}", err=True)
 
 
 def _fail(message: str, code: int) -> int:
