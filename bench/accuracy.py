@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from osnet_edge.bench._checks import FloatArray
-from osnet_edge.bench.scores import RetrievalScores, score_retrieval
+from osnet_edge.bench.retrieval import score_retrieval
+from osnet_edge.bench.scores import RetrievalScores
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Picture
