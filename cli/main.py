@@ -17,6 +17,7 @@ from osnet_edge.cli.data import data
 from osnet_edge.cli.demo import demo
 from osnet_edge.cli.doctor import doctor
 from osnet_edge.cli.embed import embed
+from osnet_edge.cli.eval import evaluate
 from osnet_edge.cli.export import export
 from osnet_edge.cli.inspect import inspect
 from osnet_edge.cli.train import train
@@ -62,7 +63,7 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (export, build, inspect, embed, bench, doctor, train, data, demo):
+for command in (export, build, inspect, embed, bench, doctor, train, evaluate, data, demo):
     cli.add_command(command)
 
 
