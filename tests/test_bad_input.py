@@ -21,6 +21,7 @@ from PIL import Image
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.train.checkpoint import read_state
+from osnet_edge.train.placement_file import PUBLISHED
 from osnet_edge.train.synthetic import sample_crops
 
 
@@ -213,6 +214,32 @@ CASES: list[tuple[str, Arguments, str]] = [
         "the folder none does not exist",
     ),
     ("a folder as output", lambda b: ["export", good_checkpoint(b), "-o", str(b.folder)], "is a folder"),
+    # Placements
+    (
+        "a variant of a code that nearly fits",
+        exported(good_checkpoint, "--arch", "osnet_siipii_x0_25"),
+        "osnet_CODE_WIDTH with the code of a placement",
+    ),
+    (
+        "no such placement file",
+        exported(good_checkpoint, "--placement", "missing.json"),
+        "found nothing at missing.json",
+    ),
+    (
+        "a placement file that is something else",
+        lambda b: ["export", good_checkpoint(b), "-o", "x.onnx", "--placement", b.file(b"[]", "p.json")],
+        "is no placement file",
+    ),
+    (
+        "a placement that the checkpoint has not",
+        exported(good_checkpoint, "--placement", str(PUBLISHED / "ain.json")),
+        "to have the placement siipiip",
+    ),
+    (
+        "a placement that the graph has not",
+        built(good_graph, "--target", "cpu", "--placement", str(PUBLISHED / "ibn.json")),
+        "got npppppp",
+    ),
     # Graphs
     ("no such graph", built(lambda b: "missing.onnx"), "found nothing at missing.onnx"),
     ("a folder for a graph", built(lambda b: str(b.folder)), "found a folder at"),
