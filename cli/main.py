@@ -18,6 +18,7 @@ from osnet_edge.cli.doctor import doctor
 from osnet_edge.cli.embed import embed
 from osnet_edge.cli.export import export
 from osnet_edge.cli.inspect import inspect
+from osnet_edge.cli.search import search
 from osnet_edge.cli.train import train
 from osnet_edge.runtime.errors import OsnetEdgeError, first_line
 
@@ -53,7 +54,7 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (export, build, inspect, embed, bench, doctor, train, data, demo):
+for command in (export, build, inspect, embed, bench, doctor, train, search, data, demo):
     cli.add_command(command)
 
 

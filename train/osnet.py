@@ -211,6 +211,10 @@ class OSNet(nn.Module):
         x = self.conv2(x)
         x = self.conv3(self.pool2(x) if self.variant.stream_list else x)
         x = self.conv4(self.pool3(x) if self.variant.stream_list else x)
+        return self.head(x)
+
+    def head(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Turn the last stage's output (N, C, H, W) into what `forward` returns."""
         x = F.adaptive_avg_pool2d(self.conv5(x), 1).flatten(1)
         embeddings: Tensor = self.fc(x)
         if self.training and self.num_classes:
