@@ -117,6 +117,16 @@ def built(graph: Callable[[Bench], str], *options: str) -> Arguments:
     return lambda b: ["build", graph(b), "-o", "out", *(options or ("--target", "cpu"))]
 
 
+def people(bench: Bench) -> str:
+    """A set of two people, to train on."""
+    picture = Path(bench.picture()).read_bytes()
+    return bench.folder_of(bounding_box_train={f"000{k}_c1s1_1_00.png": picture for k in (1, 2)})
+
+
+def searched(*options: str) -> Arguments:
+    return lambda b: ["search", "--data", people(b), "-o", "out", "--batch", "2", *options]
+
+
 def good_checkpoint(bench: Bench) -> str:
     return str(bench.checkpoint)
 
@@ -400,6 +410,27 @@ CASES: list[tuple[str, Arguments, str]] = [
         "a rate that is no number",
         lambda b: ["train", str(b.folder), "-o", "x.pth", "--learning-rate", "nan"],
         "a rate above 0",
+    ),
+    (
+        "nothing to search on",
+        lambda b: ["search", "--data", str(b.folder), "-o", "x"],
+        "bounding_box_train",
+    ),
+    ("a search of no set", lambda b: ["search", "-o", "x"], "Missing option '--data'"),
+    ("a search of no epoch", searched("--epochs", "0"), "expected epochs and a rate above 0"),
+    ("a search of no rate", searched("--learning-rate", "inf"), "a rate above 0"),
+    ("a search in a batch of one", searched("--batch", "1"), "a batch of 2 or more"),
+    ("a search in a batch past the set", searched("--batch", "99"), "ask for a smaller batch"),
+    ("a search at no temperature", searched("--temperature", "nan"), "expected temperatures above 0"),
+    ("a temperature that rises", searched("--lowest", "20"), "the lowest no higher than the first"),
+    ("halvings before now", searched("--halve-every", "-1"), "halvings 1 epoch apart or more"),
+    ("a search at a width nobody knows", searched("--width", "x2_0"), "expected a width of x1_0"),
+    ("a search at a size of no picture", searched("--size", "8x8"), "32 to 4096 pixels a side"),
+    ("a search with a seed below zero", searched("--seed", "-1"), "expected a seed"),
+    (
+        "a search into a folder that is there",
+        lambda b: ["search", "--data", people(b), "-o", str(b.folder), "--batch", "2"],
+        "is already there",
     ),
     ("a name too long", lambda b: ["export", good_checkpoint(b), "-o", "x" * 300], "choose another path"),
     ("a batch past the engine's", lambda b: ["bench", str(b.package), "--batch", "64"], "batches of 1 to 32"),

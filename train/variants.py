@@ -44,6 +44,11 @@ class Variant:
     placement: Placement
     stream_list: bool
 
+    def __post_init__(self) -> None:
+        """Refuse a width that there is not."""
+        if self.width not in WIDTHS:
+            raise InputError(f"expected a width of {', '.join(WIDTHS)}, got {self.width!r}")
+
     @property
     def name(self) -> str:
         """The name that public checkpoints go by, or `osnet_CODE_WIDTH` of a placement without one."""
@@ -69,8 +74,6 @@ def variant_with(placement: Placement, width: str) -> Variant:
     Raises:
         InputError: there is no such width.
     """
-    if width not in WIDTHS:
-        raise InputError(f"expected a width of {', '.join(WIDTHS)}, got {width!r}")
     return Variant(width, placement, stream_list=placement not in (PLAIN, IBN))
 
 
