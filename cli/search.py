@@ -11,8 +11,9 @@ from osnet_edge.cli.progress import bar
 
 
 @click.command()
-@click.option("--data", required=True, metavar="SET,...", help="Sets to learn from, of different cameras.")
+@click.option("--data", required=True, metavar="SET,...", help="Sets to learn from, combined.")
 @output_option("folder")
+@click.option("--combineall", is_flag=True, help="Learn from the sets' test pictures too, as the paper does.")
 @click.option("--width", default="x1_0", show_default=True, help="Of the network that is searched.")
 @click.option("--epochs", default=120, show_default=True, help="Passes over the pictures.")
 @click.option("--batch", default=512, show_default=True, help="Pictures a step.")
@@ -29,6 +30,7 @@ from osnet_edge.cli.progress import bar
 def search(
     data: str,
     output: str,
+    combineall: bool,
     width: str,
     epochs: int,
     batch: int,
@@ -48,12 +50,12 @@ def search(
 
     \b
     Example:
-      osnet-edge search --data market1501,msmt17 -o found
+      osnet-edge search --data msmt17 --combineall -o found
       osnet-edge search --data synthetic-set -o found --width x0_25 --size 64x32 --batch 64 --epochs 12
     """
     rows, columns = parse_size(size)
     from osnet_edge.runtime.files import write_folder_aside
-    from osnet_edge.train.data.market1501 import read_market1501
+    from osnet_edge.train.data import parse_specs, training_pictures
     from osnet_edge.train.search import SearchEpoch, SearchSettings
     from osnet_edge.train.search import search as run
     from osnet_edge.train.search_log import write_search
@@ -71,7 +73,8 @@ def search(
         width=columns,
         seed=seed,
     )
-    pictures = read_market1501(data, splits=("train",)).train
+    pictures = training_pictures(parse_specs(data), combineall=combineall, seed=seed)
+    how = {"data": data, "combineall": combineall, "network": width, **asdict(settings)}
     history: list[SearchEpoch] = []
 
     def tell(epoch: SearchEpoch) -> None:
@@ -86,5 +89,5 @@ def search(
     with write_folder_aside(output) as folder:
         with bar("searching", epochs * (len(pictures) // batch) * batch) as advance:
             placement = run(pictures, width, settings, progress=advance, report=tell)
-        write_search(folder, placement, history, {"data": data, "network": width, **asdict(settings)})
+        write_search(folder, placement, history, how)
     click.echo(f"{output}: {placement}, after {epochs} epochs")

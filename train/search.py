@@ -21,7 +21,7 @@ from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.placement import Placement
 from osnet_edge.runtime.preprocessing import Preprocessing, normalize, resize
 from osnet_edge.train.augment import augment
-from osnet_edge.train.data.market1501 import Picture
+from osnet_edge.train.data import Picture
 from osnet_edge.train.supernet import SuperNet
 
 #: Normalised pictures (N, 3, H, W) and the identities (N,) that they show, counted from 0.
