@@ -20,6 +20,7 @@ from osnet_edge.cli.embed import embed
 from osnet_edge.cli.eval import evaluate
 from osnet_edge.cli.export import export
 from osnet_edge.cli.inspect import inspect
+from osnet_edge.cli.search import search
 from osnet_edge.cli.train import train
 from osnet_edge.runtime.errors import OsnetEdgeError, first_line
 
@@ -63,7 +64,7 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (export, build, inspect, embed, bench, doctor, train, evaluate, data, demo):
+for command in (export, build, inspect, embed, bench, doctor, train, evaluate, search, data, demo):
     cli.add_command(command)
 
 

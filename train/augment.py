@@ -81,7 +81,8 @@ def tint(crop: Picture, how: Augmentation, rng: np.random.Generator) -> Picture:
     grey = float(brightness * (to_grey[0] * cast) @ flat.mean(axis=0))
     tinted = flat @ matrix.T.astype(np.float32) + np.float32((1 - contrast) * grey)
     # Half a step up, so that a factor of 1 gives back the same bytes.
-    return np.clip(tinted + np.float32(0.5), 0, 255).astype(np.uint8).reshape(crop.shape)
+    tinted = np.clip(tinted + np.float32(0.5), 0, 255)
+    return np.asarray(tinted, np.uint8).reshape(crop.shape)
 
 
 def erase(crop: Picture, rng: np.random.Generator) -> Picture:

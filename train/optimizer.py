@@ -22,7 +22,8 @@ def make_optimizer(model: nn.Module, how: Optimizer) -> torch.optim.Optimizer:
         {"params": others, "weight_decay": how.weight_decay if how.decay_norms else 0.0},
     ]
     if how.name == "sgd":
-        return torch.optim.SGD(groups, lr=how.learning_rate, momentum=how.momentum, fused=True)
+        # Its fused kernel fails when the classifier has had steps and the rest has not.
+        return torch.optim.SGD(groups, lr=how.learning_rate, momentum=how.momentum)
     if how.name == "amsgrad":
         return torch.optim.Adam(groups, lr=how.learning_rate, amsgrad=True, fused=True)
     return torch.optim.AdamW(groups, lr=how.learning_rate, fused=True)
