@@ -113,7 +113,7 @@ def _reader(spec: str) -> tuple[_Reader, int]:
     path = Path(spec)
     if path.is_file() and path.suffix.lower() == ".csv":
         return (lambda split, seed: read_csv(path)), 1
-    if path.is_dir():
+    if spec and path.is_dir():
         return _folder(path, path.resolve().name, None)
     root, mark, pattern = spec.partition("::")
     if mark:

@@ -57,8 +57,10 @@ def read_prid2011(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
 def read_cuhk01(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
     """Read CUHK01: two pictures from each of two cameras, either camera's looked for on the other's."""
     found = _view(root, r"(?P<who>\d{4})(?P<camera>\d{3})")
-    found = [replace(p, camera=(p.camera + 1) // 2) for p in found]
-    a, b = ([p for p in found if p.camera == camera] for camera in (1, 2))
+    a, b = (
+        [Picture(p.path, p.identity, camera) for p in found if (p.camera + 1) // 2 == camera]
+        for camera in (1, 2)
+    )
     return _halved("cuhk01", root, (a, b), split, seed, people=971, both_ways=True)
 
 
