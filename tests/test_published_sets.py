@@ -167,6 +167,20 @@ def test_partitions_that_are_none_are_refused(tmp_path: Path, content: bytes | N
         open_set(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["cam_a/000_0.bmp", "cam_b/001_0.bmp"], "expected viper with 632 people .* 0 were found"),
+        (["cam_a/000_0.bmp", "cam_a/x.bmp"], "names such as 000_45.bmp in .*cam_a, got x.bmp"),
+        (["cam_a/img_001.png"], "expected the folder .*cam_b"),
+        (["probe/0001_1_x.jpeg", "gallery/0001_2_x.jpeg"], "expected grid with 250 people"),
+    ],
+)
+def test_a_small_set_that_cannot_be_split_is_refused(tmp_path: Path, files: list[str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        open_set(str(touch(tmp_path, *files)))
+
+
 def test_a_copy_that_lacks_people_says_how_many(tmp_path: Path) -> None:
     folder = viper(tmp_path)
     (folder / "VIPeR" / "cam_b" / "000_90.bmp").unlink()
