@@ -63,7 +63,7 @@ class Bench:
     def folder_of(self, **folders: dict[str, bytes]) -> str:
         root = self.folder / "set"
         for folder, files in folders.items():
-            (root / folder).mkdir(parents=True)
+            (root / folder).mkdir(parents=True, exist_ok=True)
             for name, content in files.items():
                 (root / folder / name).write_bytes(content)
         return str(root)
@@ -394,6 +394,71 @@ CASES: list[tuple[str, Arguments, str]] = [
         "a reference that is a checkpoint",
         lambda b: ["bench", str(b.package), "--reference", str(b.checkpoint)],
         "is no graph for ONNX Runtime",
+    ),
+    # Sets
+    (
+        "a set to check that is nowhere",
+        lambda b: ["data", "check", "nowhere"],
+        "found nothing called nowhere",
+    ),
+    ("nothing to check", lambda b: ["data", "check"], "Missing argument 'SET'"),
+    ("a folder of no layout", lambda b: ["data", "check", str(b.folder)], "bounding_box_train"),
+    ("an archive for a set", lambda b: ["data", "check", b.file(b"PK", "set.zip")], "unpack an archive"),
+    (
+        "another layout than was named",
+        lambda b: ["data", "check", f"msmt17={b.folder}"],
+        "expected msmt17 with list_*.txt",
+    ),
+    ("an empty table", lambda b: ["data", "check", b.file(b"", "x.csv")], "is empty; its first line must be"),
+    (
+        "a table without a column",
+        lambda b: ["data", "check", b.file(b"path,camera\na.jpg,1\n", "x.csv")],
+        "identity cannot be left out",
+    ),
+    (
+        "a table with a split nobody knows",
+        lambda b: ["data", "check", b.file(b"path,identity,camera,split\nx.csv,1,1,val\n", "x.csv")],
+        "got 'val' in line 2",
+    ),
+    (
+        "a table that names a missing picture",
+        lambda b: ["train", b.file(b"path,identity\nno.jpg,1\n", "x.csv"), "-o", "x.pth"],
+        "found none there",
+    ),
+    (
+        "a pattern without an identity",
+        lambda b: ["data", "check", f"{b.folder}::*.jpg"],
+        "with {identity} and perhaps",
+    ),
+    (
+        "a pattern that nothing fits",
+        lambda b: ["data", "check", f"{b.folder_of(a={'x.jpg': b''})}::{{identity}}_{{camera}}.jpg"],
+        "the first is a/x.jpg",
+    ),
+    (
+        "a split too far",
+        lambda b: ["data", "check", b.folder_of(query={"0001_c1.jpg": b"x"}, **GALLERY), "--split", "1"],
+        "from 0 to 0, got 1",
+    ),
+    (
+        "a list of MSMT17 that is none",
+        lambda b: ["data", "check", b.folder_of(train={}, test={}, **{".": {"list_train.txt": b"x"}})],
+        "such as 0000/0000_000_01",
+    ),
+    (
+        "a sheet of another kind",
+        lambda b: ["data", "check", str(b.folder), "--sheet", "x.pdf"],
+        "ending in .png, got x.pdf",
+    ),
+    (
+        "sources with a name missing",
+        lambda b: ["train", "market1501,,msmt17", "-o", "x.pth"],
+        "expected sets such as market1501,msmt17",
+    ),
+    (
+        "a style nobody knows",
+        lambda b: ["data", "synthesize", "-o", "out", "--style", "noir"],
+        "expected a style of plain, dusk",
     ),
     # Training and drawing
     (

@@ -119,8 +119,8 @@ def _doubts(found: ReidSet) -> Iterator[str]:
     lonely = sorted(who for who, where in cameras.items() if len(where) == 1)
     if lonely:
         yield (
-            f"{len(lonely)} of {len(cameras)} people to train on have one camera only, such as {lonely[0]}; "
-            "they teach nothing about other cameras"
+            f"people to train on with one camera only: {len(lonely):,} of {len(cameras):,}, "
+            f"such as {lonely[0]}; they teach nothing about other cameras"
         )
     places: dict[int, set[int]] = {}
     for picture in found.gallery:
@@ -128,13 +128,13 @@ def _doubts(found: ReidSet) -> Iterator[str]:
     unmatched = [p for p in found.query if not places.get(p.identity, set()) - {p.camera}]
     if unmatched:
         yield (
-            f"{len(unmatched)} of {len(found.query)} queries have no match on another camera in the gallery, "
-            f"such as {unmatched[0].path.name}; scores leave them out"
+            f"queries without a match on another camera in the gallery: {len(unmatched):,} of "
+            f"{len(found.query):,}, such as {unmatched[0].path.name}; scores leave them out"
         )
     both = {p.identity for p in found.train} & {p.identity for p in found.query}
     if both:
         yield (
-            f"{len(both)} people are both trained on and looked for, such as {min(both)}; "
+            f"people both trained on and looked for: {len(both):,}, such as {min(both)}; "
             "scores would flatter, unless numbers are counted anew in each split"
         )
 
@@ -145,21 +145,21 @@ def _picture_doubts(found: ReidSet, opened: Sequence[_Opened]) -> Iterator[str]:
     tiny = [each for each in good if each.height < _LEAST_HEIGHT or each.width < _LEAST_WIDTH]
     if tiny:
         yield (
-            f"{len(tiny)} pictures are smaller than {_LEAST_HEIGHT}x{_LEAST_WIDTH}, such as "
+            f"pictures smaller than {_LEAST_HEIGHT}x{_LEAST_WIDTH}: {len(tiny):,}, such as "
             f"{tiny[0].path.name} ({tiny[0].height}x{tiny[0].width})"
         )
     wide = [each for each in good if each.width > each.height]
     if wide:
-        yield f"{len(wide)} pictures are wider than high, such as {wide[0].path.name}; are they of people?"
+        yield f"pictures wider than high: {len(wide):,}, such as {wide[0].path.name}; are they of people?"
     copies = Counter(each.digest for each in good)
     spare = sum(copies.values()) - len(copies)
     if spare:
         first = next(each for each in good if copies[each.digest] > 1)
-        yield f"{spare} pictures are copies of another, byte by byte, such as one of {first.path.name}"
+        yield f"copies of another picture, byte by byte: {spare:,}, such as of {first.path.name}"
     who = {p.path: p.identity for p in _all(found)}
     named: dict[bytes, set[int]] = {}
     for each in good:
         named.setdefault(each.digest, set()).add(who[each.path])
     torn = [each for each in good if len(named[each.digest]) > 1]
     if torn:
-        yield f"{len(torn)} of these copies are under different identities, such as {torn[0].path.name}"
+        yield f"equal pictures under different identities: {len(torn):,}, such as {torn[0].path.name}"

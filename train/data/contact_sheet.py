@@ -81,8 +81,10 @@ def _paste(sheet: Image.Image, picture: Picture, left: int, top: int) -> None:
         pen = ImageDraw.Draw(sheet)
         box = (left, top, left + _WIDE - 1, top + _HIGH - 1)
         pen.rectangle(box, outline=_WRONG, width=2)
-        pen.line((box[0], box[1], box[2], box[3]), fill=_WRONG, width=2)
-        pen.line((box[0], box[3], box[2], box[1]), fill=_WRONG, width=2)
+        # One pixel short, for a thick line bulges at its ends.
+        near, far = (box[0] + 1, box[1] + 1), (box[2] - 1, box[3] - 1)
+        pen.line((near, far), fill=_WRONG, width=2)
+        pen.line((near[0], far[1], far[0], near[1]), fill=_WRONG, width=2)
         return
     scale = min(_WIDE / image.width, _HIGH / image.height)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))

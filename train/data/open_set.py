@@ -27,10 +27,9 @@ from osnet_edge.train.data.reid_set import DataWarning, ReidSet
 #: Names the folder in which sets are looked up.
 DATA_VARIABLE = "OSNET_EDGE_DATA"
 
-#: Said once: whoever has a copy knows, or should.
 _WITHDRAWN = (
-    "DukeMTMC-reID was withdrawn by its authors in 2019, for the people on it had not agreed to it; "
-    "this reads the copy that you have, and you answer for its use"
+    "DukeMTMC-reID was withdrawn by its authors in 2019; this reads the copy that you have, "
+    "and whether you may use it is for you to answer"
 )
 _Reader = Callable[[int, int], ReidSet]
 
@@ -113,7 +112,7 @@ def _reader(spec: str) -> tuple[_Reader, int]:
     path = Path(spec)
     if path.is_file() and path.suffix.lower() == ".csv":
         return (lambda split, seed: read_csv(path)), 1
-    if path.is_dir():
+    if spec and path.is_dir():
         return _folder(path, path.resolve().name, None)
     root, mark, pattern = spec.partition("::")
     if mark:
@@ -152,7 +151,7 @@ def _folder(root: Path, name: str, layout: Layout | None) -> tuple[_Reader, int]
             found, known = root, MARKET1501
         if found is None:
             raise InputError(
-                f"expected {name} with {' or '.join(layout.marks)} in {root}, found neither; "
+                f"expected {name} with {' or '.join(layout.marks)} in {root}, found none; "
                 "give the folder that holds them, or leave the name out to go by what is there"
             )
     elif recognised := recognise(root):

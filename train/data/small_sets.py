@@ -16,6 +16,7 @@ import re
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,24 +32,36 @@ _GRID_PARTITIONS = "features_and_partitions.mat"
 Views = tuple[list[Picture], list[Picture]]
 
 
+class _Names(NamedTuple):
+    """How a set names its pictures: as an expression, and as an example for people."""
+
+    pattern: str
+    example: str
+
+
+_VIPER = _Names(r"(?P<who>\d+)_\d+", "000_45.bmp")
+_PRID2011 = _Names(r"person_(?P<who>\d+)", "person_0001.png")
+_PRID450S = _Names(r"img_(?P<who>\d+)", "img_001.png")
+_GRID = _Names(r"(?P<who>\d+)_(?P<camera>\d+)_.*", "0001_1_25004_107_32_106_221.jpeg")
+_CUHK01 = _ILIDS = _Names(r"(?P<who>\d{4})(?P<camera>\d{3})", "0001002.jpg")
+
+
 def read_viper(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
     """Read VIPeR: even splits look for people of camera a on camera b, odd ones the other way."""
-    a, b = (_view(root / f"cam_{c}", r"(?P<who>\d+)_\d+", k + 1) for k, c in enumerate("ab"))
-    # VIPeR counts from 0, which stands for distractors here.
-    a, b = ([replace(p, identity=p.identity + 1) for p in view] for view in (a, b))
-    return _halved("viper", root, (a, b), split, seed, people=632, both_ways=True)
+    views = _view(root / "cam_a", _VIPER, 1, first=1), _view(root / "cam_b", _VIPER, 2, first=1)
+    return _halved("viper", root, views, split, seed, people=632, both_ways=True)
 
 
 def read_prid450s(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
     """Read PRID450S: people of camera a are looked for on camera b."""
-    # cam_a also holds seg_*.png and part_*.png, which are no pictures of people.
-    a, b = (_view(root / f"cam_{c}", r"img_(?P<who>\d+)", k + 1, others=True) for k, c in enumerate("ab"))
+    # The folders also hold seg_*.png and part_*.png, which are no pictures of people.
+    a, b = (_view(root / f"cam_{c}", _PRID450S, k, first=1, others=True) for k, c in enumerate("ab", 1))
     return _halved("prid450s", root, (a, b), split, seed, people=450)
 
 
 def read_prid2011(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
     """Read PRID-2011's single shots: 100 people of camera a among 649 of camera b."""
-    a, b = (_view(root / f"cam_{c}", r"person_(?P<who>\d+)", k + 1) for k, c in enumerate("ab"))
+    a, b = _view(root / "cam_a", _PRID2011, 1), _view(root / "cam_b", _PRID2011, 2)
     a = [p for p in a if p.identity <= _PRID_SHARED]
     b = [p if p.identity <= _PRID_SHARED else replace(p, identity=DISTRACTOR) for p in b]
     return _halved("prid2011", root, (a, b), split, seed, people=_PRID_SHARED)
@@ -56,9 +69,11 @@ def read_prid2011(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
 
 def read_cuhk01(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
     """Read CUHK01: two pictures from each of two cameras, either camera's looked for on the other's."""
-    found = _view(root, r"(?P<who>\d{4})(?P<camera>\d{3})")
-    found = [replace(p, camera=(p.camera + 1) // 2) for p in found]
-    a, b = ([p for p in found if p.camera == camera] for camera in (1, 2))
+    found = _view(root, _CUHK01)
+    a, b = (
+        [Picture(p.path, p.identity, camera) for p in found if (p.camera + 1) // 2 == camera]
+        for camera in (1, 2)
+    )
     return _halved("cuhk01", root, (a, b), split, seed, people=971, both_ways=True)
 
 
@@ -67,8 +82,7 @@ def read_grid(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
 
     Without its file of partitions, people are halved as in the other sets, and a warning says so.
     """
-    name = r"(?P<who>\d+)_(?P<camera>\d+)_.*"
-    views = _view(root / "probe", name), _view(root / "gallery", name)
+    views = _view(root / "probe", _GRID), _view(root / "gallery", _GRID)
     file = root / _GRID_PARTITIONS
     if not file.is_file():
         found = _halved("grid", root, views, split, seed, people=250)
@@ -93,7 +107,7 @@ def read_ilids(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
 
     The set does not tell cameras, so a picture's number stands for one: no two pictures of a person share it.
     """
-    found = _view(root, r"(?P<who>\d{4})(?P<camera>\d{3})")
+    found = _view(root, _ILIDS, first=1)
     training = draw_half({p.identity for p in found}, split, seed)
     shots = defaultdict(list)
     for picture in found:
@@ -129,10 +143,10 @@ def _halved(
 
 def _set(name: str, root: Path, views: Views, splits: Splits, *, people: int) -> ReidSet:
     found = len(shared_identities(*views))
-    if found < 2:
+    if found < 2 or not all(splits):
         raise InputError(
-            f"expected {name} with {people} people on both of its cameras in {root}, found {found}; "
-            "copy the set again"
+            f"expected {name} with {people} people on both of its cameras in {root}, of whom {found} were "
+            "found, too few to train on some and test on others; copy the set again"
         )
     warnings: tuple[str, ...] = ()
     if found != people:
@@ -140,15 +154,27 @@ def _set(name: str, root: Path, views: Views, splits: Splits, *, people: int) ->
     return ReidSet(name, root, *splits, warnings=warnings)
 
 
-def _view(folder: Path, pattern: str, camera: int | None = None, *, others: bool = False) -> list[Picture]:
-    """Read the pictures of a folder; `others` passes over names that do not fit."""
+def _view(
+    folder: Path, names: _Names, camera: int | None = None, *, first: int = 0, others: bool = False
+) -> list[Picture]:
+    """Read the pictures of a folder.
+
+    Args:
+        folder: which.
+        names: how they are named.
+        camera: whose they are, where names do not tell.
+        first: added to numbers of people, for sets in which 0 may be one and no distractor.
+        others: whether names that do not fit are passed over.
+    """
     if not folder.is_dir():
         raise InputError(f"expected the folder {folder}, which is not there; copy the set again")
     pictures = []
     for path in list_pictures(folder):
-        fits = re.fullmatch(pattern, path.stem, re.ASCII)
+        fits = re.fullmatch(names.pattern, path.stem, re.ASCII)
         if fits:
-            pictures.append(Picture(path, int(fits["who"]), camera or int(fits["camera"])))
+            pictures.append(Picture(path, first + int(fits["who"]), camera or int(fits["camera"])))
         elif not others:
-            raise InputError(f"expected names that fit {pattern} in {folder}, got {path.name}; move it out")
+            raise InputError(
+                f"expected names such as {names.example} in {folder}, got {path.name}; move it out"
+            )
     return pictures
