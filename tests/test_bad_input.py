@@ -132,6 +132,16 @@ def searched(*options: str) -> Arguments:
     return lambda b: ["search", "--data", people(b), "-o", "out", "--batch", "2", *options]
 
 
+def evaluated(
+    checkpoint: Callable[[Bench], str], data: str | Callable[[Bench], str] = "x", *options: str
+) -> Arguments:
+    def arguments(bench: Bench) -> list[str]:
+        given = data if isinstance(data, str) else data(bench)
+        return ["eval", checkpoint(bench), "--data", given, "--threads", "1", *options]
+
+    return arguments
+
+
 def good_checkpoint(bench: Bench) -> str:
     return str(bench.checkpoint)
 
@@ -422,7 +432,7 @@ CASES: list[tuple[str, Arguments, str]] = [
     ),
     (
         "a table that names a missing picture",
-        lambda b: ["train", b.file(b"path,identity\nno.jpg,1\n", "x.csv"), "-o", "x.pth"],
+        lambda b: ["train", "quick", "--data", b.file(b"path,identity\nno.jpg,1\n", "x.csv"), "-o", "run"],
         "found none there",
     ),
     (
@@ -459,6 +469,53 @@ CASES: list[tuple[str, Arguments, str]] = [
         "a style nobody knows",
         lambda b: ["data", "synthesize", "-o", "out", "--style", "noir"],
         "expected a style of plain, dusk",
+    # Evaluation
+    ("an evaluation of nothing", lambda b: ["eval", "--data", "x"], "Missing argument 'CHECKPOINTS...'"),
+    ("an evaluation on nothing", lambda b: ["eval", good_checkpoint(b)], "Missing option '--data'"),
+    ("a package for a checkpoint", evaluated(lambda b: str(b.package)), "is a folder; name the .pth in it"),
+    ("a graph for a checkpoint", evaluated(good_graph), "is no torch checkpoint"),
+    ("a test set nobody has", evaluated(good_checkpoint, "nowhere"), "found nothing called nowhere"),
+    ("a test set without a name", evaluated(good_checkpoint, "a,,b"), "expected sets such as"),
+    ("no queries", evaluated(good_checkpoint, lambda b: b.folder_of(**GALLERY)), "but no query/"),
+    (
+        "people that nobody looks for",
+        evaluated(good_checkpoint, lambda b: b.folder_of(query={"0002_c1s1_000001_00.jpg": b"x"}, **GALLERY)),
+        "to have its identity in the gallery under another camera, but none of 1 has",
+    ),
+    (
+        "pictures of one camera",
+        evaluated(good_checkpoint, lambda b: b.folder_of(query={"0001_c2s1_000001_00.jpg": b"x"}, **GALLERY)),
+        "expected pictures of 2 cameras or more in set, but all are of camera 2",
+    ),
+    (
+        "a test picture that is text",
+        evaluated(good_checkpoint, lambda b: b.folder_of(query={"0001_c1s1_000001_00.jpg": b"x"}, **GALLERY)),
+        "is no picture that Pillow can read",
+    ),
+    (
+        "one set twice",
+        evaluated(
+            good_checkpoint,
+            lambda b: ",".join(
+                [b.folder_of(query={"0001_c1s1_000001_00.jpg": b"x"}, **GALLERY), f"{b.folder}/set"]
+            ),
+        ),
+        "got set twice",
+    ),
+    (
+        "one checkpoint twice",
+        lambda b: ["eval", good_checkpoint(b), good_checkpoint(b), "--data", "x"],
+        "expected checkpoints of different file names",
+    ),
+    ("a distance nobody knows", evaluated(good_checkpoint, "x", "--distance", "l1"), "'l1' is not one of"),
+    ("no picture to look at", evaluated(good_checkpoint, "x", "--queries", "0"), "--queries from 1 to 200"),
+    ("a batch of no picture", evaluated(good_checkpoint, "x", "--batch", "0"), "--batch of 1 picture"),
+    ("scoring without a thread", evaluated(good_checkpoint, "x", "--threads", "0"), "1 to 512 threads"),
+    ("an input of no size", evaluated(good_checkpoint, "x", "--size", "1x1"), "32 to 4096 pixels"),
+    (
+        "a page in a folder that is not there",
+        evaluated(good_checkpoint, "x", "--pictures", "none/page.html"),
+        "the folder none does not exist",
     ),
     # Training and drawing
     (
