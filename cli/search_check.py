@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -35,21 +34,21 @@ from osnet_edge.train.search import SearchEpoch, SearchSettings, search
 from osnet_edge.train.search_log import PLACEMENT_NAME, write_search
 from osnet_edge.train.synthetic import write_set
 from osnet_edge.train.trainer import train
-from osnet_edge.train.variants import variant_with
+from osnet_edge.train.variants import AIN, variant_with
 
 #: Searched and trained on: the same people on cameras of four styles. Tested on: other people in three more.
 SOURCES, TARGETS = ("plain", "dusk", "fluorescent", "neon"), ("haze", "infrared", "cheap")
 WIDTH, HEIGHT, COLUMNS = "x0_25", 64, 32
 RESULTS = "results.jsonl"
 #: Trained for every seed besides, to see what instance norm is worth on these pictures at all.
-KNOWN = ("spppppp", "siipiip")
+KNOWN = (AIN, placement_of("spppppp"))
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("seeds", nargs=-1, type=int, required=True)
 @click.option("--people", default=60, show_default=True, help="To train on, each in every style.")
-@click.option("--random", "count", default=6, show_default=True, help="Random placements for each seed.")
+@click.option("--random", "count", default=5, show_default=True, help="Random placements for each seed.")
 @click.option("--search-epochs", default=16, show_default=True, help="Of the search.")
 @click.option("--epochs", default=12, show_default=True, help="Of every network trained.")
 def main(
@@ -65,27 +64,25 @@ def main(
     folder.mkdir(exist_ok=True)
     pictures = _source(folder, people)
     for seed in seeds:
-        found = _search(folder, pictures, seed, search_epochs)
-        jobs = [("found", found), *(("known", placement_of(code)) for code in KNOWN)]
-        jobs += [("random", placement) for placement in _random(count, seed)]
-        for kind, placement in jobs:
-            _score(folder, pictures, kind, placement, seed, epochs)
-    for line in summary(folder):
-        click.echo(line)
+        placements = (_search(folder, pictures, seed, search_epochs), *_random(count, seed), *KNOWN)
+        for placement in placements:
+            _score(folder, pictures, placement, seed, epochs)
+    for seed in seeds:
+        click.echo(_summary(folder, seed, count))
 
 
-def summary(folder: Path) -> list[str]:
-    """Return a line for each seed: what was found and scored, and where that stands among the random ones."""
-    lines = []
-    results = _results(folder)
-    for seed in sorted({result["seed"] for result in results}):
-        mine = [result for result in results if result["seed"] == seed]
-        drawn = sorted(result["map"] for result in mine if result["kind"] == "random")
-        others = ", ".join(f"{r['code']} {r['map']:.2f}" for r in mine if r["kind"] != "random")
-        if drawn:
-            spread = f"{drawn[0]:.2f}, {statistics.median(drawn):.2f} and {drawn[-1]:.2f}"
-            lines.append(f"seed {seed}: {others}; {len(drawn)} random, worst, median and best: {spread}")
-    return lines
+def _summary(folder: Path, seed: int, count: int) -> str:
+    """Say what was found and scored with a seed, and where that stands among the random placements."""
+    scores = _scores(folder)
+    found = read_placement(folder / f"search-{seed}" / PLACEMENT_NAME)
+    named = ", ".join(f"{one.code} {scores[seed, one.code]:.2f}" for one in (found, *KNOWN))
+    drawn = sorted(scores[seed, one.code] for one in _random(count, seed))
+    middle = statistics.median(drawn)
+    beaten = sum(score < scores[seed, found.code] for score in drawn)
+    return (
+        f"seed {seed}: found {named}; random from {drawn[0]:.2f} to {drawn[-1]:.2f}, median {middle:.2f}, "
+        f"{beaten} of {count} beaten"
+    )
 
 
 def _source(folder: Path, people: int) -> tuple[Picture, ...]:
@@ -132,14 +129,11 @@ def _random(count: int, seed: int) -> list[Placement]:
     return [placement_of("s" + "".join(rng.choice(letters, 6))) for _ in range(count)]
 
 
-def _score(
-    folder: Path, pictures: Sequence[Picture], kind: str, placement: Placement, seed: int, epochs: int
-) -> None:
-    """Train a network of a placement and add its mAP on each target to the results."""
-    done = {(result["seed"], result["kind"], result["code"]) for result in _results(folder)}
-    if (seed, kind, placement.code) in done:
+def _score(folder: Path, pictures: Sequence[Picture], placement: Placement, seed: int, epochs: int) -> None:
+    """Train a network of a placement, unless that was done, and add its mAP on each target to the results."""
+    if (seed, placement.code) in _scores(folder):
         return
-    step(f"training {placement.code} ({kind}) with seed {seed}")
+    step(f"training {placement.code} with seed {seed}")
     changes = {
         "network.arch": variant_with(placement, WIDTH).name,
         "network.height": HEIGHT,
@@ -150,10 +144,16 @@ def _score(
     recipe = read_recipe("quick", [f"{field}={value}" for field, value in changes.items()])
     with tempfile.TemporaryDirectory() as scratch:
         model = train(pictures, recipe, Path(scratch) / "run", machine=Machine(workers=0))
-    scores = {style: round(100 * _mean_ap(model, folder / style), 2) for style in TARGETS}
-    result = {"seed": seed, "kind": kind, "code": placement.code, "map": statistics.mean(scores.values())}
+    targets = {style: round(100 * _mean_ap(model, folder / style), 2) for style in TARGETS}
     with (folder / RESULTS).open("a") as file:
-        file.write(json.dumps({**result, "targets": scores}) + "\n")
+        file.write(json.dumps({"seed": seed, "code": placement.code, "targets": targets}) + "\n")
+
+
+def _scores(folder: Path) -> dict[tuple[int, str], float]:
+    """Return the mean mAP over the targets, in percent, of what was trained so far, by seed and code."""
+    path = folder / RESULTS
+    results = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return {(each["seed"], each["code"]): statistics.mean(each["targets"].values()) for each in results}
 
 
 def _mean_ap(model: OSNet, root: Path) -> float:
@@ -175,11 +175,6 @@ def _embed(model: OSNet, pictures: Sequence[Picture]) -> NDArray[np.float32]:
     with torch.inference_mode():
         embedded: NDArray[np.float32] = model(torch.from_numpy(normalize(np.stack(crops), how))).numpy()
     return embedded
-
-
-def _results(folder: Path) -> list[dict[str, Any]]:
-    path = folder / RESULTS
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 if __name__ == "__main__":

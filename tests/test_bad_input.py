@@ -462,13 +462,14 @@ CASES: list[tuple[str, Arguments, str]] = [
     ),
     (
         "sources with a name missing",
-        lambda b: ["train", "market1501,,msmt17", "-o", "x.pth"],
+        lambda b: ["train", "quick", "--data", "market1501,,msmt17", "-o", "run"],
         "expected sets such as market1501,msmt17",
     ),
     (
         "a style nobody knows",
         lambda b: ["data", "synthesize", "-o", "out", "--style", "noir"],
         "expected a style of plain, dusk",
+    ),
     # Evaluation
     ("an evaluation of nothing", lambda b: ["eval", "--data", "x"], "Missing argument 'CHECKPOINTS...'"),
     ("an evaluation on nothing", lambda b: ["eval", good_checkpoint(b)], "Missing option '--data'"),

@@ -4,10 +4,10 @@ Source: "Learning Generalisable Omni-Scale Representations for Person Re-Identif
 2021), section 4.2: the choice of a block's design is relaxed to a mixture of all four, with shares drawn by
 Gumbel-softmax, and the shares' weights are learned together with the network's.
 
-In the paper each design of a block is a block of its own. Here the four share the block's convolutions, gate
-and batch norms, and differ in where instance norm stands, which is all that the search is about: a step costs
-a little more than one network's rather than four, and no design wins by having had more steps. The measure of
-both is in docs/SEARCH.md.
+In the public search each design of a block is a block of its own. Here the four share the block's
+convolutions, gate and batch norms, and differ in where instance norm stands, which is all that the search is
+about: a step costs a half to a third of what it would (docs/SEARCH.md), and no design wins by having had more
+steps than the others.
 """
 
 from __future__ import annotations
