@@ -85,7 +85,7 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
     machine = Machine(options["device"], options["precision"], options["compile"], options["workers"])
     pictures = training_pictures(parse_specs(data), combineall=chosen.batches.combineall)
     tester = Tester(test, options["test_every"], chosen) if test else None
-    if first and weights:
+    if first and weights and weights.variant.name == chosen.network.arch and not resume:
         _say_classifier(weights, len({picture.identity for picture in pictures}))
     with bar("training", _shown_pictures(chosen, len(pictures)), shown=first) as advance:
         model = run_training(
@@ -134,12 +134,13 @@ def _changes(options: dict[str, Any], weights: OSNet | None) -> list[str]:
 def _facts(recipe: str, data: str, output: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what the run's record should say of the command."""
     from osnet_edge.runtime.files import sha256_of
+    from osnet_edge.train.data import parse_specs
 
     files = {name: options[name] for name in ("weights", "teacher") if options[name]}
     return {
         "command": shlex.join(["osnet-edge", "train", recipe, "--data", data, "-o", output]),
         "recipe": recipe,
-        "sources": data.split(","),
+        "sources": list(parse_specs(data)),
         **{name: {"file": path, "sha256": sha256_of(path)} for name, path in files.items()},
     }
 
