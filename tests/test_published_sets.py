@@ -6,6 +6,7 @@ Readers go by names alone, so empty files stand for all pictures of the small se
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.train.data import DISTRACTOR, Picture, ReidSet, open_set, open_sets, training_pictures
 
 
@@ -152,6 +153,13 @@ def test_grid_is_split_by_its_own_partitions(tmp_path: Path) -> None:
 def test_grid_without_its_partitions_says_so(tmp_path: Path) -> None:
     with pytest.warns(match="features_and_partitions.mat is missing: people are halved"):
         open_set(str(grid(tmp_path)))
+
+
+def test_partitions_without_scipy_name_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (grid(tmp_path) / "underground_reid" / "features_and_partitions.mat").touch()
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(UnavailableError, match=r"pip install 'osnet-edge\[data\]'"):
+        open_set(str(tmp_path))
 
 
 @pytest.mark.parametrize(
