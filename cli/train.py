@@ -69,7 +69,7 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
       osnet-edge train adapt --data cuhk03 --weights osnet_x0_25.pth -o run --epochs 10
       torchrun --nproc-per-node 2 -m osnet_edge.cli.main train scratch --data market1501 -o run
     """
-    from osnet_edge.cli.train_test import Tester
+    from osnet_edge.cli.scoring import Tester
     from osnet_edge.train.checkpoint import load_osnet
     from osnet_edge.train.data import parse_specs, training_pictures
     from osnet_edge.train.distributed import is_first_process
