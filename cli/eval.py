@@ -36,7 +36,7 @@ _MOST_QUERIES = 200
     help="How embeddings are compared.",
 )
 @click.option("--rerank", is_flag=True, help="Score after k-reciprocal re-ranking too.")
-@click.option("--batch", default=32, show_default=True, help="Pictures embedded at once.")
+@click.option("--batch", default=16, show_default=True, help="Pictures embedded at once.")
 @threads_option
 @click.option("--pictures", metavar="FILE", help="Write a page of rankings and attention maps (HTML).")
 @click.option("--queries", default=8, show_default=True, help="Queries of each set on that page.")

@@ -106,8 +106,8 @@ def picture_section(pair: Pair, embedded: PictureRows, way: Way, count: int) -> 
     return PictureSection(
         pair.name,
         "Each query with its attention map, light where the features that become the embedding are strong. "
-        f"Below, the nearest gallery pictures by {way.distance} distance; those of the same person by the same "
-        "camera are left out, as in the scores.",
+        f"Below, the nearest gallery pictures by {way.distance} distance, as scored: without those of the "
+        "query's own person and camera.",
         _attention(pair.embedder, queries),
         rankings(embedded.of, queries, split.gallery, distance=way.distance),
     )
