@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: More on one page than a person looks at.
 _MOST_QUERIES = 200
+#: More at once than any network is quicker with.
+_MOST_PICTURES = 1024
 
 
 @click.command("eval")
@@ -67,8 +69,10 @@ def evaluate(
     height, width = parse_size(size)
     if not 1 <= queries <= _MOST_QUERIES:
         raise InputError(f"expected --queries from 1 to {_MOST_QUERIES}, got {queries}")
-    if batch < 1:
-        raise InputError(f"expected --batch of 1 picture or more, got {batch}")
+    if not 1 <= batch <= _MOST_PICTURES:
+        raise InputError(f"expected --batch from 1 to {_MOST_PICTURES} pictures, got {batch}")
+    if pictures and not pictures.endswith(".html"):
+        raise InputError(f"expected --pictures as a file ending in .html, got {pictures}")
     import torch
 
     from osnet_edge.cli.eval_pair import Pair, picture_section, score_pair, ways
