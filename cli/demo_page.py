@@ -33,7 +33,7 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
     """Write `report.html` into the demo's folder.
 
     Args:
-        folder: with `people`, `osnet.pth`, `osnet-cpu` and `result.json` in it.
+        folder: with `people`, `run/osnet.pth`, `osnet-cpu` and `result.json` in it.
         others: packages that were built and cannot run here.
         seed: of the random weights that the fit began from.
 
@@ -70,7 +70,7 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
 def _gain(folder: Path, people: ReidSet, result: BenchResult, seed: int) -> str:
     """Score the same network before its fit, by the same road, and say what the fit brought."""
     torch.manual_seed(seed)
-    fitted = load_osnet(folder / "osnet.pth")
+    fitted = load_osnet(folder / "run" / "osnet.pth")
     preprocessing = Embedder.load(folder / "osnet-cpu").manifest.preprocessing
     with tempfile.TemporaryDirectory() as scratch:
         save_osnet(OSNet(fitted.variant), f"{scratch}/osnet.pth")

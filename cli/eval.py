@@ -28,7 +28,7 @@ _MOST_PICTURES = 1024
 
 @click.command("eval")
 @click.argument("checkpoints", nargs=-1, required=True)
-@click.option("--data", required=True, metavar="SET,...", help="Sets to test on, each as for bench.")
+@click.option("--data", required=True, metavar="SET,...", help="Sets to test on: names, folders, tables.")
 @click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Size of the input.")
 @click.option(
     "--distance",
@@ -120,7 +120,7 @@ def _load_sources(checkpoints: Sequence[str], how: Preprocessing) -> dict[str, T
 def _open_targets(data: str) -> dict[str, tuple[ReidSet, ...]]:
     """Open the sets, by their names, and hold that every split of each can be scored."""
     from osnet_edge.bench.splits import check_split
-    from osnet_edge.cli.data_sets import open_sets, parse_specs
+    from osnet_edge.train.data import open_sets, parse_specs
 
     targets: dict[str, tuple[ReidSet, ...]] = {}
     for spec in parse_specs(data):

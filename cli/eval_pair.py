@@ -76,7 +76,7 @@ class Pair:
 
 def score_pair(pair: Pair, embedded: PictureRows, way: Way, threads: int) -> DomainScores:
     """Score a pair in one way."""
-    protocol = getattr(pair.splits[0], "protocol", "market1501")
+    protocol = pair.splits[0].protocol
     how = pair.embedder.preprocessing
     scores = score_splits(
         embedded,

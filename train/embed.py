@@ -41,7 +41,8 @@ class TorchEmbedder:
     def __call__(self, crops: list[Picture]) -> NDArray[np.float32]:
         """Embed N crops of any sizes to (N, 512), as the network gives them: rows are not of length 1."""
         with torch.inference_mode():
-            rows: NDArray[np.float32] = self.model(self.batch(crops)).numpy()
+            device = self.model.conv1.conv.weight.device
+            rows: NDArray[np.float32] = self.model(self.batch(crops).to(device)).cpu().numpy()
         return rows
 
     def batch(self, crops: list[Picture]) -> Tensor:
