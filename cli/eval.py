@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
 #: More on one page than a person looks at.
 _MOST_QUERIES = 200
+#: More at once than any network is quicker with.
+_MOST_PICTURES = 1024
 
 
 @click.command("eval")
 @click.argument("checkpoints", nargs=-1, required=True)
-@click.option("--data", required=True, metavar="SET,...", help="Sets to test on, each as for bench.")
+@click.option("--data", required=True, metavar="SET,...", help="Sets to test on: names, folders, tables.")
 @click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Size of the input.")
 @click.option(
     "--distance",
@@ -36,7 +38,7 @@ _MOST_QUERIES = 200
     help="How embeddings are compared.",
 )
 @click.option("--rerank", is_flag=True, help="Score after k-reciprocal re-ranking too.")
-@click.option("--batch", default=32, show_default=True, help="Pictures embedded at once.")
+@click.option("--batch", default=16, show_default=True, help="Pictures embedded at once.")
 @threads_option
 @click.option("--pictures", metavar="FILE", help="Write a page of rankings and attention maps (HTML).")
 @click.option("--queries", default=8, show_default=True, help="Queries of each set on that page.")
@@ -67,8 +69,10 @@ def evaluate(
     height, width = parse_size(size)
     if not 1 <= queries <= _MOST_QUERIES:
         raise InputError(f"expected --queries from 1 to {_MOST_QUERIES}, got {queries}")
-    if batch < 1:
-        raise InputError(f"expected --batch of 1 picture or more, got {batch}")
+    if not 1 <= batch <= _MOST_PICTURES:
+        raise InputError(f"expected --batch from 1 to {_MOST_PICTURES} pictures, got {batch}")
+    if pictures and not pictures.endswith(".html"):
+        raise InputError(f"expected --pictures as a file ending in .html, got {pictures}")
     import torch
 
     from osnet_edge.cli.eval_pair import Pair, picture_section, score_pair, ways

@@ -76,7 +76,7 @@ class Pair:
 
 def score_pair(pair: Pair, embedded: PictureRows, way: Way, threads: int) -> DomainScores:
     """Score a pair in one way."""
-    protocol = getattr(pair.splits[0], "protocol", "market1501")
+    protocol = pair.splits[0].protocol
     how = pair.embedder.preprocessing
     scores = score_splits(
         embedded,
@@ -106,8 +106,8 @@ def picture_section(pair: Pair, embedded: PictureRows, way: Way, count: int) -> 
     return PictureSection(
         pair.name,
         "Each query with its attention map, light where the features that become the embedding are strong. "
-        f"Below, the nearest gallery pictures by {way.distance} distance; those of the same person by the "
-        "same camera are left out, as in the scores.",
+        f"Below, the nearest gallery pictures by {way.distance} distance, as scored: without those of the "
+        "query's own person and camera.",
         _attention(pair.embedder, queries),
         rankings(embedded.of, queries, split.gallery, distance=way.distance),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import numpy as np
+
 from osnet_edge.bench import InlinePicture, Ranking, top_ranked
 from osnet_edge.bench.distances import measure
 from osnet_edge.runtime.embedder import Embeddings
@@ -15,15 +17,14 @@ T = TypeVar("T")
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """Return `count` of the items, evenly spread.
+    """Return `count` of the items, evenly spread from the first to the last; all where there are fewer.
 
     Example:
         >>> spread("abcdefgh", 3)
-        ['a', 'd', 'g']
+        ['a', 'e', 'h']
     """
-    # One more than an even stride, so that cameras, which take turns in most sets, take turns here too.
-    step = max(1, len(items) // (count + 1)) + (1 if len(items) > 2 * count else 0)
-    return list(items[::step][:count])
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[place] for place in places.tolist()]
 
 
 def rankings(

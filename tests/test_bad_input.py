@@ -510,9 +510,14 @@ CASES: list[tuple[str, Arguments, str]] = [
     ),
     ("a distance nobody knows", evaluated(good_checkpoint, "x", "--distance", "l1"), "'l1' is not one of"),
     ("no picture to look at", evaluated(good_checkpoint, "x", "--queries", "0"), "--queries from 1 to 200"),
-    ("a batch of no picture", evaluated(good_checkpoint, "x", "--batch", "0"), "--batch of 1 picture"),
+    ("a batch of no picture", evaluated(good_checkpoint, "x", "--batch", "0"), "--batch from 1 to 1024"),
     ("scoring without a thread", evaluated(good_checkpoint, "x", "--threads", "0"), "1 to 512 threads"),
     ("an input of no size", evaluated(good_checkpoint, "x", "--size", "1x1"), "32 to 4096 pixels"),
+    (
+        "a page over a checkpoint",
+        lambda b: ["eval", good_checkpoint(b), "--data", "x", "--pictures", good_checkpoint(b)],
+        "a file ending in .html",
+    ),
     (
         "a page in a folder that is not there",
         evaluated(good_checkpoint, "x", "--pictures", "none/page.html"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 from osnet_edge.bench import RetrievalScores, score_retrieval
 from osnet_edge.bench.cross_domain import DomainScores, cross_tables, score_table
 from osnet_edge.bench.cross_domain_page import cross_domain_page
+from osnet_edge.bench.splits import score_splits
+from osnet_edge.cli.eval_pair import Pair, Way, score_pair
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.embedder import Embedder
@@ -31,7 +34,7 @@ THREADS = ["--threads", "1"]
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six drawn people on two cameras: 12 queries and a gallery of 12."""
     root = tmp_path_factory.mktemp("sets") / "street"
-    write_set(root, train_identities=0, test_identities=6, cameras=2, pictures_per_camera=2)
+    write_set(root, train_identities=0, test_identities=6, cameras=2, pictures_per_camera=2, seed=0)
     return root
 
 
@@ -104,19 +107,18 @@ def test_the_page_shows_rankings_and_attention_and_what_to_type(
         assert word in text
 
 
-def test_pictures_that_splits_share_are_embedded_once(
-    checkpoint: Path, street: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from osnet_edge.cli import data_sets
-
-    opened = data_sets.open_sets(str(street))
-    monkeypatch.setattr(data_sets, "open_sets", lambda spec: opened * 3)
-    (result,) = run_json(capsys, str(checkpoint), "--data", "any", "--size", "64x32")
-    monkeypatch.setattr(data_sets, "open_sets", lambda spec: opened)
-    (once,) = run_json(capsys, str(checkpoint), "--data", "any", "--size", "64x32")
-    assert result["splits"] == 3
-    assert result["scores"]["queries"] == 3 * once["scores"]["queries"]  # type: ignore[index]
-    assert result["scores"]["mean_ap"] == pytest.approx(once["scores"]["mean_ap"])  # type: ignore[index]
+def test_splits_share_their_pictures_and_their_scores_are_averaged(checkpoint: Path, street: Path) -> None:
+    one = read_market1501(street)
+    other = dataclasses.replace(one, query=one.gallery[:5], gallery=one.query)
+    pair = Pair("a", TorchEmbedder(load_osnet(checkpoint), Preprocessing(64, 32)), "b", (one, other))
+    done: list[int] = []
+    embedded = pair.embed(8, done.append)
+    assert sum(done) == pair.pictures == len(embedded.rows) == len(one.query) + len(one.gallery)
+    scores = [score_splits(embedded, [split]) for split in (one, other)]
+    both = score_pair(pair, embedded, Way("cosine", False), 1)
+    assert both.splits == 2
+    assert both.scores.mean_ap == pytest.approx((scores[0].mean_ap + scores[1].mean_ap) / 2)
+    assert both.scores.queries == len(one.query) + 5
 
 
 def test_real_weights_reach_their_figures_on_viper(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,8 +202,7 @@ def test_names_cannot_steer_a_terminal_or_a_page() -> None:
 
 def test_the_page_says_by_which_protocol() -> None:
     page = cross_domain_page([result("a", "x", 0.5)], command="osnet-edge eval")
-    assert (
-        "single-gallery-shot protocol, mean of 10 splits, 100 queries (3 without a match, left out)" in page
-    )
+    assert "single-gallery-shot protocol, mean of 10 splits" in page
+    assert "100 queries (3 without a match, left out) against 200 gallery pictures" in page
     with pytest.raises(InputError, match="at least one result"):
         cross_domain_page([], command="")
