@@ -36,7 +36,13 @@ if TYPE_CHECKING:
 @click.option("--test", metavar="SET,...", help="Score on these sets as it goes.")
 @click.option("--test-every", default=10, show_default=True, metavar="EPOCHS", help="How often to score.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the output folder.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to train; auto: a GPU where there is one.",
+)
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),

@@ -22,7 +22,7 @@ from osnet_edge.runtime.errors import CheckError, InputError, InterruptedRunErro
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Preprocessing, normalize, resize
 from osnet_edge.train.checkpoint import load_osnet
-from osnet_edge.train.data import ReidSet
+from osnet_edge.train.data import ReidSet, training_pictures
 from osnet_edge.train.embed import TorchEmbedder
 from osnet_edge.train.loader import TrainingLoader, to_input
 from osnet_edge.train.machine import Machine
@@ -427,8 +427,11 @@ def test_what_a_machine_lacks_is_said(few: ReidSet, tmp_path: Path, machine: Mac
 
 def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(few: ReidSet, tmp_path: Path) -> None:
     """A limit on the size of files stands in for the disk: writing past it fails in the same place."""
-    run = tmp_path / "run"
-    recipe = finished(few, run)
+    run, listed = tmp_path / "run", tmp_path / "set.csv"
+    rows = [f"{item.path},{item.identity},{item.camera}" for item in few.train[:32]]
+    listed.write_text("\n".join(["path,identity,camera", *rows]))
+    changes = [*CHANGES, "batches.epochs=1"]
+    train(training_pictures([str(listed)]), read_recipe("quick", changes), run, machine=HERE)
     before = (run / "last.ckpt").read_bytes()
     script = (
         "import resource, signal, sys\n"
@@ -437,29 +440,15 @@ def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(few: ReidSet, tmp_path
         "from osnet_edge.cli.main import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
-    listed = tmp_path / "set.csv"
-    rows = [f"{item.path},{item.identity},{item.camera}" for item in few.train[:32]]
-    listed.write_text("\n".join(["path,identity,camera", *rows]))
-    changes = [*CHANGES, "batches.epochs=1"]
-    command = [
-        sys.executable,
-        "-c",
-        script,
-        "train",
-        "quick",
-        "--data",
-        str(listed),
-        "-o",
-        str(run),
-        "--resume",
-    ]
+    command = [sys.executable, "-c", script, "train", "quick", "--data", str(listed)]
+    command += ["-o", str(run), "--resume"]
     command += ["--workers", "0", *(item for change in changes for item in ("--set", change))]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 1, ran.stderr
     assert "error: " in ran.stderr
     assert "Traceback" not in ran.stderr
     assert (run / "last.ckpt").read_bytes() == before
-    assert read_recipe(str(run / "recipe.toml")) == recipe
+    assert read_recipe(str(run / "recipe.toml")) == read_recipe("quick", changes)
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -53,8 +54,20 @@ def load_osnet(path: Path | str, arch: str = "auto") -> OSNet:
 
 def save_osnet(model: OSNet, path: Path | str) -> None:
     """Write a model's state dict to `path`, under the public names, whole or not at all."""
+    save_tensors({"state_dict": model.state_dict()}, path)
+
+
+def save_tensors(content: dict[str, Any], path: Path | str) -> None:
+    """Write tensors and plain values to `path` in torch's format, whole or not at all.
+
+    Raises:
+        OSError: the disk is full, or its like.
+    """
+    # Through memory, because torch's own writer tells of a full disk as of a fault of its own.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with write_aside(path) as partial:
-        torch.save({"state_dict": model.state_dict()}, partial)
+        partial.write_bytes(buffer.getvalue())
 
 
 def read_state(path: Path | str) -> State:

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from osnet_edge.runtime.errors import InputError, first_line
-from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.train.checkpoint import save_tensors
 from osnet_edge.train.recipe import Recipe
 from osnet_edge.train.run_folder import EpochReport
 
@@ -72,8 +72,7 @@ class RunState:
             "reports": to_json(self.reports),
             **{name: getattr(self, name) for name in _PLAIN},
         }
-        with write_aside(path) as partial:
-            torch.save(content, partial)
+        save_tensors(content, path)
 
     def load(self, path: Path) -> None:
         """Go back to a saved state.
