@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Literal, cast
 
 import click
 
@@ -27,6 +28,16 @@ from osnet_edge.cli.progress import bar
 @click.option("--affine", is_flag=True, help="Let norms scale and shift while searching.")
 @click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Size to search at.")
 @click.option("--seed", default=0, show_default=True, help="Of weights, shares, order and augmentation.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to search; auto: on a GPU if there is one.",
+)
+@click.option(
+    "--workers", type=int, help="Processes that decode pictures; default: 1 on a CPU, else up to 8."
+)
 def search(
     data: str,
     output: str,
@@ -42,6 +53,8 @@ def search(
     affine: bool,
     size: str,
     seed: int,
+    device: str,
+    workers: int | None,
 ) -> None:
     """Search for the placement of instance norm that suits the pictures of --data.
 
@@ -56,6 +69,7 @@ def search(
     rows, columns = parse_size(size)
     from osnet_edge.runtime.files import write_folder_aside
     from osnet_edge.train.data import parse_specs, training_pictures
+    from osnet_edge.train.machine import Machine
     from osnet_edge.train.search import SearchEpoch, SearchSettings
     from osnet_edge.train.search import search as run
     from osnet_edge.train.search_log import write_search
@@ -73,6 +87,7 @@ def search(
         width=columns,
         seed=seed,
     )
+    machine = Machine(cast(Literal["auto", "cpu", "cuda"], device), workers=workers)
     pictures = training_pictures(parse_specs(data), combineall=combineall, seed=seed)
     how = {"data": data, "combineall": combineall, "network": width, **asdict(settings)}
     history: list[SearchEpoch] = []
@@ -88,6 +103,6 @@ def search(
 
     with write_folder_aside(output) as folder:
         with bar("searching", epochs * (len(pictures) // batch) * batch) as advance:
-            placement = run(pictures, width, settings, progress=advance, report=tell)
+            placement = run(pictures, width, settings, machine=machine, progress=advance, report=tell)
         write_search(folder, placement, history, how)
     click.echo(f"{output}: {placement}, after {epochs} epochs")

@@ -619,6 +619,8 @@ CASES: list[tuple[str, Arguments, str]] = [
     ("halvings before now", searched("--halve-every", "-1"), "halvings 1 epoch apart or more"),
     ("a search at a width nobody knows", searched("--width", "x2_0"), "expected a width of x1_0"),
     ("a search at a size of no picture", searched("--size", "8x8"), "32 to 4096 pixels a side"),
+    ("a search on a device nobody knows", searched("--device", "tpu"), "'tpu' is not one of"),
+    ("a search with less than no workers", searched("--workers", "-1"), "0 to 256 workers"),
     ("a search with a seed below zero", searched("--seed", "-1"), "expected a seed"),
     (
         "a search into a folder that is there",
