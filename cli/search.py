@@ -19,6 +19,7 @@ from osnet_edge.cli.progress import bar
 @click.option("--epochs", default=120, show_default=True, help="Passes over the pictures.")
 @click.option("--batch", default=512, show_default=True, help="Pictures a step.")
 @click.option("--learning-rate", default=0.1, show_default=True, help="Of SGD, at first.")
+@click.option("--share-rate", type=float, help="The same for the designs' shares; default: as much.")
 @click.option("--temperature", default=10.0, show_default=True, help="Of the Gumbel-softmax at first.")
 @click.option("--lowest", default=1.0, show_default=True, help="Temperature that it falls to.")
 @click.option(
@@ -46,6 +47,7 @@ def search(
     epochs: int,
     batch: int,
     learning_rate: float,
+    share_rate: float | None,
     temperature: float,
     lowest: float,
     halve_every: int,
@@ -59,12 +61,14 @@ def search(
     """Search for the placement of instance norm that suits the pictures of --data.
 
     The folder gets placement.json for `train --placement`, search.jsonl with the probabilities after each
-    epoch, and search.svg, which draws them. The defaults are the paper's, for a GPU.
+    epoch, and search.svg, which draws them. The defaults are the paper's, for a GPU; a smaller batch wants a
+    lower rate.
 
     \b
     Example:
       osnet-edge search --data msmt17 --combineall -o found
-      osnet-edge search --data synthetic-set -o found --width x0_25 --size 64x32 --batch 64 --epochs 12
+      osnet-edge search --data set-a,set-b -o found --width x0_25 --size 128x64 --epochs 30 --batch 64
+        --learning-rate 0.03 --share-rate 0.3
     """
     rows, columns = parse_size(size)
     from osnet_edge.runtime.files import write_folder_aside
@@ -78,6 +82,7 @@ def search(
         epochs=epochs,
         batch=batch,
         learning_rate=learning_rate,
+        share_rate=share_rate,
         temperature=temperature,
         lowest=lowest,
         halve_every=halve_every,

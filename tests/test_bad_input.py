@@ -612,6 +612,7 @@ CASES: list[tuple[str, Arguments, str]] = [
     ("a search of no set", lambda b: ["search", "-o", "x"], "Missing option '--data'"),
     ("a search of no epoch", searched("--epochs", "0"), "expected epochs and a rate above 0"),
     ("a search of no rate", searched("--learning-rate", "inf"), "a rate above 0"),
+    ("a search whose shares stand still", searched("--share-rate", "0"), "a rate above 0 for the shares"),
     ("a search in a batch of one", searched("--batch", "1"), "a batch of 2 or more"),
     ("a search in a batch past the set", searched("--batch", "99"), "ask for a smaller batch"),
     ("a search at no temperature", searched("--temperature", "nan"), "expected temperatures above 0"),

@@ -37,7 +37,9 @@ class SearchSettings:
     Attributes:
         epochs: passes over the pictures.
         batch: pictures a step.
-        learning_rate: of SGD with momentum 0.9, for weights and shares alike, falling to zero as a cosine.
+        learning_rate: of SGD with momentum 0.9, falling to zero as a cosine. The paper's goes with its batch;
+            smaller batches want less, or the shares follow a network that does not learn (docs/SEARCH.md).
+        share_rate: the same for the shares; None takes that of the weights, as the paper does.
         weight_decay: of SGD, on the network's weights but not on its norms and the shares.
         label_smoothing: share of the target spread over all identities.
         temperature: of the Gumbel-softmax at first.
@@ -53,6 +55,7 @@ class SearchSettings:
     epochs: int = 120
     batch: int = 512
     learning_rate: float = 0.1
+    share_rate: float | None = None
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     temperature: float = 10.0
@@ -70,6 +73,8 @@ class SearchSettings:
             raise InputError(
                 f"expected epochs and a rate above 0, got {self.epochs} and {self.learning_rate}"
             )
+        if self.share_rate is not None and not 0 < self.share_rate < math.inf:
+            raise InputError(f"expected a rate above 0 for the shares, got {self.share_rate}")
         if not 0 < self.lowest <= self.temperature < math.inf:
             raise InputError(
                 "expected temperatures above 0, the lowest no higher than the first, "
@@ -217,11 +222,11 @@ def _step(
 
 
 def _optimizer(model: SuperNet, settings: SearchSettings) -> torch.optim.Optimizer:
-    decayed = [p for p in model.parameters() if p.ndim > 1 and p is not model.architecture]
-    others = [p for p in model.parameters() if p.ndim <= 1 or p is model.architecture]
+    weights = [parameter for parameter in model.parameters() if parameter is not model.architecture]
     groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": [p for p in weights if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in weights if p.ndim <= 1]},
+        {"params": [model.architecture], "lr": settings.share_rate or settings.learning_rate},
     ]
     return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9)
 
