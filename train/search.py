@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -223,7 +224,7 @@ def _step(
 
 def _optimizer(model: SuperNet, settings: SearchSettings) -> torch.optim.Optimizer:
     weights = [parameter for parameter in model.parameters() if parameter is not model.architecture]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in weights if p.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in weights if p.ndim <= 1]},
         {"params": [model.architecture], "lr": settings.share_rate or settings.learning_rate},
