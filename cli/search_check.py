@@ -48,8 +48,8 @@ KNOWN = (AIN, placement_of("spppppp"))
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("seeds", nargs=-1, type=int, required=True)
 @click.option("--people", default=60, show_default=True, help="To train on, each in every style.")
-@click.option("--random", "count", default=5, show_default=True, help="Random placements for each seed.")
-@click.option("--search-epochs", default=16, show_default=True, help="Of the search.")
+@click.option("--random", "count", default=4, show_default=True, help="Random placements for each seed.")
+@click.option("--search-epochs", default=12, show_default=True, help="Of the search.")
 @click.option("--epochs", default=12, show_default=True, help="Of every network trained.")
 def main(
     folder: Path, seeds: tuple[int, ...], people: int, count: int, search_epochs: int, epochs: int
@@ -114,7 +114,16 @@ def _search(folder: Path, pictures: Sequence[Picture], seed: int, epochs: int) -
     output = folder / f"search-{seed}"
     if not output.exists():
         step(f"searching with seed {seed}")
-        settings = SearchSettings(epochs=epochs, batch=32, height=HEIGHT, width=COLUMNS, seed=seed)
+        settings = SearchSettings(
+            epochs=epochs,
+            batch=32,
+            # The paper's 0.1 is for batches of 512.
+            learning_rate=0.02,
+            share_rate=0.3,
+            height=HEIGHT,
+            width=COLUMNS,
+            seed=seed,
+        )
         history: list[SearchEpoch] = []
         with write_folder_aside(output) as fresh:
             found = search(pictures, WIDTH, settings, report=history.append)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from osnet_edge.runtime.placement import Placement
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.data import Picture
 from osnet_edge.train.loader import TrainingLoader, to_input
+from osnet_edge.train.machine import Machine
 from osnet_edge.train.recipe import Augmentation, Batches
 from osnet_edge.train.sampling import epoch_order
 from osnet_edge.train.supernet import SuperNet
@@ -36,7 +38,9 @@ class SearchSettings:
     Attributes:
         epochs: passes over the pictures.
         batch: pictures a step.
-        learning_rate: of SGD with momentum 0.9, for weights and shares alike, falling to zero as a cosine.
+        learning_rate: of SGD with momentum 0.9, falling to zero as a cosine. The paper's goes with its batch;
+            smaller batches want less, or the shares follow a network that does not learn (docs/SEARCH.md).
+        share_rate: the same for the shares; None takes that of the weights, as the paper does.
         weight_decay: of SGD, on the network's weights but not on its norms and the shares.
         label_smoothing: share of the target spread over all identities.
         temperature: of the Gumbel-softmax at first.
@@ -52,6 +56,7 @@ class SearchSettings:
     epochs: int = 120
     batch: int = 512
     learning_rate: float = 0.1
+    share_rate: float | None = None
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     temperature: float = 10.0
@@ -69,6 +74,8 @@ class SearchSettings:
             raise InputError(
                 f"expected epochs and a rate above 0, got {self.epochs} and {self.learning_rate}"
             )
+        if self.share_rate is not None and not 0 < self.share_rate < math.inf:
+            raise InputError(f"expected a rate above 0 for the shares, got {self.share_rate}")
         if not 0 < self.lowest <= self.temperature < math.inf:
             raise InputError(
                 "expected temperatures above 0, the lowest no higher than the first, "
@@ -117,6 +124,7 @@ def search(
     width: str,
     settings: SearchSettings,
     *,
+    machine: Machine | None = None,
     progress: Callable[[int], None] = lambda count: None,
     report: Callable[[SearchEpoch], None] = lambda epoch: None,
 ) -> Placement:
@@ -126,13 +134,16 @@ def search(
         pictures: what to learn from; identities need not be consecutive.
         width: of the network that is searched; what is found may be trained at any.
         settings: how.
+        machine: the device and how many processes decode; the search computes in float32 whatever it says.
         progress: told the number of pictures just learned from.
         report: told of each epoch when it ends.
 
     Raises:
         InputError: fewer than two identities, or fewer pictures than a batch, or there is no such width.
         CheckError: the loss is no longer a number.
+        UnavailableError: there is no such device here.
     """
+    machine = (machine or Machine()).resolved()
     identities = sorted({picture.identity for picture in pictures})
     if len(identities) < 2 or len(pictures) < settings.batch:
         raise InputError(
@@ -141,8 +152,16 @@ def search(
         )
     number = {identity: index for index, identity in enumerate(identities)}
     labels = torch.tensor([number[picture.identity] for picture in pictures])
-    batches = _batches(pictures, labels, settings)
-    return search_batches(batches, len(identities), width, settings, progress=progress, report=report)
+    batches = _batches(pictures, labels, settings, machine)
+    return search_batches(
+        batches,
+        len(identities),
+        width,
+        settings,
+        device=machine.torch_device(),
+        progress=progress,
+        report=report,
+    )
 
 
 def search_batches(
@@ -151,23 +170,25 @@ def search_batches(
     width: str,
     settings: SearchSettings,
     *,
+    device: torch.device | str = "cpu",
     progress: Callable[[int], None] = lambda count: None,
     report: Callable[[SearchEpoch], None] = lambda epoch: None,
 ) -> Placement:
     """Search as `search` does, on batches from anywhere.
 
     Args:
-        batches: called with an epoch, from 1, for its batches; each time the same number.
+        batches: called with an epoch, from 1, for its batches, all on one device.
         num_classes: how many identities they show.
         width: as for `search`, like the rest.
         settings: how; its batch, height and width are the caller's to keep.
+        device: where the batches are.
         progress: told the number of pictures just learned from.
         report: told of each epoch when it ends.
     """
     torch.manual_seed(settings.seed)
     model = SuperNet(width, num_classes, stem=settings.stem, affine=settings.affine).train()
     # torch's stubs miss this overload of `to`.
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(model, settings)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs)
     for epoch in range(1, settings.epochs + 1):
@@ -202,25 +223,26 @@ def _step(
 
 
 def _optimizer(model: SuperNet, settings: SearchSettings) -> torch.optim.Optimizer:
-    decayed = [p for p in model.parameters() if p.ndim > 1 and p is not model.architecture]
-    others = [p for p in model.parameters() if p.ndim <= 1 or p is model.architecture]
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+    weights = [parameter for parameter in model.parameters() if parameter is not model.architecture]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in weights if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in weights if p.ndim <= 1]},
+        {"params": [model.architecture], "lr": settings.share_rate or settings.learning_rate},
     ]
     return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9)
 
 
 def _batches(
-    pictures: Sequence[Picture], labels: Tensor, settings: SearchSettings
+    pictures: Sequence[Picture], labels: Tensor, settings: SearchSettings, machine: Machine
 ) -> Callable[[int], Iterator[Batch]]:
     """Return what reads the pictures of an epoch, those past the last whole batch left out."""
     how = Preprocessing(height=settings.height, width=settings.width)
-    loader = TrainingLoader(pictures, how, AUGMENTATION, seed=settings.seed)
+    loader = TrainingLoader(pictures, how, AUGMENTATION, seed=settings.seed, workers=machine.workers or 0)
+    device = machine.torch_device()
 
     def batches(epoch: int) -> Iterator[Batch]:
         order = epoch_order(labels.tolist(), Batches(size=settings.batch), settings.seed, epoch)
         for images, chosen in zip(loader.epoch(epoch, order), order, strict=True):
-            yield to_input(images, how, torch.device("cpu")), labels[chosen]
+            yield to_input(images, how, device), labels[chosen].to(device)
 
     return batches
