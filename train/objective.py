@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from osnet_edge.train.losses import batch_hard_triplet, teacher_similarities
+from osnet_edge.train.losses import batch_hard_triplet, teacher_alignment
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.recipe import Loss
 
@@ -41,11 +41,11 @@ def objective(
         logits: (N, identities).
         labels: (N,).
         how: which losses, and their weights.
-        teacher: (N, D) a teacher's embeddings of the same pictures.
+        teacher: (N, 512) a teacher's embeddings of the same pictures.
     """
     loss = F.cross_entropy(logits, labels, label_smoothing=how.label_smoothing)
     if how.triplet:
         loss = loss + how.triplet * batch_hard_triplet(embeddings, labels, how.triplet_margin)
     if teacher is not None:
-        loss = loss + how.teacher * teacher_similarities(embeddings, teacher, how.teacher_temperature)
+        loss = loss + how.teacher * teacher_alignment(embeddings, teacher)
     return loss

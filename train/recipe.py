@@ -179,22 +179,17 @@ class Loss:
         label_smoothing: share of the target spread over all identities (Szegedy et al., CVPR 2016).
         triplet: weight of the batch-hard triplet loss beside cross-entropy; 0 leaves it out.
         triplet_margin: by how much another person must be farther than the same one.
-        teacher: weight of learning a teacher's similarities; counts when a teacher is given.
-        teacher_temperature: of the softmax over similarities; smaller looks at nearer neighbours.
+        teacher: weight of pointing where a teacher points; counts when a teacher is given.
     """
 
     label_smoothing: float = 0.1
     triplet: float = 0.0
     triplet_margin: float = 0.3
-    teacher: float = 1.0
-    teacher_temperature: float = 0.05
+    teacher: float = 5.0
 
     def __post_init__(self) -> None:
         """Refuse weights that mean nothing."""
         _require(0 <= self.label_smoothing < 1, "label_smoothing from 0 to below 1", self.label_smoothing)
-        _require(
-            0 < self.teacher_temperature < math.inf, "a teacher_temperature above 0", self.teacher_temperature
-        )
         for name in ("triplet", "triplet_margin", "teacher"):
             value = getattr(self, name)
             _require(0 <= value < math.inf, f"loss.{name} of 0 or more", value)
