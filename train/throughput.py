@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import click
 import numpy as np
@@ -75,11 +76,11 @@ def main(
         pictures = write_set(
             Path(folder) / "set", train_identities=people, test_identities=0, cameras=2, pictures_per_camera=6
         ).train[: batch * steps]
-        machine = Machine(device=device, workers=workers).resolved()  # type: ignore[arg-type]
+        machine = Machine(device=cast(Any, device), workers=workers).resolved()
         ways: dict[str, Round] = {"plain": _plain(pictures, recipe, machine.torch_device(), workers or 0)}
         for precision in precisions.split(","):
             for compile_it in (False, True) if compiled else (False,):
-                how = Machine(machine.device, precision, compile_it, machine.workers)  # type: ignore[arg-type]
+                how = Machine(machine.device, cast(Any, precision), compile_it, machine.workers)
                 ways[f"ours, {precision}{', compiled' * compile_it}"] = _ours(pictures, recipe, how)
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(rounds + 1):
