@@ -4,11 +4,16 @@ from osnet_edge.bench.accuracy import LabelledPicture, evaluate_retrieval
 from osnet_edge.bench.average_precision import average_precisions, mean_average_precision
 from osnet_edge.bench.cmc import cumulative_matches
 from osnet_edge.bench.distances import cosine_distances, euclidean_distances
+from osnet_edge.bench.inverse_negative_penalty import (
+    inverse_negative_penalties,
+    mean_inverse_negative_penalty,
+)
 from osnet_edge.bench.latency import LatencyStats, measure_interleaved, measure_latency
 from osnet_edge.bench.machine import NOT_AVAILABLE, MachineFacts, machine_facts
 from osnet_edge.bench.picture_section import InlinePicture, PictureSection, Ranking
 from osnet_edge.bench.ranking import MatchRanks, match_ranks
 from osnet_edge.bench.report import html_report
+from osnet_edge.bench.reranking import Reranking, rerank
 from osnet_edge.bench.result import (
     SCHEMA_VERSION,
     Accuracy,
@@ -21,7 +26,8 @@ from osnet_edge.bench.result import (
     from_json,
     to_json,
 )
-from osnet_edge.bench.scores import RetrievalScores, feature_ranks, score_retrieval
+from osnet_edge.bench.retrieval import feature_ranks, score_retrieval
+from osnet_edge.bench.scores import RetrievalScores
 from osnet_edge.bench.summary import caution, fastest, summary
 from osnet_edge.bench.table import markdown_table, text_table
 from osnet_edge.bench.top import top_ranked
@@ -42,6 +48,7 @@ __all__ = [
     "PictureSection",
     "Ranking",
     "Ratio",
+    "Reranking",
     "RetrievalScores",
     "Settings",
     "average_precisions",
@@ -54,12 +61,15 @@ __all__ = [
     "feature_ranks",
     "from_json",
     "html_report",
+    "inverse_negative_penalties",
     "machine_facts",
     "markdown_table",
     "match_ranks",
     "mean_average_precision",
+    "mean_inverse_negative_penalty",
     "measure_interleaved",
     "measure_latency",
+    "rerank",
     "score_retrieval",
     "summary",
     "text_table",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -62,3 +63,55 @@ def checked_labels(labels: Any, count: int, name: str) -> IntArray:
             "list them in the order of the pictures"
         )
     return array.astype(np.int64, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Who is in each picture and which camera took it, of both sides.
+
+    Attributes:
+        query_ids: (Q,).
+        gallery_ids: (G,).
+        query_cameras: (Q,).
+        gallery_cameras: (G,).
+    """
+
+    query_ids: IntArray
+    gallery_ids: IntArray
+    query_cameras: IntArray
+    gallery_cameras: IntArray
+
+    @classmethod
+    def checked(
+        cls,
+        query_ids: Any,
+        gallery_ids: Any,
+        query_cameras: Any,
+        gallery_cameras: Any,
+        shape: tuple[int, int],
+    ) -> Labels:
+        """Return the labels of (Q, G) distances, or raise an `InputError` that names the wrong one."""
+        queries, gallery = shape
+        return cls(
+            checked_labels(query_ids, queries, "query identities"),
+            checked_labels(gallery_ids, gallery, "gallery identities"),
+            checked_labels(query_cameras, queries, "query cameras"),
+            checked_labels(gallery_cameras, gallery, "gallery cameras"),
+        )
+
+    def of_queries(self, part: slice) -> Labels:
+        """Return the labels of some queries, and of the whole gallery."""
+        return Labels(self.query_ids[part], self.gallery_ids, self.query_cameras[part], self.gallery_cameras)
+
+    def same_identity(self) -> tuple[IntArray, IntArray]:
+        """Return the pairs (query, gallery place) of one identity, queries ascending.
+
+        They are a thousandth of the matrix, and are found without looking at the rest of it.
+        """
+        order = np.argsort(self.gallery_ids, kind="stable")
+        ordered = self.gallery_ids[order]
+        starts = np.searchsorted(ordered, self.query_ids, side="left")
+        counts = np.searchsorted(ordered, self.query_ids, side="right") - starts
+        query = np.repeat(np.arange(len(self.query_ids)), counts)
+        nth = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return query, order[np.repeat(starts, counts) + nth]

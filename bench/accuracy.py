@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-from osnet_edge.bench._checks import FloatArray
-from osnet_edge.bench.scores import RetrievalScores, score_retrieval
+from osnet_edge.bench.retrieval import score_retrieval
+from osnet_edge.bench.scores import RetrievalScores
+from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Picture
 
 Embed = Callable[[list[Picture]], Any]
@@ -44,7 +42,7 @@ def evaluate_retrieval(
 ) -> RetrievalScores:
     """Score the embeddings of `query` against those of `gallery` by the Market-1501 protocol.
 
-    Pictures are read and embedded a batch at a time: memory holds one batch of pictures and all embeddings.
+    Pictures are read and embedded a batch at a time, see `embed_files`.
 
     Args:
         embed: takes a list of at most `batch` (H, W, 3) uint8 RGB crops of any sizes and returns one (D,) row
@@ -67,19 +65,19 @@ def evaluate_retrieval(
             f"expected query and gallery pictures, but got {len(query)} and {len(gallery)}; "
             "check the folder of the data set"
         )
-    if batch < 1:
-        raise InputError(f"expected a batch of 1 picture or more, but got {batch}")
     total = len(query) + len(gallery)
     done = 0
-    features: list[FloatArray] = []
-    for side in (query, gallery):
-        rows: list[FloatArray] = []
-        for crops in _batches(side, batch):
-            rows.append(_embedded(embed, crops))
-            done += len(crops)
-            if progress is not None:
-                progress(done / total)
-        features.append(np.concatenate(rows))
+
+    def tell(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done / total)
+
+    features = [
+        embed_files(embed, [picture.path for picture in side], batch=batch, progress=tell)
+        for side in (query, gallery)
+    ]
     return score_retrieval(
         features[0],
         features[1],
@@ -89,19 +87,3 @@ def evaluate_retrieval(
         [picture.camera for picture in gallery],
         distance=distance,
     )
-
-
-def _batches(pictures: Sequence[LabelledPicture], size: int) -> Iterator[list[Picture]]:
-    for start in range(0, len(pictures), size):
-        yield [read_picture(picture.path) for picture in pictures[start : start + size]]
-
-
-def _embedded(embed: Embed, crops: list[Picture]) -> FloatArray:
-    # A copy, because an engine may hand out its own output buffer and overwrite it in the next call.
-    rows: FloatArray = np.array(embed(crops), dtype=np.float32)
-    if rows.ndim != 2 or len(rows) != len(crops):
-        raise InputError(
-            f"expected the engine to return {len(crops)} rows, one per picture, but it returned an array of "
-            f"shape {rows.shape}"
-        )
-    return rows

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from PIL import Image
+
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.preprocessing import Picture
 
 # A page that must stay whole when it is mailed may hold pictures, but must not fetch any.
 _DATA_URI = re.compile(r"data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
+
+#: Pixels a side: twice what is shown, for screens of two pixels a point.
+_LARGEST = 400
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,15 @@ class InlinePicture:
 
     data: str
     caption: str
+
+    @classmethod
+    def of(cls, pixels: Picture, caption: str) -> InlinePicture:
+        """Make one of H x W x 3 uint8 RGB, as JPEG, smaller where it is larger than a page shows."""
+        file = io.BytesIO()
+        image = Image.fromarray(pixels)
+        image.thumbnail((_LARGEST, _LARGEST))
+        image.save(file, "JPEG", quality=85)
+        return cls(f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}", caption)
 
     def __post_init__(self) -> None:
         if not _DATA_URI.fullmatch(self.data):

@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from osnet_edge.bench._checks import FloatArray, IntArray, checked_labels
+from osnet_edge.bench._checks import FloatArray, IntArray, Labels
 from osnet_edge.runtime.errors import InputError
+
+#: Matches of one query up to which counting is quicker than sorting, whatever the size of the gallery.
+_MOST_COUNTED = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,39 +93,52 @@ def match_ranks(
         >>> ranks.rank.tolist()
         [2]
     """
-    distances = _checked_distances(distances)
-    queries, gallery = distances.shape
-    same_identity = _equal_pairs(query_ids, gallery_ids, (queries, gallery), "identities")
-    same_camera = _equal_pairs(query_cameras, gallery_cameras, (queries, gallery), "cameras")
-
-    # Dropped entries go to the end of the row, where they push no match down.
-    distances = np.where(same_identity & same_camera, np.float32(np.inf), distances)
-    query, column = np.nonzero(same_identity & ~same_camera)
-    rank = _ranks_in_rows(distances, query, column)
-    order = np.lexsort((rank, query))
-    return MatchRanks(query[order], rank[order], queries, gallery)
+    distances = checked_distances(distances)
+    labels = Labels.checked(query_ids, gallery_ids, query_cameras, gallery_cameras, distances.shape)
+    return ranks_of(distances, labels)
 
 
-def _ranks_in_rows(distances: FloatArray, rows: IntArray, columns: IntArray) -> IntArray:
-    """Return the rank, from 1, that a stable sort of its row would give each (row, column).
+def ranks_of(distances: FloatArray, labels: Labels) -> MatchRanks:
+    """Do the work of `match_ranks` on arrays that were checked."""
+    query, column = labels.same_identity()
+    place = _places(distances, query, column)
+    order = np.lexsort((place, query))
+    query, column, place = query[order], column[order], place[order]
+    dropped = labels.query_cameras[query] == labels.gallery_cameras[column]
+    # The matrix stays as it is: what is dropped in front of a match is taken off its place instead.
+    before = np.concatenate([[0], np.cumsum(dropped)])
+    rank = place - (before[:-1] - before[np.searchsorted(query, query)])
+    return MatchRanks(query[~dropped], rank[~dropped], *distances.shape)
 
-    Sorting the values and looking the few matches up takes a quarter of the time of a stable argsort of the
-    row, and needs no index matrix; only ties have to look at positions.
+
+def _places(distances: FloatArray, rows: IntArray, columns: IntArray) -> IntArray:
+    """Return the place, from 1, that a stable sort of its row would give each (row, column); rows ascend.
+
+    A pass over the row that counts what is nearer takes a tenth of the time of sorting it in Market-1501, and
+    there are few matches; where there are many, sorting once is cheaper.
     """
-    ordered = np.sort(distances, axis=1)
-    values = distances[rows, columns]
-    nearer, tied_end = np.empty_like(rows), np.empty_like(rows)
+    places = np.empty_like(rows)
     bounds = np.searchsorted(rows, np.arange(len(distances) + 1))
-    for row, (start, end) in enumerate(pairwise(bounds.tolist())):
-        nearer[start:end] = np.searchsorted(ordered[row], values[start:end], side="left")
-        tied_end[start:end] = np.searchsorted(ordered[row], values[start:end], side="right")
-    for match in np.flatnonzero(tied_end - nearer > 1):
-        earlier = distances[rows[match], : columns[match]]
-        nearer[match] += np.count_nonzero(earlier == values[match])
-    return nearer + 1
+    for row, (start, end) in zip(distances, pairwise(bounds.tolist()), strict=True):
+        wanted = columns[start:end]
+        if len(wanted) > _MOST_COUNTED:
+            order = np.argsort(row, kind="stable")
+            by_column = np.empty_like(order)
+            by_column[order] = np.arange(1, len(row) + 1)
+            places[start:end] = by_column[wanted]
+        else:
+            places[start:end] = [_place(row, column) for column in wanted.tolist()]
+    return places
 
 
-def _checked_distances(distances: Any) -> FloatArray:
+def _place(row: FloatArray, column: int) -> int:
+    """Count the entries up to and including one; equal distances keep the order of the gallery."""
+    value = row[column]
+    return int(np.count_nonzero(row[: column + 1] <= value) + np.count_nonzero(row[column + 1 :] < value))
+
+
+def checked_distances(distances: Any) -> FloatArray:
+    """Return `distances` as a finite (queries, gallery) array of floats, or raise an `InputError`."""
     array = np.asarray(distances)
     if array.ndim != 2 or array.size == 0:
         raise InputError(
@@ -136,9 +152,3 @@ def _checked_distances(distances: Any) -> FloatArray:
             "expected finite distances, but some are NaN or infinite; check the features they came from"
         )
     return array
-
-
-def _equal_pairs(query: Any, gallery: Any, shape: tuple[int, int], name: str) -> Any:
-    query = checked_labels(query, shape[0], f"query {name}")
-    gallery = checked_labels(gallery, shape[1], f"gallery {name}")
-    return query[:, None] == gallery[None, :]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
 
-from osnet_edge.bench import _format
+from osnet_edge.bench import _format, _html
 from osnet_edge.bench._style import STYLE
 from osnet_edge.bench.charts import COLOURS, Chart, Series, line_chart, marker, scatter_chart
 from osnet_edge.bench.machine import MachineFacts
@@ -38,36 +37,21 @@ def html_report(
         raise InputError("expected at least one benchmark result to show, but got none")
     several = len(results) > 1
     body = "".join(_result(result, f"r{index}", several) for index, result in enumerate(results))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1>{body}{picture_sections(sections)}</main></body></html>\n"
-    )
+    return _html.page(title, body + picture_sections(sections))
 
 
 def _result(result: BenchResult, key: str, several: bool) -> str:
     heading = f"<h2>{escape(result.machine.cpu)}</h2>" if several else ""
     warning = caution(result)
-    noisy = f'<p class="caution">{_unbroken(warning)}</p>' if warning else ""
+    noisy = f'<p class="caution">{_html.unbroken(warning)}</p>' if warning else ""
     return (
-        f'<section>{heading}<p class="lead">{_unbroken(summary(result))}</p>{noisy}{_tiles(result)}'
+        f'<section>{heading}<p class="lead">{_html.unbroken(summary(result))}</p>{noisy}{_tiles(result)}'
         f"<h2>{_engines_at(result)}</h2>{overview_table(result)}{_legend(result)}"
         f'<div class="charts">{_latency_chart(result, key)}{_accuracy_chart(result, key)}</div>'
         f"{_batches(result)}"
         f'<h2>Machine and settings</h2><div class="card">{_facts(result.machine, result.settings)}</div>'
-        f"<h2>Repeat it</h2><pre><code>{_command(result.settings.command)}</code></pre></section>"
+        f"<h2>Repeat it</h2>{_html.command(result.settings.command)}</section>"
     )
-
-
-def _unbroken(text: str) -> str:
-    """Return text in HTML whose numbers stay on the line of their units."""
-    return re.sub(r"(?<=\d) (?=%|ms\b)", "&nbsp;", escape(text))
-
-
-def _command(text: str) -> str:
-    """Return a command in HTML that wraps between its words: a browser would also break after "--"."""
-    return " ".join(f"<span>{escape(word)}</span>" for word in text.split(" "))
 
 
 def _engines_at(result: BenchResult) -> str:

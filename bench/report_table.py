@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from osnet_edge.bench import _format
+from osnet_edge.bench import _format, _html
 from osnet_edge.bench.result import BatchLatency, BenchResult, EngineResult
 
 # What decides comes first: on a phone the rest is a swipe away.
@@ -25,11 +25,11 @@ def overview_table(result: BenchResult) -> str:
     speed = () if result.common_batch is None else (("p50", "ms"), ("Speed", "x ref."))
     rows = "".join(
         f'<tr><th scope="row">{name(engine)}<small>{_kind(engine)}</small></th>'
-        f"{_cells(_speed_cells(engine, result) + _own_cells(engine, result))}</tr>"
+        f"{_html.cells(_speed_cells(engine, result) + _own_cells(engine, result))}</tr>"
         for engine in result.engines
     )
-    heads = _heads((("Engine", ""), *speed, *_OVERVIEW))
-    return _table("overview", "Engines", f"<thead>{heads}</thead><tbody>{rows}</tbody>") + _note(
+    heads = _html.heads((("Engine", ""), *speed, *_OVERVIEW))
+    return _html.table("overview", "Engines", f"<thead>{heads}</thead><tbody>{rows}</tbody>") + _html.note(
         _definitions(result)
     )
 
@@ -44,14 +44,13 @@ def batch_table(result: BenchResult) -> str:
         "Rate: batch over mean latency, of one caller. Speed: the reference's p50 over this engine's, "
         "at the same batch."
     )
-    return _table("batches", "Latency at every batch", f"<thead>{_heads(_BATCHES)}</thead>{groups}") + _note(
-        note
-    )
+    rows = f"<thead>{_html.heads(_BATCHES)}</thead>{groups}"
+    return _html.table("batches", "Latency at every batch", rows) + _html.note(note)
 
 
 def name(engine: EngineResult) -> str:
     """Return an engine's name in HTML, free to break where its parts join."""
-    return escape(engine.name).replace("_", "_<wbr>").replace("-", "-<wbr>")
+    return _html.breakable(engine.name)
 
 
 def _group(engine: EngineResult, result: BenchResult) -> str:
@@ -67,7 +66,7 @@ def _batch_row(measured: BatchLatency, speed: float | None) -> str:
         _format.milliseconds(value) for value in (stats.p50_ms, stats.p90_ms, stats.p95_ms, stats.p99_ms)
     ]
     cells += [_format.rate(measured.images_per_second), _ratio(speed)]
-    return f'<tr><th scope="row">{measured.batch}</th>{_cells(cells)}</tr>'
+    return f'<tr><th scope="row">{measured.batch}</th>{_html.cells(cells)}</tr>'
 
 
 def _speed_cells(engine: EngineResult, result: BenchResult) -> list[str]:
@@ -108,27 +107,6 @@ def _ratio(speed: float | None) -> str:
 def _kind(engine: EngineResult) -> str:
     mark = "<b>reference</b>, " if engine.reference else ""
     return mark + escape(f"{engine.precision}, {engine.target}")
-
-
-def _cells(cells: list[str]) -> str:
-    return "".join(f"<td>{cell}</td>" for cell in cells)
-
-
-def _heads(columns: tuple[tuple[str, str], ...]) -> str:
-    cells = (
-        f'<th scope="col">{label}{f"<small>{unit}</small>" if unit else ""}</th>' for label, unit in columns
-    )
-    return f"<tr>{''.join(cells)}</tr>"
-
-
-def _table(kind: str, label: str, rows: str) -> str:
-    # A region that scrolls sideways must be reachable by keyboard, and then it needs a name.
-    region = f'<div class="card wide {kind}" role="region" aria-label="{label}" tabindex="0">'
-    return f"{region}<table>{rows}</table></div>"
-
-
-def _note(text: str) -> str:
-    return f'<p class="soft note">{escape(text)}</p>'
 
 
 def _definitions(result: BenchResult) -> str:

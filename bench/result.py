@@ -82,9 +82,11 @@ class Accuracy:
 
     def __post_init__(self) -> None:
         s = self.scores
-        for share in (s.rank1, s.rank5, s.rank10, s.mean_ap):
+        # Results of before Rank-20 and mINP were measured have neither.
+        curve = [share for share in (s.rank1, s.rank5, s.rank10, s.rank20) if share is not None]
+        for share in (*curve, s.mean_ap, *([] if s.mean_inp is None else [s.mean_inp])):
             _require(0 <= share <= 1, "accuracies in [0, 1]", share)
-        _require(s.rank1 <= s.rank5 <= s.rank10, "Rank-1 <= Rank-5 <= Rank-10", (s.rank1, s.rank5, s.rank10))
+        _require(curve == sorted(curve), "Rank-1 <= Rank-5 <= Rank-10 <= Rank-20", curve)
         _require(0 <= s.skipped < s.queries, "fewer queries skipped than given", (s.skipped, s.queries))
         _require(s.gallery >= 1, "a gallery of 1 or more", s.gallery)
 

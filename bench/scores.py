@@ -1,24 +1,19 @@
-"""From embeddings to the figures people quote: Rank-1, Rank-5, Rank-10 and mAP."""
+"""The figures people quote of a ranking: Rank-1 to Rank-20, mAP and mINP."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from osnet_edge.bench._checks import FloatArray, checked_feature_pair, checked_labels
+import numpy as np
+import numpy.typing as npt
+
 from osnet_edge.bench.average_precision import mean_average_precision
 from osnet_edge.bench.cmc import cumulative_matches
-from osnet_edge.bench.distances import cosine_distances, euclidean_distances
-from osnet_edge.bench.ranking import MatchRanks, match_ranks
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.bench.inverse_negative_penalty import mean_inverse_negative_penalty
+from osnet_edge.bench.ranking import MatchRanks
 
-DISTANCES: dict[str, Callable[[Any, Any], FloatArray]] = {
-    "cosine": cosine_distances,
-    "euclidean": euclidean_distances,
-}
-# One chunk's distances and their sorted copy stay near 32 MB whatever the size of the gallery.
-_CHUNK_ENTRIES = 4_000_000
+MAX_RANK = 20
 
 
 @dataclass(frozen=True)
@@ -33,6 +28,8 @@ class RetrievalScores:
         queries: how many queries were given.
         skipped: how many of them have no match in the gallery and count nowhere.
         gallery: how many gallery entries were given.
+        rank20: as `rank1`, with a match among the first twenty; None in results of before it was measured.
+        mean_inp: mean inverse negative penalty; None likewise.
     """
 
     rank1: float
@@ -42,93 +39,57 @@ class RetrievalScores:
     queries: int
     skipped: int
     gallery: int
+    rank20: float | None = None
+    mean_inp: float | None = None
 
     @classmethod
-    def from_ranks(cls, ranks: MatchRanks) -> RetrievalScores:
-        """Compute the scores from the ranks of the matches."""
-        curve = cumulative_matches(ranks, max_rank=10)
-        rank1, rank5, rank10 = (float(curve[min(k, len(curve)) - 1]) for k in (1, 5, 10))
-        mean_ap = mean_average_precision(ranks)
-        return cls(rank1, rank5, rank10, mean_ap, ranks.queries, ranks.skipped, ranks.gallery)
+    def from_ranks(cls, ranks: MatchRanks, curve: npt.NDArray[np.float64] | None = None) -> RetrievalScores:
+        """Compute the scores from the ranks of the matches.
 
+        Args:
+            ranks: from `match_ranks` or `feature_ranks`.
+            curve: CMC of a protocol of its own; None takes that of the ranks.
 
-def feature_ranks(
-    query_features: Any,
-    gallery_features: Any,
-    query_ids: Any,
-    gallery_ids: Any,
-    query_cameras: Any,
-    gallery_cameras: Any,
-    *,
-    distance: str = "cosine",
-) -> MatchRanks:
-    """Do what `match_ranks` does, from features, a chunk of queries at a time so that memory stays bounded.
+        Raises:
+            InputError: no query has a match.
+        """
+        curve = cumulative_matches(ranks, MAX_RANK) if curve is None else curve
+        rank1, rank5, rank10, rank20 = (float(curve[min(k, len(curve)) - 1]) for k in (1, 5, 10, 20))
+        return cls(
+            rank1=rank1,
+            rank5=rank5,
+            rank10=rank10,
+            rank20=rank20,
+            mean_ap=mean_average_precision(ranks),
+            mean_inp=mean_inverse_negative_penalty(ranks),
+            queries=ranks.queries,
+            skipped=ranks.skipped,
+            gallery=ranks.gallery,
+        )
 
-    Args:
-        query_features: (Q, D).
-        gallery_features: (G, D).
-        query_ids: (Q,) integers.
-        gallery_ids: (G,) integers.
-        query_cameras: (Q,) integers.
-        gallery_cameras: (G,) integers.
-        distance: "cosine" or "euclidean".
+    @classmethod
+    def mean(cls, scores: Sequence[RetrievalScores]) -> RetrievalScores:
+        """Return the mean over the test splits of one set; every split counts the same.
 
-    Raises:
-        InputError: see `match_ranks`; or the distance has another name.
-    """
-    measure = DISTANCES.get(distance)
-    if measure is None:
-        raise InputError(f"expected a distance of {', '.join(DISTANCES)}, but got {distance!r}")
-    query, gallery = checked_feature_pair(query_features, gallery_features)
-    ids = checked_labels(query_ids, len(query), "query identities")
-    cameras = checked_labels(query_cameras, len(query), "query cameras")
-    step = max(1, _CHUNK_ENTRIES // len(gallery))
-    chunks = (slice(start, start + step) for start in range(0, len(query), step))
-    return MatchRanks.joined(
-        match_ranks(measure(query[part], gallery), ids[part], gallery_ids, cameras[part], gallery_cameras)
-        for part in chunks
-    )
+        Counts are of all splits together. The figures of none of them may be None.
 
+        Example:
+            >>> one, other = (RetrievalScores(r, 1, 1, 1, 9, 0, 9, 1, 1) for r in (0.5, 1.0))
+            >>> RetrievalScores.mean([one, other]).rank1
+            0.75
+        """
 
-def score_retrieval(
-    query_features: Any,
-    gallery_features: Any,
-    query_ids: Any,
-    gallery_ids: Any,
-    query_cameras: Any,
-    gallery_cameras: Any,
-    *,
-    distance: str = "cosine",
-) -> RetrievalScores:
-    """Score embeddings by the Market-1501 protocol.
+        def mean(name: str) -> float:
+            return float(np.mean([getattr(each, name) for each in scores]))
 
-    Args:
-        query_features: (Q, D).
-        gallery_features: (G, D).
-        query_ids: (Q,) integers.
-        gallery_ids: (G,) integers.
-        query_cameras: (Q,) integers.
-        gallery_cameras: (G,) integers.
-        distance: "cosine" or "euclidean".
-
-    Returns:
-        The scores.
-
-    Raises:
-        InputError: see `match_ranks`; or no query has a match; or the distance has another name.
-
-    Example:
-        >>> people = [[1.0, 0.0], [0.0, 1.0]]
-        >>> score_retrieval(people, people, [1, 2], [1, 2], [0, 0], [1, 1]).rank1
-        1.0
-    """
-    ranks = feature_ranks(
-        query_features,
-        gallery_features,
-        query_ids,
-        gallery_ids,
-        query_cameras,
-        gallery_cameras,
-        distance=distance,
-    )
-    return RetrievalScores.from_ranks(ranks)
+        return cls(
+            rank1=mean("rank1"),
+            rank5=mean("rank5"),
+            rank10=mean("rank10"),
+            rank20=mean("rank20"),
+            mean_ap=mean("mean_ap"),
+            mean_inp=mean("mean_inp"),
+            queries=sum(each.queries for each in scores),
+            skipped=sum(each.skipped for each in scores),
+            gallery=sum(each.gallery for each in scores),
+        )

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from osnet_edge.bench import _format
 from osnet_edge.bench.result import BatchLatency, BenchResult, EngineResult
-
-Table = tuple[tuple[str, ...], list[list[str]]]
+from osnet_edge.bench.text_tables import Table, aligned, markdown
 
 _ENGINES = ("engine", "precision", "size MB", "load s", "Rank-1 %", "Rank-5 %", "Rank-10 %", "mAP %")
 _LATENCIES = ("engine", "batch", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "images/s", "speed")
-#: Columns that hold words, and are aligned as words.
-_WORDS = ("engine", "precision")
 
 
 def text_table(result: BenchResult) -> str:
@@ -18,16 +15,16 @@ def text_table(result: BenchResult) -> str:
 
     "speed" is the reference's p50 over this engine's at the same batch.
     """
-    return "\n".join(_text(table) for table in (_engines(result), _latencies(result)))
+    return "\n".join(aligned(table) for table in (_engines(result), _latencies(result)))
 
 
 def markdown_table(result: BenchResult) -> str:
     """Return the tables of `text_table` in Markdown (GitHub flavour), numbers to the right."""
-    return "\n".join(_markdown(table) for table in (_engines(result), _latencies(result)))
+    return "\n".join(markdown(table) for table in (_engines(result), _latencies(result)))
 
 
 def _engines(result: BenchResult) -> Table:
-    return _ENGINES, [_engine_cells(engine) for engine in result.engines]
+    return Table(_ENGINES, [_engine_cells(engine) for engine in result.engines], words=2)
 
 
 def _latencies(result: BenchResult) -> Table:
@@ -41,7 +38,7 @@ def _latencies(result: BenchResult) -> Table:
         for engine in result.engines
         for measured in engine.batches
     ]
-    return _LATENCIES, rows
+    return Table(_LATENCIES, rows)
 
 
 def _engine_cells(engine: EngineResult) -> list[str]:
@@ -68,24 +65,3 @@ def _latency_cells(measured: BatchLatency) -> list[str]:
 
 def _speed(speed: float | None) -> str:
     return _format.MISSING if speed is None else _format.times(speed)
-
-
-def _text(table: Table) -> str:
-    headers, body = table
-    widths = [max(map(len, column)) for column in zip(headers, *body, strict=True)]
-    rows = [headers, ["-" * width for width in widths], *body]
-    lines = (
-        "  ".join(
-            cell.ljust(width) if header in _WORDS else cell.rjust(width)
-            for header, cell, width in zip(headers, row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    )
-    return "\n".join(lines) + "\n"
-
-
-def _markdown(table: Table) -> str:
-    headers, body = table
-    rules = ["---" if header in _WORDS else "---:" for header in headers]
-    cells = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in body]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (headers, rules, *cells))

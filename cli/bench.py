@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,14 +16,11 @@ if TYPE_CHECKING:
     from osnet_edge.bench.run import TestSet
     from osnet_edge.bench.subject import Subject
 
-#: Folder in which `--data NAME` looks a set up.
-DATA_VARIABLE = "OSNET_EDGE_DATA"
-
 
 @click.command()
 @click.argument("packages", nargs=-1, required=True)
 @click.option(
-    "--data", metavar="SET", help=f"Folder in the Market-1501 layout, or a name in ${DATA_VARIABLE}."
+    "--data", metavar="SET", help="Folder, CSV or pattern of a set, or its name in $OSNET_EDGE_DATA."
 )
 @click.option("--batch", default="1,8,32", show_default=True, help="Batch sizes to time.")
 @click.option("--duration", default=3.0, show_default=True, help="Seconds to time each engine at each batch.")
@@ -105,21 +101,21 @@ def _load(packages: tuple[str, ...], reference: str | None, threads: int | None)
     return [load_reference(reference, threads), *subjects] if reference else subjects
 
 
-def _find_data(name: str) -> TestSet:
+def _find_data(spec: str) -> TestSet:
     from osnet_edge.bench.run import TestSet
-    from osnet_edge.train.data import read_market1501
+    from osnet_edge.train.data import count_splits, open_set
 
-    root = Path(name)
-    if not root.exists() and os.environ.get(DATA_VARIABLE):
-        root = Path(os.environ[DATA_VARIABLE]) / name
-    if not root.exists():
-        raise InputError(
-            f"expected --data as a folder, or a name in ${DATA_VARIABLE}; found nothing called {name}"
-        )
-    found = read_market1501(root, splits=("query", "gallery"))
+    found, splits = open_set(spec), count_splits(spec)
     if not found.query or not found.gallery:
-        raise InputError(f"expected query pictures and a gallery in {root}; found {len(found.query)} queries")
-    return TestSet(found.name, found.query, found.gallery)
+        raise InputError(
+            f"expected query pictures and a gallery in {found.root}; found {len(found.query)} queries"
+        )
+    if found.protocol != "market1501":
+        raise InputError(
+            f"bench scores by the protocol of Market-1501, and {spec} has another one; choose another set"
+        )
+    name = f"{found.name}, split 0 of {splits}" if splits > 1 else found.name
+    return TestSet(name, found.query, found.gallery)
 
 
 def _command(

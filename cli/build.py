@@ -7,7 +7,7 @@ from typing import cast
 
 import click
 
-from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_batch_range
+from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_batch_range, placement_option
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.manifest import Precision
 from osnet_edge.runtime.schema import to_json
@@ -25,10 +25,18 @@ from osnet_edge.runtime.schema import to_json
     help="Of weights and arithmetic; fp16 is for GPUs.",
 )
 @click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes the engine takes; default 1,8,32.")
+@placement_option
 @click.option("--force", is_flag=True, help="Replace a package that is already there.")
 @json_flag
 def build(
-    graph: str, output: str, target: str, precision: str, batch: str | None, force: bool, as_json: bool
+    graph: str,
+    output: str,
+    target: str,
+    precision: str,
+    batch: str | None,
+    placement: str | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Build an engine package from an exported ONNX GRAPH.
 
@@ -39,6 +47,7 @@ def build(
     """
     limits = parse_batch_range(batch) if batch else None
     from osnet_edge.engines.build import build_package
+    from osnet_edge.train.placement_file import read_placement
     from osnet_edge.train.synthetic import sample_crops
 
     started = time.monotonic()
@@ -50,6 +59,7 @@ def build(
         golden_crops=sample_crops(4, height=200, width=80, seed=1),
         precision=cast(Precision, precision),
         batch=limits,
+        placement=read_placement(placement) if placement else None,
         replace=force,
         progress=step,
     )

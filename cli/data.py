@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from osnet_edge.cli.data_check import check
 from osnet_edge.cli.options import output_option, parse_size
 from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
@@ -11,7 +12,10 @@ from osnet_edge.runtime.errors import InputError
 
 @click.group()
 def data() -> None:
-    """Make sets of pictures."""
+    """Check sets of pictures, and make drawn ones."""
+
+
+data.add_command(check)
 
 
 @data.command()
@@ -21,6 +25,12 @@ def data() -> None:
 @click.option("--cameras", default=3, show_default=True, help="Cameras, at least 2.")
 @click.option(
     "--pictures", default=4, show_default=True, help="Pictures of a person on a camera, at least 2."
+)
+@click.option(
+    "--style",
+    default="plain",
+    show_default=True,
+    help="Light and lens of all cameras: plain, dusk, fluorescent, haze, infrared, neon or cheap.",
 )
 @click.option("--frames", default=0, show_default=True, help="Draw whole frames with boxes instead, so many.")
 @click.option("--people", default=12, show_default=True, help="People in each frame.")
@@ -32,6 +42,7 @@ def synthesize(
     test_people: int,
     cameras: int,
     pictures: int,
+    style: str,
     frames: int,
     people: int,
     frame_size: str,
@@ -42,6 +53,7 @@ def synthesize(
     \b
     Example:
       osnet-edge data synthesize -o synthetic-set
+      osnet-edge data synthesize -o foggy --style haze --seed 1
       osnet-edge data synthesize -o street --frames 5 --people 12
     """
     from osnet_edge.train.synthetic import write_frames, write_set
@@ -65,6 +77,7 @@ def synthesize(
             cameras=cameras,
             pictures_per_camera=pictures,
             seed=seed,
+            style=style,
             progress=advance,
         )
     click.echo(

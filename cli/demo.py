@@ -50,11 +50,12 @@ def demo(
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / _MARK).touch()
-    people, network, graph = f"{folder}/people", f"{folder}/osnet.pth", f"{folder}/osnet.onnx"
+    people, fitted, graph = f"{folder}/people", f"{folder}/run", f"{folder}/osnet.onnx"
     counts = ["--train-people", str(train_people), "--test-people", str(test_people), "--cameras", "3"]
     _run("data", "synthesize", "-o", people, *counts, "--seed", str(seed))
-    _run("train", people, "-o", network, "--epochs", str(epochs), "--size", _SIZE, "--seed", str(seed))
-    _run("export", network, "-o", graph, "--size", _SIZE)
+    training = ["--data", people, "-o", fitted, "--epochs", str(epochs), "--size", _SIZE]
+    _run("train", "quick", *training, "--seed", str(seed))
+    _run("export", f"{fitted}/osnet.pth", "-o", graph, "--size", _SIZE)
     measured, others = _build_all(folder, graph)
     result = f"{folder}/result.json"
     timing = ["--batch", "1,8", "--duration", str(duration)]

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from osnet_edge.bench import (
     BenchResult,
-    InlinePicture,
     PictureSection,
-    Ranking,
-    cosine_distances,
     evaluate_retrieval,
     from_json,
     html_report,
-    top_ranked,
 )
+from osnet_edge.cli.ranked_pictures import inline, rankings, spread
 from osnet_edge.engines.build import build_package
 from osnet_edge.export.to_onnx import export_onnx
-from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.runtime.embedder import Embedder, Embeddings
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.train.checkpoint import load_osnet, save_osnet
@@ -36,7 +33,7 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
     """Write `report.html` into the demo's folder.
 
     Args:
-        folder: with `people`, `osnet.pth`, `osnet-cpu` and `result.json` in it.
+        folder: with `people`, `run/osnet.pth`, `osnet-cpu` and `result.json` in it.
         others: packages that were built and cannot run here.
         seed: of the random weights that the fit began from.
 
@@ -46,13 +43,19 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
     people = read_market1501(folder / "people")
     result = from_json((folder / "result.json").read_text(encoding="utf-8"))
     sentence = _gain(folder, people, result, seed)
+    faces = tuple(inline(item) for item in spread(people.query, _SHOWN_PEOPLE))
+    embedder = Embedder.load(folder / "osnet-cpu")
+
+    def embed(items: Sequence[Picture]) -> Embeddings:
+        return embedder([read_picture(item.path) for item in items])
+
     sections = [
-        PictureSection("Drawn people", f"Nobody is shown. {sentence}", _faces(people)),
+        PictureSection("Drawn people", f"Nobody is shown. {sentence}", faces),
         PictureSection(
             "What it found",
             "The nearest gallery pictures of four queries. Those of the same person by the same camera are "
             "left out, as in the scores.",
-            rankings=_rankings(Embedder.load(folder / "osnet-cpu"), people),
+            rankings=rankings(embed, spread(people.query, _SHOWN_QUERIES), people.gallery),
         ),
     ]
     if others:
@@ -67,7 +70,7 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
 def _gain(folder: Path, people: ReidSet, result: BenchResult, seed: int) -> str:
     """Score the same network before its fit, by the same road, and say what the fit brought."""
     torch.manual_seed(seed)
-    fitted = load_osnet(folder / "osnet.pth")
+    fitted = load_osnet(folder / "run" / "osnet.pth")
     preprocessing = Embedder.load(folder / "osnet-cpu").manifest.preprocessing
     with tempfile.TemporaryDirectory() as scratch:
         save_osnet(OSNet(fitted.variant), f"{scratch}/osnet.pth")
@@ -81,33 +84,3 @@ def _gain(folder: Path, people: ReidSet, result: BenchResult, seed: int) -> str:
         f"The fit took mAP from {before.mean_ap:.1%} to {after.mean_ap:.1%} and Rank-1 from "
         f"{before.rank1:.1%} to {after.rank1:.1%} on people it had not seen."
     )
-
-
-def _faces(people: ReidSet) -> tuple[InlinePicture, ...]:
-    # One more than an even stride, so that the cameras take turns too.
-    step = max(1, len(people.query) // (_SHOWN_PEOPLE + 1)) + 1
-    return tuple(_picture(item) for item in people.query[::step][:_SHOWN_PEOPLE])
-
-
-def _rankings(embedder: Embedder, people: ReidSet) -> tuple[Ranking, ...]:
-    step = max(1, len(people.query) // (_SHOWN_QUERIES + 1)) + 1
-    queries = people.query[::step][:_SHOWN_QUERIES]
-    sides = [embedder([read_picture(item.path) for item in side]) for side in (queries, people.gallery)]
-    nearest = top_ranked(
-        cosine_distances(*sides),
-        [item.identity for item in queries],
-        [item.identity for item in people.gallery],
-        [item.camera for item in queries],
-        [item.camera for item in people.gallery],
-    )
-    rankings = []
-    for query, row in zip(queries, nearest, strict=True):
-        found = [people.gallery[index] for index in row]
-        marked = tuple((_picture(item), item.identity == query.identity) for item in found)
-        rankings.append(Ranking(_picture(query), marked))
-    return tuple(rankings)
-
-
-def _picture(item: Picture) -> InlinePicture:
-    encoded = base64.b64encode(item.path.read_bytes()).decode()
-    return InlinePicture(f"data:image/jpeg;base64,{encoded}", f"person {item.identity}, camera {item.camera}")

@@ -27,23 +27,20 @@ def embed(package: str, pictures: tuple[str, ...], output: str, threads: int | N
     Example:
       osnet-edge embed osnet-cpu crops/ -o embeddings.npz
     """
+    from osnet_edge.runtime.embed_files import embed_files
     from osnet_edge.runtime.embedder import Embedder
-    from osnet_edge.runtime.pictures import find_pictures, read_picture
+    from osnet_edge.runtime.pictures import find_pictures
 
     if not output.endswith(".npz"):
         raise InputError(f"expected an output file ending in .npz, got {output}")
     paths = find_pictures(list(pictures))
     embedder = Embedder.load(package, threads=threads)
-    chunk = embedder.manifest.batch.opt
-    rows = []
+    batch = embedder.manifest.batch.opt
     started = time.monotonic()
     with write_aside(output) as partial:
         with bar("embedding", len(paths)) as advance:
-            for start in range(0, len(paths), chunk):
-                part = paths[start : start + chunk]
-                rows.append(embedder([read_picture(path) for path in part]))
-                advance(len(part))
-        np.savez(partial, embeddings=np.concatenate(rows), paths=np.array([str(path) for path in paths]))
+            embeddings = embed_files(embedder, paths, batch=batch, progress=advance)
+        np.savez(partial, embeddings=embeddings, paths=np.array([str(path) for path in paths]))
     seconds = time.monotonic() - started
     click.echo(
         f"{output}: {len(paths)} embeddings in {seconds:.2f} s, {len(paths) / seconds:.0f} pictures a second"

@@ -6,7 +6,7 @@ from typing import cast
 
 import click
 
-from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_size
+from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_size, placement_option
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing
 from osnet_edge.runtime.schema import to_json
@@ -18,6 +18,7 @@ from osnet_edge.runtime.schema import to_json
 @click.option(
     "--arch", default="auto", show_default=True, help="Variant, or auto to recognise it by its shapes."
 )
+@placement_option
 @click.option(
     "--input",
     "contract",
@@ -43,6 +44,7 @@ def export(
     checkpoint: str,
     output: str,
     arch: str,
+    placement: str | None,
     contract: str,
     size: str,
     interpolation: str,
@@ -64,11 +66,13 @@ def export(
         normalize_in="graph" if contract == "uint8" else "host",
     )
     from osnet_edge.export.to_onnx import export_onnx
+    from osnet_edge.train.placement_file import read_placement
 
     result = export_onnx(
         checkpoint,
         output,
         arch=arch,
+        placement=read_placement(placement) if placement else None,
         preprocessing=preprocessing,
         l2_normalize=l2_normalize,
         opset=opset,

@@ -49,6 +49,7 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     capabilities = ", ".join(target.compute_capabilities)
     return [
         ("model", f"{model.variant} from {model.checkpoint} ({model.checkpoint_sha256[:12]})"),
+        ("placement", str(model.placement or "not named")),
         ("embedding", f"{model.embedding_size} floats" + (", length 1" if model.l2_normalized else "")),
         ("input", f"{contract}, {how.height}x{how.width}, {how.interpolation}"),
         ("precision", manifest.precision),

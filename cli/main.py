@@ -6,6 +6,7 @@ import errno
 import logging
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -16,13 +17,23 @@ from osnet_edge.cli.data import data
 from osnet_edge.cli.demo import demo
 from osnet_edge.cli.doctor import doctor
 from osnet_edge.cli.embed import embed
+from osnet_edge.cli.eval import evaluate
 from osnet_edge.cli.export import export
 from osnet_edge.cli.inspect import inspect
+from osnet_edge.cli.search import search
 from osnet_edge.cli.train import train
 from osnet_edge.runtime.errors import OsnetEdgeError, first_line
 
 #: Which extra brings a library that a command needs.
-_EXTRAS = {"torch": "export", "onnx": "build", "onnxsim": "export", "cv2": "opencv"}
+_EXTRAS = {
+    "cv2": "opencv",
+    "onnx": "build",
+    "onnxsim": "export",
+    "tensorboardX": "train",
+    "tomli": "train",
+    "tomli_w": "train",
+    "torch": "export",
+}
 
 #: Failures of the system that another path would not have.
 _CHOSEN = {
@@ -53,7 +64,7 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (export, build, inspect, embed, bench, doctor, train, data, demo):
+for command in (export, build, inspect, embed, bench, doctor, train, evaluate, search, data, demo):
     cli.add_command(command)
 
 
@@ -70,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A stop by the system cleans up as Ctrl-C does.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        code = cli.main(args=arguments, prog_name="osnet-edge", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _note
+            code = cli.main(args=arguments, prog_name="osnet-edge", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "osnet-edge"
@@ -87,6 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("there is not enough memory for this; ask for smaller batches or pictures", 1)
     except OSError as error:
         return _fail_for_system(error)
+
+
+def _note(message: Warning | str, *where: object, **more: object) -> None:
+    """Show a warning as one line, without the place in our code that gave it."""
+    click.echo(f"note: {' '.join(str(message).split())}", err=True)
 
 
 def _fail(message: str, code: int) -> int:

@@ -25,6 +25,10 @@ def json_flag(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
 
 
+placement_option = click.option(
+    "--placement", metavar="FILE", help="Placement file that it must have been trained with."
+)
+
 threads_option = click.option(
     "--threads", type=int, metavar="N", help="CPU threads; default: cores, 4 at most."
 )

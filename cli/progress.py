@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Protocol
 
 import click
 
@@ -19,14 +20,25 @@ def step(text: str) -> None:
     click.echo(f"  {text} ...", err=True)
 
 
+class Advance(Protocol):
+    """What a block calls as it goes: with the number of items just done, and how it goes in a few words."""
+
+    def __call__(self, count: int, note: str = "") -> None:
+        """Show it."""
+
+
 @contextmanager
-def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def bar(label: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
     """Show progress with the time left; the block calls what it gets with the number of items just done."""
-    if sys.stderr.isatty():
-        with click.progressbar(length=total, label=f"  {label}", file=sys.stderr) as shown:
-            yield shown.update
-        return
-    yield _log_lines(label, total)
+    if not shown:
+        yield _ignore
+    elif sys.stderr.isatty():
+        with click.progressbar(
+            length=total, label=f"  {label}", file=sys.stderr, item_show_func=lambda note: note
+        ) as terminal:
+            yield lambda count, note="": terminal.update(count, note)
+    else:
+        yield _log_lines(label, total)
 
 
 @contextmanager
@@ -34,7 +46,7 @@ def shares() -> Iterator[Callable[[str, float], None]]:
     """Show jobs one after another; the block calls with a job's name and the share of it done, in [0, 1]."""
     with ExitStack() as stack:
         shown, done = "", 0
-        update: Callable[[int], None] = _ignore
+        update: Advance = _ignore
 
         def show(what: str, share: float) -> None:
             nonlocal shown, done, update
@@ -51,21 +63,22 @@ def shares() -> Iterator[Callable[[str, float], None]]:
         yield show
 
 
-def _ignore(count: int) -> None:
-    """Show nothing, before the first job."""
+def _ignore(count: int, note: str = "") -> None:
+    """Show nothing."""
 
 
-def _log_lines(label: str, total: int) -> Callable[[int], None]:
+def _log_lines(label: str, total: int) -> Advance:
     started = last = time.monotonic()
     done = 0
 
-    def update(count: int) -> None:
+    def update(count: int, note: str = "") -> None:
         nonlocal done, last
         done += count
         now = time.monotonic()
         if now - last >= _LOG_INTERVAL:
             last = now
             left = (now - started) / max(1, done) * (total - done)
-            click.echo(f"  {label}: {done} of {total}, about {left:.0f} s left", err=True)
+            told = f", {note}" if note else ""
+            click.echo(f"  {label}: {done} of {total}, about {left:.0f} s left{told}", err=True)
 
     return update

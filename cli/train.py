@@ -1,52 +1,174 @@
-"""`osnet-edge train`: a plain fit to a set of pictures."""
+"""`osnet-edge train`: a recipe on sets of pictures."""
 
 from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from osnet_edge.cli.options import output_option, parse_size
 from osnet_edge.cli.progress import bar
+from osnet_edge.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from osnet_edge.train.osnet import OSNet
+    from osnet_edge.train.recipe import Recipe
+    from osnet_edge.train.run_folder import EpochReport
 
 
 @click.command()
-@click.argument("data")
-@output_option("checkpoint")
-@click.option("--arch", default="osnet_x0_25", show_default=True, help="Variant to train.")
-@click.option("--epochs", default=20, show_default=True, help="Passes over the pictures.")
-@click.option("--batch", default=32, show_default=True, help="Pictures a step.")
-@click.option("--learning-rate", default=2.5e-3, show_default=True, help="Of AdamW, at its highest.")
-@click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Size to train at.")
-@click.option("--seed", default=0, show_default=True, help="Of weights, order and augmentation.")
-def train(
-    data: str, output: str, arch: str, epochs: int, batch: int, learning_rate: float, size: str, seed: int
-) -> None:
-    """Train an OSNet on DATA, from random weights.
+@click.argument("recipe")
+@click.option("--data", required=True, metavar="SET,...", help="What to train on, combined.")
+@output_option("run folder")
+@click.option("--weights", metavar="CHECKPOINT", help="Start from these, not from random ones.")
+@click.option("--teacher", metavar="CHECKPOINT", help="A network whose similarities to learn as well.")
+@click.option("--arch", help="Variant; default: the recipe's, or that of --weights.")
+@click.option(
+    "--placement", metavar="FILE", help="Where instance norm stands, as osnet-edge search writes it."
+)
+@click.option("--epochs", type=int, help="Passes over the pictures; default: the recipe's.")
+@click.option("--size", metavar="HxW", help="Size to train at; default: the recipe's.")
+@click.option("--seed", type=int, help="Of weights, order and augmentation; default: the recipe's.")
+@click.option(
+    "--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change any other field of the recipe."
+)
+@click.option("--test", metavar="SET,...", help="Score on these sets as it goes.")
+@click.option("--test-every", default=10, show_default=True, metavar="EPOCHS", help="How often to score.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the output folder.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to train; auto: a GPU where there is one.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="Of the arithmetic; weights stay float32. auto: 16 bits on a GPU.",
+)
+@click.option(
+    "--workers", type=int, help="Processes that decode pictures; default: 1 on a CPU, else up to 8."
+)
+@click.option("--compile", is_flag=True, help="Let torch.compile make kernels first.")
+def train(recipe: str, data: str, output: str, test: str | None, resume: bool, **options: Any) -> None:
+    """Train an OSNet by RECIPE, a shipped name or a .toml file.
 
-    DATA is a folder in the Market-1501 layout; its bounding_box_train is trained on.
+    The run folder gets osnet.pth, the recipe as it was used, run.json with the figures of every epoch, and
+    last.ckpt, from which --resume goes on.
 
     \b
+    Shipped recipes:
+      quick               a short fit from random weights, as in the demo
+      adapt               a trained network to new pictures, in minutes
+      scratch             same domain, from random weights (the paper's)
+      finetune_x1_0, finetune_x1_0_cosine, finetune_x0_75, finetune_x0_5,
+      finetune_x0_25      same domain, from given weights
+      ibn_x1_0, ain_x1_0  across domains
+      multi_source        several sources, for domains never seen
+    \b
     Example:
-      osnet-edge train synthetic-set -o osnet.pth --epochs 20
+      osnet-edge train quick --data synthetic-set -o run
+      osnet-edge train adapt --data cuhk03 --weights osnet_x0_25.pth -o run --epochs 10
+      torchrun --nproc-per-node 2 -m osnet_edge.cli.main train scratch --data market1501 -o run
     """
-    height, width = parse_size(size)
-    from osnet_edge.runtime.files import require_writable
-    from osnet_edge.train.checkpoint import save_osnet
-    from osnet_edge.train.data.market1501 import read_market1501
-    from osnet_edge.train.fit import EpochReport, FitSettings, fit
-    from osnet_edge.train.variants import variant_named
+    from osnet_edge.cli.scoring import Tester
+    from osnet_edge.train.checkpoint import load_osnet
+    from osnet_edge.train.data import parse_specs, training_pictures
+    from osnet_edge.train.distributed import is_first_process
+    from osnet_edge.train.machine import Machine
+    from osnet_edge.train.recipe_file import read_recipe
+    from osnet_edge.train.trainer import train as run_training
 
-    settings = FitSettings(
-        epochs=epochs, batch=batch, learning_rate=learning_rate, height=height, width=width, seed=seed
+    first = is_first_process()
+    weights, teacher = (
+        load_osnet(path) if path else None for path in (options["weights"], options["teacher"])
     )
-    variant = variant_named(arch)
-    pictures = read_market1501(data, splits=("train",)).train
-    # A run of hours should not end at a folder that was never there.
-    require_writable(output)
+    chosen = read_recipe(recipe, _changes(options, weights))
+    machine = Machine(options["device"], options["precision"], options["compile"], options["workers"])
+    pictures = training_pictures(parse_specs(data), combineall=chosen.batches.combineall)
+    tester = Tester(test, options["test_every"], chosen) if test else None
+    if first and weights and weights.variant.name == chosen.network.arch and not resume:
+        _say_classifier(weights, len({picture.identity for picture in pictures}))
+    with bar("training", _shown_pictures(chosen, len(pictures)), shown=first) as advance:
+        model = run_training(
+            pictures,
+            chosen,
+            output,
+            machine=machine,
+            weights=weights,
+            teacher=teacher,
+            facts=_facts(recipe, data, output, options),
+            resume=resume,
+            test=tester or (lambda model, epoch: {}),
+            progress=advance,
+            report=_tell if first else lambda report: None,
+        )
+    if first:
+        click.echo(
+            f"{output}/osnet.pth: {model.variant.name}, {model.num_classes} identities, "
+            f"{chosen.batches.epochs} epochs"
+        )
 
-    def tell(epoch: EpochReport) -> None:
-        click.echo(f"  epoch {epoch.epoch}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.1%}", err=True)
 
-    with bar("training", epochs * (len(pictures) // batch) * batch) as advance:
-        model = fit(pictures, variant, settings, progress=advance, report=tell)
-    save_osnet(model, output)
-    click.echo(f"{output}: {arch}, {model.num_classes} identities, {epochs} epochs")
+def _changes(options: dict[str, Any], weights: OSNet | None) -> list[str]:
+    """Return what the options change in the recipe, the most particular last."""
+    from osnet_edge.train.placement_file import read_placement
+    from osnet_edge.train.variants import variant_named, variant_with
+
+    changes = []
+    arch = options["arch"] or (weights.variant.name if weights else None)
+    if options["placement"]:
+        if not arch:
+            raise InputError("expected --arch with --placement, for the width: such as --arch osnet_x0_25")
+        arch = variant_with(read_placement(options["placement"]), variant_named(arch).width).name
+    if arch:
+        changes.append(f"network.arch={variant_named(arch).name}")
+    if options["epochs"] is not None:
+        changes.append(f"batches.epochs={options['epochs']}")
+    if options["size"]:
+        height, width = parse_size(options["size"])
+        changes += [f"network.height={height}", f"network.width={width}"]
+    if options["seed"] is not None:
+        changes.append(f"seed={options['seed']}")
+    return [*changes, *options["changes"]]
+
+
+def _facts(recipe: str, data: str, output: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the run's record should say of the command."""
+    from osnet_edge.runtime.files import sha256_of
+    from osnet_edge.train.data import parse_specs
+
+    files = {name: options[name] for name in ("weights", "teacher") if options[name]}
+    return {
+        "command": shlex.join(["osnet-edge", "train", recipe, "--data", data, "-o", output]),
+        "recipe": recipe,
+        "sources": list(parse_specs(data)),
+        **{name: {"file": path, "sha256": sha256_of(path)} for name, path in files.items()},
+    }
+
+
+def _say_classifier(weights: OSNet, identities: int) -> None:
+    if weights.num_classes != identities:
+        had = f"{weights.num_classes} identities" if weights.num_classes else "no classifier"
+        click.echo(f"  the weights have {had}; a new classifier for {identities} takes its place", err=True)
+
+
+def _shown_pictures(recipe: Recipe, pictures: int) -> int:
+    size = recipe.batches.size
+    return recipe.batches.epochs * (pictures // size) * size
+
+
+def _tell(epoch: EpochReport) -> None:
+    tests = "".join(
+        f", {name} Rank-1 {scores['rank1']:.1%} mAP {scores['mean_ap']:.1%}"
+        for name, scores in epoch.tests.items()
+    )
+    click.echo(
+        f"  epoch {epoch.epoch}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.1%}, "
+        f"{epoch.images_per_second:.0f} pictures a second{tests}",
+        err=True,
+    )

@@ -23,6 +23,7 @@ from osnet_edge.runtime.manifest import (
     Target,
     write_manifest,
 )
+from osnet_edge.runtime.placement import Placement, require_placement
 from osnet_edge.runtime.preprocessing import Picture
 
 PLAN_NAME = "model.plan"
@@ -38,6 +39,7 @@ def build_package(
     golden_crops: Picture,
     precision: Precision = "fp32",
     batch: BatchRange | None = None,
+    placement: Placement | None = None,
     replace: bool = False,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Manifest:
@@ -51,6 +53,7 @@ def build_package(
             `osnet_edge.train.synthetic.sample_crops`), shipped in the package with their embeddings.
         precision: of weights and arithmetic.
         batch: batch sizes the engine takes; None for the target's default.
+        placement: what the graph's must be; None takes any.
         replace: whether a package already there is replaced.
         progress: told what is being done.
 
@@ -69,6 +72,7 @@ def build_package(
         raise InputError(f"{output} is no engine package, so it is not replaced; name another output")
     progress("reading the graph")
     _, info = read_graph(graph)
+    require_placement(placement, info.model.placement, str(graph))
     model_name = CPU_MODEL_NAME if spec.backend == "onnxruntime" else PLAN_NAME
     batch = batch or DEFAULT_BATCH
     with write_folder_aside(output, replace=replace) as folder:

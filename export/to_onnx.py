@@ -20,6 +20,7 @@ from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.files import sha256_of, write_aside
 from osnet_edge.runtime.graph_info import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, GraphInfo, dump_graph_info
 from osnet_edge.runtime.manifest import ModelInfo
+from osnet_edge.runtime.placement import Placement, require_placement
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.checkpoint import load_osnet
 from osnet_edge.train.variants import EMBEDDING_SIZE
@@ -51,6 +52,7 @@ def export_onnx(
     output: Path | str,
     *,
     arch: str = "auto",
+    placement: Placement | None = None,
     preprocessing: Preprocessing | None = None,
     l2_normalize: bool = False,
     opset: int = DEFAULT_OPSET,
@@ -64,6 +66,7 @@ def export_onnx(
         checkpoint: a `.pth` file, see `osnet_edge.train.checkpoint.load_osnet`.
         output: the ONNX file to write.
         arch: variant, or `auto`.
+        placement: what the checkpoint's must be; None takes any.
         preprocessing: size and input contract; the default takes uint8 (N, 256, 128, 3) RGB.
         l2_normalize: whether the graph scales embeddings to length 1.
         opset: ONNX operator set.
@@ -82,6 +85,7 @@ def export_onnx(
     preprocessing = preprocessing or Preprocessing()
     progress("reading the checkpoint")
     model = load_osnet(checkpoint, arch)
+    require_placement(placement, model.variant.placement, str(checkpoint))
     with write_aside(output) as partial:
         progress("exporting")
         network = ExportNetwork(fold_batch_norms(model), preprocessing, l2_normalize=l2_normalize).eval()
@@ -96,6 +100,7 @@ def export_onnx(
                 l2_normalized=l2_normalize,
                 checkpoint=Path(checkpoint).name,
                 checkpoint_sha256=sha256_of(checkpoint),
+                placement=model.variant.placement,
             ),
             preprocessing=preprocessing,
             tools=tool_versions(),

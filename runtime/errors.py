@@ -31,3 +31,7 @@ class UnavailableError(OsnetEdgeError):
 
 class CheckError(OsnetEdgeError):
     """A check of our own work failed: an export that differs from torch, an engine from its golden pairs."""
+
+
+class InterruptedRunError(OsnetEdgeError):
+    """Ctrl-C came, and what was done so far is saved; the message says how to go on."""

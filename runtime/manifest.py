@@ -10,6 +10,7 @@ from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import MANIFEST_NAME, write_json
+from osnet_edge.runtime.placement import Placement
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.schema import from_json, to_json
 
@@ -24,13 +25,23 @@ Precision = Literal["fp32", "fp16"]
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Which network this is, and from which checkpoint."""
+    """Which network this is, and from which checkpoint.
+
+    Attributes:
+        variant: name of the network.
+        embedding_size: floats of an embedding.
+        l2_normalized: whether the engine scales embeddings to length 1.
+        checkpoint: name of the file that was exported.
+        checkpoint_sha256: of its bytes.
+        placement: where instance norm stands; None in packages from before this was written down.
+    """
 
     variant: str
     embedding_size: int
     l2_normalized: bool
     checkpoint: str
     checkpoint_sha256: str
+    placement: Placement | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no network gives."""

@@ -21,6 +21,7 @@ from PIL import Image
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.train.checkpoint import read_state
+from osnet_edge.train.placement_file import PUBLISHED
 from osnet_edge.train.synthetic import sample_crops
 
 
@@ -62,7 +63,7 @@ class Bench:
     def folder_of(self, **folders: dict[str, bytes]) -> str:
         root = self.folder / "set"
         for folder, files in folders.items():
-            (root / folder).mkdir(parents=True)
+            (root / folder).mkdir(parents=True, exist_ok=True)
             for name, content in files.items():
                 (root / folder / name).write_bytes(content)
         return str(root)
@@ -114,6 +115,31 @@ def exported(checkpoint: Callable[[Bench], str], *options: str) -> Arguments:
 
 def built(graph: Callable[[Bench], str], *options: str) -> Arguments:
     return lambda b: ["build", graph(b), "-o", "out", *(options or ("--target", "cpu"))]
+
+
+def people(bench: Bench) -> str:
+    """A set of two people, to train on."""
+    picture = Path(bench.picture()).read_bytes()
+    return bench.folder_of(bounding_box_train={f"000{k}_c1s1_1_00.png": picture for k in (1, 2)})
+
+
+def trained(bench: Bench, *options: str, output: str = "run") -> list[str]:
+    small = ["--size", "64x32", "--set", "batches.size=2", "--workers", "0"]
+    return ["train", "quick", "--data", people(bench), "-o", output, *small, *options]
+
+
+def searched(*options: str) -> Arguments:
+    return lambda b: ["search", "--data", people(b), "-o", "out", "--batch", "2", *options]
+
+
+def evaluated(
+    checkpoint: Callable[[Bench], str], data: str | Callable[[Bench], str] = "x", *options: str
+) -> Arguments:
+    def arguments(bench: Bench) -> list[str]:
+        given = data if isinstance(data, str) else data(bench)
+        return ["eval", checkpoint(bench), "--data", given, "--threads", "1", *options]
+
+    return arguments
 
 
 def good_checkpoint(bench: Bench) -> str:
@@ -213,6 +239,32 @@ CASES: list[tuple[str, Arguments, str]] = [
         "the folder none does not exist",
     ),
     ("a folder as output", lambda b: ["export", good_checkpoint(b), "-o", str(b.folder)], "is a folder"),
+    # Placements
+    (
+        "a variant of a code that nearly fits",
+        exported(good_checkpoint, "--arch", "osnet_siipii_x0_25"),
+        "osnet_CODE_WIDTH with the code of a placement",
+    ),
+    (
+        "no such placement file",
+        exported(good_checkpoint, "--placement", "missing.json"),
+        "found nothing at missing.json",
+    ),
+    (
+        "a placement file that is something else",
+        lambda b: ["export", good_checkpoint(b), "-o", "x.onnx", "--placement", b.file(b"[]", "p.json")],
+        "is no placement file",
+    ),
+    (
+        "a placement that the checkpoint has not",
+        exported(good_checkpoint, "--placement", str(PUBLISHED / "ain.json")),
+        "to have the placement siipiip",
+    ),
+    (
+        "a placement that the graph has not",
+        built(good_graph, "--target", "cpu", "--placement", str(PUBLISHED / "ibn.json")),
+        "got npppppp",
+    ),
     # Graphs
     ("no such graph", built(lambda b: "missing.onnx"), "found nothing at missing.onnx"),
     ("a folder for a graph", built(lambda b: str(b.folder)), "found a folder at"),
@@ -353,26 +405,228 @@ CASES: list[tuple[str, Arguments, str]] = [
         lambda b: ["bench", str(b.package), "--reference", str(b.checkpoint)],
         "is no graph for ONNX Runtime",
     ),
+    # Sets
+    (
+        "a set to check that is nowhere",
+        lambda b: ["data", "check", "nowhere"],
+        "found nothing called nowhere",
+    ),
+    ("nothing to check", lambda b: ["data", "check"], "Missing argument 'SET'"),
+    ("a folder of no layout", lambda b: ["data", "check", str(b.folder)], "bounding_box_train"),
+    ("an archive for a set", lambda b: ["data", "check", b.file(b"PK", "set.zip")], "unpack an archive"),
+    (
+        "another layout than was named",
+        lambda b: ["data", "check", f"msmt17={b.folder}"],
+        "expected msmt17 with list_*.txt",
+    ),
+    ("an empty table", lambda b: ["data", "check", b.file(b"", "x.csv")], "is empty; its first line must be"),
+    (
+        "a table without a column",
+        lambda b: ["data", "check", b.file(b"path,camera\na.jpg,1\n", "x.csv")],
+        "identity cannot be left out",
+    ),
+    (
+        "a table with a split nobody knows",
+        lambda b: ["data", "check", b.file(b"path,identity,camera,split\nx.csv,1,1,val\n", "x.csv")],
+        "got 'val' in line 2",
+    ),
+    (
+        "a table that names a missing picture",
+        lambda b: ["train", "quick", "--data", b.file(b"path,identity\nno.jpg,1\n", "x.csv"), "-o", "run"],
+        "found none there",
+    ),
+    (
+        "a pattern without an identity",
+        lambda b: ["data", "check", f"{b.folder}::*.jpg"],
+        "with {identity} and perhaps",
+    ),
+    (
+        "a pattern that nothing fits",
+        lambda b: ["data", "check", f"{b.folder_of(a={'x.jpg': b''})}::{{identity}}_{{camera}}.jpg"],
+        "the first is a/x.jpg",
+    ),
+    (
+        "a split too far",
+        lambda b: ["data", "check", b.folder_of(query={"0001_c1.jpg": b"x"}, **GALLERY), "--split", "1"],
+        "from 0 to 0, got 1",
+    ),
+    (
+        "a list of MSMT17 that is none",
+        lambda b: ["data", "check", b.folder_of(train={}, test={}, **{".": {"list_train.txt": b"x"}})],
+        "such as 0000/0000_000_01",
+    ),
+    (
+        "a sheet of another kind",
+        lambda b: ["data", "check", str(b.folder), "--sheet", "x.pdf"],
+        "ending in .png, got x.pdf",
+    ),
+    (
+        "sources with a name missing",
+        lambda b: ["train", "quick", "--data", "market1501,,msmt17", "-o", "run"],
+        "expected sets such as market1501,msmt17",
+    ),
+    (
+        "a style nobody knows",
+        lambda b: ["data", "synthesize", "-o", "out", "--style", "noir"],
+        "expected a style of plain, dusk",
+    ),
+    # Evaluation
+    ("an evaluation of nothing", lambda b: ["eval", "--data", "x"], "Missing argument 'CHECKPOINTS...'"),
+    ("an evaluation on nothing", lambda b: ["eval", good_checkpoint(b)], "Missing option '--data'"),
+    ("a package for a checkpoint", evaluated(lambda b: str(b.package)), "is a folder; name the .pth in it"),
+    ("a graph for a checkpoint", evaluated(good_graph), "is no torch checkpoint"),
+    ("a test set nobody has", evaluated(good_checkpoint, "nowhere"), "found nothing called nowhere"),
+    ("a test set without a name", evaluated(good_checkpoint, "a,,b"), "expected sets such as"),
+    ("no queries", evaluated(good_checkpoint, lambda b: b.folder_of(**GALLERY)), "but no query/"),
+    (
+        "people that nobody looks for",
+        evaluated(good_checkpoint, lambda b: b.folder_of(query={"0002_c1s1_000001_00.jpg": b"x"}, **GALLERY)),
+        "to have its identity in the gallery under another camera, but none of 1 has",
+    ),
+    (
+        "pictures of one camera",
+        evaluated(good_checkpoint, lambda b: b.folder_of(query={"0001_c2s1_000001_00.jpg": b"x"}, **GALLERY)),
+        "expected pictures of 2 cameras or more in set, but all are of camera 2",
+    ),
+    (
+        "a test picture that is text",
+        evaluated(good_checkpoint, lambda b: b.folder_of(query={"0001_c1s1_000001_00.jpg": b"x"}, **GALLERY)),
+        "is no picture that Pillow can read",
+    ),
+    (
+        "one set twice",
+        evaluated(
+            good_checkpoint,
+            lambda b: ",".join(
+                [b.folder_of(query={"0001_c1s1_000001_00.jpg": b"x"}, **GALLERY), f"{b.folder}/set"]
+            ),
+        ),
+        "got set twice",
+    ),
+    (
+        "one checkpoint twice",
+        lambda b: ["eval", good_checkpoint(b), good_checkpoint(b), "--data", "x"],
+        "expected checkpoints of different file names",
+    ),
+    ("a distance nobody knows", evaluated(good_checkpoint, "x", "--distance", "l1"), "'l1' is not one of"),
+    ("no picture to look at", evaluated(good_checkpoint, "x", "--queries", "0"), "--queries from 1 to 200"),
+    ("a batch of no picture", evaluated(good_checkpoint, "x", "--batch", "0"), "--batch from 1 to 1024"),
+    ("scoring without a thread", evaluated(good_checkpoint, "x", "--threads", "0"), "1 to 512 threads"),
+    ("an input of no size", evaluated(good_checkpoint, "x", "--size", "1x1"), "32 to 4096 pixels"),
+    (
+        "a page over a checkpoint",
+        lambda b: ["eval", good_checkpoint(b), "--data", "x", "--pictures", good_checkpoint(b)],
+        "a file ending in .html",
+    ),
+    (
+        "a page in a folder that is not there",
+        evaluated(good_checkpoint, "x", "--pictures", "none/page.html"),
+        "the folder none does not exist",
+    ),
     # Training and drawing
     (
         "nothing to train on",
-        lambda b: ["train", str(b.folder), "-o", "x.pth"],
+        lambda b: ["train", "quick", "--data", str(b.folder), "-o", "run"],
         "bounding_box_train",
     ),
     (
+        "a recipe that there is not",
+        lambda b: ["train", "slow", "--data", str(b.folder), "-o", "run"],
+        "there is no recipe 'slow'; give a .toml file or one of adapt",
+    ),
+    (
+        "a recipe that is no TOML",
+        lambda b: ["train", b.file(b"[batches", "x.toml"), "--data", str(b.folder), "-o", "run"],
+        "is not TOML",
+    ),
+    (
         "a fit of no epoch",
-        lambda b: ["train", str(b.folder), "-o", "x.pth", "--epochs", "0"],
-        "expected epochs and a rate above 0",
+        lambda b: ["train", "quick", "--data", str(b.folder), "-o", "run", "--epochs", "0"],
+        "expected epochs of 1 or more",
     ),
     (
         "a seed below zero",
-        lambda b: ["train", str(b.folder), "-o", "x.pth", "--seed", "-1"],
+        lambda b: ["train", "quick", "--data", str(b.folder), "-o", "run", "--seed", "-1"],
         "expected a seed",
     ),
     (
         "a rate that is no number",
-        lambda b: ["train", str(b.folder), "-o", "x.pth", "--learning-rate", "nan"],
-        "a rate above 0",
+        lambda b: trained(b, "--set", "optimizer.learning_rate=nan"),
+        "learning_rate: expected a finite number",
+    ),
+    (
+        "a field of a recipe that there is not",
+        lambda b: trained(b, "--set", "optimizer.rate=1"),
+        "unknown field 'rate'",
+    ),
+    (
+        "weights of another network than the one to train",
+        lambda b: trained(b, "--weights", str(b.checkpoint), "--arch", "osnet_x1_0"),
+        "expected weights of osnet_x1_0, got osnet_x0_25",
+    ),
+    (
+        "weights that are not there",
+        lambda b: trained(b, "--weights", "none.pth"),
+        "there is no file none.pth",
+    ),
+    (
+        "a placement without a width",
+        lambda b: trained(b, "--placement", b.file(b"{}", "p.json")),
+        "expected --arch with --placement",
+    ),
+    (
+        "a test set that is not there",
+        lambda b: trained(b, "--test", "nowhere"),
+        "nowhere",
+    ),
+    (
+        "scores every no epoch",
+        lambda b: trained(b, "--test", "nowhere", "--test-every", "0"),
+        "expected --test-every of 1 epoch",
+    ),
+    (
+        "no run to resume",
+        lambda b: trained(b, "--resume"),
+        "found no last.ckpt there",
+    ),
+    (
+        "a run folder that is taken",
+        lambda b: trained(b, output=str(b.folder)),
+        "is already there; go on with --resume",
+    ),
+    (
+        "a run folder in a folder that is not there",
+        lambda b: trained(b, output="none/run"),
+        "the folder none does not exist",
+    ),
+    (
+        "a negative number of workers",
+        lambda b: trained(b, "--workers", "-1"),
+        "expected 0 to 256 workers",
+    ),
+    (
+        "nothing to search on",
+        lambda b: ["search", "--data", str(b.folder), "-o", "x"],
+        "bounding_box_train",
+    ),
+    ("a search of no set", lambda b: ["search", "-o", "x"], "Missing option '--data'"),
+    ("a search of no epoch", searched("--epochs", "0"), "expected epochs and a rate above 0"),
+    ("a search of no rate", searched("--learning-rate", "inf"), "a rate above 0"),
+    ("a search whose shares stand still", searched("--share-rate", "0"), "a rate above 0 for the shares"),
+    ("a search in a batch of one", searched("--batch", "1"), "a batch of 2 or more"),
+    ("a search in a batch past the set", searched("--batch", "99"), "ask for a smaller batch"),
+    ("a search at no temperature", searched("--temperature", "nan"), "expected temperatures above 0"),
+    ("a temperature that rises", searched("--lowest", "20"), "the lowest no higher than the first"),
+    ("halvings before now", searched("--halve-every", "-1"), "halvings 1 epoch apart or more"),
+    ("a search at a width nobody knows", searched("--width", "x2_0"), "expected a width of x1_0"),
+    ("a search at a size of no picture", searched("--size", "8x8"), "32 to 4096 pixels a side"),
+    ("a search on a device nobody knows", searched("--device", "tpu"), "'tpu' is not one of"),
+    ("a search with less than no workers", searched("--workers", "-1"), "0 to 256 workers"),
+    ("a search with a seed below zero", searched("--seed", "-1"), "expected a seed"),
+    (
+        "a search into a folder that is there",
+        lambda b: ["search", "--data", people(b), "-o", str(b.folder), "--batch", "2"],
+        "is already there",
     ),
     ("a name too long", lambda b: ["export", good_checkpoint(b), "-o", "x" * 300], "choose another path"),
     ("a batch past the engine's", lambda b: ["bench", str(b.package), "--batch", "64"], "batches of 1 to 32"),

@@ -32,10 +32,18 @@ latencies = st.lists(st.integers(0, 10**11), min_size=1, max_size=5).map(Latency
 
 @st.composite
 def accuracies(draw: st.DrawFn) -> Accuracy:
-    curve = sorted(draw(st.tuples(*[st.floats(0, 1)] * 3)))
+    *curve, rank20 = sorted(draw(st.tuples(*[st.floats(0, 1)] * 4)))
     skipped = draw(st.integers(0, 5))
     queries = skipped + draw(st.integers(1, 5))
-    scores = RetrievalScores(*curve, draw(st.floats(0, 1)), queries, skipped, draw(st.integers(1, 9)))
+    scores = RetrievalScores(
+        *curve,
+        draw(st.floats(0, 1)),
+        queries,
+        skipped,
+        draw(st.integers(1, 9)),
+        rank20=draw(st.sampled_from([rank20, None])),
+        mean_inp=draw(st.none() | st.floats(0, 1)),
+    )
     return Accuracy(draw(st.text()), draw(st.sampled_from(["cosine", "euclidean"])), scores)
 
 
@@ -87,6 +95,15 @@ def test_the_document_says_what_a_script_looks_for() -> None:
     assert document["ratios"][3] == {"engine": "x0_25-int8", "batch": 1, "speedup": 2.0}
     assert document["engines"][1]["batches"][0]["latency"]["p50_ms"] == 0.85
     assert document["accuracy_changes"][1]["mean_ap"] == pytest.approx(-0.0104)
+
+
+def test_a_document_of_before_rank_20_and_minp_is_read() -> None:
+    document = json.loads(to_json(examples.result()))
+    for name in ("rank20", "mean_inp"):
+        for engine in document["engines"]:
+            del engine["accuracy"]["scores"][name]
+    scores = from_json(json.dumps(document)).engines[0].accuracy.scores
+    assert (scores.rank20, scores.mean_inp) == (None, None)
 
 
 def test_accuracies_on_different_pictures_are_not_compared() -> None:
@@ -147,6 +164,8 @@ def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
         (change("engines", 0, "batches", 0, "batch", to=9), "images_per_second"),
         (change("engines", 0, "accuracy", "scores", "mean_ap", to=1.5), r"\[0, 1\]"),
         (change("engines", 0, "accuracy", "scores", "rank1", to=0.9), "Rank-1 <= Rank-5"),
+        (change("engines", 0, "accuracy", "scores", "rank20", to=0.1), "Rank-10 <= Rank-20"),
+        (change("engines", 0, "accuracy", "scores", "mean_inp", to=2.0), r"\[0, 1\]"),
         (change("engines", 0, "accuracy", "scores", "skipped", to=632), "fewer queries skipped"),
         (change("engines", 0, "size_bytes", to=-1), "size of 0"),
         (change("engines", 0, "name", to=""), "an engine's name"),

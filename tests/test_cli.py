@@ -140,10 +140,10 @@ def test_the_demo_runs_from_nothing_to_a_report(
     small = ["--train-people", "6", "--test-people", "3", "--epochs", "1", "--duration", "0.02"]
     assert main(["demo", *small]) == 0
     out = capsys.readouterr().out
-    assert "$ osnet-edge export demo/osnet.pth -o demo/osnet.onnx" in out
+    assert "$ osnet-edge export demo/run/osnet.pth -o demo/osnet.onnx" in out
     assert "The fit took mAP from" in out
     made = {path.name for path in Path("demo").iterdir()}
-    assert {"people", "osnet.pth", "osnet.onnx", "osnet-cpu", "result.json", "report.html"} <= made
+    assert {"people", "run", "osnet.onnx", "osnet-cpu", "result.json", "report.html"} <= made
     page = Path("demo/report.html").read_text()
     assert page.count("data:image/jpeg;base64,") >= 8
     assert main(["demo", *small]) == 2

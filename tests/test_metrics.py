@@ -12,17 +12,20 @@ from hypothesis import strategies as st
 
 from osnet_edge.bench import (
     RetrievalScores,
+    _chunks,
     average_precisions,
     cosine_distances,
     cumulative_matches,
     euclidean_distances,
     feature_ranks,
+    inverse_negative_penalties,
     match_ranks,
     mean_average_precision,
+    mean_inverse_negative_penalty,
+    ranking,
     score_retrieval,
     top_ranked,
 )
-from osnet_edge.bench import scores as scores_module
 from osnet_edge.runtime.errors import InputError
 
 GOLDEN = Path(__file__).parents[1].parent / "shared" / "golden" / "metrics.npz"
@@ -41,55 +44,77 @@ def test_equals_the_reference(case: str, distance: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("distances", "ids", "cameras", "rank", "precision"),
+    ("distances", "ids", "cameras", "rank", "precision", "penalty"),
     [
         # The match is the nearest.
-        ([0.1, 0.2], [7, 8], [1, 1], [1], 1.0),
+        ([0.1, 0.2], [7, 8], [1, 1], [1], 1.0, 1.0),
         # The match is the farthest.
-        ([0.2, 0.1], [7, 8], [1, 1], [2], 1 / 2),
+        ([0.2, 0.1], [7, 8], [1, 1], [2], 1 / 2, 1 / 2),
         # Same identity, same camera: dropped, so it neither counts nor pushes the match down.
-        ([0.1, 0.3, 0.2], [7, 7, 8], [0, 1, 1], [2], 1 / 2),
+        ([0.1, 0.3, 0.2], [7, 7, 8], [0, 1, 1], [2], 1 / 2, 1 / 2),
         # Same camera but somebody else: stays.
-        ([0.1, 0.2], [8, 7], [0, 1], [2], 1 / 2),
+        ([0.1, 0.2], [8, 7], [0, 1], [2], 1 / 2, 1 / 2),
         # A tie goes to the entry that comes first in the gallery.
-        ([0.5, 0.5], [8, 7], [1, 1], [2], 1 / 2),
-        ([0.5, 0.5], [7, 8], [1, 1], [1], 1.0),
+        ([0.5, 0.5], [8, 7], [1, 1], [2], 1 / 2, 1 / 2),
+        ([0.5, 0.5], [7, 8], [1, 1], [1], 1.0, 1.0),
         # Tied matches take consecutive ranks around a tied stranger.
-        ([0.5, 0.5, 0.5], [7, 8, 7], [1, 1, 1], [1, 3], (1 / 1 + 2 / 3) / 2),
+        ([0.5, 0.5, 0.5], [7, 8, 7], [1, 1, 1], [1, 3], (1 / 1 + 2 / 3) / 2, 2 / 3),
         # A dropped entry tied with the match does not push it down.
-        ([0.5, 0.5], [7, 7], [0, 1], [1], 1.0),
+        ([0.5, 0.5], [7, 7], [0, 1], [1], 1.0, 1.0),
+        # Average precision forgives a last match that is far down; mINP does not.
+        ([0.1, 0.2, 0.3, 0.4], [7, 8, 8, 7], [1, 1, 1, 1], [1, 4], (1 / 1 + 2 / 4) / 2, 2 / 4),
     ],
 )
+# The two ways to find a place, counting and sorting, are one to the caller.
+@pytest.mark.parametrize("most_counted", [0, 300])
 def test_one_query_worked_by_hand(
-    distances: list[float], ids: list[int], cameras: list[int], rank: list[int], precision: float
+    distances: list[float],
+    ids: list[int],
+    cameras: list[int],
+    rank: list[int],
+    precision: float,
+    penalty: float,
+    most_counted: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(ranking, "_MOST_COUNTED", most_counted)
     ranks = match_ranks([distances], [7], ids, [0], cameras)
     assert ranks.rank.tolist() == rank
     assert average_precisions(ranks).tolist() == pytest.approx([precision])
+    assert inverse_negative_penalties(ranks).tolist() == pytest.approx([penalty])
 
 
 def test_queries_without_a_match_are_counted_and_left_out() -> None:
     ranks = match_ranks([[0.1, 0.2]] * 3, [7, 9, 8], [7, 8], [0, 0, 1], [1, 1])
     scores = RetrievalScores.from_ranks(ranks)
     assert (scores.queries, scores.skipped, scores.gallery) == (3, 2, 2)
-    assert (scores.rank1, scores.mean_ap) == (1.0, 1.0)
+    assert (scores.rank1, scores.mean_ap, scores.mean_inp) == (1.0, 1.0, 1.0)
     assert ranks.answerable.tolist() == [0]
 
 
 @pytest.mark.parametrize(
     ("place", "expected"),
-    [(1, (1, 1, 1)), (2, (0, 1, 1)), (5, (0, 1, 1)), (6, (0, 0, 1)), (10, (0, 0, 1)), (11, (0, 0, 0))],
+    [
+        (1, (1, 1, 1, 1)),
+        (2, (0, 1, 1, 1)),
+        (5, (0, 1, 1, 1)),
+        (6, (0, 0, 1, 1)),
+        (10, (0, 0, 1, 1)),
+        (11, (0, 0, 0, 1)),
+        (20, (0, 0, 0, 1)),
+        (21, (0, 0, 0, 0)),
+    ],
 )
-def test_rank_figures_are_at_their_ranks(place: int, expected: tuple[int, int, int]) -> None:
-    ids = [7 if entry == place else 8 for entry in range(1, 13)]
-    scores = RetrievalScores.from_ranks(match_ranks([list(range(12))], [7], ids, [0], [1] * 12))
-    assert (scores.rank1, scores.rank5, scores.rank10) == expected
+def test_rank_figures_are_at_their_ranks(place: int, expected: tuple[int, int, int, int]) -> None:
+    ids = [7 if entry == place else 8 for entry in range(1, 23)]
+    scores = RetrievalScores.from_ranks(match_ranks([list(range(22))], [7], ids, [0], [1] * 22))
+    assert (scores.rank1, scores.rank5, scores.rank10, scores.rank20) == expected
     assert scores.mean_ap == pytest.approx(1 / place)
 
 
 def test_a_gallery_shorter_than_the_rank_ends_the_curve() -> None:
     scores = RetrievalScores.from_ranks(match_ranks([[0.2, 0.1]], [7], [7, 8], [0], [1, 1]))
-    assert (scores.rank1, scores.rank5, scores.rank10) == (0, 1, 1)
+    assert (scores.rank1, scores.rank5, scores.rank10, scores.rank20) == (0, 1, 1, 1)
 
 
 def test_top_ranked_leaves_out_what_the_protocol_drops() -> None:
@@ -114,7 +139,7 @@ def test_chunks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     arrays = [rng.integers(-4, 5, (n, 3)) for n in (23, 40)]
     arrays += [rng.integers(0, high, n) for high in (6, 2) for n in (23, 40)]
     whole = score_retrieval(*arrays, distance="euclidean")
-    monkeypatch.setattr(scores_module, "_CHUNK_ENTRIES", 80)
+    monkeypatch.setattr(_chunks, "CHUNK_ENTRIES", 80)
     assert score_retrieval(*arrays, distance="euclidean") == whole
 
 
@@ -152,6 +177,11 @@ GOOD: dict[str, Any] = {
         ({"query_features": np.ones(3)}, r"\(pictures, width\).*\(3,\)"),
         ({"query_features": [["a", "b", "c"]] * 2}, "to be numbers"),
         ({"distance": "manhattan"}, "cosine, euclidean.*'manhattan'"),
+        ({"protocol": "cuhk03"}, "market1501, single-gallery-shot.*'cuhk03'"),
+        ({"threads": 0}, "1 thread or more, got 0"),
+        # The protocols ask the same of the labels.
+        ({"gallery_ids": [3, 4], "protocol": "single-gallery-shot"}, "identity in the gallery"),
+        ({"query_cameras": None, "protocol": "single-gallery-shot"}, "query cameras, but got None"),
         # Squares overflow float32.
         ({"query_features": np.full((2, 3), 1e30), "distance": "euclidean"}, "finite distances"),
     ],
@@ -196,7 +226,7 @@ def rankings(draw: st.DrawFn, *, ties: bool = True) -> dict[str, np.ndarray]:
     return {"distances": distances.astype(np.float32), **labels}
 
 
-def reference(
+def slow_way(
     distances: np.ndarray,
     query_ids: np.ndarray,
     gallery_ids: np.ndarray,
@@ -225,7 +255,7 @@ def reference(
 @given(rankings())
 def test_equals_the_slow_way(ranking: dict[str, np.ndarray]) -> None:
     ranks = match_ranks(**ranking)
-    precisions, curve = reference(**ranking)
+    precisions, curve = slow_way(**ranking)
     assert average_precisions(ranks).tolist() == pytest.approx(precisions)
     assert cumulative_matches(ranks).tolist() == pytest.approx(curve[:50])
 
@@ -235,6 +265,7 @@ def test_figures_stay_in_their_ranges(ranking: dict[str, np.ndarray]) -> None:
     ranks = match_ranks(**ranking)
     curve = cumulative_matches(ranks)
     assert 0 < mean_average_precision(ranks) <= 1
+    assert 0 < mean_inverse_negative_penalty(ranks) <= 1
     assert (np.diff(curve) >= 0).all()
     assert curve[-1] == 1
 
@@ -243,7 +274,7 @@ def test_figures_stay_in_their_ranges(ranking: dict[str, np.ndarray]) -> None:
 def test_a_perfect_ranking_scores_one(ranking: dict[str, np.ndarray]) -> None:
     strangers = ranking["query_ids"][:, None] != ranking["gallery_ids"][None]
     scores = RetrievalScores.from_ranks(match_ranks(**{**ranking, "distances": strangers.astype(np.float32)}))
-    assert (scores.rank1, scores.mean_ap) == (1, 1)
+    assert (scores.rank1, scores.mean_ap, scores.mean_inp) == (1, 1, 1)
 
 
 @given(rankings(ties=False), st.randoms(use_true_random=False))

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from osnet_edge.runtime.placement import BlockDesign, Placement
 from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.variants import AIN, VARIANTS, BlockDesign, Placement, Variant, variant_named
+from osnet_edge.train.variants import VARIANTS, variant_named, variant_with
 
 
 def golden_state(shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
@@ -82,7 +83,7 @@ def test_training_gives_embeddings_and_logits_and_every_weight_a_gradient(name: 
 
 @pytest.mark.parametrize("design", get_args(BlockDesign))
 def test_each_block_design_has_the_instance_norms_it_names(design: BlockDesign) -> None:
-    variant = Variant("custom", (16, 64, 96, 128), Placement(False, (design,) * 6), True)
+    variant = variant_with(Placement(False, (design,) * 6), "x0_25")
     names = {name.split(".")[-2] for name in OSNet(variant).state_dict() if ".IN" in name}
     assert names == {"plain": set(), "inside": {"IN"}, "outside": {"IN"}, "both": {"IN_in", "IN_out"}}[design]
 
@@ -92,11 +93,6 @@ def test_the_four_designs_compute_four_different_things() -> None:
     outputs = []
     for design in get_args(BlockDesign):
         torch.manual_seed(0)
-        model = OSNet(Variant("custom", (16, 64, 96, 128), Placement(False, (design,) * 6), True)).eval()
+        model = OSNet(variant_with(Placement(False, (design,) * 6), "x0_25")).eval()
         outputs.append(model(images))
     assert all(not torch.allclose(a, b, rtol=1e-3) for a, b in itertools.combinations(outputs, 2))
-
-
-def test_the_published_ain_is_one_placement_among_others() -> None:
-    assert variant_named("osnet_ain_x1_0").placement == AIN
-    assert AIN.blocks == ("inside", "inside", "plain", "inside", "inside", "plain")

@@ -13,7 +13,7 @@ from PIL import Image, ImageChops
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data import ReidSet
-from osnet_edge.train.synthetic import draw_frame, sample_crops, write_frames, write_set
+from osnet_edge.train.synthetic import STYLES, draw_frame, sample_crops, write_frames, write_set
 from osnet_edge.train.synthetic.camera import sample_cameras
 from osnet_edge.train.synthetic.crops import draw_crop
 from osnet_edge.train.synthetic.figure import Gait, Placement, draw_figure, figure_box
@@ -51,6 +51,30 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_pictures(
     assert first == again
     assert first.keys() == other.keys()
     assert not set(first.values()) & set(other.values())
+
+
+def test_styles_differ_in_colour_contrast_or_sharpness_and_draw_the_same_people(
+    drawn: ReidSet, tmp_path: Path
+) -> None:
+    def look(made: ReidSet) -> np.ndarray[Any, Any]:
+        shots = [np.asarray(Image.open(p.path).convert("RGB").resize((64, 128)), float) for p in made.train]
+        sharp = np.mean([np.abs(np.diff(shot.mean(2), axis=1)).mean() for shot in shots])
+        spread = np.mean([shot.std() for shot in shots])
+        return np.array([*np.mean(shots, axis=(0, 1, 2)), spread, 5 * sharp])
+
+    looks = {"plain": look(drawn)}
+    for style in STYLES.keys() - {"plain"}:
+        made = write_set(tmp_path / style, **NUMBERS, seed=5, style=style)
+        assert contents(made.root).keys() == contents(drawn.root).keys()
+        looks[style] = look(made)
+    for one, two in combinations(looks, 2):
+        # In grey levels of 255, so that none is another under a new name.
+        assert np.linalg.norm(looks[one] - looks[two]) > 20, (one, two)
+
+
+def test_the_plain_style_is_the_default_to_the_byte(drawn: ReidSet, tmp_path: Path) -> None:
+    plain = write_set(tmp_path / "plain", **NUMBERS, seed=5, style="plain")
+    assert contents(plain.root) == contents(drawn.root)
 
 
 def test_other_seeds_draw_other_people() -> None:
@@ -281,6 +305,7 @@ def bad(call: Callable[..., Any], words: str, **changed: Any) -> Any:
         bad(write_set, "train_identities .* got -1", train_identities=-1),
         bad(write_set, "test_identities .* got 1.5", test_identities=1.5),
         bad(write_set, "seed .* got -1", seed=-1),
+        bad(write_set, "a style of plain, dusk, .* got 'noir'", style="noir"),
         bad(write_set, "1 to 5000 people", train_identities=5000),
         bad(write_set, "height .* at least 32", height=8),
         bad(write_set, "expected 1 to 5000 people", train_identities=0, test_identities=0),

@@ -37,8 +37,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_source_file_is_in_the_wheel_and_nothing_else(installed: Path) -> None:
     sources = {str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     typed = {f"{room}/py.typed" for room in ROOMS}
+    data = {
+        str(path.relative_to(ROOT)) for kind in ("*.json", "*.toml") for path in (ROOT / "train").rglob(kind)
+    }
     package = installed / "osnet_edge"
-    assert {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()} == sources | typed
+    assert {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()} == sources | typed | data
 
 
 def test_the_wheel_embeds_without_the_checkout(installed: Path, package: Path, tmp_path: Path) -> None:

@@ -1,52 +1,122 @@
-"""Changes to training crops that a camera could have made: mirrored, shifted, in other light, half hidden."""
+"""Changes to training crops that a camera could have made: mirrored, shifted, in other light, half hidden.
+
+Each takes an (H, W, 3) uint8 crop and returns one of the same size; `Augmentation` says how much.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from PIL import Image
 
-from osnet_edge.runtime.preprocessing import Picture
+from osnet_edge.runtime.preprocessing import IMAGENET_MEAN, Picture
+from osnet_edge.train.recipe import Augmentation
+
+#: What a hidden rectangle shows: the mean colour, which normalisation turns into zeros.
+_MEAN_COLOUR = np.array([round(255 * mean) for mean in IMAGENET_MEAN], np.uint8)
+#: Share of the picture that is hidden, or pasted, and its height by its width.
+_ERASED, _PASTED, _ASPECT = (0.02, 0.4), (0.01, 0.5), (0.3, 3.3)
 
 
-def augment(crop: Picture, rng: np.random.Generator) -> Picture:
-    """Mirror, shift, tint and half hide an (H, W, 3) crop at random; the size stays.
+def augment(
+    crop: Picture, how: Augmentation, rng: np.random.Generator, another: Callable[[], Picture] | None = None
+) -> Picture:
+    """Change a crop at random.
 
-    Source: random flip, crop, colour jitter and erasing of the paper's recipes (section 5.1), with strengths
-    that suit a short fit.
+    Args:
+        crop: (H, W, 3) uint8.
+        how: how often and how much of each change.
+        rng: chance; the same state gives the same picture.
+        another: gives another picture of the set, of any size, for `how.patch`.
+
+    Returns:
+        (H, W, 3) uint8.
     """
-    return erase(tint(shift(mirror(crop, rng), rng), rng), rng)
+    if rng.random() < how.flip:
+        crop = crop[:, ::-1]
+    if rng.random() < how.crop:
+        crop = cut(crop, rng)
+    if how.shift:
+        crop = shift(crop, how.shift, rng)
+    if how.brightness or how.contrast or how.saturation or how.cast:
+        crop = tint(crop, how, rng)
+    if rng.random() < how.patch and another is not None:
+        crop = paste(crop, another(), rng)
+    if rng.random() < how.erase:
+        crop = erase(crop, rng)
+    return crop
 
 
-def mirror(crop: Picture, rng: np.random.Generator) -> Picture:
-    """Swap left and right in half of the cases."""
-    return crop[:, ::-1] if rng.random() < 0.5 else crop
-
-
-def shift(crop: Picture, rng: np.random.Generator) -> Picture:
-    """Move the picture by up to a 24th of its height either way, edges repeated."""
+def cut(crop: Picture, rng: np.random.Generator) -> Picture:
+    """Enlarge by an eighth, and cut the old size out of that at random, as the public recipes do."""
     height, width = crop.shape[:2]
-    most = height // 24
+    high, wide = height * 8 / 9, width * 8 / 9
+    top, left = rng.uniform(0, height - high), rng.uniform(0, width - wide)
+    picture = Image.fromarray(np.ascontiguousarray(crop))
+    box = (left, top, left + wide, top + high)
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, box=box))
+
+
+def shift(crop: Picture, share: float, rng: np.random.Generator) -> Picture:
+    """Move the picture by up to `share` of its height either way, edges repeated."""
+    height, width = crop.shape[:2]
+    most = int(height * share)
     padded = np.pad(crop, ((most, most), (most, most), (0, 0)), mode="edge")
     top, left = rng.integers(0, 2 * most + 1, size=2)
     return padded[top : top + height, left : left + width]
 
 
-def tint(crop: Picture, rng: np.random.Generator) -> Picture:
-    """Scale brightness by up to 22 %, and each channel by up to 15 %, as other light and other sensors do."""
-    gain = rng.uniform(0.78, 1.22) * rng.uniform(0.85, 1.15, size=3)
-    tinted: Picture = np.clip(crop * gain, 0, 255).astype(np.uint8)
-    return tinted
+def tint(crop: Picture, how: Augmentation, rng: np.random.Generator) -> Picture:
+    """Scale brightness, contrast, saturation and single channels, each by up to its share."""
+    brightness, contrast, saturation = (
+        rng.uniform(1 - most, 1 + most) for most in (how.brightness, how.contrast, how.saturation)
+    )
+    cast = rng.uniform(1 - how.cast, 1 + how.cast, size=3)
+    # All four are linear in a pixel, so one 3x3 matrix and an offset do them at once: y = M x + b.
+    to_grey = np.tile(np.array([0.299, 0.587, 0.114], np.float32), (3, 1))
+    saturate = saturation * np.eye(3) + (1 - saturation) * to_grey
+    matrix = contrast * saturate @ np.diag(brightness * cast)
+    flat = crop.reshape(-1, 3)
+    grey = float(brightness * (to_grey[0] * cast) @ flat.mean(axis=0))
+    tinted = flat @ matrix.T.astype(np.float32) + np.float32((1 - contrast) * grey)
+    # Half a step up, so that a factor of 1 gives back the same bytes.
+    tinted = np.clip(tinted + np.float32(0.5), 0, 255)
+    return np.asarray(tinted, np.uint8).reshape(crop.shape)
 
 
 def erase(crop: Picture, rng: np.random.Generator) -> Picture:
-    """Hide a rectangle, 10 to 40 % of the height by 20 to 70 % of the width, in three cases of ten.
+    """Hide a rectangle of 2 to 40 % of the area under the mean colour.
 
-    Source: Zhong et al., "Random Erasing Data Augmentation" (AAAI 2020).
+    Source: Zhong et al., "Random Erasing Data Augmentation" (AAAI 2020), algorithm 1.
     """
-    if rng.random() >= 0.3:
-        return crop
-    height, width = crop.shape[:2]
-    rows, columns = int(height * rng.uniform(0.1, 0.4)), int(width * rng.uniform(0.2, 0.7))
-    top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
+    rows, columns = _rectangle(crop, _ERASED, rng)
+    top, left = rng.integers(0, crop.shape[0] - rows + 1), rng.integers(0, crop.shape[1] - columns + 1)
     hidden: Picture = crop.copy()
-    hidden[top : top + rows, left : left + columns] = 0
+    hidden[top : top + rows, left : left + columns] = _MEAN_COLOUR
     return hidden
+
+
+def paste(crop: Picture, other: Picture, rng: np.random.Generator) -> Picture:
+    """Paste a piece of another picture, of 1 to 50 % of the area, mirrored or not, somewhere.
+
+    Source: the random patch of the paper's recipe (section 5.1); drawn anew from the set each time, where
+    the public code keeps a pool of pieces that makes a picture depend on those before it.
+    """
+    rows, columns = _rectangle(crop, _PASTED, rng)
+    rows, columns = min(rows, other.shape[0]), min(columns, other.shape[1])
+    y, x = rng.integers(0, other.shape[0] - rows + 1), rng.integers(0, other.shape[1] - columns + 1)
+    piece = other[y : y + rows, x : x + columns, :]
+    top, left = rng.integers(0, crop.shape[0] - rows + 1), rng.integers(0, crop.shape[1] - columns + 1)
+    pasted: Picture = crop.copy()
+    pasted[top : top + rows, left : left + columns] = piece[:, ::-1] if rng.random() < 0.5 else piece
+    return pasted
+
+
+def _rectangle(crop: Picture, share: tuple[float, float], rng: np.random.Generator) -> tuple[int, int]:
+    """Return the rows and columns of a rectangle of some share of the area, that fits."""
+    height, width = crop.shape[:2]
+    area = rng.uniform(*share) * height * width
+    aspect = np.exp(rng.uniform(*np.log(_ASPECT)))
+    rows, columns = int(np.sqrt(area * aspect)), int(np.sqrt(area / aspect))
+    return max(1, min(rows, height)), max(1, min(columns, width))

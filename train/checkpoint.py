@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -13,8 +14,9 @@ from torch import Tensor
 
 from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.files import write_aside
+from osnet_edge.runtime.placement import BlockDesign, Placement
 from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.variants import EMBEDDING_SIZE, VARIANTS, Variant, variant_named
+from osnet_edge.train.variants import EMBEDDING_SIZE, WIDTHS, Variant, variant_named
 
 State = dict[str, Tensor]
 
@@ -28,7 +30,7 @@ def load_osnet(path: Path | str, arch: str = "auto") -> OSNet:
 
     Args:
         path: a `.pth` or `.pt` file, of a state dict as it is or wrapped; any classifier, or none.
-        arch: a name of `VARIANTS`, or `auto` to recognise it from the shapes.
+        arch: a name for `variant_named`, or `auto` to recognise it from names and shapes.
 
     Returns:
         The model in eval mode, float32, on the CPU, with the file's classifier if that was a linear layer.
@@ -37,11 +39,10 @@ def load_osnet(path: Path | str, arch: str = "auto") -> OSNet:
         InputError: the file is no checkpoint, holds code, or fits no variant (or not the one named).
     """
     state = read_state(path)
-    variant = recognise(state, path) if arch == "auto" else variant_named(arch)
-    if differences := _differences(state, expected_shapes(variant)):
-        raise InputError(
-            f"{path} is no {variant.name}: {_shown(differences)}; --arch auto recognises what it is"
-        )
+    wanted = None if arch == "auto" else variant_named(arch).name
+    variant = recognise(state, path)
+    if wanted not in (None, variant.name):
+        raise InputError(f"{path} is no {wanted}, but {variant.name}; --arch auto takes it as it is")
     state, classes = _fit_classifier(state)
     model = OSNet(variant, num_classes=classes)
     # Files from before torch 0.4.1 lack these counters, which inference never reads.
@@ -53,8 +54,20 @@ def load_osnet(path: Path | str, arch: str = "auto") -> OSNet:
 
 def save_osnet(model: OSNet, path: Path | str) -> None:
     """Write a model's state dict to `path`, under the public names, whole or not at all."""
+    save_tensors({"state_dict": model.state_dict()}, path)
+
+
+def save_tensors(content: dict[str, Any], path: Path | str) -> None:
+    """Write tensors and plain values to `path` in torch's format, whole or not at all.
+
+    Raises:
+        OSError: the disk is full, or its like.
+    """
+    # Through memory, because torch's own writer tells of a full disk as of a fault of its own.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with write_aside(path) as partial:
-        torch.save({"state_dict": model.state_dict()}, partial)
+        partial.write_bytes(buffer.getvalue())
 
 
 def read_state(path: Path | str) -> State:
@@ -85,18 +98,20 @@ def read_state(path: Path | str) -> State:
 
 
 def recognise(state: State, path: Path | str) -> Variant:
-    """Find the variant whose shapes a state dict has.
+    """Find the network that a state dict is of: names tell the placement, shapes the width.
 
     Raises:
         InputError: it fits none; the message names the nearest one and what differs first.
     """
-    differences = {name: _differences(state, expected_shapes(variant)) for name, variant in VARIANTS.items()}
-    nearest = min(differences, key=lambda name: len(differences[name]))
+    placement, stream_list = _placement(state), any(".layers." in name for name in state)
+    variants = [Variant(width, placement, stream_list) for width in WIDTHS]
+    differences = {variant: _differences(state, expected_shapes(variant)) for variant in variants}
+    nearest = min(variants, key=lambda variant: len(differences[variant]))
     if differences[nearest]:
         raise InputError(
-            f"{path} fits no OSNet variant; nearest is {nearest}, but {_shown(differences[nearest])}"
+            f"{path} fits no OSNet variant; nearest is {nearest.name}, but {_shown(differences[nearest])}"
         )
-    return VARIANTS[nearest]
+    return nearest
 
 
 def expected_shapes(variant: Variant) -> dict[str, tuple[int, ...]]:
@@ -104,6 +119,24 @@ def expected_shapes(variant: Variant) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         state = OSNet(variant).state_dict()
     return {name: tuple(value.shape) for name, value in state.items() if not _is_counter(name)}
+
+
+def _placement(state: State) -> Placement:
+    """Read where instance norm stands from which norms a state dict has."""
+    modules = {name.rpartition(".")[0] for name in state}
+
+    def design(block: str) -> BlockDesign:
+        if {f"{block}.IN_in", f"{block}.IN_out"} & modules:
+            return "both"
+        if f"{block}.IN" not in modules:
+            return "plain"
+        # Inside the residual branch it takes the place of the batch norm.
+        return "outside" if f"{block}.conv3.bn" in modules else "inside"
+
+    one, two, three, four, five, six = (design(f"conv{stage}.{k}") for stage in (2, 3, 4) for k in (0, 1))
+    # Instance norm has a weight, but keeps no statistics.
+    stem = "conv1.bn" in modules and not {"conv1.bn.running_mean", "conv1.bn.running_var"} & state.keys()
+    return Placement(stem, (one, two, three, four, five, six))
 
 
 def _check_file(path: Path) -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from osnet_edge.train.variants import EMBEDDING_SIZE, BlockDesign, Variant
+from osnet_edge.runtime.placement import BlockDesign
+from osnet_edge.train.variants import EMBEDDING_SIZE, Variant
 
 #: Receptive fields 3, 5, 7 and 9: a block's four streams are 1 to 4 Lite convolutions deep.
 STREAM_DEPTHS = (1, 2, 3, 4)
@@ -210,6 +211,10 @@ class OSNet(nn.Module):
         x = self.conv2(x)
         x = self.conv3(self.pool2(x) if self.variant.stream_list else x)
         x = self.conv4(self.pool3(x) if self.variant.stream_list else x)
+        return self.head(x)
+
+    def head(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Turn the last stage's output (N, C, H, W) into what `forward` returns."""
         x = F.adaptive_avg_pool2d(self.conv5(x), 1).flatten(1)
         embeddings: Tensor = self.fc(x)
         if self.training and self.num_classes:

@@ -6,70 +6,105 @@ Sources: "Learning Generalisable Omni-Scale Representations for Person Re-Identi
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
-
-#: The four designs of a block (paper, Fig. 5): no instance norm, one inside the residual branch in place of
-#: the last batch norm, one outside after the addition, or both.
-BlockDesign = Literal["plain", "inside", "outside", "both"]
+from osnet_edge.runtime.placement import Placement, placement_of
 
 EMBEDDING_SIZE = 512
 
-
-@dataclass(frozen=True)
-class Placement:
-    """Where instance norm stands: in the stem or not, and the design of each of the six blocks."""
-
-    stem: bool
-    blocks: tuple[BlockDesign, BlockDesign, BlockDesign, BlockDesign, BlockDesign, BlockDesign]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One public network.
-
-    Attributes:
-        name: the name that public checkpoints go by.
-        channels: channels of the stem and of the three stages.
-        placement: where instance norm stands.
-        stream_list: whether state-dict names are those of the AIN files (`conv2.0.conv2.3.layers.1`,
-            `pool2.0`) rather than those of the first OSNet files (`conv2.0.conv2d.1`, `conv2.2.0`).
-    """
-
-    name: str
-    channels: tuple[int, int, int, int]
-    placement: Placement
-    stream_list: bool
-
-
-_WIDTHS: dict[str, tuple[int, int, int, int]] = {
+#: Channels of the stem and of the three stages.
+WIDTHS: dict[str, tuple[int, int, int, int]] = {
     "x1_0": (64, 256, 384, 512),
     "x0_75": (48, 192, 288, 384),
     "x0_5": (32, 128, 192, 256),
     "x0_25": (16, 64, 96, 128),
 }
-PLAIN = Placement(stem=False, blocks=("plain",) * 6)
-IBN = Placement(stem=True, blocks=("outside", "outside", "plain", "plain", "plain", "plain"))
-AIN = Placement(stem=True, blocks=("inside", "inside", "plain", "inside", "inside", "plain"))
+PLAIN = placement_of("npppppp")
+IBN = placement_of("soopppp")
+AIN = placement_of("siipiip")
 
+#: Placements that people know by a name; any other goes by its code.
+_NAMES = {PLAIN: "osnet", IBN: "osnet_ibn", AIN: "osnet_ain"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One network of the family.
+
+    Attributes:
+        width: a key of `WIDTHS`.
+        placement: where instance norm stands.
+        stream_list: whether state-dict names are those of the AIN files (`conv2.0.conv2.3.layers.1`,
+            `pool2.0`) rather than those of the first OSNet files (`conv2.0.conv2d.1`, `conv2.2.0`).
+    """
+
+    width: str
+    placement: Placement
+    stream_list: bool
+
+    def __post_init__(self) -> None:
+        """Refuse a width that there is not."""
+        if self.width not in WIDTHS:
+            raise InputError(f"expected a width of {', '.join(WIDTHS)}, got {self.width!r}")
+
+    @property
+    def name(self) -> str:
+        """The name that public checkpoints go by, or `osnet_CODE_WIDTH` of a placement without one."""
+        return f"{_NAMES.get(self.placement, f'osnet_{self.placement.code}')}_{self.width}"
+
+    @property
+    def channels(self) -> tuple[int, int, int, int]:
+        """Channels of the stem and of the three stages."""
+        return WIDTHS[self.width]
+
+
+def variant_with(placement: Placement, width: str) -> Variant:
+    """Return the network of a placement and a width, under the names of public files where there are any.
+
+    Args:
+        placement: any of them.
+        width: `x1_0`, `x0_75`, `x0_5` or `x0_25`.
+
+    Example:
+        >>> variant_with(AIN, "x0_5").name, variant_with(placement_of("sbippop"), "x0_25").name
+        ('osnet_ain_x0_5', 'osnet_sbippop_x0_25')
+
+    Raises:
+        InputError: there is no such width.
+    """
+    return Variant(width, placement, stream_list=placement not in (PLAIN, IBN))
+
+
+#: The nine networks with public checkpoints.
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
-        *(Variant(f"osnet_{width}", channels, PLAIN, False) for width, channels in _WIDTHS.items()),
-        Variant("osnet_ibn_x1_0", _WIDTHS["x1_0"], IBN, False),
-        *(Variant(f"osnet_ain_{width}", channels, AIN, True) for width, channels in _WIDTHS.items()),
+        *(variant_with(PLAIN, width) for width in WIDTHS),
+        variant_with(IBN, "x1_0"),
+        *(variant_with(AIN, width) for width in WIDTHS),
     )
 }
 
 
 def variant_named(name: str) -> Variant:
-    """Return the variant called `name`.
+    """Return the variant called `name`: a public one, or `osnet_CODE_WIDTH` with the code of a placement.
+
+    Example:
+        >>> variant_named("osnet_siipiip_x0_25").name
+        'osnet_ain_x0_25'
 
     Raises:
         InputError: there is none of that name.
     """
-    if name not in VARIANTS:
-        raise InputError(f"expected an OSNet variant, got {name!r}; choose one of {', '.join(VARIANTS)}")
-    return VARIANTS[name]
+    known = {known: placement for placement, known in _NAMES.items()}
+    match = re.fullmatch(rf"(osnet(?:_[a-z]+)?)_({'|'.join(WIDTHS)})", name)
+    if match and match[1] in known:
+        return variant_with(known[match[1]], match[2])
+    if match and re.fullmatch("osnet_[sn][piob]{6}", match[1]):
+        return variant_with(placement_of(match[1].removeprefix("osnet_")), match[2])
+    raise InputError(
+        f"expected an OSNet variant, got {name!r}; choose one of {', '.join(VARIANTS)}, or osnet_CODE_WIDTH "
+        "with the code of a placement, such as osnet_sbippop_x0_5"
+    )

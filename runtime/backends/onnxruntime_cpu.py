@@ -43,10 +43,8 @@ class OnnxRuntimeEngine:
                 "this engine needs ONNX Runtime, which is not installed: pip install onnxruntime"
             ) from None
 
-        if threads is not None and not 1 <= threads <= _THREAD_LIMIT:
-            raise InputError(f"expected 1 to {_THREAD_LIMIT} threads, got {threads}")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or default_threads()
+        options.intra_op_num_threads = checked_threads(threads)
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
@@ -70,6 +68,17 @@ class OnnxRuntimeEngine:
         """Run (N, *input_shape), any N >= 1, to (N, D)."""
         embeddings: NDArray[np.float32] = self._session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
         return embeddings
+
+
+def checked_threads(threads: int | None) -> int:
+    """Return a number of threads as it was asked for, or the default where it was not.
+
+    Raises:
+        InputError: it is no such number.
+    """
+    if threads is not None and not 1 <= threads <= _THREAD_LIMIT:
+        raise InputError(f"expected 1 to {_THREAD_LIMIT} threads, got {threads}")
+    return default_threads() if threads is None else threads
 
 
 def default_threads() -> int:

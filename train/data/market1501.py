@@ -1,6 +1,6 @@
 """Market-1501's folders: a picture's name says who is in it and which camera took it.
 
-Most re-ID sets are offered in this layout, so it is the only one read here:
+Most re-ID sets are offered in this layout too:
 
     bounding_box_train/0002_c1s1_000451_03.jpg     identity 2, camera 1
     query/0001_c1s1_001051_00.jpg
@@ -17,51 +17,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.train.data.reid_set import SUFFIXES, Picture, ReidSet, list_pictures
 
 SPLIT_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 JUNK = -1
 
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
 # The sequence number is optional because DukeMTMC and MSMT17 in this layout have none.
 _NAME = re.compile(r"(-1|[0-9]+)_c([0-9]+)(?:s[0-9]+)?(?:[_.-].*)?", re.ASCII | re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One crop of one person.
-
-    Attributes:
-        path: the picture's file.
-        identity: who it shows, 0 for a distractor.
-        camera: the camera's number as the name gives it (Market-1501 counts from 1).
-    """
-
-    path: Path
-    identity: int
-    camera: int
-
-
-@dataclass(frozen=True)
-class ReidSet:
-    """The pictures of a re-ID set, each split sorted by file name.
-
-    Attributes:
-        name: the root folder's name.
-        root: the folder that holds the splits.
-        train: pictures to learn from; empty when there is no such folder or it was not asked for.
-        query: pictures to look for, likewise.
-        gallery: pictures to look among, likewise, distractors included.
-    """
-
-    name: str
-    root: Path
-    train: tuple[Picture, ...]
-    query: tuple[Picture, ...]
-    gallery: tuple[Picture, ...]
 
 
 def read_market1501(root: Path | str, *, splits: Sequence[str] = ("train", "query", "gallery")) -> ReidSet:
@@ -117,7 +82,7 @@ def parse_name(name: str) -> tuple[int, int] | None:
         True
     """
     path = Path(name)
-    fits = _NAME.fullmatch(path.stem) if path.suffix.lower() in _SUFFIXES else None
+    fits = _NAME.fullmatch(path.stem) if path.suffix.lower() in SUFFIXES else None
     return (int(fits[1]), int(fits[2])) if fits else None
 
 
@@ -141,10 +106,7 @@ def _advice(root: Path) -> str:
 def _read_split(folder: Path) -> tuple[Picture, ...]:
     pictures = []
     dropped = 0
-    for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        # A name that starts with a dot is macOS's companion of a picture, not a picture.
-        if path.suffix.lower() not in _SUFFIXES or path.name.startswith(".") or not path.is_file():
-            continue
+    for path in list_pictures(folder):
         parsed = parse_name(path.name)
         if parsed is None:
             raise InputError(
@@ -157,6 +119,6 @@ def _read_split(folder: Path) -> tuple[Picture, ...]:
         else:
             pictures.append(Picture(path, identity, camera))
     if not pictures:
-        what = f"only {dropped} junk pictures (identity -1)" if dropped else "no .jpg, .jpeg or .png picture"
+        what = f"only {dropped} junk pictures (identity -1)" if dropped else f"no {', '.join(SUFFIXES)}"
         raise InputError(f"{folder} holds {what}; put its pictures there, or remove the folder")
     return tuple(pictures)

@@ -10,10 +10,12 @@ from PIL import Image
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_folder_aside
-from osnet_edge.train.data.market1501 import SPLIT_FOLDERS, ReidSet, read_market1501
+from osnet_edge.train.data.market1501 import SPLIT_FOLDERS, read_market1501
+from osnet_edge.train.data.reid_set import ReidSet
 from osnet_edge.train.synthetic.camera import sample_cameras
 from osnet_edge.train.synthetic.crops import FRAME, check_size, check_whole, draw_crop
 from osnet_edge.train.synthetic.person import MOST_PEOPLE, sample_people
+from osnet_edge.train.synthetic.style import restyle
 
 _QUALITY = 92
 #: More than anybody draws on purpose.
@@ -30,6 +32,7 @@ def write_set(
     seed: int,
     height: int = 256,
     width: int = 128,
+    style: str = "plain",
     progress: Callable[[int], None] | None = None,
 ) -> ReidSet:
     """Draw a re-ID set: JPEG crops of people to train on and of other people to test on.
@@ -47,13 +50,14 @@ def write_set(
             another seed gives other people, places and cameras.
         height: the usual height of a crop in pixels; crops have 0.65 to 1.2 times that.
         width: the usual width, likewise.
+        style: the manner that all cameras share, one of `style.STYLES`; people, places and poses stay.
         progress: called with the number of pictures written since the last call.
 
     Returns:
         The set as `read_market1501` reads it back; a split without people is empty.
 
     Raises:
-        InputError: a number is out of range, or the folder is there already.
+        InputError: a number is out of range, there is no such style, or the folder is there already.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -77,7 +81,8 @@ def write_set(
     folder = Path(folder)
     with write_folder_aside(folder) as fresh:
         people = sample_people(count, np.random.default_rng([seed, 0]))
-        views = sample_cameras(cameras, FRAME, np.random.default_rng([seed, 1]))
+        drawn = sample_cameras(cameras, FRAME, np.random.default_rng([seed, 1]))
+        views = [restyle(camera, style) for camera in drawn]
         if train_identities:
             (fresh / SPLIT_FOLDERS["train"]).mkdir()
         if test_identities:

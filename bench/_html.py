@@ -1,0 +1,60 @@
+"""The pieces that pages are made of: the page itself and its tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from osnet_edge.bench._style import STYLE
+
+
+def page(title: str, body: str) -> str:
+    """Return a page that needs nothing else: no script, no font, no picture from elsewhere."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
+        f"<body><main><h1>{escape(title)}</h1>{body}</main></body></html>\n"
+    )
+
+
+def table(kind: str, label: str, rows: str) -> str:
+    """Return a table that scrolls sideways where it is wider than the screen."""
+    # A region that scrolls must be reachable by keyboard, and then it needs a name.
+    region = f'<div class="card wide {kind}" role="region" aria-label="{label}" tabindex="0">'
+    return f"{region}<table>{rows}</table></div>"
+
+
+def heads(columns: Sequence[tuple[str, str]]) -> str:
+    """Return the row of headers, each with its unit below it."""
+    cells = (
+        f'<th scope="col">{label}{f"<small>{unit}</small>" if unit else ""}</th>' for label, unit in columns
+    )
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def cells(contents: Sequence[str]) -> str:
+    """Return cells of HTML."""
+    return "".join(f"<td>{content}</td>" for content in contents)
+
+
+def note(text: str) -> str:
+    """Return a line below a table that says what its columns mean."""
+    return f'<p class="soft note">{escape(text)}</p>'
+
+
+def breakable(name: str) -> str:
+    """Return a name in HTML, free to break where its parts join."""
+    return escape(name).replace("_", "_<wbr>").replace("-", "-<wbr>")
+
+
+def unbroken(text: str) -> str:
+    """Return text in HTML whose numbers stay on the line of their units."""
+    return re.sub(r"(?<=\d) (?=%|ms\b)", "&nbsp;", escape(text))
+
+
+def command(text: str) -> str:
+    """Return a command in HTML that wraps between its words: a browser would also break after "--"."""
+    words = " ".join(f"<span>{escape(word)}</span>" for word in text.split(" "))
+    return f"<pre><code>{words}</code></pre>"

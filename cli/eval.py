@@ -1,0 +1,165 @@
+"""`osnet-edge eval`: what checkpoints are worth on test sets."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from osnet_edge.cli.options import echo_json, json_flag, parse_size, threads_option
+from osnet_edge.cli.progress import bar, step
+from osnet_edge.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from osnet_edge.bench.cross_domain import DomainScores
+    from osnet_edge.bench.picture_section import PictureSection
+    from osnet_edge.runtime.preprocessing import Preprocessing
+    from osnet_edge.train.data import ReidSet
+    from osnet_edge.train.embed import TorchEmbedder
+
+#: More on one page than a person looks at.
+_MOST_QUERIES = 200
+#: More at once than any network is quicker with.
+_MOST_PICTURES = 1024
+
+
+@click.command("eval")
+@click.argument("checkpoints", nargs=-1, required=True)
+@click.option("--data", required=True, metavar="SET,...", help="Sets to test on: names, folders, tables.")
+@click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Size of the input.")
+@click.option(
+    "--distance",
+    type=click.Choice(["cosine", "euclidean", "both"]),
+    default="cosine",
+    show_default=True,
+    help="How embeddings are compared.",
+)
+@click.option("--rerank", is_flag=True, help="Score after k-reciprocal re-ranking too.")
+@click.option("--batch", default=16, show_default=True, help="Pictures embedded at once.")
+@threads_option
+@click.option("--pictures", metavar="FILE", help="Write a page of rankings and attention maps (HTML).")
+@click.option("--queries", default=8, show_default=True, help="Queries of each set on that page.")
+@click.option("--markdown", is_flag=True, help="Print the tables in Markdown.")
+@json_flag
+def evaluate(
+    checkpoints: tuple[str, ...],
+    data: str,
+    size: str,
+    distance: str,
+    rerank: bool,
+    batch: int,
+    threads: int | None,
+    pictures: str | None,
+    queries: int,
+    markdown: bool,
+    as_json: bool,
+) -> None:
+    """Score CHECKPOINTS on test sets: Rank-1 to Rank-20, mAP and mINP.
+
+    Several checkpoints or sets make a table of sources by targets. A checkpoint goes by its file's name.
+
+    \b
+    Example:
+      osnet-edge eval osnet_x0_25_msmt17.pth --data viper --distance both
+      osnet-edge eval market.pth msmt17.pth --data viper,street --rerank --pictures page.html
+    """
+    height, width = parse_size(size)
+    if not 1 <= queries <= _MOST_QUERIES:
+        raise InputError(f"expected --queries from 1 to {_MOST_QUERIES}, got {queries}")
+    if not 1 <= batch <= _MOST_PICTURES:
+        raise InputError(f"expected --batch from 1 to {_MOST_PICTURES} pictures, got {batch}")
+    if pictures and not pictures.endswith(".html"):
+        raise InputError(f"expected --pictures as a file ending in .html, got {pictures}")
+    import torch
+
+    from osnet_edge.cli.eval_pair import Pair, picture_section, score_pair, ways
+    from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
+    from osnet_edge.runtime.files import require_writable
+    from osnet_edge.runtime.preprocessing import Preprocessing
+
+    threads = checked_threads(threads)
+    if pictures:
+        require_writable(pictures)
+    # What can be wrong is looked at before the first picture is embedded.
+    sources = _load_sources(checkpoints, Preprocessing(height=height, width=width))
+    targets = _open_targets(data)
+    torch.set_num_threads(threads)
+    results: list[DomainScores] = []
+    sections: list[PictureSection] = []
+    for source, embedder in sources.items():
+        for target, splits in targets.items():
+            pair = Pair(source, embedder, target, splits)
+            with bar(f"embedding {pair.name}", pair.pictures) as advance:
+                embedded = pair.embed(batch, advance)
+            step(f"scoring {pair.name}")
+            results += [score_pair(pair, embedded, way, threads) for way in ways(distance, rerank)]
+            if pictures:
+                sections.append(picture_section(pair, embedded, ways(distance, False)[0], queries))
+    _print(results, markdown, as_json)
+    if pictures:
+        _write_page(pictures, results, sections, _command(checkpoints, data, size, distance, rerank))
+
+
+def _load_sources(checkpoints: Sequence[str], how: Preprocessing) -> dict[str, TorchEmbedder]:
+    """Load the checkpoints, by the names of their files."""
+    from osnet_edge.train.checkpoint import load_osnet
+    from osnet_edge.train.embed import TorchEmbedder
+
+    names = [Path(checkpoint).stem for checkpoint in checkpoints]
+    if len(set(names)) != len(names):
+        raise InputError(f"expected checkpoints of different file names, got {', '.join(names)}")
+    return {
+        name: TorchEmbedder(load_osnet(checkpoint), how)
+        for name, checkpoint in zip(names, checkpoints, strict=True)
+    }
+
+
+def _open_targets(data: str) -> dict[str, tuple[ReidSet, ...]]:
+    """Open the sets, by their names, and hold that every split of each can be scored."""
+    from osnet_edge.bench.splits import check_split
+    from osnet_edge.train.data import open_sets, parse_specs
+
+    targets: dict[str, tuple[ReidSet, ...]] = {}
+    for spec in parse_specs(data):
+        splits = open_sets(spec)
+        name = splits[0].name
+        if name in targets:
+            raise InputError(f"expected sets of different names in --data, got {name} twice")
+        for split in splits:
+            check_split(split, name)
+        targets[name] = splits
+    return targets
+
+
+def _print(results: Sequence[DomainScores], in_markdown: bool, as_json: bool) -> None:
+    from osnet_edge.bench.cross_domain import cross_tables, results_document, score_table
+    from osnet_edge.bench.text_tables import aligned, markdown
+
+    if as_json:
+        echo_json(results_document(results))
+        return
+    show = markdown if in_markdown else aligned
+    click.echo(show(score_table(results)), nl=False)
+    if len({(each.source, each.target) for each in results}) > 1:
+        for way, table in cross_tables(results).items():
+            click.echo(f"\nRank-1 / mAP in percent, {way}\n\n{show(table)}", nl=False)
+
+
+def _write_page(
+    path: str, results: Sequence[DomainScores], sections: Sequence[PictureSection], command: str
+) -> None:
+    from osnet_edge.bench.cross_domain_page import cross_domain_page
+    from osnet_edge.runtime.files import write_aside
+
+    with write_aside(path) as partial:
+        page = cross_domain_page(results, command=command, sections=sections)
+        partial.write_text(page, encoding="utf-8")
+
+
+def _command(checkpoints: Sequence[str], data: str, size: str, distance: str, rerank: bool) -> str:
+    """Return what to type to repeat the scores."""
+    options = ["--data", data, "--size", size, "--distance", distance, *(["--rerank"] if rerank else [])]
+    return shlex.join(["osnet-edge", "eval", *checkpoints, *options])

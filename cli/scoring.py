@@ -1,0 +1,51 @@
+"""Scores of a network while it trains."""
+
+from __future__ import annotations
+
+from osnet_edge.bench.splits import check_split
+from osnet_edge.cli.eval_pair import Pair, Way, score_pair
+from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.train.data import open_sets, parse_specs
+from osnet_edge.train.embed import TorchEmbedder
+from osnet_edge.train.osnet import OSNet
+from osnet_edge.train.recipe import Recipe
+
+_BATCH = 64
+
+
+class Tester:
+    """Scores a network on test sets every few epochs, and after the last.
+
+    Args:
+        specs: the sets, with commas between them.
+        every: epochs from one scoring to the next.
+        recipe: size, distance and number of epochs.
+
+    Raises:
+        InputError: a set cannot be opened or scored, or `every` is below 1.
+    """
+
+    def __init__(self, specs: str, every: int, recipe: Recipe) -> None:
+        if every < 1:
+            raise InputError(f"expected --test-every of 1 epoch or more, got {every}")
+        self._every, self._recipe = every, recipe
+        self._targets = {splits[0].name: splits for splits in map(open_sets, parse_specs(specs))}
+        for name, splits in self._targets.items():
+            for split in splits:
+                check_split(split, name)
+
+    def __call__(self, model: OSNet, epoch: int) -> dict[str, dict[str, float]]:
+        """Return Rank-1, mAP and mINP by set, or nothing if it is not time."""
+        if epoch % self._every and epoch != self._recipe.batches.epochs:
+            return {}
+        how = Preprocessing(height=self._recipe.network.height, width=self._recipe.network.width)
+        embedder = TorchEmbedder(model, how)
+        scores = {}
+        for name, splits in self._targets.items():
+            pair = Pair("the network", embedder, name, splits)
+            rows = pair.embed(_BATCH, lambda count: None)
+            found = score_pair(pair, rows, Way(self._recipe.distance, False), default_threads()).scores
+            scores[name] = {"rank1": found.rank1, "mean_ap": found.mean_ap}
+        return scores

@@ -1,0 +1,174 @@
+"""Opening a set by what a user types: a name, a folder, a table or a pattern.
+
+This is what is typed:
+
+    market1501               the folder of that name, or of another usual one, in the folder OSNET_EDGE_DATA
+    msmt17=sets/MSMT17_V2    that folder, as MSMT17
+    sets/street              a folder, in whatever layout is found in it
+    pictures.csv             a table
+    cams::{camera}/{identity}_*.jpg      pictures below cams/ by a pattern on their names
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.train.data.csv_set import read_csv
+from osnet_edge.train.data.layouts import LAYOUTS, MARKET1501, Layout, folder_names, plain, recognise
+from osnet_edge.train.data.pattern_set import read_pattern
+from osnet_edge.train.data.reid_set import DataWarning, ReidSet
+
+#: Names the folder in which sets are looked up.
+DATA_VARIABLE = "OSNET_EDGE_DATA"
+
+_WITHDRAWN = (
+    "DukeMTMC-reID was withdrawn by its authors in 2019; this reads the copy that you have, "
+    "and whether you may use it is for you to answer"
+)
+_Reader = Callable[[int, int], ReidSet]
+
+
+def open_set(spec: str, *, split: int = 0, seed: int = 0) -> ReidSet:
+    """Read the names of a set's pictures; no picture is opened, and nothing is downloaded.
+
+    What a reader had to pass over is in the set's `warnings`, and said by `warnings.warn`, once in a process.
+
+    Args:
+        spec: a name, `name=FOLDER`, a folder, a CSV or `FOLDER::PATTERN`, see the module.
+        split: which test split, of those that `open_sets` returns.
+        seed: draws the splits of sets without fixed ones; the same seed draws the same.
+
+    Raises:
+        InputError: nothing is found, it is in no layout that is known, a file of it is wrong, or there is no
+            such split.
+        UnavailableError: the set needs a library that is not installed.
+    """
+    read, count = _reader(spec)
+    if not 0 <= split < count:
+        raise InputError(f"expected a split of {spec} from 0 to {count - 1}, got {split}")
+    return _told(read, split, seed)
+
+
+def open_sets(spec: str, *, seed: int = 0) -> tuple[ReidSet, ...]:
+    """Read all test splits of a set, over which its scores are averaged.
+
+    Returns:
+        One set for those with a fixed split; ten for GRID, PRID-2011, PRID450S and i-LIDS; twenty for VIPeR
+        and CUHK01, where each of ten draws is scored in both directions, and for CUHK03's first protocol.
+
+    Raises:
+        InputError: as `open_set`.
+        UnavailableError: as `open_set`.
+    """
+    read, count = _reader(spec)
+    return tuple(_told(read, split, seed) for split in range(count))
+
+
+def count_splits(spec: str) -> int:
+    """Return how many test splits a set has.
+
+    Raises:
+        InputError: nothing is found.
+    """
+    return _reader(spec)[1]
+
+
+def parse_specs(text: str) -> tuple[str, ...]:
+    """Split what names several sets, `market1501,msmt17`, at its commas.
+
+    Raises:
+        InputError: a name is missing.
+
+    Example:
+        >>> parse_specs("market1501,msmt17=sets/MSMT17_V2")
+        ('market1501', 'msmt17=sets/MSMT17_V2')
+    """
+    if Path(text).exists():
+        return (text,)
+    specs = tuple(part.strip() for part in text.split(","))
+    if not all(specs):
+        raise InputError(f"expected sets such as market1501,msmt17; got {text!r}")
+    return specs
+
+
+def _told(read: _Reader, split: int, seed: int) -> ReidSet:
+    """Read one split, and say what there is to say of it."""
+    if seed < 0:
+        raise InputError(f"expected a seed of 0 or more, got {seed}")
+    found = read(split, seed)
+    for text in found.warnings:
+        _say(text)
+    return found
+
+
+def _reader(spec: str) -> tuple[_Reader, int]:
+    """Return what reads a set, and how many splits it has."""
+    path = Path(spec)
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return (lambda split, seed: read_csv(path)), 1
+    if spec and path.is_dir():
+        return _folder(path, path.resolve().name, None)
+    root, mark, pattern = spec.partition("::")
+    if mark:
+        return (lambda split, seed: read_pattern(root, pattern)), 1
+    name, _, folder = spec.partition("=")
+    if name in LAYOUTS and folder:
+        return _folder(Path(folder), name, LAYOUTS[name])
+    return _folder(_look_up(spec), spec, LAYOUTS.get(spec))
+
+
+def _look_up(name: str) -> Path:
+    """Return the folder of a set that is named."""
+    home = os.environ.get(DATA_VARIABLE)
+    if home and name and Path(name).name == name:
+        if (Path(home) / name).is_dir():
+            return Path(home) / name
+        folders = {plain(path.name): path for path in sorted(Path(home).glob("*")) if path.is_dir()}
+        for usual in folder_names(name) if name in LAYOUTS else ():
+            if usual in folders:
+                return folders[usual]
+    if Path(name).is_file():
+        raise InputError(
+            f"expected a set as a folder or a .csv, but {name} is a file; unpack an archive first"
+        )
+    raise InputError(
+        f"expected a set as a folder, a CSV, FOLDER::PATTERN, or a name in ${DATA_VARIABLE}; "
+        f"found nothing called {name}" + (f" in {home}" if home else f", and ${DATA_VARIABLE} is not set")
+    )
+
+
+def _folder(root: Path, name: str, layout: Layout | None) -> tuple[_Reader, int]:
+    """Return what reads a folder: as the layout that was named, or as what is found in it."""
+    if layout:
+        found, known = (layout.find(root), layout)
+        if found is None and layout.converted and MARKET1501.find(root):
+            found, known = root, MARKET1501
+        if found is None:
+            raise InputError(
+                f"expected {name} with {' or '.join(layout.marks)} in {root}, found none; "
+                "give the folder that holds them, or leave the name out to go by what is there"
+            )
+    elif recognised := recognise(root):
+        known, found = recognised
+    else:
+        # Its errors tell what is missing, and guess at a folder one too high or too deep.
+        known, found = MARKET1501, root
+    duke = any("dukemtmc" in plain(text) for text in (name, root.resolve().name))
+
+    def read(split: int, seed: int) -> ReidSet:
+        made = known.read(found, split, seed)
+        return replace(made, name=name, warnings=(*([_WITHDRAWN] if duke else []), *made.warnings))
+
+    return read, known.splits
+
+
+@cache
+def _say(text: str) -> None:
+    """Warn, once in a process: ten splits of one set have the same to say."""
+    warnings.warn(text, DataWarning, stacklevel=3)

@@ -1,0 +1,74 @@
+"""What every reader returns: pictures with who is on them and which camera took them, by split."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Protocol = Literal["market1501", "single-gallery-shot"]
+
+#: The identity of gallery pictures that are nobody's right answer; people are numbered from 1.
+DISTRACTOR = 0
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+class DataWarning(UserWarning):
+    """Something about a set that does not stop the work, and that a person should know."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One crop of one person.
+
+    Attributes:
+        path: the picture's file.
+        identity: who it shows, the same number for the same person throughout a set, 0 for a distractor.
+        camera: the camera's number as the set gives it (Market-1501 counts from 1).
+    """
+
+    path: Path
+    identity: int
+    camera: int
+
+
+@dataclass(frozen=True)
+class ReidSet:
+    """The pictures of a re-ID set, by split.
+
+    Attributes:
+        name: the set's name, or its folder's.
+        root: the folder that holds it.
+        train: pictures to learn from; empty when there are none or they were not asked for.
+        query: pictures to look for, likewise.
+        gallery: pictures to look among, likewise, distractors included.
+        protocol: how retrieval is scored. "market1501" drops gallery pictures of the query's own identity and
+            camera, and counts all others (Zheng et al., "Scalable Person Re-identification", 2015).
+            "single-gallery-shot" does so too, and then leaves one picture of each identity in the gallery,
+            by chance, again and again (Li et al., "DeepReID", 2014).
+        validation: pictures of training people that the set's authors set apart for choosing settings;
+            trained on only when all pictures are.
+        warnings: what was found wrong and passed over, each with its count.
+    """
+
+    name: str
+    root: Path
+    train: tuple[Picture, ...]
+    query: tuple[Picture, ...]
+    gallery: tuple[Picture, ...]
+    protocol: Protocol = "market1501"
+    validation: tuple[Picture, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Return the pictures right inside a folder, sorted by name."""
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            # A name that starts with a dot is macOS's companion of a picture, not a picture.
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+        ]
+    return [folder / name for name in sorted(names)]

@@ -1,0 +1,59 @@
+"""A network in torch as an embedder: the same pictures, the same preprocessing as on the camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from osnet_edge.runtime.pictures import read_picture
+from osnet_edge.runtime.preprocessing import Picture, Preprocessing, normalize, resize, to_batch
+from osnet_edge.train.osnet import OSNet
+
+
+@dataclass(frozen=True)
+class TorchEmbedder:
+    """An OSNet in eval mode that takes crops, as an `Embedder` of the runtime does.
+
+    Attributes:
+        model: the network; it is put into channels-last order, in which it is the quicker on a CPU.
+        preprocessing: size of its input, and how pictures come to it.
+
+    Example:
+        >>> from osnet_edge.train.variants import variant_named
+        >>> embedder = TorchEmbedder(OSNet(variant_named("osnet_x0_25")).eval(), Preprocessing(64, 32))
+        >>> embedder([np.zeros((80, 40, 3), np.uint8)]).shape
+        (1, 512)
+    """
+
+    model: OSNet
+    preprocessing: Preprocessing
+
+    def __post_init__(self) -> None:
+        """Order the weights as the pictures will be."""
+        # torch's stubs miss this overload of `to`.
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def __call__(self, crops: list[Picture]) -> NDArray[np.float32]:
+        """Embed N crops of any sizes to (N, 512), as the network gives them: rows are not of length 1."""
+        with torch.inference_mode():
+            device = self.model.conv1.conv.weight.device
+            rows: NDArray[np.float32] = self.model(self.batch(crops).to(device)).cpu().numpy()
+        return rows
+
+    def batch(self, crops: list[Picture]) -> Tensor:
+        """Return N crops of any sizes as the network takes them, (N, 3, height, width)."""
+        how = self.preprocessing
+        pictures = to_batch(crops, how)
+        if how.normalize_in == "graph":
+            pictures = normalize(pictures.astype(np.uint8, copy=False), how)
+        return torch.from_numpy(pictures).contiguous(memory_format=torch.channels_last)
+
+    def read(self, path: Path | str) -> Picture:
+        """Read a picture at the size of the network's input, so that resizing is done where reading is."""
+        how = self.preprocessing
+        return resize(read_picture(path), how.height, how.width, how.interpolation)

@@ -1,0 +1,150 @@
+"""One step of training: a batch through the network, its gradients to the optimiser, on every device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.train.data import Picture
+from osnet_edge.train.distributed import Group
+from osnet_edge.train.loader import to_input
+from osnet_edge.train.machine import Machine
+from osnet_edge.train.objective import ClassifierOnly, objective, set_learning
+from osnet_edge.train.optimizer import make_optimizer
+from osnet_edge.train.osnet import OSNet
+from osnet_edge.train.recipe import Recipe
+from osnet_edge.train.sampling import Order
+from osnet_edge.train.variants import variant_named
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How a step went, over all processes but for `own_loss`.
+
+    Attributes:
+        loss: mean over the batch.
+        own_loss: of this process's part of it.
+        hits: pictures put to the right identity.
+        stop: whether any process was asked to stop.
+    """
+
+    loss: float
+    own_loss: float
+    hits: int
+    stop: bool
+
+
+class Learner:
+    """A network that learns.
+
+    Args:
+        pictures: the training split.
+        recipe: what to do.
+        machine: how this machine trains, resolved.
+        group: the processes that train together.
+        weights: a network to start from; its classifier counts where it has as many identities.
+        teacher: a network to learn similarities from.
+
+    Raises:
+        InputError: the weights are of another variant than the recipe's.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        recipe: Recipe,
+        machine: Machine,
+        group: Group,
+        *,
+        weights: OSNet | None = None,
+        teacher: OSNet | None = None,
+    ) -> None:
+        self._recipe, self._machine, self._group = recipe, machine, group
+        self._device = machine.torch_device()
+        self.preprocessing = Preprocessing(height=recipe.network.height, width=recipe.network.width)
+        known = sorted({picture.identity for picture in pictures})
+        numbers = {identity: number for number, identity in enumerate(known)}
+        self.labels = torch.tensor([numbers[picture.identity] for picture in pictures])
+        self.model = _make_model(recipe, len(known), weights)
+        # torch's stubs miss this overload of `to`.
+        self.model.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._teacher = teacher.to(self._device).eval().requires_grad_(False) if teacher else None
+        self.optimizer = make_optimizer(self.model, recipe.optimizer)
+        self.scaler = torch.amp.GradScaler(self._device.type, enabled=machine.precision == "fp16")
+        self._network: nn.Module = self.model
+        self._classifier_only: bool | None = None
+
+    def begin_epoch(self, *, classifier_only: bool) -> None:
+        """Set what learns in the epoch to come; what takes part is wrapped once for as long as it does."""
+        set_learning(self.model, classifier_only=classifier_only)
+        if classifier_only != self._classifier_only:
+            network = ClassifierOnly(self.model) if classifier_only else self.model
+            self._network = self._group.wrap(network, self._device)
+            if self._machine.compile:
+                self._network.compile()
+            self._classifier_only = classifier_only
+
+    def gradients(self, images: Tensor, chosen: Order, *, stop: bool = False) -> StepResult:
+        """Compute the gradients of a batch, and do not step yet.
+
+        Args:
+            images: uint8 (N, H, W, 3), this process's part of the batch.
+            chosen: (N,) which pictures they are.
+            stop: whether this process was asked to stop.
+        """
+        parts = self._recipe.batches.accumulate
+        labels = self.labels[chosen].to(self._device)
+        self.optimizer.zero_grad(set_to_none=True)
+        figures = torch.zeros(3, device=self._device)
+        for number, (part, theirs) in enumerate(zip(images.chunk(parts), labels.chunk(parts), strict=True)):
+            x = to_input(part, self.preprocessing, self._device)
+            with self._averaging(last=number == parts - 1):
+                with self._machine.autocast():
+                    embeddings, logits = self._network(x)
+                    taught = self._teacher(x) if self._teacher else None
+                    loss = objective(embeddings, logits, theirs, self._recipe.loss, taught) / parts
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            figures[0] += loss.detach()
+            figures[1] += (logits.argmax(1) == theirs).sum()
+        own = figures[0].item()
+        figures[2] = stop
+        total, hits, stops = self._group.total(figures).tolist()
+        return StepResult(total / self._group.size, own, int(hits), stops > 0)
+
+    def step(self, rate: float) -> None:
+        """Change the weights by the gradients, at a learning rate."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _averaging(self, *, last: bool) -> AbstractContextManager[Any]:
+        """Return a context in which processes average gradients only at the last part of a batch."""
+        if isinstance(self._network, DistributedDataParallel) and not last:
+            return self._network.no_sync()
+        return nullcontext()
+
+
+def _make_model(recipe: Recipe, identities: int, weights: OSNet | None) -> OSNet:
+    """Return the network as the run begins; the classifier is fresh where the identities differ in number."""
+    torch.manual_seed(recipe.seed)
+    variant = variant_named(recipe.network.arch)
+    model = OSNet(variant, num_classes=identities)
+    if weights is None:
+        return model
+    if weights.variant != variant:
+        given = weights.variant.name
+        raise InputError(f"expected weights of {variant.name}, got {given}; pass --arch {given}")
+    known = weights.state_dict()
+    if weights.num_classes != identities:
+        known = {name: value for name, value in known.items() if not name.startswith("classifier.")}
+    model.load_state_dict(known, strict=False)
+    return model

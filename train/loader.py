@@ -1,0 +1,118 @@
+"""Training pictures to batches: decoded and changed in worker processes, normalised on the device.
+
+What a picture looks like depends on the seed, the epoch and the picture alone, whichever worker draws it and
+whatever came before: so a run can resume in the middle of an epoch, with another number of workers.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from osnet_edge.runtime.errors import InputError, OsnetEdgeError
+from osnet_edge.runtime.pictures import read_picture
+from osnet_edge.runtime.preprocessing import Picture, Preprocessing, resize
+from osnet_edge.train.augment import augment
+from osnet_edge.train.data import Picture as LabelledPicture
+from osnet_edge.train.recipe import Augmentation
+from osnet_edge.train.sampling import Order
+
+_Key = tuple[int, int]
+
+
+class TrainingLoader:
+    """Batches of training pictures.
+
+    Args:
+        pictures: the training split.
+        preprocessing: size and statistics, as the runtime has them.
+        augmentation: what chance does to a picture.
+        seed: of the run.
+        workers: processes that decode; 0 decodes in this one.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[LabelledPicture],
+        preprocessing: Preprocessing,
+        augmentation: Augmentation,
+        *,
+        seed: int,
+        workers: int = 0,
+    ) -> None:
+        self._plan: list[list[_Key]] = []
+        self._loader: DataLoader[Any] = DataLoader(
+            _Crops(pictures, preprocessing, augmentation, seed),
+            # Read when an epoch starts, so that workers live through all epochs.
+            batch_sampler=self._plan,
+            collate_fn=_stack,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            worker_init_fn=_leave_interrupts_to_the_parent,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def epoch(self, epoch: int, order: Order) -> Iterator[Tensor]:
+        """Yield uint8 (N, H, W, 3) for each row of `order` (steps, N), as `epoch` draws them.
+
+        Raises:
+            InputError: a picture cannot be read.
+        """
+        self._plan[:] = [[(epoch, int(index)) for index in row] for row in order]
+        for batch in self._loader:
+            if isinstance(batch, OsnetEdgeError):
+                raise InputError(f"{batch}; osnet-edge data check finds all such files")
+            yield batch
+
+
+def to_input(images: Tensor, how: Preprocessing, device: torch.device) -> Tensor:
+    """Turn uint8 (N, H, W, 3) into normalised float32 (N, 3, H, W) in channels-last memory, on `device`.
+
+    Bytes travel, not floats; and rows of pixels are channels-last as they come.
+    """
+    mean = torch.tensor(how.mean, device=device).view(1, 3, 1, 1)
+    std = torch.tensor(how.std, device=device).view(1, 3, 1, 1)
+    return (images.to(device, non_blocking=True).permute(0, 3, 1, 2).float() * how.scale - mean) / std
+
+
+class _Crops(Dataset[Any]):
+    def __init__(
+        self, pictures: Sequence[LabelledPicture], how: Preprocessing, augmentation: Augmentation, seed: int
+    ) -> None:
+        # Paths alone: a list of objects in a forked worker is copied page by page as its counters change.
+        self._paths = [str(picture.path) for picture in pictures]
+        self._how, self._augmentation, self._seed = how, augmentation, seed
+
+    def __getitem__(self, key: _Key) -> Picture | OsnetEdgeError:
+        epoch, index = key
+        rng = np.random.default_rng([self._seed, epoch, index])
+        try:
+            crop = self._read(index)
+            return augment(
+                crop, self._augmentation, rng, lambda: self._read(int(rng.integers(len(self._paths))))
+            )
+        except OsnetEdgeError as error:
+            # Raised in a worker it would arrive wrapped in that worker's traceback.
+            return error
+
+    def _read(self, index: int) -> Picture:
+        return resize(
+            read_picture(self._paths[index]), self._how.height, self._how.width, self._how.interpolation
+        )
+
+
+def _stack(crops: list[Picture | OsnetEdgeError]) -> Tensor | OsnetEdgeError:
+    for crop in crops:
+        if isinstance(crop, OsnetEdgeError):
+            return crop
+    return torch.from_numpy(np.stack(crops))  # type: ignore[arg-type]
+
+
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

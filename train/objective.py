@@ -1,0 +1,51 @@
+"""From a batch to the loss: the network, what it is asked for, and a teacher where there is one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from osnet_edge.train.losses import batch_hard_triplet, teacher_alignment
+from osnet_edge.train.osnet import OSNet
+from osnet_edge.train.recipe import Loss
+
+
+class ClassifierOnly(nn.Module):
+    """An OSNet of which only the classifier learns: the rest stands in eval mode and takes no gradients."""
+
+    def __init__(self, model: OSNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (N, 3, H, W) to embeddings (N, 512) and logits (N, num_classes)."""
+        with torch.no_grad():
+            embeddings = self.model(x)
+        return embeddings, self.model.classifier(embeddings)
+
+
+def set_learning(model: OSNet, *, classifier_only: bool) -> None:
+    """Set modes and gradients for an epoch in which all learns, or only the classifier."""
+    model.train(not classifier_only).requires_grad_(not classifier_only)
+    model.classifier.requires_grad_(True)
+
+
+def objective(
+    embeddings: Tensor, logits: Tensor, labels: Tensor, how: Loss, teacher: Tensor | None = None
+) -> Tensor:
+    """Return the loss of a batch.
+
+    Args:
+        embeddings: (N, 512).
+        logits: (N, identities).
+        labels: (N,).
+        how: which losses, and their weights.
+        teacher: (N, 512) a teacher's embeddings of the same pictures.
+    """
+    loss = F.cross_entropy(logits, labels, label_smoothing=how.label_smoothing)
+    if how.triplet:
+        loss = loss + how.triplet * batch_hard_triplet(embeddings, labels, how.triplet_margin)
+    if teacher is not None:
+        loss = loss + how.teacher * teacher_alignment(embeddings, teacher)
+    return loss

@@ -1,0 +1,230 @@
+"""What a training run is made of, as typed data; a TOML file and the command line fill it in.
+
+What is left out on purpose is what belongs to a machine and changes no recipe (device, workers): see
+`osnet_edge.train.machine`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from osnet_edge.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network and its input.
+
+    Attributes:
+        arch: a name that `osnet_edge.train.variants.variant_named` knows.
+        height: rows of the pictures trained on, in pixels.
+        width: columns of them.
+    """
+
+    arch: str = "osnet_x0_25"
+    height: int = 256
+    width: int = 128
+
+
+@dataclass(frozen=True)
+class Batches:
+    """How pictures come to the network.
+
+    Attributes:
+        epochs: passes over the pictures.
+        size: pictures that one optimiser step learns from, over all devices.
+        sampler: "random" shuffles; "identities" fills a batch with several pictures each of a few people,
+            which a triplet loss needs.
+        pictures_per_identity: so many, with "identities".
+        accumulate: parts a batch is split into when it does not fit into memory; gradients are added up,
+            batch norms see one part at a time.
+        combineall: whether query and gallery pictures of the sources are trained on too.
+    """
+
+    epochs: int = 60
+    size: int = 64
+    sampler: Literal["random", "identities"] = "random"
+    pictures_per_identity: int = 4
+    accumulate: int = 1
+    combineall: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot train."""
+        _require(self.epochs >= 1, "epochs of 1 or more", self.epochs)
+        _require(self.accumulate >= 1, "accumulate of 1 or more", self.accumulate)
+        _require(
+            self.pictures_per_identity >= 2, "2 pictures_per_identity or more", self.pictures_per_identity
+        )
+        part, rest = divmod(self.size, self.accumulate)
+        _require(
+            part >= 2 and not rest,
+            f"a batch size that splits into {self.accumulate} equal parts of 2 pictures or more, since batch "
+            "norm needs 2,",
+            self.size,
+        )
+        if self.sampler == "identities":
+            wanted = f"parts of a batch that hold whole groups of {self.pictures_per_identity} pictures,"
+            _require(part % self.pictures_per_identity == 0, wanted, f"{part} pictures a part")
+
+    def require_divisible(self, processes: int) -> None:
+        """Hold that every process gets as much of a batch.
+
+        Raises:
+            InputError: it does not.
+        """
+        unit = processes * self.accumulate
+        if self.sampler == "identities":
+            unit *= self.pictures_per_identity
+        if self.size % unit or self.size // (processes * self.accumulate) < 2:
+            raise InputError(
+                f"expected a batch size that {processes} processes can share, a multiple of {unit} of 2 "
+                f"pictures or more each; got {self.size}"
+            )
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What chance does to a training picture; each figure is a probability or a strength, 0 leaves it out.
+
+    Attributes:
+        flip: chance to swap left and right.
+        crop: chance to enlarge the picture by an eighth and cut its size out of that.
+        shift: most that it moves either way, as a share of the height, edges repeated.
+        brightness: most that the brightness is scaled up or down by, as a share.
+        contrast: the same of the distance to the mean grey.
+        saturation: the same of the distance to each pixel's own grey.
+        cast: the same of each channel alone, as other light does.
+        erase: chance to hide a rectangle (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020).
+        patch: chance to paste a piece of another picture (the paper's random patch).
+    """
+
+    flip: float = 0.5
+    crop: float = 0.0
+    shift: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    cast: float = 0.0
+    erase: float = 0.0
+    patch: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Hold every figure to [0, 1]."""
+        for name, value in vars(self).items():
+            _require(0 <= value <= 1, f"augmentation.{name} from 0 to 1", value)
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Who turns gradients into steps.
+
+    Attributes:
+        name: "sgd" with momentum, "amsgrad" (Reddi et al., ICLR 2018: Adam whose rates never grow again), or
+            "adamw" (decay apart from the gradient).
+        learning_rate: at its highest.
+        weight_decay: per unit of rate.
+        momentum: of SGD; the others use 0.9 and 0.999.
+        decay_norms: whether norms and biases decay too, as the public recipes have it.
+    """
+
+    name: Literal["sgd", "amsgrad", "adamw"] = "amsgrad"
+    learning_rate: float = 0.0015
+    weight_decay: float = 5e-4
+    momentum: float = 0.9
+    decay_norms: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse rates that cannot train."""
+        _require(0 < self.learning_rate < math.inf, "a learning_rate above 0", self.learning_rate)
+        _require(0 <= self.weight_decay < math.inf, "a weight_decay of 0 or more", self.weight_decay)
+        _require(0 <= self.momentum < 1, "a momentum from 0 to below 1", self.momentum)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate goes.
+
+    Attributes:
+        name: "step" multiplies it by `factor` at each milestone; "cosine" lets it fall to 0 along half a
+            wave; "level" holds it, and lets it fall to 0 along the last quarter.
+        milestones: epochs after which "step" acts.
+        factor: of "step".
+        warmup_epochs: epochs over which the rate rises from near 0 first; may be a fraction.
+        classifier_epochs: epochs at the start in which only the classifier learns, so that its first random
+            gradients do not spoil the weights that the run starts from.
+    """
+
+    name: Literal["step", "cosine", "level"] = "step"
+    milestones: tuple[int, ...] = ()
+    factor: float = 0.1
+    warmup_epochs: float = 0.0
+    classifier_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse schedules that go backwards."""
+        rising = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))
+        _require(rising and min(self.milestones, default=1) >= 1, "milestones that rise", self.milestones)
+        _require(0 < self.factor <= 1, "a factor above 0, up to 1", self.factor)
+        _require(0 <= self.warmup_epochs < math.inf, "warmup_epochs of 0 or more", self.warmup_epochs)
+        _require(self.classifier_epochs >= 0, "classifier_epochs of 0 or more", self.classifier_epochs)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is made small.
+
+    Attributes:
+        label_smoothing: share of the target spread over all identities (Szegedy et al., CVPR 2016).
+        triplet: weight of the batch-hard triplet loss beside cross-entropy; 0 leaves it out.
+        triplet_margin: by how much another person must be farther than the same one.
+        teacher: weight of pointing where a teacher points; counts when a teacher is given.
+    """
+
+    label_smoothing: float = 0.1
+    triplet: float = 0.0
+    triplet_margin: float = 0.3
+    teacher: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse weights that mean nothing."""
+        _require(0 <= self.label_smoothing < 1, "label_smoothing from 0 to below 1", self.label_smoothing)
+        for name in ("triplet", "triplet_margin", "teacher"):
+            value = getattr(self, name)
+            _require(0 <= value < math.inf, f"loss.{name} of 0 or more", value)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run.
+
+    Attributes:
+        about: where it comes from, in a sentence.
+        seed: of weights, order and augmentation.
+        distance: that this network's embeddings are compared by, "cosine" or "euclidean".
+    """
+
+    about: str = ""
+    seed: int = 0
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    network: Network = field(default_factory=Network)
+    batches: Batches = field(default_factory=Batches)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    loss: Loss = field(default_factory=Loss)
+
+    def __post_init__(self) -> None:
+        """Hold what no section can say alone."""
+        _require(0 <= self.seed < 2**63, "a seed of 0 or more, below 2**63,", self.seed)
+        if self.loss.triplet and self.batches.sampler != "identities":
+            raise InputError(
+                'expected batches.sampler = "identities" with a triplet loss, which compares pictures of one '
+                f"person within a batch; got {self.batches.sampler!r}"
+            )
+
+
+def _require(holds: bool, expected: str, got: object) -> None:
+    if not holds:
+        raise InputError(f"expected {expected}; got {got}".replace(",;", ","))

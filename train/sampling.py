@@ -1,0 +1,79 @@
+"""Which pictures come in which batch: a pure function of the seed and the epoch, so that a run can resume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.train.recipe import Batches
+
+Order = NDArray[np.int64]
+
+
+def epoch_order(labels: Sequence[int], batches: Batches, seed: int, epoch: int) -> Order:
+    """Return the pictures of each batch of one epoch; what does not fill the last batch is left for another.
+
+    With the sampler "identities", pictures of one person stand together, `pictures_per_identity` at a time
+    (Hermans et al., "In Defense of the Triplet Loss", 2017, section 3); somebody with fewer is repeated.
+
+    Args:
+        labels: the identity of every picture.
+        batches: size and sampler.
+        seed: of the run.
+        epoch: from 0.
+
+    Returns:
+        (steps, size) indices into `labels`.
+
+    Raises:
+        InputError: there are not enough pictures, or people, for one batch.
+
+    Example:
+        >>> epoch_order([0, 0, 1, 1, 2], Batches(size=2), seed=0, epoch=0).shape
+        (2, 2)
+    """
+    rng = np.random.default_rng([seed, epoch])
+    if batches.sampler == "identities":
+        return _by_identity(np.asarray(labels), batches, rng)
+    steps = len(labels) // batches.size
+    if not steps:
+        raise InputError(
+            f"expected {batches.size} pictures (a batch) or more, got {len(labels)}; lower batches.size"
+        )
+    return rng.permutation(len(labels))[: steps * batches.size].reshape(steps, batches.size)
+
+
+def _by_identity(labels: Order, batches: Batches, rng: np.random.Generator) -> Order:
+    count = batches.pictures_per_identity
+    people = batches.size // count
+    groups: list[list[Order]] = []
+    for identity in np.unique(labels):
+        mine = rng.permutation(np.flatnonzero(labels == identity))
+        if len(mine) < count:
+            mine = np.concatenate([mine, rng.choice(mine, count - len(mine))])
+        whole = len(mine) // count
+        groups.append(list(mine[: whole * count].reshape(whole, count)))
+    if len(groups) < people:
+        raise InputError(
+            f"expected {people} identities (a batch of {batches.size} with {count} pictures each) or more, "
+            f"got {len(groups)}; lower batches.size"
+        )
+    return np.stack(list(_deal(groups, people, rng)))
+
+
+def _deal(groups: list[list[Order]], people: int, rng: np.random.Generator) -> list[Order]:
+    """Deal batches of groups of different people until too few people are left.
+
+    Those with the most groups left come first, ties by chance, so that nearly all pictures get their turn.
+    """
+    left = np.array([len(mine) for mine in groups])
+    dealt = []
+    while (left > 0).sum() >= people:
+        chosen = np.lexsort((rng.random(len(left)), -left))[:people]
+        left[chosen] -= 1
+        dealt.append(np.concatenate([groups[who][left[who]] for who in chosen]))
+    order = rng.permutation(len(dealt))
+    return [dealt[position] for position in order]
