@@ -74,7 +74,12 @@ def main(
         # Each identity has 6 pictures in 2 cameras.
         people = -(-batch * steps // 12)
         pictures = write_set(
-            Path(folder) / "set", train_identities=people, test_identities=0, cameras=2, pictures_per_camera=6
+            Path(folder) / "set",
+            train_identities=people,
+            test_identities=0,
+            cameras=2,
+            pictures_per_camera=6,
+            seed=0,
         ).train[: batch * steps]
         machine = Machine(device=cast(Any, device), workers=workers).resolved()
         ways: dict[str, Round] = {"plain": _plain(pictures, recipe, machine.torch_device(), workers or 0)}
