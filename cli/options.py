@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import BatchRange
@@ -28,6 +30,26 @@ def json_flag(command: F) -> F:
 placement_option = click.option(
     "--placement", metavar="FILE", help="Placement file that it must have been trained with."
 )
+
+
+def typed_command() -> str:
+    """Return the command that is being run as it could be typed: what was given, defaults left out."""
+    context = click.get_current_context()
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        values = value if isinstance(value, tuple) else (value,)
+        if isinstance(parameter, click.Argument):
+            words += map(str, values)
+        elif isinstance(value, bool):
+            words.append(parameter.opts[0])
+        else:
+            words += (word for item in values for word in (parameter.opts[0], str(item)))
+    return shlex.join(words)
+
 
 threads_option = click.option(
     "--threads", type=int, metavar="N", help="CPU threads; default: cores, 4 at most."

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from osnet_edge.cli.options import output_option, parse_size
+from osnet_edge.cli.options import output_option, parse_size, typed_command
 from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
 
@@ -101,7 +100,7 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
             machine=machine,
             weights=weights,
             teacher=teacher,
-            facts=_facts(recipe, data, output, options),
+            facts=_facts(recipe, data, options),
             resume=resume,
             test=tester or (lambda model, epoch: {}),
             progress=advance,
@@ -137,14 +136,14 @@ def _changes(options: dict[str, Any], weights: OSNet | None) -> list[str]:
     return [*changes, *options["changes"]]
 
 
-def _facts(recipe: str, data: str, output: str, options: dict[str, Any]) -> dict[str, Any]:
+def _facts(recipe: str, data: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what the run's record should say of the command."""
     from osnet_edge.runtime.files import sha256_of
     from osnet_edge.train.data import parse_specs
 
     files = {name: options[name] for name in ("weights", "teacher") if options[name]}
     return {
-        "command": shlex.join(["osnet-edge", "train", recipe, "--data", data, "-o", output]),
+        "command": typed_command(),
         "recipe": recipe,
         "sources": list(parse_specs(data)),
         **{name: {"file": path, "sha256": sha256_of(path)} for name, path in files.items()},

@@ -1,0 +1,85 @@
+"""`osnet-edge train` by its command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from osnet_edge.cli.main import main
+from osnet_edge.train.checkpoint import load_osnet
+from osnet_edge.train.placement_file import PUBLISHED
+from osnet_edge.train.synthetic import write_set
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sets") / "street"
+    write_set(
+        folder,
+        train_identities=4,
+        test_identities=2,
+        cameras=2,
+        pictures_per_camera=2,
+        seed=3,
+        height=64,
+        width=32,
+    )
+    return folder
+
+
+SMALL = ["--size", "64x32", "--set", "batches.size=4", "--workers", "0"]
+
+
+def test_a_run_says_how_it_went_and_can_be_repeated_from_its_record(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    typed = ["train", "quick", "--data", str(street), "-o", "run", "--epochs", "2", *SMALL]
+    typed += ["--test", str(street), "--test-every", "2"]
+    assert main(typed) == 0
+    out, err = capsys.readouterr()
+    assert out == "run/osnet.pth: osnet_x0_25, 4 identities, 2 epochs\n"
+    assert "epoch 2: loss" in err
+    assert "street Rank-1" in err
+    record = json.loads(Path("run/run.json").read_text())
+    assert sorted(record["command"].split()) == sorted(["osnet-edge", *typed])
+    assert record["sources"] == [str(street)]
+    assert [sorted(epoch["tests"]) for epoch in record["epochs"]] == [[], ["street"]]
+    assert 0 < record["epochs"][1]["tests"]["street"]["mean_ap"] <= 1
+
+
+def test_a_network_trained_by_a_placement_file_carries_it_to_the_package(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    placement = json.loads((PUBLISHED / "ain.json").read_text())
+    placement["blocks"][2] = "both"
+    Path("placement.json").write_text(json.dumps(placement))
+    options = ["--placement", "placement.json", "--arch", "osnet_x0_25", "--epochs", "1", *SMALL]
+    assert main(["train", "quick", "--data", str(street), "-o", "run", *options]) == 0
+    assert load_osnet("run/osnet.pth").variant.name == "osnet_siibiip_x0_25"
+    assert main(["export", "run/osnet.pth", "-o", "osnet.onnx", "--size", "64x32"]) == 0
+    assert main(["build", "osnet.onnx", "-o", "osnet-cpu", "--target", "cpu"]) == 0
+    manifest = json.loads(Path("osnet-cpu/manifest.json").read_text())
+    assert manifest["model"]["placement"]["blocks"] == placement["blocks"]
+    assert manifest["model"]["placement"]["stem"] is True
+
+
+def test_given_weights_choose_the_network_and_a_new_classifier_is_said(
+    street: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--weights", str(checkpoint), "--teacher", str(checkpoint), "--epochs", "1", *SMALL]
+    assert main(["train", "finetune_x1_0", "--data", f"{street},{street}", "-o", "run", *options]) == 0
+    out, err = capsys.readouterr()
+    assert "the weights have 5 identities; a new classifier for 8 takes its place" in err
+    # The same set twice is two sets: nobody is the same person in both.
+    assert "osnet_x0_25, 8 identities" in out
+    record = json.loads(Path("run/run.json").read_text())
+    assert len(record["weights"]["sha256"]) == len(record["teacher"]["sha256"]) == 64
