@@ -155,7 +155,7 @@ def _plain(pictures: Sequence[Picture], recipe: Recipe, device: torch.device, wo
             _, logits = model(images.to(device))
             loss = F.cross_entropy(logits, labels.to(device), label_smoothing=recipe.loss.label_smoothing)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             loss.item()
 
