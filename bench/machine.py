@@ -63,7 +63,7 @@ def machine_facts(
         accelerator=accelerator,
         versions={
             "python": platform.python_version(),
-            **{name: _version(name) for name in _LIBRARIES},
+            **{name: installed_version(name) for name in _LIBRARIES},
             **(versions or {}),
         },
     )
@@ -101,7 +101,8 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _version(library: str) -> str:
+def installed_version(library: str) -> str:
+    """Return the version of an installed distribution, or `NOT_AVAILABLE`."""
     try:
         return metadata.version(library)
     except metadata.PackageNotFoundError:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.bench._checks import FloatArray
+from osnet_edge.bench.machine import installed_version
 from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.cuda import probe
 from osnet_edge.runtime.embedder import Embedder, normalize_rows
@@ -65,19 +66,20 @@ def load_package(package: Path | str, threads: int | None = None) -> Subject:
     embedder = Embedder.load(package, threads=threads)
     seconds = time.perf_counter() - started
     manifest = embedder.manifest
-    # A plan runs with the version that built it; of ONNX Runtime the installed one counts.
-    plan = manifest.target.exact_version
+    target = manifest.target
+    # A plan runs with the version that built it; of the others the installed one counts.
+    version = target.backend_version if target.exact_version else installed_version(target.backend)
     return Subject(
         name=Path(package).resolve().name,
         variant=manifest.model.variant,
         precision=manifest.precision,
-        target=manifest.target.backend,
+        target=target.backend,
         size_bytes=manifest.files[manifest.model_file].bytes,
         load_seconds=seconds,
         preprocessing=manifest.preprocessing,
         batches=(manifest.batch.min, manifest.batch.max),
-        accelerator=probe().devices[0].name if manifest.target.device == "cuda" else None,
-        versions={manifest.target.backend: manifest.target.backend_version} if plan else {},
+        accelerator=probe().devices[0].name if target.device == "cuda" else None,
+        versions={target.backend: version},
         infer=embedder.infer,
         embed=embedder,
     )

@@ -95,7 +95,8 @@ def _load(packages: tuple[str, ...], reference: str | None, threads: int | None)
     subjects = [load_package(package, threads) for package in packages]
     for package in packages if reference is None else ():
         manifest = read_manifest(package)
-        if manifest.target.backend == "onnxruntime" and manifest.precision == "fp32":
+        # A package for the CPU holds the exported graph itself, also where it computes in bf16.
+        if manifest.files[manifest.model_file].sha256 == manifest.onnx_sha256:
             reference = str(Path(package) / manifest.model_file)
             break
     return [load_reference(reference, threads), *subjects] if reference else subjects

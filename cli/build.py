@@ -16,13 +16,18 @@ from osnet_edge.runtime.schema import to_json
 @click.command()
 @click.argument("graph")
 @output_option("package folder")
-@click.option("--target", required=True, metavar="TARGET", help="cpu, rtx, rtx:sm86,sm89 or tensorrt.")
+@click.option(
+    "--target",
+    required=True,
+    metavar="TARGET",
+    help="cpu, cpu:fastest, openvino, rtx, rtx:sm86,sm89 or tensorrt.",
+)
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16"]),
+    type=click.Choice(["fp32", "fp16", "bf16"]),
     default="fp32",
     show_default=True,
-    help="Of weights and arithmetic; fp16 is for GPUs.",
+    help="Of weights and arithmetic; fp16 is for GPUs, bf16 for OpenVINO.",
 )
 @click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes the engine takes; default 1,8,32.")
 @placement_option
@@ -43,10 +48,11 @@ def build(
     \b
     Example:
       osnet-edge build osnet.onnx --target cpu -o osnet-cpu
+      osnet-edge build osnet.onnx --target openvino --precision bf16 -o osnet-openvino
       osnet-edge build osnet.onnx --target rtx:sm86,sm89 --precision fp16 -o osnet-rtx
     """
     limits = parse_batch_range(batch) if batch else None
-    from osnet_edge.engines.build import build_package
+    from osnet_edge.engines.build import CHOICE_KEY, build_package
     from osnet_edge.train.placement_file import read_placement
     from osnet_edge.train.synthetic import sample_crops
 
@@ -71,3 +77,5 @@ def build(
         f"{output}: {manifest.model.variant} {precision} for {target}, {size:.1f} MB, "
         f"built in {time.monotonic() - started:.1f} s"
     )
+    if choice := manifest.tools.get(CHOICE_KEY):
+        click.echo(f"fastest here: {choice}")

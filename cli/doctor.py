@@ -12,6 +12,7 @@ from osnet_edge.cli.options import echo_json, json_flag
 #: Import name, distribution, and the job that needs it.
 _LIBRARIES = (
     ("onnxruntime", "onnxruntime", "run and build engines for the CPU"),
+    ("openvino", "openvino", "run and build engines for the target openvino"),
     ("torch", "torch", "train and export"),
     ("onnx", "onnx", "export and build"),
     ("onnxsim", "onnxsim", "export"),
@@ -67,6 +68,7 @@ def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]
     cpu = ["this CPU"] if libraries["onnxruntime"] else []
     runtime = [libraries["onnxruntime"]] if libraries["onnxruntime"] else []
     found = {"cpu": {"version": runtime, "build": [] if lacking else cpu, "run": cpu, "problems": lacking}}
+    found["openvino"] = _openvino(libraries["openvino"], lacking)
     cuda, supports = find_support()
     for support in supports:
         builds = [f"sm{capability.replace('.', '')}" for capability in support.builds]
@@ -77,6 +79,24 @@ def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]
             "problems": [*support.problems, *(lacking if builds else [])],
         }
     return found
+
+
+def _openvino(version: str | None, lacking: list[str]) -> dict[str, list[str]]:
+    from osnet_edge.runtime.backends.openvino_cpu import cpu_precisions, open_core
+    from osnet_edge.runtime.errors import UnavailableError
+
+    try:
+        precisions = cpu_precisions(open_core())
+    except UnavailableError as error:
+        return {"version": [version] if version else [], "build": [], "run": [], "problems": [str(error)]}
+    cpu = [f"this CPU in {' and '.join(precisions)}"]
+    problems = [] if "bf16" in precisions else ["no bf16: this CPU has neither AVX512-BF16 nor AMX"]
+    return {
+        "version": [version] if version else [],
+        "build": [] if lacking else cpu,
+        "run": cpu,
+        "problems": [*problems, *lacking],
+    }
 
 
 def _words(items: list[str], none: str = "no") -> str:

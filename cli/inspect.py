@@ -33,7 +33,7 @@ def inspect(package: str, prove: bool, as_json: bool) -> None:
         echo_json({**to_json(manifest), "golden_distance": distance})
         return
     rows = _rows(manifest)
-    if manifest.target.backend != "onnxruntime":
+    if manifest.target.device == "cuda":
         # Read from the plan's own bytes, without TensorRT.
         rows.append(("plan header", str(read_plan_header(Path(package) / manifest.model_file))))
     for name, value in rows:

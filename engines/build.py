@@ -8,9 +8,10 @@ from pathlib import Path
 
 from osnet_edge.engines.cpu import MODEL_NAME as CPU_MODEL_NAME
 from osnet_edge.engines.cpu import build_cpu
+from osnet_edge.engines.cpu_choice import choose_backend
 from osnet_edge.engines.golden import write_golden
 from osnet_edge.engines.graph import read_graph
-from osnet_edge.engines.targets import TargetSpec, parse_target
+from osnet_edge.engines.targets import TargetSpec, check_precision, parse_target
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_folder_aside
@@ -27,6 +28,8 @@ from osnet_edge.runtime.placement import Placement, require_placement
 from osnet_edge.runtime.preprocessing import Picture
 
 PLAN_NAME = "model.plan"
+#: Where a manifest's `tools` say what the target `cpu:fastest` became, and why.
+CHOICE_KEY = "cpu:fastest"
 #: Past 32, OSNet gains nothing on a CPU, and a frame seldom holds more people.
 DEFAULT_BATCH = BatchRange(1, 8, 32)
 
@@ -66,6 +69,7 @@ def build_package(
         CheckError: the finished engine, where it can run here, fails its golden pairs. No package is left.
     """
     graph, output, spec = Path(graph), Path(output), parse_target(target)
+    check_precision(spec, precision)
     if output.exists() and not replace:
         raise InputError(f"{output} is already there; pass --force to replace it, or name another output")
     if replace and output.exists() and not (output / MANIFEST_NAME).is_file():
@@ -73,8 +77,13 @@ def build_package(
     progress("reading the graph")
     _, info = read_graph(graph)
     require_placement(placement, info.model.placement, str(graph))
-    model_name = CPU_MODEL_NAME if spec.backend == "onnxruntime" else PLAN_NAME
     batch = batch or DEFAULT_BATCH
+    tools = {**info.tools, "osnet-edge": version("osnet-edge")}
+    if spec.fastest:
+        progress("timing ONNX Runtime and OpenVINO")
+        chosen, tools[CHOICE_KEY] = choose_backend(graph, info, batch.opt)
+        spec = TargetSpec(chosen)
+    model_name = CPU_MODEL_NAME if spec.backend in ("onnxruntime", "openvino") else PLAN_NAME
     with write_folder_aside(output, replace=replace) as folder:
         progress("building the engine")
         built_for = _build_model(graph, folder / model_name, spec, precision, batch, progress)
@@ -91,7 +100,7 @@ def build_package(
             onnx_sha256=sha256_of(graph),
             files={name: _entry(folder / name) for name in (model_name, golden.file)},
             golden=golden,
-            tools={**info.tools, "osnet-edge": version("osnet-edge")},
+            tools=tools,
         )
         write_manifest(folder, manifest)
         _prove(folder, progress)
@@ -116,8 +125,8 @@ def _build_model(
     batch: BatchRange,
     progress: Callable[[str], None],
 ) -> Target:
-    if spec.backend == "onnxruntime":
-        return build_cpu(graph, destination, precision)
+    if spec.backend == "onnxruntime" or spec.backend == "openvino":
+        return build_cpu(graph, destination, spec.backend, precision)
     # Imported here: a builder for the CPU needs nothing of TensorRT's.
     from osnet_edge.engines.tensorrt import build_plan
 

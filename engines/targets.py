@@ -1,4 +1,4 @@
-"""What `--target` says: `cpu`, `rtx`, `rtx:sm86,sm89`, `rtx:current`, `tensorrt`."""
+"""What `--target` says: `cpu`, `cpu:fastest`, `openvino`, `rtx`, `rtx:sm86,sm89`, `tensorrt` and the like."""
 
 from __future__ import annotations
 
@@ -6,20 +6,42 @@ import re
 from dataclasses import dataclass
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import Backend
+from osnet_edge.runtime.manifest import Backend, Precision
 
 #: The name of each backend's target.
-TARGET_NAMES: dict[Backend, str] = {"onnxruntime": "cpu", "tensorrt_rtx": "rtx", "tensorrt": "tensorrt"}
+TARGET_NAMES: dict[Backend, str] = {
+    "onnxruntime": "cpu",
+    "openvino": "openvino",
+    "tensorrt_rtx": "rtx",
+    "tensorrt": "tensorrt",
+}
+#: What each backend computes in. ONNX Runtime would cast to and fro: it has no such kernels for CPUs.
+PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
+    "onnxruntime": ("fp32",),
+    "openvino": ("fp32", "bf16"),
+    "tensorrt_rtx": ("fp32", "fp16"),
+    "tensorrt": ("fp32", "fp16"),
+}
 _BACKENDS = {name: backend for backend, name in TARGET_NAMES.items()}
-SPELLING = "cpu, rtx, rtx:sm86,sm89 (GPU generations), rtx:current (the GPU here) or tensorrt"
+SPELLING = (
+    "cpu, cpu:fastest (as timed here), openvino, rtx, rtx:sm86,sm89 (GPU generations), "
+    "rtx:current (the GPU here) or tensorrt"
+)
 
 
 @dataclass(frozen=True)
 class TargetSpec:
-    """A parsed target: the backend, and the compute capabilities asked for, such as `8.6` or `current`."""
+    """A parsed target.
+
+    Attributes:
+        backend: what will run the package.
+        capabilities: the compute capabilities asked for, such as `8.6` or `current`.
+        fastest: whether a faster CPU backend, as timed on this machine, may take its place.
+    """
 
     backend: Backend
     capabilities: tuple[str, ...] = ()
+    fastest: bool = False
 
 
 def parse_target(text: str) -> TargetSpec:
@@ -30,8 +52,10 @@ def parse_target(text: str) -> TargetSpec:
 
     Example:
         >>> parse_target("rtx:sm86,sm120")
-        TargetSpec(backend='tensorrt_rtx', capabilities=('8.6', '12.0'))
+        TargetSpec(backend='tensorrt_rtx', capabilities=('8.6', '12.0'), fastest=False)
     """
+    if text == "cpu:fastest":
+        return TargetSpec("onnxruntime", fastest=True)
     name, colon, rest = text.partition(":")
     if name not in _BACKENDS or (colon and name != "rtx"):
         raise InputError(f"expected a target of {SPELLING}; got {text!r}")
@@ -47,3 +71,17 @@ def parse_target(text: str) -> TargetSpec:
             raise InputError(f"expected GPU generations such as sm86 or sm120 after rtx:, got {item!r}")
         capabilities.append(f"{match[1]}.{match[2]}")
     return TargetSpec(_BACKENDS[name], tuple(dict.fromkeys(capabilities)))
+
+
+def check_precision(spec: TargetSpec, precision: Precision) -> None:
+    """Hold a precision to what a target computes in.
+
+    Raises:
+        InputError: it is another; the message names the targets that have it.
+    """
+    if precision not in PRECISIONS[spec.backend]:
+        having = [name for backend, name in TARGET_NAMES.items() if precision in PRECISIONS[backend]]
+        raise InputError(
+            f"expected --precision {' or '.join(PRECISIONS[spec.backend])} for the target "
+            f"{TARGET_NAMES[spec.backend]}, got {precision}; {precision} is for {' and '.join(having)}"
+        )

@@ -18,9 +18,9 @@ SCHEMA_VERSION = 1
 #: 400 MB of pictures; a typing error would ask for more.
 _LARGEST_BATCH = 4096
 
-#: The backend that runs a package: ONNX Runtime, TensorRT-RTX or TensorRT.
-Backend = Literal["onnxruntime", "tensorrt_rtx", "tensorrt"]
-Precision = Literal["fp32", "fp16"]
+#: The backend that runs a package: ONNX Runtime, OpenVINO, TensorRT-RTX or TensorRT.
+Backend = Literal["onnxruntime", "openvino", "tensorrt_rtx", "tensorrt"]
+Precision = Literal["fp32", "fp16", "bf16"]
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,17 @@ def open_engine(package: Path, manifest: Manifest, threads: int | None) -> Engin
         from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(model, manifest.preprocessing, manifest.model.embedding_size, threads)
+    if manifest.target.backend == "openvino":
+        from osnet_edge.runtime.backends.openvino_cpu import OpenVinoEngine
+
+        return OpenVinoEngine(
+            model,
+            manifest.preprocessing,
+            manifest.model.embedding_size,
+            manifest.precision,
+            manifest.batch.opt,
+            threads,
+        )
     from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
 
     return TensorRTEngine(model, manifest)

@@ -1,0 +1,77 @@
+"""Which CPU library is faster on this machine: the target `cpu:fastest`, by a short measurement."""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from osnet_edge.engines.cpu import CpuBackend
+from osnet_edge.runtime.backends import Engine
+from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
+from osnet_edge.runtime.backends.openvino_cpu import LARGEST_COMPILED, OpenVinoEngine
+from osnet_edge.runtime.graph_info import GraphInfo
+
+#: By how much OpenVINO must win: below that it is noise, and ONNX Runtime loads faster and is always there.
+_MARGIN = 0.05
+
+
+def choose_backend(
+    graph: Path,
+    info: GraphInfo,
+    best_batch: int,
+    *,
+    seconds: float = 2.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[CpuBackend, str]:
+    """Time a float32 graph in both libraries, in turns, and choose.
+
+    Pictures are of one grey, since neither library's time depends on them. Both get the threads that a
+    package gets by default.
+
+    Args:
+        graph: the exported ONNX file.
+        info: what it says of itself.
+        best_batch: pictures a call, of which no more than 32 are timed.
+        seconds: time for both together, after loading; each is called 3 times at least.
+        clock: seconds, never running backwards.
+
+    Returns:
+        The backend, and a line that says why, with both times.
+    """
+    if importlib.util.find_spec("openvino") is None:
+        return "onnxruntime", "onnxruntime, the only one installed"
+    size = info.model.embedding_size
+    engines: dict[CpuBackend, Engine] = {
+        "onnxruntime": OnnxRuntimeEngine(graph, info.preprocessing, size),
+        "openvino": OpenVinoEngine(graph, info.preprocessing, size, "fp32", best_batch),
+    }
+    dtype = np.uint8 if info.preprocessing.normalize_in == "graph" else np.float32
+    count = min(best_batch, LARGEST_COMPILED)
+    batch = np.full((count, *info.preprocessing.input_shape), 1, dtype)
+    times: dict[CpuBackend, list[float]] = {name: [] for name in engines}
+    began = clock()
+    while clock() - began < seconds or len(times["openvino"]) < 3:
+        for name, engine in engines.items():
+            # The first call of a turn finds the caches full of the other's weights: made, and not kept.
+            engine.infer(batch)
+            start = clock()
+            engine.infer(batch)
+            times[name].append(clock() - start)
+    return pick(*(1000 * statistics.median(times[name]) for name in ("onnxruntime", "openvino")), count)
+
+
+def pick(onnxruntime_ms: float, openvino_ms: float, batch: int) -> tuple[CpuBackend, str]:
+    """Choose by two times for a batch.
+
+    Example:
+        >>> pick(10.0, 9.8, 8)
+        ('onnxruntime', 'onnxruntime, as a batch of 8 took onnxruntime 10.0 ms, openvino 9.8 ms')
+    """
+    backend: CpuBackend = "openvino" if openvino_ms < (1 - _MARGIN) * onnxruntime_ms else "onnxruntime"
+    times = f"onnxruntime {onnxruntime_ms:.1f} ms, openvino {openvino_ms:.1f} ms"
+    return backend, f"{backend}, as a batch of {batch} took {times}"

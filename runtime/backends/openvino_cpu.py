@@ -1,0 +1,164 @@
+"""OpenVINO on the CPU: float32, and bfloat16 where the processor computes in it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
+from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
+from osnet_edge.runtime.manifest import Precision
+from osnet_edge.runtime.preprocessing import Preprocessing
+
+#: OpenVINO's names of the precisions that it is asked for here.
+HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
+#: Larger batches gain nothing on a CPU, and each one compiled takes memory.
+LARGEST_COMPILED = 32
+
+
+class OpenVinoEngine:
+    """A graph compiled for a few batch sizes, of which any other batch is made up.
+
+    Compiled for a free batch size, OpenVINO chooses slower kernels (x0_25 in float32: 1.3 times the time) and
+    prepares again whenever the size changes, as a frame's number of people does. So it is compiled for the
+    best batch and its halves down to 1 (some 0.3 s each, at loading), and 13 pictures run as 8, 4 and 1.
+
+    Calls may come from several threads; they take turns, each with all of the engine's threads.
+
+    Args:
+        model: the ONNX file.
+        preprocessing: what the graph's input must look like.
+        embedding_size: columns of its output.
+        precision: `fp32` or `bf16`, of the arithmetic; weights are float32 in the file.
+        best_batch: the largest size to compile for, up to 32.
+        threads: threads for one call; None takes the cores this process may use, four at most.
+
+    Raises:
+        InputError: the file is no ONNX graph of the expected input and output, the precision is another, or
+            no such number of threads.
+        UnavailableError: OpenVINO is not installed, or this CPU does not compute in the precision.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        preprocessing: Preprocessing,
+        embedding_size: int,
+        precision: Precision,
+        best_batch: int,
+        threads: int | None = None,
+    ) -> None:
+        self._embedding_size = embedding_size
+        options = {
+            # Always said: left to itself, OpenVINO rounds float32 to bf16 where the processor has it.
+            "INFERENCE_PRECISION_HINT": HINTS.get(precision, ""),
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": checked_threads(threads),
+            # Two processes that pin their threads would pin them to the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        core = open_core(precision)
+        graph = _read(core, model, preprocessing, embedding_size)
+        try:
+            self._requests = [
+                (size, _compile(core, graph, (size, *preprocessing.input_shape), options))
+                for size in compiled_sizes(best_batch)
+            ]
+        except RuntimeError as error:
+            raise InputError(f"OpenVINO cannot compile {model}: {first_line(error)}") from None
+        self._lock = threading.Lock()
+
+    def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Run (N, *input_shape), any N >= 1, to (N, D)."""
+        rows, start = np.empty((len(batch), self._embedding_size), np.float32), 0
+        # One stream computes one request at a time: waiting here instead of there costs nothing.
+        with self._lock:
+            for size, request in self._requests:
+                while start + size <= len(batch):
+                    part = slice(start, start + size)
+                    # Copied out at once: the result is the request's own memory, which its next run overwrites.
+                    rows[part] = request.infer([batch[part]], share_inputs=True, share_outputs=True)[0]
+                    start += size
+        return rows
+
+
+def open_core(precision: Precision = "fp32") -> Any:
+    """Import OpenVINO and return its core, on a CPU that computes in a precision.
+
+    Raises:
+        InputError: OpenVINO is not asked for this precision.
+        UnavailableError: OpenVINO is not installed, has no CPU device, or not in this precision.
+    """
+    if precision not in HINTS:
+        raise InputError(f"expected fp32 or bf16 for openvino, got {precision}; fp16 is for rtx and tensorrt")
+    # Imported here so that `import osnet_edge.runtime` stays quick, and works without this backend.
+    try:
+        import openvino
+    except ImportError:
+        raise UnavailableError(
+            "this engine needs OpenVINO, which is not installed: pip install openvino"
+        ) from None
+    core = openvino.Core()
+    if "CPU" not in core.available_devices:
+        raise UnavailableError(
+            "this OpenVINO comes without its CPU plugin: pip install --force-reinstall openvino"
+        )
+    if precision not in cpu_precisions(core):
+        raise UnavailableError(
+            f"this engine needs a CPU that computes in {precision} (on x86, one with AVX512-BF16 or AMX), "
+            "and this one does not; build it with --precision fp32"
+        )
+    return core
+
+
+def cpu_precisions(core: Any) -> tuple[Precision, ...]:
+    """Return the precisions that OpenVINO's CPU device computes in here, and not merely accepts."""
+    found = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    names: dict[Precision, str] = {"fp32": "FP32", "bf16": "BF16"}
+    return tuple(precision for precision, name in names.items() if name in found)
+
+
+def compiled_sizes(best_batch: int) -> Iterator[int]:
+    """Yield a batch size and its halves down to 1, of which every larger batch can be made up.
+
+    Example:
+        >>> list(compiled_sizes(12))
+        [12, 6, 3, 1]
+    """
+    size = min(best_batch, LARGEST_COMPILED)
+    while size:
+        yield size
+        size //= 2
+
+
+def _read(core: Any, model: Path, preprocessing: Preprocessing, embedding_size: int) -> Any:
+    """Read the graph, and hold it to what the package says of its input and output."""
+    try:
+        graph = core.read_model(str(model))
+    except RuntimeError as error:
+        raise InputError(f"OpenVINO cannot load {model}: {first_line(error)}") from None
+    kind = "u8" if preprocessing.normalize_in == "graph" else "f32"
+    expected = [
+        (INPUT_NAME, kind, list(preprocessing.input_shape)),
+        (OUTPUT_NAME, "f32", [embedding_size]),
+    ]
+    got = []
+    for port in (*graph.inputs, *graph.outputs):
+        shape = [dim.get_length() if dim.is_static else -1 for dim in port.get_partial_shape()]
+        got.append((port.get_any_name(), port.get_element_type().get_type_name(), shape[1:]))
+    if got != expected:
+        raise InputError(f"{model}: expected {expected} behind the batch, got {got}; build it again")
+    return graph
+
+
+def _compile(core: Any, graph: Any, shape: tuple[int, ...], options: dict[str, Any]) -> Any:
+    fixed = graph.clone()
+    fixed.reshape(list(shape))
+    return core.compile_model(fixed, "CPU", options).create_infer_request()
