@@ -62,7 +62,8 @@ def choose_backend(
             start = clock()
             engine.infer(batch)
             times[name].append(clock() - start)
-    return pick(*(1000 * statistics.median(times[name]) for name in ("onnxruntime", "openvino")), count)
+    medians = {name: 1000 * statistics.median(kept) for name, kept in times.items()}
+    return pick(medians["onnxruntime"], medians["openvino"], count)
 
 
 def pick(onnxruntime_ms: float, openvino_ms: float, batch: int) -> tuple[CpuBackend, str]:

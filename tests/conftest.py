@@ -10,6 +10,7 @@ import torch
 
 from osnet_edge.engines.build import build_package
 from osnet_edge.export.to_onnx import export_onnx
+from osnet_edge.runtime.manifest import BatchRange
 from osnet_edge.train.checkpoint import save_osnet
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.synthetic import sample_crops
@@ -57,6 +58,17 @@ def package(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That graph as a package for the CPU; tests that change it copy it."""
     path = tmp_path_factory.mktemp("package") / "osnet-cpu"
     build_package(graph, path, target="cpu", golden_crops=sample_crops(2, 100, 40))
+    return path
+
+
+@pytest.fixture(scope="session")
+def openvino_package(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That graph as a float32 package for OpenVINO, which is optional."""
+    pytest.importorskip("openvino")
+    path = tmp_path_factory.mktemp("package") / "osnet-openvino"
+    build_package(
+        graph, path, target="openvino", golden_crops=sample_crops(2, 100, 40), batch=BatchRange(1, 3, 32)
+    )
     return path
 
 

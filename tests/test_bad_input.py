@@ -276,14 +276,35 @@ CASES: list[tuple[str, Arguments, str]] = [
     ("metadata of another kind", built(lambda b: b.edited_graph(with_other_metadata)), "expected an object"),
     ("an input of another name", built(lambda b: b.edited_graph(with_other_input)), "expected one input"),
     # Options of build
-    ("a target nobody knows", built(good_graph, "--target", "npu"), "expected a target of cpu, rtx"),
+    ("a target nobody knows", built(good_graph, "--target", "npu"), "expected a target of cpu"),
     ("a GPU spelt oddly", built(good_graph, "--target", "rtx:ampere"), "GPU generations such as sm86"),
-    ("a GPU for the CPU", built(good_graph, "--target", "cpu:sm86"), "expected a target of cpu, rtx"),
+    ("a GPU for the CPU", built(good_graph, "--target", "cpu:sm86"), "expected a target of cpu"),
     (
         "half precision on the CPU",
         built(good_graph, "--target", "cpu", "--precision", "fp16"),
         "fp16 is for rtx and tensorrt",
     ),
+    (
+        "bf16 in ONNX Runtime",
+        built(good_graph, "--target", "cpu", "--precision", "bf16"),
+        "expected --precision fp32 for the target cpu, got bf16; bf16 is for openvino",
+    ),
+    (
+        "bf16 for whichever library is faster",
+        built(good_graph, "--target", "cpu:fastest", "--precision", "bf16"),
+        "bf16 is for openvino",
+    ),
+    (
+        "bf16 on a GPU",
+        built(good_graph, "--target", "rtx", "--precision", "bf16"),
+        "expected --precision fp32 or fp16 for the target rtx",
+    ),
+    (
+        "fp16 in OpenVINO",
+        built(good_graph, "--target", "openvino", "--precision", "fp16"),
+        "expected --precision fp32 or bf16 for the target openvino",
+    ),
+    ("the slowest", built(good_graph, "--target", "cpu:slowest"), "expected a target of cpu"),
     (
         "a precision nobody knows",
         built(good_graph, "--target", "cpu", "--precision", "fp4"),

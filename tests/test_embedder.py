@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +19,10 @@ from osnet_edge.runtime.preprocessing import Preprocessing, resize, to_batch
 from osnet_edge.train.synthetic import draw_frame, sample_crops
 
 
-@pytest.fixture(scope="module")
-def embedder(package: Path) -> Embedder:
-    return Embedder.load(package, threads=1)
+@pytest.fixture(scope="module", params=["package", "openvino_package"])
+def embedder(request: pytest.FixtureRequest) -> Embedder:
+    """Everything here holds for each backend that runs on a CPU."""
+    return Embedder.load(request.getfixturevalue(request.param), threads=1)
 
 
 def with_batch(embedder: Embedder, smallest: int, largest: int) -> Embedder:

@@ -185,6 +185,8 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     ("text", "backend", "capabilities"),
     [
         ("cpu", "onnxruntime", ()),
+        ("cpu:fastest", "onnxruntime", ()),
+        ("openvino", "openvino", ()),
         ("rtx", "tensorrt_rtx", ()),
         ("rtx:sm86", "tensorrt_rtx", ("8.6",)),
         ("rtx:SM86, sm_120,sm86", "tensorrt_rtx", ("8.6", "12.0")),
@@ -198,8 +200,8 @@ def test_targets_are_read_as_they_are_spelt(text: str, backend: str, capabilitie
 
 @given(st.text(max_size=12))
 def test_any_text_is_a_target_spelt_as_documented_or_refused(text: str) -> None:
-    documented = re.fullmatch(r"cpu|rtx|tensorrt|rtx:(\s*sm_?\d{2,3}\s*)(,\s*sm_?\d{2,3}\s*)*", text.lower())
-    if documented and text.startswith(("cpu", "rtx", "tensorrt")):
+    generations = r"(?i:\s*sm_?\d{2,3}\s*)(?i:,\s*sm_?\d{2,3}\s*)*"
+    if re.fullmatch(f"cpu(:fastest)?|openvino|rtx|tensorrt|rtx:{generations}", text):
         parse_target(text)
     else:
         with pytest.raises(InputError, match="got"):

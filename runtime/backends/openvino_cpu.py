@@ -83,7 +83,7 @@ class OpenVinoEngine:
             for size, request in self._requests:
                 while start + size <= len(batch):
                     part = slice(start, start + size)
-                    # Copied out at once: the result is the request's own memory, which its next run overwrites.
+                    # Copied out at once: the result is the request's memory, which its next run overwrites.
                     rows[part] = request.infer([batch[part]], share_inputs=True, share_outputs=True)[0]
                     start += size
         return rows
