@@ -72,10 +72,14 @@ def _build_all(folder: Path, graph: str) -> tuple[list[str], list[str]]:
     """Build for each target this machine can build for; return the packages that run here, and the others."""
     from osnet_edge.engines.targets import TARGET_NAMES
     from osnet_edge.engines.tensorrt_support import find_support
+    from osnet_edge.runtime.backends.openvino_cpu import installed_precisions as openvino_precisions
 
     measured = [f"{folder}/osnet-cpu"]
     others: list[str] = []
     _run("build", graph, "--target", "cpu", "-o", measured[0])
+    for precision in openvino_precisions():
+        measured.append(f"{folder}/osnet-openvino-{precision}")
+        _run("build", graph, "--target", "openvino", "--precision", precision, "-o", measured[-1])
     for support in find_support()[1]:
         target = TARGET_NAMES[support.library]
         for precision in ("fp32", "fp16") if support.builds else ():

@@ -61,7 +61,7 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": checked_threads(threads),
-            # Two processes that pin their threads would pin them to the same cores.
+            # Pinned, the threads of two processes may meet on one core while another idles.
             "ENABLE_CPU_PINNING": False,
         }
         core = open_core(precision)
@@ -123,6 +123,14 @@ def cpu_precisions(core: Any) -> tuple[Precision, ...]:
     found = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     names: dict[Precision, str] = {"fp32": "FP32", "bf16": "BF16"}
     return tuple(precision for precision, name in names.items() if name in found)
+
+
+def installed_precisions() -> tuple[Precision, ...]:
+    """Return the precisions that packages for OpenVINO can have here; none where it is not installed."""
+    try:
+        return cpu_precisions(open_core())
+    except UnavailableError:
+        return ()
 
 
 def compiled_sizes(best_batch: int) -> Iterator[int]:
