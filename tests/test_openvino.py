@@ -172,7 +172,7 @@ def test_a_file_that_is_no_graph_is_refused(openvino_package: Path, tmp_path: Pa
     for content in (b"", b"no graph", model.read_bytes()[:50_000]):
         model.write_bytes(content)
         entry = {"model.onnx": {"sha256": sha256_of(model), "bytes": len(content)}}
-        with pytest.raises(InputError, match="OpenVINO cannot load"):
+        with pytest.raises(InputError, match=r"OpenVINO cannot load .*(Unable to read|can't be parsed)"):
             Embedder.load(edited(copy, tmp_path / str(len(content)), files=entry))
 
 

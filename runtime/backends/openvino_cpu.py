@@ -72,7 +72,7 @@ class OpenVinoEngine:
                 for size in compiled_sizes(best_batch)
             ]
         except RuntimeError as error:
-            raise InputError(f"OpenVINO cannot compile {model}: {first_line(error)}") from None
+            raise InputError(f"OpenVINO cannot compile {model}: {_reason(error)}") from None
         self._lock = threading.Lock()
 
     def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -151,7 +151,7 @@ def _read(core: Any, model: Path, preprocessing: Preprocessing, embedding_size: 
     try:
         graph = core.read_model(str(model))
     except RuntimeError as error:
-        raise InputError(f"OpenVINO cannot load {model}: {first_line(error)}") from None
+        raise InputError(f"OpenVINO cannot load {model}: {_reason(error)}") from None
     kind = "u8" if preprocessing.normalize_in == "graph" else "f32"
     expected = [
         (INPUT_NAME, kind, list(preprocessing.input_shape)),
@@ -164,6 +164,11 @@ def _read(core: Any, model: Path, preprocessing: Preprocessing, embedding_size: 
     if got != expected:
         raise InputError(f"{model}: expected {expected} behind the batch, got {got}; build it again")
     return graph
+
+
+def _reason(error: RuntimeError) -> str:
+    """Return the last line of OpenVINO's error: those before it name its own source files."""
+    return first_line("\n".join(reversed(str(error).strip().splitlines())))
 
 
 def _compile(core: Any, graph: Any, shape: tuple[int, ...], options: dict[str, Any]) -> Any:
