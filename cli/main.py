@@ -13,6 +13,7 @@ import click
 
 from osnet_edge.cli.bench import bench
 from osnet_edge.cli.build import build
+from osnet_edge.cli.calibrate import calibrate
 from osnet_edge.cli.data import data
 from osnet_edge.cli.demo import demo
 from osnet_edge.cli.doctor import doctor
@@ -64,7 +65,7 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (export, build, inspect, embed, bench, doctor, train, evaluate, search, data, demo):
+for command in (export, calibrate, build, inspect, embed, bench, doctor, train, evaluate, search, data, demo):
     cli.add_command(command)
 
 

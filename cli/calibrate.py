@@ -1,0 +1,174 @@
+"""`osnet-edge calibrate`: a calibration set, drawn once and kept, so that a build can be repeated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from osnet_edge.cli.options import echo_json, json_flag, output_option
+from osnet_edge.cli.progress import bar
+from osnet_edge.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from osnet_edge.engines.calibration import CalibrationSet, Candidate, Drawn
+
+
+@click.command()
+@click.option("--data", multiple=True, metavar="SET,...", help="Re-ID sets; their training pictures count.")
+@click.option("--frames", multiple=True, metavar="FOLDER", help="Frames with boxes in MOT17's layout.")
+@output_option("file.json")
+@click.option("--images", default=512, show_default=True, metavar="N", help="Pictures to draw.")
+@click.option("--seed", default=0, show_default=True, help="The same seed draws the same pictures.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="SET,...",
+    help="Sets to be evaluated on: refuse a source with a query or gallery picture of theirs.",
+)
+@json_flag
+def calibrate(
+    data: tuple[str, ...],
+    frames: tuple[str, ...],
+    output: str,
+    images: int,
+    seed: int,
+    exclude: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Draw pictures for INT8 calibration, evenly over people and cameras, without near-duplicates.
+
+    The file lists them with hashes and says how they were drawn. Options that name sets or folders may be
+    given several times.
+
+    \b
+    Example:
+      osnet-edge calibrate --data cuhk03 --images 512 -o calib.json
+      osnet-edge calibrate --frames street --exclude viper -o street.json
+    """
+    from osnet_edge.engines.calibration import draw_pictures, write_calibration_set
+    from osnet_edge.runtime.files import require_writable
+
+    if images < 1 or seed < 0:
+        raise InputError(f"expected --images of 1 or more and --seed of 0 or more, got {images} and {seed}")
+    require_writable(output)
+    candidates = _candidates(data, frames)
+    excluded = _refuse_tested(candidates, exclude)
+    with bar("drawing", min(images, len(candidates))) as advance:
+        drawn = draw_pictures(candidates, images, seed=seed, progress=advance)
+    made = _calibration_set(drawn, (*_specs(data), *frames), excluded, seed, images, len(candidates))
+    write_calibration_set(made, output)
+    for text in made.warnings:
+        click.echo(f"warning: {text}", err=True)
+    if as_json:
+        echo_json(_document(made, output))
+    else:
+        _print(made, output)
+
+
+def _specs(given: Iterable[str]) -> tuple[str, ...]:
+    from osnet_edge.train.data import parse_specs
+
+    return tuple(spec for each in given for spec in parse_specs(each))
+
+
+def _candidates(data: Sequence[str], frames: Sequence[str]) -> list[Candidate]:
+    """Read what there is to draw from; people and cameras of different sources are never the same."""
+    from osnet_edge.engines.calibration import Candidate
+    from osnet_edge.train.data import training_pictures
+    from osnet_edge.train.data.boxed_frames import read_boxed_frames
+
+    if not data and not frames:
+        raise InputError("expected --data with a re-ID set, or --frames with frames and boxes, got neither")
+    # Where splits are drawn, those of seed 0 are what `eval` tests on, whatever our pictures are drawn by.
+    crops = training_pictures(_specs(data)) if data else ()
+    found = [Candidate(p.path, p.identity, p.camera) for p in crops]
+    people, cameras = len({p.identity for p in crops}), len({p.camera for p in crops})
+    boxed = read_boxed_frames(frames) if frames else ()
+    return found + [Candidate(p.path, people + p.identity, cameras + p.camera, p.box) for p in boxed]
+
+
+def _refuse_tested(candidates: Sequence[Candidate], exclude: Sequence[str]) -> tuple[str, ...]:
+    """Hold that no picture is, byte by byte, a query or gallery picture of a set; return the sets."""
+    from osnet_edge.runtime.files import sha256_of
+    from osnet_edge.train.data import open_sets
+
+    specs = _specs(exclude)
+    splits = [split for spec in specs for split in open_sets(spec)]
+    tested = {p.path for split in splits for p in (*split.query, *split.gallery)}
+    if specs and not tested:
+        raise InputError(f"expected query or gallery pictures in {', '.join(specs)}, found none to exclude")
+    ours = dict.fromkeys(c.path for c in candidates)
+    if not tested:
+        return specs
+    with bar("comparing", len(tested) + len(ours)) as advance:
+
+        def hashed(path: Path) -> str:
+            advance(1)
+            return sha256_of(path)
+
+        hashes = {hashed(path) for path in tested}
+        both = [path for path in ours if hashed(path) in hashes]
+    if both:
+        raise InputError(
+            f"expected no picture of a query or gallery of {', '.join(specs)} to calibrate with, but "
+            f"{len(both):,} of {len(ours):,} are, such as {both[0]}; draw from another set"
+        )
+    return specs
+
+
+def _calibration_set(
+    drawn: Drawn, sources: tuple[str, ...], excluded: tuple[str, ...], seed: int, asked: int, available: int
+) -> CalibrationSet:
+    from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet
+    from osnet_edge.engines.calibration.calibration_set import HowDrawn
+    from osnet_edge.engines.calibration.doubts import doubts
+    from osnet_edge.runtime.files import sha256_of
+
+    hashes = {path: sha256_of(path) for path in dict.fromkeys(p.path for p in drawn.pictures)}
+    how = HowDrawn(
+        sources=sources,
+        excluded=excluded,
+        seed=seed,
+        asked=asked,
+        available=available,
+        identities=len({p.identity for p in drawn.pictures}),
+        cameras=len({p.camera for p in drawn.pictures}),
+        near_duplicates=drawn.near_duplicates,
+        outside=drawn.outside,
+        grey=drawn.grey,
+    )
+    pictures = [
+        CalibrationPicture(str(p.path.absolute()), hashes[p.path], p.identity, p.camera, p.box)
+        for p in drawn.pictures
+    ]
+    pictures.sort(key=lambda p: (p.path, p.box or ()))
+    return CalibrationSet(
+        "osnet-edge calibration set", 1, how, tuple(doubts(how, len(pictures))), tuple(pictures)
+    )
+
+
+def _print(made: CalibrationSet, output: str) -> None:
+    how = made.drawn
+    cameras = Counter(p.camera for p in made.pictures)
+    each = f"{min(cameras.values()):,} to {max(cameras.values()):,} of each camera"
+    click.echo(
+        f"{output}: {len(made.pictures):,} pictures of {how.identities:,} people on {how.cameras:,} cameras "
+        f"({each}), drawn from {how.available:,} by seed {how.seed}; near-duplicates passed over: "
+        f"{how.near_duplicates:,}"
+    )
+
+
+def _document(made: CalibrationSet, output: str) -> dict[str, Any]:
+    """Return what the file says but for the pictures."""
+    from osnet_edge.runtime.schema import to_json
+
+    return {
+        "file": output,
+        "pictures": len(made.pictures),
+        "drawn": to_json(made.drawn),
+        "warnings": list(made.warnings),
+    }

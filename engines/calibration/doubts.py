@@ -1,0 +1,44 @@
+"""What a person should know of a calibration set before building with it, and what it costs.
+
+The figures are measured, see docs/CALIBRATION.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from osnet_edge.engines.calibration.calibration_set import HowDrawn
+
+_FEW = 64
+#: Share of grey pictures from which colour is next to missing.
+_MOSTLY = 0.9
+
+
+def doubts(how: HowDrawn, count: int) -> Iterator[str]:
+    """Tell what is doubtful about a set.
+
+    Args:
+        how: it was drawn.
+        count: pictures drawn.
+    """
+    if count < how.asked:
+        yield (
+            f"asked for {how.asked:,} pictures, took all {count:,} that there are of {how.available:,} "
+            f"(near-duplicates: {how.near_duplicates:,}, boxes outside their frame: {how.outside:,})"
+        )
+    if count < _FEW:
+        yield (
+            f"fewer than {_FEW} pictures: {count}. Rare large values are not among them and will be cut off: by "
+            "a tenth or more somewhere in 2 of 3 new pictures with a set of 32, in 1 of 11 with one of 512; "
+            "draw 256 or more"
+        )
+    if how.cameras == 1:
+        yield (
+            "one camera only: what other cameras see beyond its ranges will be cut off, in up to 3 times as "
+            "many pictures as with two cameras; add pictures of the others"
+        )
+    if how.grey >= _MOSTLY * count:
+        yield (
+            f"grey pictures: {how.grey:,} of {count:,}. An engine whose ranges have hardly seen colour cuts "
+            "off every colour picture somewhere; right for infrared cameras alone, else add pictures by day"
+        )

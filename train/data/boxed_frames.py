@@ -1,0 +1,108 @@
+"""Frames with boxes in MOT17's layout: `img1/000001.jpg`..., and a line for each box in `gt/gt.txt`.
+
+    frame,id,x,y,w,h,considered,class,visibility
+
+The first six are needed: frames and people counted from 1, the box's upper left corner and its size in
+pixels; a detector that does not know people apart writes id -1, and each is somebody new. A line that is not
+considered (0), of another class than pedestrians (1), or less visible than a third is passed over, as are
+frames whose picture is not there.
+
+Source: "MOT16: A Benchmark for Multi-Object Tracking" (Milan et al., 2016), section 3.3 and table 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.train.data.reid_set import list_pictures
+
+_PEDESTRIAN = 1
+#: Less of a person is a detector unlikely to find.
+_LEAST_VISIBLE = 1 / 3
+#: What no number of such a file reaches, unless it is broken.
+_LARGEST = 1e9
+
+
+@dataclass(frozen=True)
+class BoxedPerson:
+    """A person in a frame.
+
+    Attributes:
+        path: the frame's file.
+        identity: of the person, from 0 over all sequences that were read together.
+        camera: the sequence, likewise.
+        box: x1, y1, x2, y2 in whole pixels, the last two exclusive; it may reach over the frame's edges.
+    """
+
+    path: Path
+    identity: int
+    camera: int
+    box: tuple[int, int, int, int]
+
+
+def read_boxed_frames(folders: Sequence[Path | str]) -> tuple[BoxedPerson, ...]:
+    """Read the boxes of sequences; no frame is opened. Each sequence is a camera, with people of its own.
+
+    Args:
+        folders: sequences, or folders of sequences.
+
+    Returns:
+        The people, sequence by sequence, in the order of the lines.
+
+    Raises:
+        InputError: a folder is no sequence and holds none, a line is wrong, or a sequence has no box in any
+            frame that is there.
+    """
+    people: list[BoxedPerson] = []
+    known: dict[tuple[int, int], int] = {}
+    for camera, sequence in enumerate(found for folder in folders for found in _sequences(Path(folder))):
+        frames = {int(path.stem): path for path in list_pictures(sequence / "img1") if path.stem.isdecimal()}
+        before = len(people)
+        for frame, track, box in _boxes(sequence / "gt" / "gt.txt"):
+            if frame in frames:
+                somebody = track if track >= 0 else -len(people) - 1
+                identity = known.setdefault((camera, somebody), len(known))
+                people.append(BoxedPerson(frames[frame], identity, camera, box))
+        if len(people) == before:
+            raise InputError(
+                f"expected boxes of people in frames of {sequence / 'img1'}, found none in gt/gt.txt for its "
+                f"{len(frames)} pictures; pictures go by their frame's number, such as 000001.jpg"
+            )
+    return tuple(people)
+
+
+def _sequences(folder: Path) -> list[Path]:
+    """Return the folder, if it is a sequence, or the sequences in it, by name."""
+    tried = [folder] if (folder / "img1").is_dir() else sorted(folder.glob("*"))
+    found = [each for each in tried if (each / "img1").is_dir() and (each / "gt" / "gt.txt").is_file()]
+    if not found:
+        raise InputError(f"expected frames in img1/ with boxes in gt/gt.txt in {folder}, or in folders in it")
+    return found
+
+
+def _boxes(file: Path) -> list[tuple[int, int, tuple[int, int, int, int]]]:
+    """Return frame, track and box of each line that counts."""
+    rows = []
+    text = file.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            values = [float(cell) for cell in line.split(",")]
+        except ValueError:
+            values = []
+        if len(values) < 6 or not all(abs(value) < _LARGEST for value in values):
+            raise InputError(
+                f"expected frame,id,x,y,w,h and more numbers in line {number} of {file}, got {line[:60]!r}"
+            )
+        considered, kind, visible = (*values[6:9], *(1.0, 1.0, 1.0)[len(values[6:9]) :])
+        # -1 is how results of detectors and trackers leave a field open.
+        if considered == 0 or kind not in (_PEDESTRIAN, -1) or 0 <= visible < _LEAST_VISIBLE:
+            continue
+        frame, track, left, top, width, height = values[:6]
+        box = round(left), round(top), round(left + width), round(top + height)
+        rows.append((int(frame), int(track), box))
+    return rows
