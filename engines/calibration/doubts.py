@@ -28,7 +28,7 @@ def doubts(how: HowDrawn, count: int) -> Iterator[str]:
         )
     if count < _FEW:
         yield (
-            f"fewer than {_FEW} pictures: {count}. Rare large values are not among them and will be cut off: by "
+            f"fewer than {_FEW} pictures: {count}. Rare large values are missing and will be cut off: by "
             "a tenth or more somewhere in 2 of 3 new pictures with a set of 32, in 1 of 11 with one of 512; "
             "draw 256 or more"
         )
