@@ -142,7 +142,10 @@ def _calibration_set(
         grey=drawn.grey,
     )
     pictures = [
-        CalibrationPicture(str(p.path.absolute()), hashes[p.path], p.identity, p.camera, p.box)
+        # Without links to folders, since `..` after one leads elsewhere.
+        CalibrationPicture(
+            str(p.path.parent.resolve() / p.path.name), hashes[p.path], p.identity, p.camera, p.box
+        )
         for p in drawn.pictures
     ]
     pictures.sort(key=lambda p: (p.path, p.box or ()))

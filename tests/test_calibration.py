@@ -124,6 +124,15 @@ def test_copies_are_passed_over_and_others_take_their_place(pool: list[Path], tm
         assert len(drawn.pictures) == 3
 
 
+def test_a_near_duplicate_does_not_cost_its_person_a_turn(pool: list[Path], tmp_path: Path) -> None:
+    copy = Path(shutil.copy(pool[0], tmp_path / "copy.png"))
+    candidates = [Candidate(path, 0, 0) for path in (pool[0], copy, pool[1])]
+    candidates += [Candidate(path, 1, 0) for path in pool[2:5]]
+    for seed in range(16):
+        given = Counter(c.identity for c in draw_pictures(candidates, 4, seed=seed).pictures)
+        assert given == {0: 2, 1: 2}
+
+
 def test_the_same_seed_draws_the_same_file_and_another_does_not(people: Path, tmp_path: Path) -> None:
     for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
         calibrate(tmp_path / name, "--data", str(people), "--images", "4", "--seed", seed)
@@ -155,7 +164,8 @@ def test_a_link_to_the_folder_does_not_lead_astray(people: Path, tmp_path: Path)
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "deep" / "deeper")
     file = tmp_path / "link" / "calib.json"
-    calibrate(file, "--data", str(people), "--images", "3")
+    # The system goes up from where the link leads to, not from where it is.
+    calibrate(file, "--data", str(tmp_path / "link" / ".." / ".." / "people"), "--images", "3")
     assert len(list(load_pictures(read_calibration_set(file)))) == 3
 
 
