@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osnet_edge.train.losses import batch_hard_triplet, teacher_alignment
+from osnet_edge.train.objective import objective
+from osnet_edge.train.recipe import Loss
 
 
 def slow_triplet(rows: list[list[float]], labels: list[int], margin: float) -> float:
@@ -32,6 +34,27 @@ def test_the_triplet_loss_equals_the_slow_way(seed: int, count: int, margin: flo
     labels = torch.randint(0, 3, (count,), generator=generator)
     expected = slow_triplet(rows.tolist(), labels.tolist(), margin)
     assert batch_hard_triplet(rows, labels, margin).item() == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_picture_is_at_no_distance_from_itself_and_near_ones_are_told_apart() -> None:
+    """A long way from zero, where sums of squares lose what tells near pictures apart."""
+    rows = 1000 + torch.tensor([[0.0, 0.0], [0.0, 0.01], [9.0, 9.0]])
+    loss = batch_hard_triplet(rows, torch.tensor([0, 1, 2]), margin=0.02)
+    # Nobody has a second picture; two of the three have one of another person within the margin.
+    apart = (rows[1] - rows[0]).norm().item()
+    assert loss.item() == pytest.approx(2 * (0.02 - apart) / 3, abs=1e-6)
+
+
+def test_the_loss_is_the_same_within_autocast_as_without() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows, teacher = (100 + torch.rand(12, 16, generator=generator) for _ in range(2))
+    logits, labels = torch.randn(12, 4, generator=generator), torch.arange(12) % 4
+    how = Loss(triplet=1.0)
+    expected = objective(rows, logits, labels, how, teacher)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = objective(rows, logits, labels, how, teacher)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected)
 
 
 def test_gradients_stay_finite_between_equal_pictures() -> None:

@@ -48,7 +48,9 @@ class Machine:
             raise UnavailableError("expected a GPU for --device cuda, and torch finds none; use --device cpu")
         precision = self.precision
         if precision == "auto":
-            precision = "fp32" if device == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+            # Older GPUs compute bf16 too, by way of float32, which takes longer than float32 itself.
+            has_bf16 = has_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = "fp32" if device == "cpu" else "bf16" if has_bf16 else "fp16"
         if precision == "fp16" and device == "cpu":
             raise UnavailableError("expected fp32 or bf16 on a CPU, got fp16, which CPUs compute slowly")
         return Machine(device, precision, self.compile, self._chosen_workers(device))
@@ -60,7 +62,7 @@ class Machine:
         return torch.device("cpu")
 
     def autocast(self) -> torch.autocast:
-        """Return the context in which the network and the losses run."""
+        """Return the context in which the network runs; the loss is computed in float32 in it too."""
         dtype = _DTYPES.get(self.precision, torch.bfloat16)
         return torch.autocast(self.device, dtype, enabled=self.precision in _DTYPES)
 

@@ -34,7 +34,7 @@ def set_learning(model: OSNet, *, classifier_only: bool) -> None:
 def objective(
     embeddings: Tensor, logits: Tensor, labels: Tensor, how: Loss, teacher: Tensor | None = None
 ) -> Tensor:
-    """Return the loss of a batch.
+    """Return the loss of a batch, computed in float32 also where the network ran in half precision.
 
     Args:
         embeddings: (N, 512).
@@ -43,9 +43,12 @@ def objective(
         how: which losses, and their weights.
         teacher: (N, 512) a teacher's embeddings of the same pictures.
     """
-    loss = F.cross_entropy(logits, labels, label_smoothing=how.label_smoothing)
-    if how.triplet:
-        loss = loss + how.triplet * batch_hard_triplet(embeddings, labels, how.triplet_margin)
-    if teacher is not None:
-        loss = loss + how.teacher * teacher_alignment(embeddings, teacher)
+    # Half precision has no room for squares and differences; autocast would go back to it by itself.
+    with torch.autocast(embeddings.device.type, enabled=False):
+        embeddings = embeddings.float()
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=how.label_smoothing)
+        if how.triplet:
+            loss = loss + how.triplet * batch_hard_triplet(embeddings, labels, how.triplet_margin)
+        if teacher is not None:
+            loss = loss + how.teacher * teacher_alignment(embeddings, teacher.float())
     return loss
