@@ -31,6 +31,7 @@ from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.recipe import Augmentation, Recipe
 from osnet_edge.train.recipe_file import read_recipe
 from osnet_edge.train.run_folder import EpochReport
+from osnet_edge.train.sampling import places_in
 from osnet_edge.train.synthetic import write_set
 from osnet_edge.train.trainer import train
 from osnet_edge.train.variants import variant_named
@@ -391,6 +392,18 @@ def test_a_picture_that_cannot_be_read_is_named_from_a_worker_too(few: ReidSet, 
                 tmp_path / f"run{workers}",
                 machine=dataclasses.replace(HERE, workers=workers),
             )
+
+
+def test_a_picture_that_comes_twice_looks_different_each_time_wherever_an_epoch_is_taken_up(
+    few: ReidSet,
+) -> None:
+    loader = TrainingLoader(few.train, Preprocessing(64, 32), SMALL.augmentation, seed=0)
+    order = np.array([[2, 2], [2, 1]])
+    first, second = loader.epoch(0, order)
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], second[0])
+    (again,) = loader.epoch(0, order[1:], places_in(order)[1:])
+    assert torch.equal(second, again)
 
 
 def test_batches_are_preprocessed_as_the_runtime_does(few: ReidSet) -> None:

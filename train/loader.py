@@ -1,7 +1,8 @@
 """Training pictures to batches: decoded and changed in worker processes, normalised on the device.
 
-What a picture looks like depends on the seed, the epoch and the picture alone, whichever worker draws it and
-whatever came before: so a run can resume in the middle of an epoch, with another number of workers.
+What a picture looks like depends on the seed, the epoch and its place in the epoch's order alone, whichever
+worker draws it and whatever came before: so a run can resume in the middle of an epoch, with another number
+of workers; and a picture that comes twice in a batch looks different each time.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from osnet_edge.runtime.preprocessing import Picture, Preprocessing, resize
 from osnet_edge.train.augment import augment
 from osnet_edge.train.data import Picture as LabelledPicture
 from osnet_edge.train.recipe import Augmentation
-from osnet_edge.train.sampling import Order
+from osnet_edge.train.sampling import LOOKS_STREAM, Order, places_in
 
-_Key = tuple[int, int]
+#: An epoch, a place in its order, and the picture that stands there.
+_Key = tuple[int, int, int]
 
 
 class TrainingLoader:
@@ -58,13 +60,23 @@ class TrainingLoader:
             pin_memory=torch.cuda.is_available(),
         )
 
-    def epoch(self, epoch: int, order: Order) -> Iterator[Tensor]:
-        """Yield uint8 (N, H, W, 3) for each row of `order` (steps, N), as `epoch` draws them.
+    def epoch(self, epoch: int, order: Order, places: Order | None = None) -> Iterator[Tensor]:
+        """Yield uint8 (N, H, W, 3) for each row of `order`, as `epoch` draws them.
+
+        Args:
+            epoch: from 0.
+            order: (steps, N) which pictures.
+            places: (steps, N) where they stand in the whole order of the epoch, where `order` is a part of
+                it; see `places_in`.
 
         Raises:
             InputError: a picture cannot be read.
         """
-        self._plan[:] = [[(epoch, int(index)) for index in row] for row in order]
+        places = places_in(order) if places is None else places
+        self._plan[:] = [
+            [(epoch, place, index) for place, index in zip(*row, strict=True)]
+            for row in zip(places.tolist(), order.tolist(), strict=True)
+        ]
         for batch in self._loader:
             if isinstance(batch, OsnetEdgeError):
                 raise InputError(f"{batch}; osnet-edge data check finds all such files")
@@ -90,8 +102,8 @@ class _Crops(Dataset[Any]):
         self._how, self._augmentation, self._seed = how, augmentation, seed
 
     def __getitem__(self, key: _Key) -> Picture | OsnetEdgeError:
-        epoch, index = key
-        rng = np.random.default_rng([self._seed, epoch, index])
+        epoch, place, index = key
+        rng = np.random.default_rng([LOOKS_STREAM, self._seed, epoch, place])
         try:
             crop = self._read(index)
             return augment(

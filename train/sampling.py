@@ -12,6 +12,10 @@ from osnet_edge.train.recipe import Batches
 
 Order = NDArray[np.int64]
 
+#: First word of the seeds of what chance does in training, so that none draws another's numbers:
+#: NumPy takes [seed, epoch] and [seed, epoch, 0] for the same seed.
+ORDER_STREAM, LOOKS_STREAM = 1, 2
+
 
 def epoch_order(labels: Sequence[int], batches: Batches, seed: int, epoch: int) -> Order:
     """Return the pictures of each batch of one epoch; what does not fill the last batch is left for another.
@@ -35,7 +39,7 @@ def epoch_order(labels: Sequence[int], batches: Batches, seed: int, epoch: int) 
         >>> epoch_order([0, 0, 1, 1, 2], Batches(size=2), seed=0, epoch=0).shape
         (2, 2)
     """
-    rng = np.random.default_rng([seed, epoch])
+    rng = np.random.default_rng([ORDER_STREAM, seed, epoch])
     if batches.sampler == "identities":
         return _by_identity(np.asarray(labels), batches, rng)
     steps = len(labels) // batches.size
@@ -44,6 +48,16 @@ def epoch_order(labels: Sequence[int], batches: Batches, seed: int, epoch: int) 
             f"expected {batches.size} pictures (a batch) or more, got {len(labels)}; lower batches.size"
         )
     return rng.permutation(len(labels))[: steps * batches.size].reshape(steps, batches.size)
+
+
+def places_in(order: Order) -> Order:
+    """Return where each picture of an epoch's order stands in it: (steps, size), counted from 0.
+
+    Example:
+        >>> places_in(np.array([[7, 3], [5, 7]])).tolist()
+        [[0, 1], [2, 3]]
+    """
+    return np.arange(order.size).reshape(order.shape)
 
 
 def _by_identity(labels: Order, batches: Batches, rng: np.random.Generator) -> Order:

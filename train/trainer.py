@@ -24,7 +24,7 @@ from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.recipe import Recipe
 from osnet_edge.train.run_folder import EpochReport, RunFolder, fingerprint, run_facts
 from osnet_edge.train.run_state import RunState
-from osnet_edge.train.sampling import Order, epoch_order
+from osnet_edge.train.sampling import Order, epoch_order, places_in
 from osnet_edge.train.schedule import rate_factor
 
 #: Seconds after which a run saves itself in the middle of an epoch.
@@ -152,9 +152,9 @@ class _Trainer:
         size, epochs = recipe.batches.size, recipe.batches.epochs
         order = self._order()
         self._learner.begin_epoch(classifier_only=state.epoch < recipe.schedule.classifier_epochs)
-        left = self._group.share(order[state.step :])
+        left, places = (self._group.share(of[state.step :]) for of in (order, places_in(order)))
         begun = time.monotonic()
-        for images, chosen in zip(self._loader.epoch(state.epoch, left), left, strict=True):
+        for images, chosen in zip(self._loader.epoch(state.epoch, left, places), left, strict=True):
             result = self._learner.gradients(images, chosen, stop=interrupted())
             if not math.isfinite(result.loss):
                 self._stop_at_bad_loss(result.own_loss, chosen)
