@@ -20,6 +20,12 @@ def step(text: str) -> None:
     click.echo(f"  {text} ...", err=True)
 
 
+def say(text: str) -> None:
+    """Say something while a bar is shown: in a terminal the bar's line is taken, and it goes on below."""
+    cleared = "\r\x1b[K" if sys.stderr.isatty() else ""
+    click.echo(f"{cleared}  {text}", err=True)
+
+
 class Advance(Protocol):
     """What a block calls as it goes: with the number of items just done, and how it goes in a few words."""
 

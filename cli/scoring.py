@@ -7,7 +7,7 @@ from osnet_edge.cli.eval_pair import Pair, Way, score_pair
 from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
-from osnet_edge.train.data import open_sets, parse_specs
+from osnet_edge.train.data import ReidSet, open_sets, parse_specs
 from osnet_edge.train.embed import TorchEmbedder
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.recipe import Recipe
@@ -31,10 +31,18 @@ class Tester:
         if every < 1:
             raise InputError(f"expected --test-every of 1 epoch or more, got {every}")
         self._every, self._recipe = every, recipe
-        self._targets = {splits[0].name: splits for splits in map(open_sets, parse_specs(specs))}
-        for name, splits in self._targets.items():
+        self._targets: dict[str, tuple[ReidSet, ...]] = {}
+        for spec in parse_specs(specs):
+            splits = open_sets(spec)
+            name = splits[0].name
+            if name in self._targets:
+                raise InputError(
+                    f"expected --test sets of different names, since scores go by them, got two of {name!r}; "
+                    "name each set once, or rename a folder"
+                )
             for split in splits:
                 check_split(split, name)
+            self._targets[name] = splits
 
     def __call__(self, model: OSNet, epoch: int) -> dict[str, dict[str, float]]:
         """Return Rank-1, mAP and mINP by set, or nothing if it is not time."""
@@ -48,4 +56,6 @@ class Tester:
             rows = pair.embed(_BATCH, lambda count: None)
             found = score_pair(pair, rows, Way(self._recipe.distance, False), default_threads()).scores
             scores[name] = {"rank1": found.rank1, "mean_ap": found.mean_ap}
+            if found.mean_inp is not None:
+                scores[name]["mean_inp"] = found.mean_inp
         return scores

@@ -8,7 +8,7 @@ from typing import Literal, cast
 import click
 
 from osnet_edge.cli.options import output_option, parse_size
-from osnet_edge.cli.progress import bar
+from osnet_edge.cli.progress import bar, say
 
 
 @click.command()
@@ -100,10 +100,9 @@ def search(
     def tell(epoch: SearchEpoch) -> None:
         history.append(epoch)
         likeliest = " ".join(f"{max(shares):.2f}" for shares in epoch.probabilities)
-        click.echo(
-            f"  epoch {epoch.epoch}: temperature {epoch.temperature:.3g}, loss {epoch.loss:.3f}, "
-            f"accuracy {epoch.accuracy:.1%}, likeliest designs {likeliest}",
-            err=True,
+        say(
+            f"epoch {epoch.epoch}: temperature {epoch.temperature:.3g}, loss {epoch.loss:.3f}, "
+            f"accuracy {epoch.accuracy:.1%}, likeliest designs {likeliest}"
         )
 
     with write_folder_aside(output) as folder:

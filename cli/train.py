@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.options import output_option, parse_size, typed_command
-from osnet_edge.cli.progress import bar
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.cli.progress import bar, say
 
 if TYPE_CHECKING:
+    from osnet_edge.train.distributed import Group
+    from osnet_edge.train.machine import Machine
     from osnet_edge.train.osnet import OSNet
-    from osnet_edge.train.recipe import Recipe
-    from osnet_edge.train.run_folder import EpochReport
+    from osnet_edge.train.run_progress import EpochReport
 
 
 @click.command()
@@ -74,25 +74,50 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
       osnet-edge train adapt --data cuhk03 --weights osnet_x0_25.pth -o run --epochs 10
       torchrun --nproc-per-node 2 -m osnet_edge.cli.main train scratch --data market1501 -o run
     """
+    from osnet_edge.train.distributed import OtherProcessError, process_group
+    from osnet_edge.train.machine import Machine
+
+    machine = Machine(options["device"], options["precision"], options["compile"], options["workers"])
+    machine = machine.resolved()
+    try:
+        with process_group(machine.torch_device()) as group:
+            _train(recipe, data, output, test, resume, machine, group, options)
+    except OtherProcessError:
+        # That one has said why.
+        click.get_current_context().exit(OtherProcessError.exit_code)
+
+
+def _train(
+    recipe: str,
+    data: str,
+    output: str,
+    test: str | None,
+    resume: bool,
+    machine: Machine,
+    group: Group,
+    options: dict[str, Any],
+) -> None:
+    """Train in one process of a group, of which the first speaks."""
     from osnet_edge.cli.scoring import Tester
     from osnet_edge.train.checkpoint import load_osnet
     from osnet_edge.train.data import parse_specs, training_pictures
-    from osnet_edge.train.distributed import is_first_process
-    from osnet_edge.train.machine import Machine
     from osnet_edge.train.recipe_file import read_recipe
+    from osnet_edge.train.sampling import steps_an_epoch
     from osnet_edge.train.trainer import train as run_training
 
-    first = is_first_process()
-    weights, teacher = (
-        load_osnet(path) if path else None for path in (options["weights"], options["teacher"])
-    )
-    chosen = read_recipe(recipe, _changes(options, weights))
-    machine = Machine(options["device"], options["precision"], options["compile"], options["workers"])
-    pictures = training_pictures(parse_specs(data), combineall=chosen.batches.combineall)
-    tester = Tester(test, options["test_every"], chosen) if test else None
+    first = group.rank == 0
+    with group.together():
+        weights, teacher = (
+            load_osnet(path) if path else None for path in (options["weights"], options["teacher"])
+        )
+        chosen = read_recipe(recipe, _changes(recipe, options, weights))
+        pictures = training_pictures(parse_specs(data), combineall=chosen.batches.combineall)
+        tester = Tester(test, options["test_every"], chosen) if test else None
+        labels = [picture.identity for picture in pictures]
+        shown = chosen.batches.epochs * steps_an_epoch(labels, chosen.batches) * chosen.batches.size
     if first and weights and weights.variant.name == chosen.network.arch and not resume:
-        _say_classifier(weights, len({picture.identity for picture in pictures}))
-    with bar("training", _shown_pictures(chosen, len(pictures)), shown=first) as advance:
+        _say_classifier(weights, len(set(labels)))
+    with bar("training", shown, shown=first) as advance:
         model = run_training(
             pictures,
             chosen,
@@ -113,17 +138,18 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
         )
 
 
-def _changes(options: dict[str, Any], weights: OSNet | None) -> list[str]:
+def _changes(recipe: str, options: dict[str, Any], weights: OSNet | None) -> list[str]:
     """Return what the options change in the recipe, the most particular last."""
     from osnet_edge.train.placement_file import read_placement
+    from osnet_edge.train.recipe_file import read_recipe
     from osnet_edge.train.variants import variant_named, variant_with
 
     changes = []
     arch = options["arch"] or (weights.variant.name if weights else None)
     if options["placement"]:
-        if not arch:
-            raise InputError("expected --arch with --placement, for the width: such as --arch osnet_x0_25")
-        arch = variant_with(read_placement(options["placement"]), variant_named(arch).width).name
+        placement = read_placement(options["placement"])
+        base = variant_named(arch or read_recipe(recipe, options["changes"]).network.arch)
+        arch = variant_with(placement, base.width).name
     if arch:
         changes.append(f"network.arch={variant_named(arch).name}")
     if options["epochs"] is not None:
@@ -151,14 +177,12 @@ def _facts(recipe: str, data: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _say_classifier(weights: OSNet, identities: int) -> None:
-    if weights.num_classes != identities:
+    if weights.num_classes == identities:
+        text = f"the weights have {identities} identities as well, so their classifier is kept"
+    else:
         had = f"{weights.num_classes} identities" if weights.num_classes else "no classifier"
-        click.echo(f"  the weights have {had}; a new classifier for {identities} takes its place", err=True)
-
-
-def _shown_pictures(recipe: Recipe, pictures: int) -> int:
-    size = recipe.batches.size
-    return recipe.batches.epochs * (pictures // size) * size
+        text = f"the weights have {had}; a new classifier for {identities} takes its place"
+    click.echo(f"  {text}", err=True)
 
 
 def _tell(epoch: EpochReport) -> None:
@@ -166,8 +190,8 @@ def _tell(epoch: EpochReport) -> None:
         f", {name} Rank-1 {scores['rank1']:.1%} mAP {scores['mean_ap']:.1%}"
         for name, scores in epoch.tests.items()
     )
-    click.echo(
-        f"  epoch {epoch.epoch}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.1%}, "
-        f"{epoch.images_per_second:.0f} pictures a second{tests}",
-        err=True,
+    skipped = f", {epoch.skipped_steps} steps left out" if epoch.skipped_steps else ""
+    say(
+        f"epoch {epoch.epoch}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.1%}, "
+        f"{epoch.images_per_second:.0f} pictures a second{skipped}{tests}"
     )

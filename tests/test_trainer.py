@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,8 +32,8 @@ from osnet_edge.train.machine import Machine
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.recipe import Augmentation, Recipe
 from osnet_edge.train.recipe_file import read_recipe
-from osnet_edge.train.run_folder import EpochReport
-from osnet_edge.train.sampling import places_in
+from osnet_edge.train.run_progress import EpochReport
+from osnet_edge.train.sampling import epoch_order, places_in
 from osnet_edge.train.synthetic import write_set
 from osnet_edge.train.trainer import train
 from osnet_edge.train.variants import variant_named
@@ -130,6 +132,7 @@ def test_a_run_leaves_all_that_repeats_it(few: ReidSet, tmp_path: Path) -> None:
         "recipe.toml",
         "run.json",
         "events",
+        ".lock",
     }
     assert read_recipe(str(run / "recipe.toml")) == SMALL
     record = json.loads((run / "run.json").read_text())
@@ -164,30 +167,66 @@ def test_only_the_classifier_learns_at_first(few: ReidSet, tmp_path: Path) -> No
     assert {"conv1", "conv2", "conv5", "fc", "classifier"} <= changed[1]
 
 
-@pytest.mark.parametrize(("stop_after", "workers"), [(8, 0), (13, 2), (1, 0)])
+@pytest.mark.parametrize(
+    ("stop_in_step", "workers", "where"),
+    [
+        # In the frozen start.
+        (2, 0, (0, 2)),
+        # In the last step of an epoch, which is then closed by the run that goes on.
+        (8, 0, (0, 8)),
+        # In the first step of another one.
+        (9, 0, (1, 1)),
+        # In the middle of one, and resumed with workers.
+        (14, 2, (1, 6)),
+    ],
+)
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights_bit_for_bit(
-    few: ReidSet, tmp_path: Path, stop_after: int, workers: int
+    few: ReidSet, tmp_path: Path, stop_in_step: int, workers: int, where: tuple[int, int]
 ) -> None:
-    """Stopped between epochs, in the middle of one (and resumed with workers), and in the frozen start."""
     whole = train(few.train, SMALL, tmp_path / "whole", machine=HERE)
-    steps = 0
+    seen: list[int] = []
 
     def interrupt(count: int, note: str) -> None:
-        nonlocal steps
-        steps += 1
-        if steps == stop_after:
+        seen.append(count)
+        if len(seen) == stop_in_step - 1:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(InterruptedRunError, match="go on with --resume"):
         train(few.train, SMALL, tmp_path / "run", machine=HERE, progress=interrupt)
+    saved = json.loads(torch.load(tmp_path / "run/last.ckpt", weights_only=True)["run"])["progress"]
+    assert (saved["epoch"], saved["step"]) == where
     machine = dataclasses.replace(HERE, workers=workers)
-    resumed = train(few.train, SMALL, tmp_path / "run", machine=machine, resume=True)
+    seen.clear()
+    resumed = train(
+        few.train,
+        SMALL,
+        tmp_path / "run",
+        machine=machine,
+        resume=True,
+        progress=lambda count, note: seen.append(count),
+    )
     assert torch.equal(weights_of(whole), weights_of(resumed))
+    # What was done before counts at once.
+    assert (seen[0], sum(seen)) == (8 * stop_in_step, 3 * 64)
     records = [json.loads((tmp_path / name / "run.json").read_text())["epochs"] for name in ("whole", "run")]
     figures = [
         [(e["epoch"], e["loss"], e["accuracy"], e["learning_rate"]) for e in epochs] for epochs in records
     ]
     assert figures[0] == figures[1]
+
+
+def epochs_listed(run: Path) -> int:
+    record = run / "run.json"
+    return len(json.loads(record.read_text())["epochs"]) if record.exists() else -1
+
+
+def until(holds: Callable[[], bool], running: subprocess.Popen[str]) -> None:
+    """Wait for a process to come to something."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_run_killed_outright_resumes_from_its_last_checkpoint(few: ReidSet, tmp_path: Path) -> None:
@@ -196,13 +235,9 @@ def test_a_run_killed_outright_resumes_from_its_last_checkpoint(few: ReidSet, tm
     # As many threads as the test itself, so that sums are added in the same order.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     running = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
-    assert running.stderr is not None
-    for line in running.stderr:
-        if "epoch 1:" in line:
-            break
+    until(lambda: epochs_listed(tmp_path / "run") >= 1, running)
     running.kill()
-    running.wait()
-    running.stderr.close()
+    running.communicate()
     assert not (tmp_path / "run/osnet.pth").exists()
     subprocess.run([*command, "--resume"], cwd=tmp_path, env=environment, check=True, capture_output=True)
     whole = train(few.train, SMALL, tmp_path / "whole", machine=HERE)
@@ -225,8 +260,11 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(few: ReidSet
         train(few.train, recipe, tmp_path / "run", machine=HERE)
     run = tmp_path / "run"
     bad = json.loads((run / "bad-batch.json").read_text())
-    assert len(bad["pictures"]) == 8
-    assert all(Path(path).is_file() for path in bad["pictures"])
+    found = re.fullmatch(r"epoch (\d), step (\d)", bad["where"])
+    assert found
+    epoch, step = (int(number) - 1 for number in found.groups())
+    batch = epoch_order([item.identity for item in few.train], recipe.batches, recipe.seed, epoch)[step]
+    assert bad["pictures"] == [str(few.train[index].path) for index in batch]
     assert not (run / "osnet.pth").exists()
     # What is there to resume from is still good.
     assert torch.isfinite(weights_of(load_osnet(run / "last.ckpt"))).all()
@@ -459,7 +497,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(few: ReidSet, tmp_path
     assert "Traceback" not in ran.stderr
     assert (run / "last.ckpt").read_bytes() == before
     assert read_recipe(str(run / "recipe.toml")) == read_recipe("quick", changes)
-    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == [".lock"]
 
 
 def test_ctrl_c_at_the_prompt_saves_and_says_how_to_go_on(few: ReidSet, tmp_path: Path) -> None:
@@ -468,9 +506,7 @@ def test_ctrl_c_at_the_prompt_saves_and_says_how_to_go_on(few: ReidSet, tmp_path
     running = subprocess.Popen(
         command, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "run/run.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: epochs_listed(tmp_path / "run") >= 0, running)
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 1

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import pickle
-import warnings
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from osnet_edge.runtime.errors import InputError, first_line
-from osnet_edge.runtime.files import write_aside
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.placement import BlockDesign, Placement
 from osnet_edge.train.osnet import OSNet
+from osnet_edge.train.tensor_file import check_tensor, load_tensors, save_tensors
 from osnet_edge.train.variants import EMBEDDING_SIZE, WIDTHS, Variant, variant_named
 
 State = dict[str, Tensor]
 
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 #: Names under which trainers keep the state dict beside epochs, optimisers and scores.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
@@ -57,19 +54,6 @@ def save_osnet(model: OSNet, path: Path | str) -> None:
     save_tensors({"state_dict": model.state_dict()}, path)
 
 
-def save_tensors(content: dict[str, Any], path: Path | str) -> None:
-    """Write tensors and plain values to `path` in torch's format, whole or not at all.
-
-    Raises:
-        OSError: the disk is full, or its like.
-    """
-    # Through memory, because torch's own writer tells of a full disk as of a fault of its own.
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    with write_aside(path) as partial:
-        partial.write_bytes(buffer.getvalue())
-
-
 def read_state(path: Path | str) -> State:
     """Read a checkpoint file to a plain state dict of float32 tensors.
 
@@ -79,22 +63,16 @@ def read_state(path: Path | str) -> State:
     Raises:
         InputError: the file is missing, empty, truncated, of another kind, or would need code to be run.
     """
-    path = Path(path)
-    _check_file(path)
-    try:
-        with warnings.catch_warnings():
-            # An old pickle protocol makes torch warn; whether the file can be read is all that matters here.
-            warnings.simplefilter("ignore")
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(_unpickling_message(path, str(error))) from None
-    except Exception as error:
-        # A damaged file makes torch raise nearly anything: KeyError, AssertionError, RuntimeError, ...
-        raise InputError(
-            f"{path} cannot be read as a torch checkpoint; it may be truncated, download it again "
-            f"({first_line(error).split('. ')[0]})"
-        ) from None
-    return _clean(_unwrap(loaded, path), path)
+    return _clean(_unwrap(load_tensors(path), path), path)
+
+
+def weights_digest(model: OSNet) -> str:
+    """Return a SHA-256 of the names, shapes and weights of a network, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(f"{name} {tuple(value.shape)}\n".encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def recognise(state: State, path: Path | str) -> Variant:
@@ -139,38 +117,7 @@ def _placement(state: State) -> Placement:
     return Placement(stem, (one, two, three, four, five, six))
 
 
-def _check_file(path: Path) -> None:
-    """Tell apart what people pass by mistake, before torch gives its longer message."""
-    if path.is_dir():
-        raise InputError(f"expected a checkpoint file, {path} is a folder; name the .pth in it")
-    if not path.is_file():
-        raise InputError(f"there is no file {path}; expected an OSNet checkpoint (.pth)")
-    with path.open("rb") as file:
-        head = file.read(512)
-    if not head:
-        raise InputError(f"{path} is empty; download the checkpoint again")
-    if head.lstrip()[:1] == b"<":
-        raise InputError(f"{path} is a web page, not a checkpoint; download the file itself, not its page")
-    if not head.startswith((b"PK", b"\x80")):
-        raise InputError(f"{path} is no torch checkpoint: it begins with {head[:8]!r}; expected a .pth file")
-
-
-def _unpickling_message(path: Path, text: str) -> str:
-    """Name the class that the file wants, if it is that; torch's own message advises to trust the file."""
-    for marker in ("GLOBAL ", "Unsupported class ", "instruction ", "type "):
-        if marker in text:
-            wanted = text.split(marker, 1)[1].split()[0].strip("`.,")
-            return (
-                f"{path} holds more than tensors ({wanted}), and reading that would run code from the file; "
-                "save it again as torch.save({'state_dict': model.state_dict()}, file)"
-            )
-    return (
-        f"{path} cannot be read as tensors alone: it is truncated, damaged or a pickle of something else; "
-        "download it again, or save it again with torch.save"
-    )
-
-
-def _unwrap(loaded: Any, path: Path) -> Mapping[str, Any]:
+def _unwrap(loaded: Any, path: Path | str) -> Mapping[str, Any]:
     while isinstance(loaded, Mapping) and (
         wrapped := [name for name in _WRAPPERS if isinstance(loaded.get(name), Mapping)]
     ):
@@ -180,7 +127,7 @@ def _unwrap(loaded: Any, path: Path) -> Mapping[str, Any]:
     return loaded
 
 
-def _clean(loaded: Mapping[str, Any], path: Path) -> State:
+def _clean(loaded: Mapping[str, Any], path: Path | str) -> State:
     state: State = {}
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
@@ -191,23 +138,11 @@ def _clean(loaded: Mapping[str, Any], path: Path) -> State:
             if value.dtype == torch.int64 and value.ndim == 0:
                 state[name] = value
             continue
-        _check_tensor(value, name, path)
+        check_tensor(value, name, path)
         state[name] = value.float()
     if not state:
         raise InputError(f"{path} holds no tensors; expected a state dict")
     return state
-
-
-def _check_tensor(value: Tensor, name: str, path: Path) -> None:
-    whole = value.layout == torch.strided and value.device.type == "cpu" and not value.is_nested
-    if not whole or value.dtype not in _FLOATS:
-        raise InputError(f"{path}: {name!r} is {value.dtype} ({value.layout}), expected dense floats")
-    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-        raise InputError(f"{path}: {name!r} claims {value.numel()} weights, and the file holds fewer")
-    if not torch.isfinite(value).all():
-        raise InputError(f"{path}: {name!r} holds NaN or infinite weights; use an earlier checkpoint")
-    if name.endswith("running_var") and (value < 0).any():
-        raise InputError(f"{path}: {name!r} holds negative variances; use an earlier checkpoint")
 
 
 def _is_counter(name: str) -> bool:

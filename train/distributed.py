@@ -5,14 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError, first_line
 from osnet_edge.train.sampling import Order
+
+#: The others wait while the first process scores a test set.
+_PATIENCE = timedelta(hours=3)
+
+
+class OtherProcessError(OsnetEdgeError):
+    """Another process of the group failed, and says itself why."""
 
 
 @dataclass(frozen=True)
@@ -22,21 +31,24 @@ class Group:
     Attributes:
         rank: of this process; 0 writes files and speaks.
         size: how many there are.
+        device: of this process.
     """
 
     rank: int = 0
     size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def share(self, order: Order) -> Order:
         """Return this process's columns of `order` (steps, batch): neighbours stay together."""
         width = order.shape[1] // self.size
         return order[:, self.rank * width : (self.rank + 1) * width]
 
-    def wrap(self, network: nn.Module, device: torch.device) -> nn.Module:
+    def wrap(self, network: nn.Module) -> nn.Module:
         """Return a network whose gradients are averaged over all processes."""
         if self.size == 1:
             return network
-        return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+        on_gpu = self.device.type == "cuda"
+        return DistributedDataParallel(network, device_ids=[self.device.index] if on_gpu else None)
 
     def total(self, figures: Tensor) -> Tensor:
         """Return the sum of `figures` over all processes."""
@@ -44,23 +56,77 @@ class Group:
             dist.all_reduce(figures)
         return figures
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Hold that a block goes well in every process, so that none goes on and waits for one that is gone.
+
+        Raises:
+            OtherProcessError: it went well here and not in another process; what went wrong here is raised.
+        """
+        try:
+            yield
+        except Exception:
+            self.total(torch.ones(1, device=self.device))
+            raise
+        if self.total(torch.zeros(1, device=self.device)).item():
+            raise OtherProcessError("another process failed; see its message")
+
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[Group]:
-    """Join the group that torchrun's environment names, and leave it when the block ends."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
-        yield Group()
+    """Join the group that torchrun's environment names, and leave it when the block ends.
+
+    Within such a block the group is the same, and left by the outer block.
+
+    Raises:
+        InputError: the environment names a group, and not all that it takes to join it.
+        UnavailableError: the others cannot be reached.
+    """
+    size = _number("WORLD_SIZE", 1)
+    if size <= 1:
+        yield Group(device=device)
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if dist.is_initialized():
+        yield Group(dist.get_rank(), size, device)
+        return
+    for name in ("RANK", "LOCAL_RANK", "MASTER_PORT"):
+        _number(name)
+    if not os.environ.get("MASTER_ADDR"):
+        raise _incomplete("MASTER_ADDR", None)
     try:
-        yield Group(dist.get_rank(), size)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise UnavailableError(
+            f"the {size} processes cannot be brought together ({first_line(error)}); start them with "
+            "torchrun, one for each GPU"
+        ) from None
+    try:
+        yield Group(dist.get_rank(), size, device)
     finally:
         dist.destroy_process_group()
 
 
-def is_first_process() -> bool:
-    """Return whether this process speaks for its group; also before it has joined one."""
-    return os.environ.get("RANK", "0") == "0"
+def local_rank() -> int:
+    """Return this process's number on its machine, from 0.
+
+    Raises:
+        InputError: the environment gives something else.
+    """
+    return _number("LOCAL_RANK", 0)
+
+
+def _number(name: str, default: int | None = None) -> int:
+    text = os.environ.get(name, "" if default is None else str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise _incomplete(name, os.environ.get(name))
+    return int(text)
+
+
+def _incomplete(name: str, value: str | None) -> InputError:
+    got = "none" if value is None else repr(value)
+    return InputError(
+        f"expected the variable {name} as torchrun sets it, got {got}; start with torchrun, or unset "
+        "WORLD_SIZE"
+    )

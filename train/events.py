@@ -6,7 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from osnet_edge.train.run_folder import EpochReport
+# At the top, so that a library that is missing is said before a run's folder is made.
+from tensorboardX import SummaryWriter
+
+from osnet_edge.train.run_progress import EpochReport
 
 
 class EventLog:
@@ -21,8 +24,6 @@ class EventLog:
     def __init__(self, folder: Path, first: int, *, write: bool) -> None:
         self._writer: Any = None
         if write:
-            from tensorboardX import SummaryWriter
-
             self._writer = SummaryWriter(str(folder), purge_step=first + 1, flush_secs=10)
 
     def __enter__(self) -> EventLog:

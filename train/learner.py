@@ -32,12 +32,14 @@ class StepResult:
     Attributes:
         loss: mean over the batch.
         own_loss: of this process's part of it.
+        gradient: norm of the averaged gradients; 0 with scaled ones, whose steps are left out if need be.
         hits: pictures put to the right identity.
         stop: whether any process was asked to stop.
     """
 
     loss: float
     own_loss: float
+    gradient: float
     hits: int
     stop: bool
 
@@ -87,7 +89,7 @@ class Learner:
         set_learning(self.model, classifier_only=classifier_only)
         if classifier_only != self._classifier_only:
             network = ClassifierOnly(self.model) if classifier_only else self.model
-            self._network = self._group.wrap(network, self._device)
+            self._network = self._group.wrap(network)
             if self._machine.compile:
                 self._network.compile()
             self._classifier_only = classifier_only
@@ -103,7 +105,7 @@ class Learner:
         parts = self._recipe.batches.accumulate
         labels = self.labels[chosen].to(self._device)
         self.optimizer.zero_grad(set_to_none=True)
-        figures = torch.zeros(3, device=self._device)
+        figures = torch.zeros(4, device=self._device)
         for number, (part, theirs) in enumerate(zip(images.chunk(parts), labels.chunk(parts), strict=True)):
             x = to_input(part, self.preprocessing, self._device)
             with self._averaging(last=number == parts - 1):
@@ -116,15 +118,28 @@ class Learner:
             figures[1] += (logits.argmax(1) == theirs).sum()
         own = figures[0].item()
         figures[2] = stop
-        total, hits, stops = self._group.total(figures).tolist()
-        return StepResult(total / self._group.size, own, int(hits), stops > 0)
+        if not self.scaler.is_enabled():
+            figures[3] = self._gradient_norm()
+        total, hits, stops, gradient = self._group.total(figures).tolist()
+        size = self._group.size
+        return StepResult(total / size, own, gradient / size, int(hits), stops > 0)
 
-    def step(self, rate: float) -> None:
-        """Change the weights by the gradients, at a learning rate."""
+    def step(self, rate: float) -> bool:
+        """Change the weights by the gradients, at a learning rate; tell whether that was left out.
+
+        It is where float16 gradients overflowed; the next ones are scaled by less.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        before = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        return self.scaler.get_scale() < before
+
+    def _gradient_norm(self) -> Tensor:
+        gradients = [value.grad for value in self.model.parameters() if value.grad is not None]
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        return norm
 
     def _averaging(self, *, last: bool) -> AbstractContextManager[Any]:
         """Return a context in which processes average gradients only at the last part of a batch."""

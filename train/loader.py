@@ -7,7 +7,9 @@ of workers; and a picture that comes twice in a batch looks different each time.
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -56,7 +58,7 @@ class TrainingLoader:
             collate_fn=_stack,
             num_workers=workers,
             persistent_workers=workers > 0,
-            worker_init_fn=_leave_interrupts_to_the_parent,
+            worker_init_fn=_leave_stopping_to_the_parent,
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -126,5 +128,18 @@ def _stack(crops: list[Picture | OsnetEdgeError]) -> Tensor | OsnetEdgeError:
     return torch.from_numpy(np.stack(crops))  # type: ignore[arg-type]
 
 
-def _leave_interrupts_to_the_parent(worker: int) -> None:
+def _leave_stopping_to_the_parent(worker: int) -> None:
+    """Ignore Ctrl-C and SIGTERM, which reach all processes of a group, and end when the parent says so.
+
+    It saves first, and needs batches for the step at hand. Its own SIGTERM is how torch ends a worker.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_by_the_parent, daemon=True).start()
+
+
+def _end_by_the_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.train.distributed import local_rank
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -58,7 +59,12 @@ class Machine:
     def torch_device(self) -> torch.device:
         """Return the device of this process; under torchrun each has its own GPU."""
         if self.device == "cuda":
-            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            number, there = local_rank(), torch.cuda.device_count()
+            if number >= there:
+                raise UnavailableError(
+                    f"expected a GPU for each process, got {there}; start {there} processes"
+                )
+            return torch.device("cuda", number)
         return torch.device("cpu")
 
     def autocast(self) -> torch.autocast:

@@ -68,7 +68,7 @@ def _read(name: str) -> tuple[dict[str, Any], str]:
         raise InputError(f"there is no recipe {name!r}; {_choices()}")
     try:
         return tomllib.loads(content.decode("utf-8")), name
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{name} is not TOML ({error}); see the shipped recipes for how one looks") from None
 
 
@@ -88,7 +88,7 @@ def _apply(document: dict[str, Any], change: str) -> None:
         raise InputError(f"expected a change such as optimizer.learning_rate=0.001, got {change!r}")
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         value = text.strip()
     table = document
     for part in parts[:-1]:

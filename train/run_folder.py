@@ -1,18 +1,25 @@
 """What a run leaves behind: the checkpoint, the recipe it really used, and a record of how it went.
 
+One run at a time: it holds a lock on the file .lock, which the system lets go of however the run ends.
+
 osnet.pth      the trained network
 last.ckpt      where to resume; also a checkpoint that `export` takes
 recipe.toml    the recipe as it was used
 run.json       seed, versions, machine, data and the figures of every epoch
 events/        the same figures for TensorBoard
+bad-batch.json where a loss was no number: the pictures that it was of
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,29 +31,10 @@ from osnet_edge.train.data import Picture
 from osnet_edge.train.machine import Machine
 from osnet_edge.train.recipe import Recipe
 from osnet_edge.train.recipe_file import dump_recipe
+from osnet_edge.train.run_state import Origin, RunState
 
 _SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """How an epoch went.
-
-    Attributes:
-        epoch: its number, from 1.
-        loss: mean over its steps.
-        accuracy: share of pictures put to the right identity.
-        learning_rate: at its end.
-        images_per_second: trained on, waiting for pictures included.
-        tests: scores on test sets after it, by name of the set, where they were asked for.
-    """
-
-    epoch: int
-    loss: float
-    accuracy: float
-    learning_rate: float
-    images_per_second: float
-    tests: dict[str, dict[str, float]] = field(default_factory=dict)
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -70,57 +58,125 @@ class RunFolder:
         """Figures for TensorBoard."""
         return self.root / "events"
 
-    def open(self, *, resume: bool) -> None:
-        """Make the folder, or hold that there is a run to resume.
+    @property
+    def bad_batch(self) -> Path:
+        """The pictures of a loss that was no number."""
+        return self.root / "bad-batch.json"
+
+    @contextmanager
+    def held(self, *, resume: bool) -> Iterator[None]:
+        """Make the folder, or hold that there is a run to resume, and keep others out while the block runs.
+
+        A folder in which a run died before its first save is taken over.
 
         Raises:
-            InputError: the folder is there without `resume`, or holds no run with it.
+            InputError: there is a run without `resume`, or none with it, or another process trains into it.
         """
-        if resume:
-            if not self.state.is_file():
-                raise InputError(
-                    f"expected a run to resume in {self.root}, found no {self.state.name} there; "
-                    "leave out --resume"
-                )
-        elif self.root.exists():
-            raise InputError(f"{self.root} is already there; go on with --resume, or name another output")
-        elif not self.root.parent.is_dir():
+        if resume and not self.state.is_file():
             raise InputError(
-                f"the folder {self.root.parent} does not exist; make it first, or write elsewhere"
+                f"expected a run to resume in {self.root}, found no {self.state.name} there; "
+                "leave out --resume"
             )
-        else:
-            self.root.mkdir()
+        if not resume:
+            self._require_unused()
+            self.root.mkdir(exist_ok=True)
+        with _locked(self.root):
+            if not resume:
+                # Another may have begun since.
+                self._require_unused()
+            self._sweep()
+            yield
+
+    def _require_unused(self) -> None:
+        if not self.root.exists():
+            if not self.root.parent.is_dir():
+                raise InputError(
+                    f"the folder {self.root.parent} does not exist; make it first, or write elsewhere"
+                )
+            return
+        if not self.root.is_dir():
+            raise InputError(f"{self.root} is already there and no folder; name another output")
+        if self.state.exists():
+            raise InputError(f"{self.root} is already there; go on with --resume, or name another output")
+        begun = {"recipe.toml", self.events.name, _LOCK}
+        rest = sorted({path.name for path in self.root.iterdir()} - begun - {p.name for p in self._halves()})
+        if rest:
+            raise InputError(
+                f"{self.root} is already there and holds other things ({rest[0]}); name another output"
+            )
+
+    def _halves(self) -> list[Path]:
+        """Return the halves of files that a killed run was just writing."""
+        names = ("last.ckpt", "recipe.toml", "run.json", "osnet.pth", "bad-batch.json")
+        return [path for name in names for path in self.root.glob(f".{name}.*")]
+
+    def _sweep(self) -> None:
+        for path in self._halves():
+            shutil.rmtree(path, ignore_errors=True)
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write the recipe as it is used."""
         with write_aside(self.root / "recipe.toml") as partial:
             partial.write_text(dump_recipe(recipe), encoding="utf-8")
 
-    def write_record(self, facts: dict[str, Any], epochs: Sequence[EpochReport], *, finished: bool) -> None:
+    def write_record(self, state: RunState, *, finished: bool) -> None:
         """Write what is known of the run so far."""
-        record = {"schema_version": _SCHEMA_VERSION, "finished": finished, **facts, "epochs": to_json(epochs)}
+        record = {
+            "schema_version": _SCHEMA_VERSION,
+            "finished": finished,
+            **state.facts,
+            "resumed": list(state.resumed),
+            "epochs": to_json(state.progress.reports),
+        }
         write_json(self.root / "run.json", record)
 
 
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes that do the same out of a folder."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with open(folder / _LOCK, "w") as file:
+        try:
+            # Not flock: the decoding processes would inherit it, and keep it for some seconds after a kill.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise InputError(
+                f"another run is training into {folder}; wait for its end, or name another output"
+            ) from None
+        yield
+
+
 def run_facts(
-    recipe: Recipe, machine: Machine, pictures: Sequence[Picture], processes: int
+    machine: Machine, pictures: Sequence[Picture], origin: Origin, processes: int
 ) -> dict[str, Any]:
     """Return what should be known of a run to repeat it."""
     names = ("osnet-edge", "torch", "numpy", "pillow")
     return {
-        "seed": recipe.seed,
+        "seed": origin.recipe.seed,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in names}},
         "machine": {"name": platform.machine(), "processes": processes, **to_json(machine)},
         "data": {
             "pictures": len(pictures),
             "identities": len({picture.identity for picture in pictures}),
             "cameras": len({picture.camera for picture in pictures}),
-            "sha256": fingerprint(pictures),
+            "sha256": origin.data,
         },
     }
 
 
 def fingerprint(pictures: Sequence[Picture]) -> str:
-    """Return a SHA-256 of the names and labels of the pictures, in order; their content is not read."""
-    lines = (f"{picture.path.name}\t{picture.identity}\t{picture.camera}\n" for picture in pictures)
+    """Return a SHA-256 of pictures in order: paths within the folder they share, sizes in bytes, and labels.
+
+    What is in the files is not read.
+    """
+    paths = [os.path.abspath(picture.path) for picture in pictures]
+    root = os.path.commonpath([os.path.dirname(path) for path in paths])
+    lines = (
+        f"{Path(path).relative_to(root).as_posix()}\t{os.path.getsize(path)}\t{each.identity}\t{each.camera}\n"
+        for path, each in zip(paths, pictures, strict=True)
+    )
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

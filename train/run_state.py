@@ -1,114 +1,211 @@
-"""All that a run must know to go on as if it had not stopped, in one weights-only file."""
+"""All that a run must know to go on as if it had not stopped, in one file of tensors and a JSON text."""
 
 from __future__ import annotations
 
-import pickle
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.schema import from_json, to_json
-from osnet_edge.train.checkpoint import save_tensors
 from osnet_edge.train.recipe import Recipe
-from osnet_edge.train.run_folder import EpochReport
+from osnet_edge.train.run_progress import RunProgress
+from osnet_edge.train.tensor_file import check_tensor, load_tensors, save_tensors
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run was begun with, and must go on with.
+
+    Attributes:
+        recipe: of the run.
+        data: fingerprint of the pictures.
+        teacher: digest of its weights; empty without one.
+        precision: of the arithmetic.
+    """
+
+    recipe: Recipe
+    data: str
+    teacher: str
+    precision: str
+
+    def require_same(self, saved: Origin, path: Path) -> None:
+        """Hold that a saved run was begun with the same.
+
+        Raises:
+            InputError: it was not; the message says what to give, or how else to go on.
+        """
+        if different := _first_difference(to_json(self.recipe), to_json(saved.recipe)):
+            epochs = different.startswith("batches.epochs")
+            how = f"with --weights {path.parent / 'osnet.pth'}, to go on from there" if epochs else ""
+            raise InputError(
+                f"{path} was made with another recipe: {different}; resume with the same one, or start a new "
+                f"run {how}".rstrip()
+            )
+        if saved.data != self.data:
+            raise InputError(f"{path} was made with other pictures; give the same --data, or start a new run")
+        if saved.teacher != self.teacher:
+            had = "another" if self.teacher and saved.teacher else "a" if saved.teacher else "no"
+            raise InputError(
+                f"{path} was made with {had} teacher; give the same --teacher, or start a new run"
+            )
+        if saved.precision != self.precision:
+            raise InputError(
+                f"{path} was made in {saved.precision}, and this is {self.precision}; give "
+                f"--precision {saved.precision}, or start a new run"
+            )
+
+
+@dataclass(frozen=True)
+class GradientScale:
+    """The scale of float16 gradients.
+
+    Attributes:
+        scale: now.
+        good_steps: since it last changed.
+    """
+
+    scale: float
+    good_steps: int
+
+    def __post_init__(self) -> None:
+        """Refuse what no scaler comes to."""
+        if not (self.scale > 0 and 0 <= self.good_steps < 2**31):
+            raise InputError(f"expected a scale above 0 and steps of 0 or more, got {self}")
+
+
+@dataclass(frozen=True)
+class _Account:
+    """The JSON text of a state's file."""
+
+    origin: Origin
+    progress: RunProgress
+    scaler: GradientScale | None
+    facts: dict[str, Any]
+    resumed: tuple[dict[str, Any], ...]
 
 
 @dataclass
 class RunState:
-    """Where a run stands; order, augmentation and rate follow from it, so no random state is kept.
+    """What is saved of a run, and gone on with.
 
     Attributes:
         model: the network, classifier included.
         optimizer: with its moments.
         scaler: of float16 gradients.
-        recipe: of the run.
-        data: fingerprint of the pictures.
-        epoch: epochs done.
-        step: steps done in the epoch at hand.
-        loss_sum: of those steps.
-        hits: pictures of those steps put to the right identity.
-        seconds: spent on those steps.
-        reports: of the epochs done.
+        origin: what must not change.
+        steps: of an epoch.
+        facts: what the run's record says of how it was started.
+        resumed: what was different of that each time it was resumed.
+        progress: where it stands.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
-    recipe: Recipe
-    data: str
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    hits: int = 0
-    seconds: float = 0.0
-    reports: list[EpochReport] = field(default_factory=list)
-
-    def add(self, loss: float, hits: int, seconds: float) -> None:
-        """Count a step."""
-        self.step += 1
-        self.loss_sum, self.hits, self.seconds = (
-            self.loss_sum + loss,
-            self.hits + hits,
-            self.seconds + seconds,
-        )
-
-    def close_epoch(self, report: EpochReport) -> None:
-        """Count an epoch."""
-        self.epoch += 1
-        self.step, self.loss_sum, self.hits, self.seconds = 0, 0.0, 0, 0.0
-        self.reports.append(report)
+    origin: Origin
+    steps: int
+    facts: dict[str, Any]
+    resumed: tuple[dict[str, Any], ...] = ()
+    progress: RunProgress = field(default_factory=RunProgress)
 
     def save(self, path: Path) -> None:
         """Write the state to `path`, whole or not at all."""
+        known = self.scaler.state_dict()
+        scale = GradientScale(known["scale"], known["_growth_tracker"]) if known else None
+        account = _Account(self.origin, self.progress, scale, self.facts, self.resumed)
         content = {
             "state_dict": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "recipe": to_json(self.recipe),
-            "reports": to_json(self.reports),
-            **{name: getattr(self, name) for name in _PLAIN},
+            # Its groups follow from the recipe.
+            "moments": self.optimizer.state_dict()["state"],
+            "run": json.dumps(to_json(account)),
         }
         save_tensors(content, path)
 
     def load(self, path: Path) -> None:
-        """Go back to a saved state.
+        """Go back to a saved state; whatever is wrong with the file, nothing changes before all is checked.
 
         Raises:
-            InputError: the file cannot be read, or is of another recipe or other pictures.
+            InputError: the file cannot be read, or is of another recipe, pictures, teacher or precision.
         """
-        content = _read(path)
-        recipe = from_json(Recipe, content["recipe"], f"{path}: recipe")
-        if different := _first_difference(to_json(self.recipe), to_json(recipe)):
-            raise InputError(
-                f"{path} was made with another recipe: {different}; resume with the same one, or start "
-                "a new run"
-            )
-        if content["data"] != self.data:
-            raise InputError(f"{path} was made with other pictures; give the same --data, or start a new run")
+        content = load_tensors(path)
+        if not isinstance(content, dict) or not {"state_dict", "moments", "run"} <= content.keys():
+            raise InputError(f"{path} is not the state of a run; start a new one")
+        account = _read_account(content["run"], path)
+        self.origin.require_same(account.origin, path)
+        progress = account.progress
+        most = self.origin.recipe.batches.size * progress.step
+        if (
+            progress.epoch > self.origin.recipe.batches.epochs
+            or progress.step > self.steps
+            or progress.hits > most
+            or bool(account.scaler) != self.scaler.is_enabled()
+        ):
+            raise InputError(f"{path} stands past the end of its run, or is damaged; start a new run")
+        _check_weights(content["state_dict"], self.model, path)
+        _check_moments(content["moments"], self.optimizer, self.origin.recipe.optimizer.name, path)
         self.model.load_state_dict(content["state_dict"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.scaler.load_state_dict(content["scaler"])
-        self.reports = [from_json(EpochReport, item, f"{path}: reports") for item in content["reports"]]
-        for name in _PLAIN:
-            setattr(self, name, content[name])
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": content["moments"], "param_groups": groups})
+        if account.scaler:
+            scale = {"scale": account.scaler.scale, "_growth_tracker": account.scaler.good_steps}
+            self.scaler.load_state_dict({**self.scaler.state_dict(), **scale})
+        now = {name: value for name, value in self.facts.items() if value != account.facts.get(name)}
+        self.facts, self.resumed = account.facts, (*account.resumed, now)
+        self.progress = progress
 
 
-_PLAIN = ("data", "epoch", "step", "loss_sum", "hits", "seconds")
+#: What each optimiser keeps of a parameter that has had a step.
+_MOMENTS = {
+    "sgd": {"momentum_buffer"},
+    "amsgrad": {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"},
+    "adamw": {"step", "exp_avg", "exp_avg_sq"},
+}
+_NEVER_NEGATIVE = {"step", "exp_avg_sq", "max_exp_avg_sq"}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_account(text: Any, path: Path) -> _Account:
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path} cannot be read ({first_line(error)}); start a new run") from None
-    wanted = {"state_dict", "optimizer", "scaler", "recipe", "reports", *_PLAIN}
-    if not isinstance(content, dict) or not wanted <= set(content):
-        raise InputError(f"{path} is not the state of a run; start a new one")
-    return content
+        document = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        raise InputError(f"{path} is not the state of a run; start a new one") from None
+    return from_json(_Account, document, str(path))
+
+
+def _check_weights(saved: Any, model: nn.Module, path: Path) -> None:
+    ours = model.state_dict()
+    if not isinstance(saved, dict) or saved.keys() != ours.keys():
+        raise InputError(f"{path} holds other weights than this network has; start a new run")
+    for name, value in saved.items():
+        if ours[name].is_floating_point():
+            check_tensor(value, name, path)
+        elif not isinstance(value, Tensor) or value.dtype != ours[name].dtype:
+            raise InputError(f"{path}: {name!r} is no count; start a new run")
+        _check_shape(value, ours[name].shape, name, path)
+
+
+def _check_moments(saved: Any, optimizer: torch.optim.Optimizer, kind: str, path: Path) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if not isinstance(saved, dict) or not saved.keys() <= set(range(len(parameters))):
+        raise InputError(f"{path} holds moments of other parameters than this network's; start a new run")
+    for number, moments in saved.items():
+        if not isinstance(moments, dict) or set(moments) != _MOMENTS[kind]:
+            raise InputError(f"{path}: the moments of parameter {number} are not those of {kind}")
+        for name, value in moments.items():
+            where = f"{name} of parameter {number}"
+            check_tensor(value, where, path)
+            _check_shape(value, torch.Size() if name == "step" else parameters[number].shape, where, path)
+            if name in _NEVER_NEGATIVE and (value < 0).any():
+                raise InputError(f"{path}: {where} is below 0; start a new run")
+
+
+def _check_shape(value: Tensor, expected: torch.Size, name: str, path: Path) -> None:
+    if value.shape != expected:
+        raise InputError(f"{path}: {name!r} is {tuple(value.shape)}, expected {tuple(expected)}")
 
 
 def _first_difference(ours: dict[str, Any], theirs: dict[str, Any], where: str = "") -> str:

@@ -50,6 +50,15 @@ def epoch_order(labels: Sequence[int], batches: Batches, seed: int, epoch: int) 
     return rng.permutation(len(labels))[: steps * batches.size].reshape(steps, batches.size)
 
 
+def steps_an_epoch(labels: Sequence[int], batches: Batches) -> int:
+    """Return how many batches an epoch has: chance changes which pictures are in them, not their number.
+
+    Raises:
+        InputError: as `epoch_order`.
+    """
+    return len(epoch_order(labels, batches, 0, 0))
+
+
 def places_in(order: Order) -> Order:
     """Return where each picture of an epoch's order stands in it: (steps, size), counted from 0.
 

@@ -66,6 +66,9 @@ def main(
     threads: int | None,
 ) -> None:
     """Time training rounds of both, in turns, and print medians and ratios."""
+    for precision in precisions.split(","):
+        if precision not in ("fp32", "bf16", "fp16"):
+            raise click.ClickException(f"expected --precision of fp32, bf16 or fp16, got {precision!r}")
     if threads:
         torch.set_num_threads(threads)
     changes = [f"network.arch={arch}", f"batches.size={batch}", "schedule.classifier_epochs=0"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,21 @@ import torch
 
 from osnet_edge.runtime.errors import CheckError, InputError, InterruptedRunError
 from osnet_edge.runtime.files import write_json
-from osnet_edge.train.checkpoint import save_osnet
+from osnet_edge.train.checkpoint import save_osnet, weights_digest
 from osnet_edge.train.data import Picture
-from osnet_edge.train.distributed import Group, process_group
+from osnet_edge.train.distributed import Group, OtherProcessError, process_group
 from osnet_edge.train.events import EventLog
+from osnet_edge.train.failures import told_in_one_line
 from osnet_edge.train.interrupt import deferred_interrupt
-from osnet_edge.train.learner import Learner
+from osnet_edge.train.learner import Learner, StepResult
 from osnet_edge.train.loader import TrainingLoader
 from osnet_edge.train.machine import Machine
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.recipe import Recipe
-from osnet_edge.train.run_folder import EpochReport, RunFolder, fingerprint, run_facts
-from osnet_edge.train.run_state import RunState
-from osnet_edge.train.sampling import Order, epoch_order, places_in
+from osnet_edge.train.run_folder import RunFolder, fingerprint, run_facts
+from osnet_edge.train.run_progress import EpochReport
+from osnet_edge.train.run_state import Origin, RunState
+from osnet_edge.train.sampling import Order, epoch_order, places_in, steps_an_epoch
 from osnet_edge.train.schedule import rate_factor
 
 #: Seconds after which a run saves itself in the middle of an epoch.
@@ -69,29 +72,45 @@ def train(
         The model in eval mode, on its device; `folder` holds its checkpoint.
 
     Raises:
-        InputError: too little to train on, a folder that is taken, another recipe than the run to resume.
-        CheckError: the loss is no longer a number; the run's folder lists the batch that did it.
+        InputError: too little to train on, a folder that is taken, another recipe, data, teacher or precision
+            than those of the run to resume, or no state of a run.
+        CheckError: the loss or the gradient is no number any more; the run's folder lists the batch.
         InterruptedRunError: Ctrl-C; the run is saved.
-        UnavailableError: the machine lacks what was asked for.
+        UnavailableError: the machine lacks what was asked for, or gave way.
+        OtherProcessError: another process of the group failed.
     """
     machine, run = (machine or Machine()).resolved(), RunFolder(Path(folder))
     if (identities := len({picture.identity for picture in pictures})) < 2:
         raise InputError(f"expected 2 identities or more to train on, got {identities}")
-    with process_group(machine.torch_device()) as group, deferred_interrupt() as interrupted:
-        recipe.batches.require_divisible(group.size)
-        # Before anything is written: a set too small for a batch makes no run.
-        epoch_order([picture.identity for picture in pictures], recipe.batches, recipe.seed, 0)
-        learner = Learner(pictures, recipe, machine, group, weights=weights, teacher=teacher)
-        if group.rank == 0:
-            run.open(resume=resume)
-            run.write_recipe(recipe)
-        record = {**run_facts(recipe, machine, pictures, group.size), **(facts or {})}
-        trainer = _Trainer(pictures, recipe, run, machine, learner, group, record)
-        if resume:
-            trainer.state.load(run.state)
-            if trainer.state.epoch:
-                progress(trainer.state.epoch * trainer.pictures_an_epoch(), "resumed")
-        trainer.run_epochs(test, progress, report, interrupted)
+    with (
+        process_group(machine.torch_device()) as group,
+        deferred_interrupt() as interrupted,
+        told_in_one_line(),
+        ExitStack() as stack,
+    ):
+        with group.together():
+            recipe.batches.require_divisible(group.size)
+            # Before anything is written: a set too small for a batch makes no run.
+            steps = steps_an_epoch([picture.identity for picture in pictures], recipe.batches)
+            learner = Learner(pictures, recipe, machine, group, weights=weights, teacher=teacher)
+            origin = Origin(
+                recipe, fingerprint(pictures), weights_digest(teacher) if teacher else "", machine.precision
+            )
+            record = {**run_facts(machine, pictures, origin, group.size), **(facts or {})}
+            state = RunState(learner.model, learner.optimizer, learner.scaler, origin, steps, record)
+            if group.rank == 0:
+                stack.enter_context(run.held(resume=resume))
+            if resume:
+                state.load(run.state)
+            # Not before a run to resume is known to be of the same recipe.
+            if group.rank == 0:
+                run.write_recipe(recipe)
+        at = state.progress
+        if done := (at.epoch * steps + at.step) * recipe.batches.size:
+            progress(done, "resumed")
+        _Trainer(pictures, recipe, run, machine, learner, group, state).run_epochs(
+            test, progress, report, interrupted
+        )
     return learner.model.eval()
 
 
@@ -104,11 +123,11 @@ class _Trainer:
         machine: Machine,
         learner: Learner,
         group: Group,
-        facts: dict[str, Any],
+        state: RunState,
     ) -> None:
-        self._pictures, self._recipe, self._run, self._facts = pictures, recipe, run, facts
+        self._pictures, self._recipe, self._run = pictures, recipe, run
         self._learner, self._group = learner, group
-        self.state = RunState(learner.model, learner.optimizer, learner.scaler, recipe, fingerprint(pictures))
+        self._state, self._at = state, state.progress
         self._loader = TrainingLoader(
             pictures,
             learner.preprocessing,
@@ -118,9 +137,6 @@ class _Trainer:
         )
         self._saved_at = time.monotonic()
 
-    def pictures_an_epoch(self) -> int:
-        return self._order().size
-
     def run_epochs(
         self,
         test: Test,
@@ -128,75 +144,79 @@ class _Trainer:
         report: Callable[[EpochReport], None],
         interrupted: Callable[[], bool],
     ) -> None:
-        epochs = self._recipe.batches.epochs
-        with EventLog(self._run.events, self.state.epoch, write=self._group.rank == 0) as events:
+        with EventLog(self._run.events, self._at.epoch, write=self._group.rank == 0) as events:
             self._save()
-            while self.state.epoch < epochs:
-                steps = self._epoch(progress, interrupted)
-                closed = self._close_epoch(steps, test)
+            while self._at.epoch < self._recipe.batches.epochs:
+                self._epoch(progress, interrupted)
+                closed = self._close_epoch(test)
                 events.write(closed)
                 report(closed)
                 self._save()
         if self._group.rank == 0:
             save_osnet(self._learner.model, self._run.checkpoint)
-            self._run.write_record(self._facts, self.state.reports, finished=True)
+            self._run.write_record(self._state, finished=True)
 
-    def _order(self) -> Order:
-        return epoch_order(
-            self._learner.labels.tolist(), self._recipe.batches, self._recipe.seed, self.state.epoch
-        )
-
-    def _epoch(self, progress: Callable[[int, str], None], interrupted: Callable[[], bool]) -> int:
-        """Take the steps that are left of the epoch at hand; return how many it has in all."""
-        state, recipe = self.state, self._recipe
+    def _epoch(self, progress: Callable[[int, str], None], interrupted: Callable[[], bool]) -> None:
+        """Take the steps that are left of the epoch at hand."""
+        at, recipe = self._at, self._recipe
         size, epochs = recipe.batches.size, recipe.batches.epochs
-        order = self._order()
-        self._learner.begin_epoch(classifier_only=state.epoch < recipe.schedule.classifier_epochs)
-        left, places = (self._group.share(of[state.step :]) for of in (order, places_in(order)))
+        order = epoch_order(self._learner.labels.tolist(), recipe.batches, recipe.seed, at.epoch)
+        self._learner.begin_epoch(classifier_only=at.epoch < recipe.schedule.classifier_epochs)
+        left, places = (self._group.share(of[at.step :]) for of in (order, places_in(order)))
         begun = time.monotonic()
-        for images, chosen in zip(self._loader.epoch(state.epoch, left, places), left, strict=True):
+        for images, chosen in zip(self._loader.epoch(at.epoch, left, places), left, strict=True):
             result = self._learner.gradients(images, chosen, stop=interrupted())
-            if not math.isfinite(result.loss):
-                self._stop_at_bad_loss(result.own_loss, chosen)
-            done = state.epoch + state.step / len(order)
-            self._learner.step(recipe.optimizer.learning_rate * rate_factor(recipe.schedule, done, epochs))
+            if not (math.isfinite(result.loss) and math.isfinite(result.gradient)):
+                self._stop_at_bad_numbers(result, chosen, order[at.step])
+            skipped = self._learner.step(self._rate(at.step))
             now = time.monotonic()
-            state.add(result.loss, result.hits, now - begun)
+            at.add(result.loss, result.hits, now - begun, skipped=skipped)
             begun = now
-            accuracy = state.hits / (state.step * size)
-            progress(size, f"loss {state.loss_sum / state.step:.3f}, accuracy {accuracy:.1%}")
+            progress(size, f"loss {at.loss_sum / at.step:.3f}, accuracy {at.hits / (at.step * size):.1%}")
             if result.stop or now - self._saved_at > SAVE_EVERY_S:
                 self._save()
             if result.stop:
                 raise InterruptedRunError(
-                    f"interrupted in epoch {state.epoch + 1} of {epochs}; what was learnt is saved in "
+                    f"interrupted in epoch {at.epoch + 1} of {epochs}; what was learnt is saved in "
                     f"{self._run.state}, go on with --resume"
                 )
-        return len(order)
 
-    def _stop_at_bad_loss(self, loss: float, chosen: Order) -> None:
-        where = f"epoch {self.state.epoch + 1}, step {self.state.step + 1}"
-        if math.isfinite(loss):
-            raise CheckError(f"the loss of another process is no number in {where}; see its message")
-        listed = self._run.root / "bad-batch.json"
+    def _rate(self, step: int) -> float:
+        """Return the learning rate of a step of the epoch at hand, counted from 0."""
+        done = self._at.epoch + step / self._state.steps
+        factor = rate_factor(self._recipe.schedule, done, self._recipe.batches.epochs)
+        return self._recipe.optimizer.learning_rate * factor
+
+    def _stop_at_bad_numbers(self, result: StepResult, own: Order, whole: Order) -> None:
+        """Raise, and list the pictures: this process's if its loss is at fault, all if the gradient is."""
+        where = f"epoch {self._at.epoch + 1}, step {self._at.step + 1}"
+        if not math.isfinite(result.own_loss):
+            what, chosen = f"the loss became {result.own_loss}", own
+        elif math.isfinite(result.loss) and self._group.rank == 0:
+            what, chosen = f"the gradient became {result.gradient}", whole
+        else:
+            raise OtherProcessError(f"another process came to no number in {where}; see its message")
+        listed = self._run.bad_batch
         write_json(listed, {"where": where, "pictures": [str(self._pictures[i].path) for i in chosen]})
         raise CheckError(
-            f"the loss became {loss} in {where}; {listed} names the pictures; lower the learning rate, or "
-            "start from other weights"
+            f"{what} in {where}; {listed} names the pictures; lower the learning rate, or start from other "
+            "weights"
         )
 
-    def _close_epoch(self, steps: int, test: Test) -> EpochReport:
-        state, shown = self.state, steps * self._recipe.batches.size
-        tests = test(self._learner.model.eval(), state.epoch + 1) if self._group.rank == 0 else {}
+    def _close_epoch(self, test: Test) -> EpochReport:
+        at, steps = self._at, self._state.steps
+        shown = steps * self._recipe.batches.size
+        tests = test(self._learner.model.eval(), at.epoch + 1) if self._group.rank == 0 else {}
         closed = EpochReport(
-            epoch=state.epoch + 1,
-            loss=state.loss_sum / steps,
-            accuracy=state.hits / shown,
-            learning_rate=self._learner.optimizer.param_groups[0]["lr"],
-            images_per_second=shown / max(state.seconds, 1e-9),
+            epoch=at.epoch + 1,
+            loss=at.loss_sum / steps,
+            accuracy=at.hits / shown,
+            learning_rate=self._rate(steps - 1),
+            images_per_second=shown / max(at.seconds, 1e-9),
+            skipped_steps=at.skipped,
             tests=tests,
         )
-        state.close_epoch(closed)
+        at.close_epoch(closed)
         return closed
 
     def _save(self) -> None:
@@ -207,6 +227,6 @@ class _Trainer:
                 f"the weights are no numbers any more; {self._run.state} holds the last good ones; lower the "
                 "learning rate"
             )
-        self.state.save(self._run.state)
-        self._run.write_record(self._facts, self.state.reports, finished=False)
+        self._state.save(self._run.state)
+        self._run.write_record(self._state, finished=False)
         self._saved_at = time.monotonic()

@@ -1,0 +1,48 @@
+"""Failures of the machine under a run, told in one line; faults of our own keep their traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from osnet_edge.runtime.errors import UnavailableError, first_line
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Turn what torch raises for a machine that gives way into an `UnavailableError`.
+
+    Raises:
+        UnavailableError: memory ran out, a decoding process was killed, or the line to another process broke.
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise UnavailableError(
+            "the GPU has too little memory for such a batch; --set batches.accumulate=2 computes it in two "
+            "parts, or lower batches.size"
+        ) from None
+    except RuntimeError as error:
+        text = first_line(error)
+        # Of no type of its own, and at any moment: torch raises it when the system tells of the child's end.
+        if text.startswith("DataLoader worker"):
+            raise UnavailableError(
+                f"a process that decodes pictures ended ({text}); lower --workers if memory is short, and go "
+                "on with --resume"
+            ) from None
+        if "DefaultCPUAllocator" in text:
+            raise UnavailableError(
+                "there is too little memory for such a batch; --set batches.accumulate=2 computes it in two "
+                "parts, or lower batches.size"
+            ) from None
+        if "gloo" in text or isinstance(error, torch.distributed.DistError):
+            raise UnavailableError(
+                f"the line to another process broke ({text}); see its message, and go on with --resume"
+            ) from None
+        if "CUDA error" in text:
+            raise UnavailableError(
+                f"the GPU failed ({text}); what was saved is good, go on with --resume"
+            ) from None
+        raise
