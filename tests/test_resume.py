@@ -1,0 +1,357 @@
+"""Runs that stop and go on, and what must not be gone on with."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from training_runs import (
+    CHANGES,
+    HERE,
+    SMALL,
+    command_for,
+    epochs_listed,
+    few_people,
+    start,
+    until,
+    weights_of,
+)
+
+from osnet_edge.runtime.errors import InputError, InterruptedRunError
+from osnet_edge.train.checkpoint import load_osnet
+from osnet_edge.train.data import ReidSet, training_pictures
+from osnet_edge.train.machine import Machine
+from osnet_edge.train.osnet import OSNet
+from osnet_edge.train.recipe import Recipe
+from osnet_edge.train.recipe_file import read_recipe
+from osnet_edge.train.trainer import train
+from osnet_edge.train.variants import variant_named
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> ReidSet:
+    return few_people(tmp_path_factory.mktemp("few") / "few")
+
+
+@pytest.mark.parametrize(
+    ("stop_in_step", "workers", "where"),
+    [
+        # In the frozen start.
+        (2, 0, (0, 2)),
+        # In the last step of an epoch, which is then closed by the run that goes on.
+        (8, 0, (0, 8)),
+        # In the first step of another one.
+        (9, 0, (1, 1)),
+        # In the middle of one, and resumed with workers.
+        (14, 2, (1, 6)),
+    ],
+)
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights_bit_for_bit(
+    few: ReidSet, tmp_path: Path, stop_in_step: int, workers: int, where: tuple[int, int]
+) -> None:
+    whole = train(few.train, SMALL, tmp_path / "whole", machine=HERE)
+    seen: list[int] = []
+
+    def interrupt(count: int, note: str) -> None:
+        seen.append(count)
+        if len(seen) == stop_in_step - 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(InterruptedRunError, match="go on with --resume"):
+        train(few.train, SMALL, tmp_path / "run", machine=HERE, progress=interrupt)
+    saved = json.loads(torch.load(tmp_path / "run/last.ckpt", weights_only=True)["run"])["progress"]
+    assert (saved["epoch"], saved["step"]) == where
+    machine = dataclasses.replace(HERE, workers=workers)
+    seen.clear()
+    resumed = train(
+        few.train,
+        SMALL,
+        tmp_path / "run",
+        machine=machine,
+        resume=True,
+        progress=lambda count, note: seen.append(count),
+    )
+    assert torch.equal(weights_of(whole), weights_of(resumed))
+    # What was done before counts at once.
+    assert (seen[0], sum(seen)) == (8 * stop_in_step, 3 * 64)
+    records = [json.loads((tmp_path / name / "run.json").read_text())["epochs"] for name in ("whole", "run")]
+    figures = [
+        [(e["epoch"], e["loss"], e["accuracy"], e["learning_rate"]) for e in epochs] for epochs in records
+    ]
+    assert figures[0] == figures[1]
+
+
+def test_a_run_killed_outright_resumes_from_its_last_checkpoint(few: ReidSet, tmp_path: Path) -> None:
+    command = command_for(few, "--workers", "0")
+    running = start(command, tmp_path)
+    until(lambda: epochs_listed(tmp_path / "run") >= 1, running)
+    running.kill()
+    running.communicate()
+    assert not (tmp_path / "run/osnet.pth").exists()
+    _, err = start([*command, "--resume"], tmp_path).communicate(timeout=60)
+    assert "epoch 3:" in err
+    whole = train(few.train, SMALL, tmp_path / "whole", machine=HERE)
+    assert torch.equal(weights_of(load_osnet(tmp_path / "run/osnet.pth")), weights_of(whole))
+
+
+def finished(few: ReidSet, folder: Path) -> Recipe:
+    recipe = read_recipe("quick", [*CHANGES, "batches.epochs=1"])
+    train(few.train[:32], recipe, folder, machine=HERE)
+    return recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "pictures", "message"),
+    [
+        # The folder is taken, and nobody asked to go on.
+        (None, 32, "already there; go on with --resume"),
+        # Another rate would not lead to the same weights.
+        (["optimizer.learning_rate=0.5"], 32, "optimizer.learning_rate was 0.0025 and is 0.5"),
+        # Nor would more epochs, but there is a way to have them.
+        (["batches.epochs=9"], 32, "batches.epochs was 1 and is 9; .* with --weights .*/osnet.pth, to go on"),
+        # Other pictures neither.
+        ([], 40, "made with other pictures"),
+    ],
+)
+def test_a_run_goes_on_only_as_it_began(
+    few: ReidSet, tmp_path: Path, changes: list[str] | None, pictures: int, message: str
+) -> None:
+    run = tmp_path / "run"
+    finished(few, run)
+    before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    recipe = read_recipe("quick", [*CHANGES, "batches.epochs=1", *(changes or [])])
+    with pytest.raises(InputError, match=message):
+        train(few.train[:pictures], recipe, run, machine=HERE, resume=changes is not None)
+    assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
+def test_a_run_goes_on_with_the_same_teacher_and_precision_only(few: ReidSet, tmp_path: Path) -> None:
+    recipe = read_recipe("quick", [*CHANGES, "batches.epochs=1"])
+    torch.manual_seed(0)
+    mine, other = (OSNet(variant_named("osnet_x0_25")) for _ in range(2))
+    train(few.train[:16], recipe, tmp_path / "run", machine=HERE, teacher=mine)
+    half = dataclasses.replace(HERE, precision="bf16")
+    attempts: list[tuple[OSNet | None, Machine, str]] = [
+        (None, HERE, "made with a teacher; give the same --teacher"),
+        (other, HERE, "made with another teacher"),
+        (mine, half, "made in fp32, and this is bf16; give --precision fp32"),
+    ]
+    for teacher, machine, message in attempts:
+        with pytest.raises(InputError, match=message):
+            train(few.train[:16], recipe, tmp_path / "run", machine=machine, teacher=teacher, resume=True)
+    train(few.train[:16], recipe, tmp_path / "run", machine=HERE, teacher=mine, resume=True)
+
+
+def test_the_record_keeps_how_a_run_began_and_tells_how_it_was_resumed(few: ReidSet, tmp_path: Path) -> None:
+    recipe = read_recipe("quick", [*CHANGES, "batches.epochs=1"])
+    first: dict[str, Any] = {"command": "train", "weights": {"file": "a.pth"}}
+    train(few.train[:16], recipe, tmp_path / "run", machine=HERE, facts=first)
+    for _ in range(2):
+        train(
+            few.train[:16],
+            recipe,
+            tmp_path / "run",
+            machine=HERE,
+            facts={"command": "train --resume"},
+            resume=True,
+        )
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert (record["command"], record["weights"]) == ("train", {"file": "a.pth"})
+    assert record["resumed"] == [{"command": "train --resume"}] * 2
+
+
+Spoil = Callable[[dict[str, Any]], Any]
+
+
+def account(change: Spoil) -> Spoil:
+    """Change the JSON text of a state."""
+
+    def spoil(state: dict[str, Any]) -> None:
+        document = json.loads(state["run"])
+        change(document)
+        state["run"] = json.dumps(document)
+
+    return spoil
+
+
+def moment(name: str, value: Any) -> Spoil:
+    return lambda state: state["moments"][min(state["moments"])].update({name: value})
+
+
+def nan_weights(state: dict[str, Any]) -> None:
+    state["state_dict"]["conv1.conv.weight"].fill_(float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        # Neither the right names nor the right kinds.
+        (lambda s: s.pop("run"), "is not the state of a run"),
+        (lambda s: s.update(run=3), "is not the state of a run"),
+        (lambda s: s.update(run="[" * 100_000), "is not the state of a run"),
+        (lambda s: s.update(moments=[]), "holds moments of other parameters"),
+        (lambda s: s.update(state_dict=torch.ones(3)), "holds other weights"),
+        # Weights that are no numbers, of another network, or not there.
+        (nan_weights, "NaN or infinite"),
+        (lambda s: s["state_dict"].pop("fc.0.weight"), "holds other weights"),
+        (lambda s: s["state_dict"].update({"fc.0.bias": torch.ones(1).expand(512)}), "holds fewer"),
+        (lambda s: s["state_dict"].update({"fc.0.bias": torch.ones(7)}), r"is \(7,\), expected \(512,\)"),
+        (lambda s: s["state_dict"].update({"conv1.bn.num_batches_tracked": torch.ones(1)}), "is no count"),
+        # Moments of other shapes, parameters and optimisers, or below what squares can be.
+        (moment("exp_avg", torch.ones(3)), r"is \(3,\), expected"),
+        (moment("exp_avg", "text"), "expected tensors"),
+        (moment("step", torch.ones(2)), r"is \(2,\), expected \(\)"),
+        (moment("step", torch.tensor(-1.0)), "is below 0"),
+        (moment("momentum_buffer", torch.ones(3)), "are not those of amsgrad"),
+        (lambda s: s["moments"].update({999: {}}), "holds moments of other parameters"),
+        # Counts that no run comes to.
+        (account(lambda d: d["progress"].update(epoch=-1)), "expected a report of each epoch"),
+        (account(lambda d: d["progress"].update(step=1.5)), "progress.step: expected a whole number"),
+        (account(lambda d: d["progress"].update(step=10**9)), "stands past the end"),
+        (account(lambda d: d["progress"].update(hits=10**9)), "stands past the end"),
+        (account(lambda d: d["progress"].update(seconds=float("nan"))), "expected a finite number"),
+        (account(lambda d: d["progress"].update(reports=[])), "expected a report of each epoch"),
+        (account(lambda d: d.update(scaler={"scale": 1.0, "good_steps": 0})), "stands past the end"),
+        (account(lambda d: d["origin"].pop("teacher")), "the field 'teacher' is missing"),
+        (account(lambda d: d.update(resumed=3)), "resumed: expected a list"),
+    ],
+)
+def test_a_state_that_was_tampered_with_is_refused_in_one_line(
+    spoiled: Callable[[Spoil], str],
+    spoil: Spoil,
+    message: str,
+) -> None:
+    told = spoiled(spoil)
+    assert re.search(message, told), told
+    assert "\n" not in told
+
+
+@pytest.fixture(scope="module")
+def spoiled(few: ReidSet, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Spoil], str]:
+    """Return what spoils the state of one run, and gives what is said of it."""
+    run = tmp_path_factory.mktemp("spoiled") / "run"
+    recipe = read_recipe("quick", [*CHANGES, "batches.epochs=1"])
+    train(few.train[:16], recipe, run, machine=HERE)
+    good = (run / "last.ckpt").read_bytes()
+
+    def said(spoil: Spoil) -> str:
+        (run / "last.ckpt").write_bytes(good)
+        state = torch.load(run / "last.ckpt", weights_only=True)
+        spoil(state)
+        torch.save(state, run / "last.ckpt")
+        with pytest.raises(InputError) as refused:
+            train(few.train[:16], recipe, run, machine=HERE, resume=True)
+        return str(refused.value)
+
+    return said
+
+
+def code_in_a_file() -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"run": print}, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        # Cut short, or something else.
+        (b"PK", "cannot be read"),
+        (b"", "is empty"),
+        (b"<html>", "is a web page"),
+        # Code that would run when it is read.
+        (code_in_a_file(), "would run code from the file"),
+    ],
+)
+def test_a_file_that_is_no_state_is_refused(
+    few: ReidSet, tmp_path: Path, content: bytes, message: str
+) -> None:
+    recipe = finished(few, tmp_path / "run")
+    (tmp_path / "run/last.ckpt").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        train(few.train[:32], recipe, tmp_path / "run", machine=HERE, resume=True)
+    (tmp_path / "run/last.ckpt").write_bytes((tmp_path / "run/osnet.pth").read_bytes())
+    with pytest.raises(InputError, match="not the state of a run"):
+        train(few.train[:32], recipe, tmp_path / "run", machine=HERE, resume=True)
+
+
+def test_a_folder_in_which_a_run_died_before_its_first_save_can_be_used_again(
+    few: ReidSet, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    recipe = finished(few, tmp_path / "whole")
+    (run / "events").mkdir(parents=True)
+    (run / ".last.ckpt.abc123").mkdir()
+    (run / ".last.ckpt.abc123/last.ckpt").write_bytes(b"half")
+    (run / "recipe.toml").write_text("")
+    with pytest.raises(InputError, match=r"found no last.ckpt there; leave out --resume"):
+        train(few.train[:32], recipe, run, machine=HERE, resume=True)
+    train(few.train[:32], recipe, run, machine=HERE)
+    assert read_recipe(str(run / "recipe.toml")) == recipe
+    assert {path.name for path in run.iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(few: ReidSet, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"already there and holds other things \(mine.txt\)"):
+        train(few.train, SMALL, tmp_path, machine=HERE)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_two_runs_do_not_share_a_folder(few: ReidSet, tmp_path: Path) -> None:
+    told: list[tuple[int, str]] = []
+
+    def another(report: object) -> None:
+        if not told:
+            running = start(command_for(few, "--workers", "0", "--resume"), tmp_path)
+            _, err = running.communicate(timeout=60)
+            told.append((running.returncode, err.splitlines()[-1]))
+
+    train(few.train, SMALL, tmp_path / "run", machine=HERE, report=another)
+    assert told == [
+        (2, "error: another run is training into run; wait for its end, or name another output"),
+    ]
+
+
+def test_a_finished_run_resumes_to_itself(few: ReidSet, tmp_path: Path) -> None:
+    recipe = finished(few, tmp_path / "run")
+    before = weights_of(load_osnet(tmp_path / "run/osnet.pth"))
+    again = train(few.train[:32], recipe, tmp_path / "run", machine=HERE, resume=True)
+    assert torch.equal(before, weights_of(again))
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(few: ReidSet, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk: writing past it fails in the same place."""
+    run, listed = tmp_path / "run", tmp_path / "set.csv"
+    rows = [f"{item.path},{item.identity},{item.camera}" for item in few.train[:32]]
+    listed.write_text("\n".join(["path,identity,camera", *rows]))
+    changes = [*CHANGES, "batches.epochs=1"]
+    train(training_pictures([str(listed)]), read_recipe("quick", changes), run, machine=HERE)
+    before = (run / "last.ckpt").read_bytes()
+    script = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "from osnet_edge.cli.main import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", script, "train", "quick", "--data", str(listed)]
+    command += ["-o", str(run), "--resume"]
+    command += ["--workers", "0", *(item for change in changes for item in ("--set", change))]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1, ran.stderr
+    assert "error: " in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert (run / "last.ckpt").read_bytes() == before
+    assert read_recipe(str(run / "recipe.toml")) == read_recipe("quick", changes)
+    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == [".lock"]
