@@ -106,8 +106,27 @@ def test_an_erased_rectangle_covers_two_to_forty_percent(crop: Picture) -> None:
         assert hidden[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
 
 
-def test_a_pasted_piece_comes_from_the_other_picture() -> None:
+def test_a_pasted_piece_comes_from_the_other_picture_at_its_size() -> None:
+    grey, white = np.full((64, 32, 3), 128, np.uint8), np.full((64, 32, 3), 255, np.uint8)
+    shares, black, tall = [], [], []
+    for seed in range(300):
+        found = paste(grey, white, np.random.default_rng(seed))
+        changed = (found != 128).any(axis=2)
+        shares.append(changed.mean())
+        black.append((found == 0).any())
+        rows, columns = changed.any(1).sum(), changed.any(0).sum()
+        assert changed.sum() == rows * columns
+        tall.append(rows > columns)
+    assert 0.005 < min(shares) < 0.05
+    assert 0.45 < max(shares) <= 0.52
+    # The corners of half of them are turned away, but for those too small, or turned by too little, to show.
+    assert 0.3 < np.mean(black) < 0.5
+    # Heights of a tenth of the width are drawn as often as of ten times; the latter is most of the range.
+    assert np.mean(tall) > 0.8
+
+
+def test_a_piece_of_a_smaller_picture_is_no_larger_than_that() -> None:
     black, white = np.zeros((64, 32, 3), np.uint8), np.full((20, 40, 3), 255, np.uint8)
     shares = [(paste(black, white, np.random.default_rng(seed)) == 255).mean() for seed in range(50)]
     assert min(shares) > 0
-    assert max(shares) <= 0.5
+    assert max(shares) <= 20 / 64

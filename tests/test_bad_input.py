@@ -123,6 +123,14 @@ def people(bench: Bench) -> str:
     return bench.folder_of(bounding_box_train={f"000{k}_c1s1_1_00.png": picture for k in (1, 2)})
 
 
+def street_of(bench: Bench, where: str) -> Path:
+    """A set of one person to look for, in a folder called street."""
+    picture = Path(bench.picture()).read_bytes()
+    bench.folder_of(**{f"{where}/street/query": {"0001_c1s1_1_00.png": picture}})
+    bench.folder_of(**{f"{where}/street/bounding_box_test": {"0001_c2s1_1_00.png": picture}})
+    return bench.folder / "set" / where / "street"
+
+
 def trained(bench: Bench, *options: str, output: str = "run") -> list[str]:
     small = ["--size", "64x32", "--set", "batches.size=2", "--workers", "0"]
     return ["train", "quick", "--data", people(bench), "-o", output, *small, *options]
@@ -650,9 +658,24 @@ CASES: list[tuple[str, Arguments, str]] = [
         "there is no file none.pth",
     ),
     (
-        "a placement without a width",
+        "a placement that is none",
         lambda b: trained(b, "--placement", b.file(b"{}", "p.json")),
-        "expected --arch with --placement",
+        "is no placement file",
+    ),
+    (
+        "a value of a recipe nested without end",
+        lambda b: trained(b, "--set", "schedule.milestones=" + "[" * 5_000),
+        "milestones: expected a list",
+    ),
+    (
+        "a recipe nested without end",
+        lambda b: ["train", b.file(b"a = " + b"[" * 5_000, "x.toml"), "--data", str(b.folder), "-o", "run"],
+        "is not TOML",
+    ),
+    (
+        "two test sets of one name",
+        lambda b: trained(b, "--test", f"{street_of(b, 'a')},{street_of(b, 'b')}"),
+        "expected --test sets of different names, since scores go by them, got two of 'street'",
     ),
     (
         "a test set that is not there",
@@ -672,7 +695,7 @@ CASES: list[tuple[str, Arguments, str]] = [
     (
         "a run folder that is taken",
         lambda b: trained(b, output=str(b.folder)),
-        "is already there; go on with --resume",
+        "is already there and holds other things (0001_c1s1_000001_00.png)",
     ),
     (
         "a run folder in a folder that is not there",

@@ -47,7 +47,7 @@ def test_a_run_says_how_it_went_and_can_be_repeated_from_its_record(
     assert sorted(record["command"].split()) == sorted(["osnet-edge", *typed])
     assert record["sources"] == [str(street)]
     assert [sorted(epoch["tests"]) for epoch in record["epochs"]] == [[], ["street"]]
-    assert 0 < record["epochs"][1]["tests"]["street"]["mean_ap"] <= 1
+    assert all(0 < record["epochs"][1]["tests"]["street"][name] <= 1 for name in ("mean_ap", "mean_inp"))
 
 
 def test_a_network_trained_by_a_placement_file_carries_it_to_the_package(
@@ -67,6 +67,47 @@ def test_a_network_trained_by_a_placement_file_carries_it_to_the_package(
     assert manifest["model"]["placement"]["stem"] is True
 
 
+def test_a_placement_takes_its_width_from_the_recipe(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--placement", str(PUBLISHED / "ain.json"), "--epochs", "1", *SMALL]
+    assert main(["train", "quick", "--data", str(street), "-o", "run", *options]) == 0
+    assert load_osnet("run/osnet.pth").variant.name == "osnet_ain_x0_25"
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"WORLD_SIZE": "two"}, "expected the variable WORLD_SIZE as torchrun sets it, got 'two'"),
+        ({"WORLD_SIZE": "2"}, "expected the variable RANK as torchrun sets it, got none"),
+        (
+            {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_PORT": "x"},
+            "expected the variable MASTER_PORT as torchrun sets it, got 'x'",
+        ),
+        (
+            {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_PORT": "1"},
+            "expected the variable MASTER_ADDR as torchrun sets it, got none",
+        ),
+    ],
+)
+def test_half_of_what_torchrun_sets_is_refused_in_one_line(
+    street: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    environment: dict[str, str],
+    message: str,
+) -> None:
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(["train", "quick", "--data", str(street), "-o", str(tmp_path / "run"), *SMALL]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"error: {message}; start with torchrun, or unset WORLD_SIZE"
+
+
 def test_given_weights_choose_the_network_and_a_new_classifier_is_said(
     street: Path,
     checkpoint: Path,
@@ -83,3 +124,6 @@ def test_given_weights_choose_the_network_and_a_new_classifier_is_said(
     assert "osnet_x0_25, 8 identities" in out
     record = json.loads(Path("run/run.json").read_text())
     assert len(record["weights"]["sha256"]) == len(record["teacher"]["sha256"]) == 64
+    options = ["--weights", "run/osnet.pth", "--epochs", "1", *SMALL]
+    assert main(["train", "finetune_x1_0", "--data", f"{street},{street}", "-o", "next", *options]) == 0
+    assert "the weights have 8 identities as well, so their classifier is kept" in capsys.readouterr().err

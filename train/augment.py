@@ -15,8 +15,10 @@ from osnet_edge.train.recipe import Augmentation
 
 #: What a hidden rectangle shows: the mean colour, which normalisation turns into zeros.
 _MEAN_COLOUR = np.array([round(255 * mean) for mean in IMAGENET_MEAN], np.uint8)
-#: Share of the picture that is hidden, or pasted, and its height by its width.
-_ERASED, _PASTED, _ASPECT = (0.02, 0.4), (0.01, 0.5), (0.3, 3.3)
+#: Share of the picture that is hidden, and the height of that by its width.
+_ERASED, _ERASED_ASPECT = (0.02, 0.4), (0.3, 3.3)
+#: The same of what is pasted, and most degrees that it is turned by.
+_PASTED, _PASTED_ASPECT, _TURN = (0.01, 0.5), (0.1, 10.0), 10
 
 
 def augment(
@@ -90,7 +92,7 @@ def erase(crop: Picture, rng: np.random.Generator) -> Picture:
 
     Source: Zhong et al., "Random Erasing Data Augmentation" (AAAI 2020), algorithm 1.
     """
-    rows, columns = _rectangle(crop, _ERASED, rng)
+    rows, columns = _rectangle(crop, rng)
     top, left = rng.integers(0, crop.shape[0] - rows + 1), rng.integers(0, crop.shape[1] - columns + 1)
     hidden: Picture = crop.copy()
     hidden[top : top + rows, left : left + columns] = _MEAN_COLOUR
@@ -98,25 +100,42 @@ def erase(crop: Picture, rng: np.random.Generator) -> Picture:
 
 
 def paste(crop: Picture, other: Picture, rng: np.random.Generator) -> Picture:
-    """Paste a piece of another picture, of 1 to 50 % of the area, mirrored or not, somewhere.
+    """Paste a piece of another picture, of 1 to 50 % of the area, somewhere.
 
-    Source: the random patch of the paper's recipe (section 5.1); drawn anew from the set each time, where
-    the public code keeps a pool of pieces that makes a picture depend on those before it.
+    Half of the pieces are mirrored, and half turned by up to 10 degrees, black where they turned away from.
+
+    Source: the random patch of the paper's recipe (section 5.1), with the shares, shapes and turns of its
+    public code; drawn anew from the set each time, where that keeps a pool of pieces that makes a picture
+    depend on those before it.
     """
-    rows, columns = _rectangle(crop, _PASTED, rng)
+    rows, columns = _fitting_rectangle(crop, rng)
     rows, columns = min(rows, other.shape[0]), min(columns, other.shape[1])
     y, x = rng.integers(0, other.shape[0] - rows + 1), rng.integers(0, other.shape[1] - columns + 1)
-    piece = other[y : y + rows, x : x + columns, :]
+    piece = Image.fromarray(np.ascontiguousarray(other[y : y + rows, x : x + columns]))
+    if rng.random() < 0.5:
+        piece = piece.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if rng.random() < 0.5:
+        piece = piece.rotate(int(rng.integers(-_TURN, _TURN + 1)))
     top, left = rng.integers(0, crop.shape[0] - rows + 1), rng.integers(0, crop.shape[1] - columns + 1)
     pasted: Picture = crop.copy()
-    pasted[top : top + rows, left : left + columns] = piece[:, ::-1] if rng.random() < 0.5 else piece
+    pasted[top : top + rows, left : left + columns] = np.asarray(piece)
     return pasted
 
 
-def _rectangle(crop: Picture, share: tuple[float, float], rng: np.random.Generator) -> tuple[int, int]:
-    """Return the rows and columns of a rectangle of some share of the area, that fits."""
+def _fitting_rectangle(crop: Picture, rng: np.random.Generator) -> tuple[int, int]:
+    """Return the rows and columns of a piece to paste, drawn until it fits: at 1:2, mostly an upright one."""
     height, width = crop.shape[:2]
-    area = rng.uniform(*share) * height * width
-    aspect = np.exp(rng.uniform(*np.log(_ASPECT)))
+    while True:
+        area, aspect = rng.uniform(*_PASTED) * height * width, rng.uniform(*_PASTED_ASPECT)
+        rows, columns = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
+        if 0 < rows <= height and 0 < columns <= width:
+            return rows, columns
+
+
+def _rectangle(crop: Picture, rng: np.random.Generator) -> tuple[int, int]:
+    """Return the rows and columns of a rectangle to hide, cut to what fits."""
+    height, width = crop.shape[:2]
+    area = rng.uniform(*_ERASED) * height * width
+    aspect = np.exp(rng.uniform(*np.log(_ERASED_ASPECT)))
     rows, columns = int(np.sqrt(area * aspect)), int(np.sqrt(area / aspect))
     return max(1, min(rows, height)), max(1, min(columns, width))
