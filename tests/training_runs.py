@@ -15,8 +15,10 @@ import torch
 from osnet_edge.train.data import ReidSet
 from osnet_edge.train.machine import Machine
 from osnet_edge.train.osnet import OSNet
+from osnet_edge.train.recipe import Recipe
 from osnet_edge.train.recipe_file import read_recipe
 from osnet_edge.train.synthetic import write_set
+from osnet_edge.train.trainer import train
 
 HERE = Machine(device="cpu", workers=0)
 #: One of each that a run can have: crops, light and patches, AMSGrad, a falling rate, a frozen start.
@@ -45,6 +47,13 @@ def few_people(folder: Path) -> ReidSet:
         height=128,
         width=64,
     )
+
+
+def finished(few: ReidSet, folder: Path) -> Recipe:
+    """Train for an epoch on some of them; return the recipe."""
+    recipe = read_recipe("quick", [*CHANGES, "batches.epochs=1"])
+    train(few.train[:32], recipe, folder, machine=HERE)
+    return recipe
 
 
 def weights_of(model: OSNet) -> torch.Tensor:
