@@ -188,6 +188,7 @@ def test_a_folder_in_which_a_run_died_before_its_first_save_can_be_used_again(
     (run / ".last.ckpt.abc123").mkdir()
     (run / ".last.ckpt.abc123/last.ckpt").write_bytes(b"half")
     (run / "recipe.toml").write_text("")
+    (run / ".lock").touch()
     with pytest.raises(InputError, match=r"found no last.ckpt there; leave out --resume"):
         train(few.train[:32], recipe, run, machine=HERE, resume=True)
     train(few.train[:32], recipe, run, machine=HERE)
@@ -195,11 +196,14 @@ def test_a_folder_in_which_a_run_died_before_its_first_save_can_be_used_again(
     assert {path.name for path in run.iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(few: ReidSet, tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"already there and holds other things \(mine.txt\)"):
+@pytest.mark.parametrize("name", ["mine.txt", "recipe.toml"])
+def test_a_folder_with_something_of_somebody_in_it_is_left_alone(
+    few: ReidSet, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=rf"already there and holds other things \({name}\)"):
         train(few.train, SMALL, tmp_path, machine=HERE)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_two_runs_do_not_share_a_folder(few: ReidSet, tmp_path: Path) -> None:

@@ -61,14 +61,20 @@ class Group:
         """Hold that a block goes well in every process, so that none goes on and waits for one that is gone.
 
         Raises:
-            OtherProcessError: it went well here and not in another process; what went wrong here is raised.
+            Exception: what went wrong here, in the first process in which anything did, which speaks for all.
+            OtherProcessError: something did in another process, and that one speaks.
         """
+        error = None
         try:
             yield
-        except Exception:
-            self.total(torch.ones(1, device=self.device))
-            raise
-        if self.total(torch.zeros(1, device=self.device)).item():
+        except Exception as caught:
+            error = caught
+        failed = torch.zeros(self.size, device=self.device)
+        failed[self.rank] = error is not None
+        self.total(failed)
+        if error and self.rank == int(failed.argmax()):
+            raise error
+        if failed.any():
             raise OtherProcessError("another process failed; see its message")
 
 

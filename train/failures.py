@@ -25,7 +25,7 @@ def told_in_one_line() -> Iterator[None]:
             "parts, or lower batches.size"
         ) from None
     except RuntimeError as error:
-        text = first_line(error)
+        text = first_line(error).split(". ")[0]
         # Of no type of its own, and at any moment: torch raises it when the system tells of the child's end.
         if text.startswith("DataLoader worker"):
             raise UnavailableError(

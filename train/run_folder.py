@@ -12,6 +12,7 @@ bad-batch.json where a loss was no number: the pictures that it was of
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
@@ -98,9 +99,11 @@ class RunFolder:
             raise InputError(f"{self.root} is already there and no folder; name another output")
         if self.state.exists():
             raise InputError(f"{self.root} is already there; go on with --resume, or name another output")
-        begun = {"recipe.toml", self.events.name, _LOCK}
-        rest = sorted({path.name for path in self.root.iterdir()} - begun - {p.name for p in self._halves()})
-        if rest:
+        names = {path.name for path in self.root.iterdir()}
+        if _LOCK in names:
+            # What a run leaves that died before its first save; without the lock, it is somebody's own.
+            names -= {_LOCK, "recipe.toml", self.events.name, *(path.name for path in self._halves())}
+        if rest := sorted(names):
             raise InputError(
                 f"{self.root} is already there and holds other things ({rest[0]}); name another output"
             )
@@ -143,10 +146,12 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             # Not flock: the decoding processes would inherit it, and keep it for some seconds after a kill.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise InputError(
-                f"another run is training into {folder}; wait for its end, or name another output"
-            ) from None
+        except OSError as error:
+            # A file system that has no locks must do without.
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise InputError(
+                    f"another run is training into {folder}; wait for its end, or name another output"
+                ) from None
         yield
 
 

@@ -222,7 +222,8 @@ class _Trainer:
     def _save(self) -> None:
         if self._group.rank:
             return
-        if not all(bool(torch.isfinite(value).all()) for value in self._learner.model.parameters()):
+        # Running statistics too: an infinite variance does not show in the loss, but turns its channel to 0.
+        if not all(bool(torch.isfinite(value).all()) for value in self._learner.model.state_dict().values()):
             raise CheckError(
                 f"the weights are no numbers any more; {self._run.state} holds the last good ones; lower the "
                 "learning rate"
