@@ -120,8 +120,8 @@ def code_in_a_file() -> bytes:
     ("content", "message"),
     [
         # Cut short, or something else.
-        (b"PK", "cannot be read"),
-        (b"", "is empty"),
+        (b"PK", "cannot be read .* it is truncated, damaged .*; start a new run"),
+        (b"", "is empty; start a new run"),
         (b"<html>", "is a web page"),
         # Code that would run when it is read.
         (code_in_a_file(), "would run code from the file"),

@@ -18,6 +18,7 @@ from training_runs import CHANGES, HERE, SMALL, command_for, epochs_listed, few_
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.train.checkpoint import load_osnet
 from osnet_edge.train.data import ReidSet
+from osnet_edge.train.failures import told_in_one_line
 from osnet_edge.train.recipe_file import read_recipe
 from osnet_edge.train.trainer import train
 
@@ -104,6 +105,17 @@ def test_a_run_that_is_asked_to_stop_saves_and_says_how_to_go_on(
     # Nobody is left behind.
     with pytest.raises(ProcessLookupError):
         os.killpg(running.pid, 0)
+
+
+def test_memory_that_there_is_not_is_told_in_one_line() -> None:
+    with (
+        pytest.raises(UnavailableError, match=r"too little memory .* batches.accumulate=2"),
+        told_in_one_line(),
+    ):
+        torch.empty(2**50, dtype=torch.uint8)
+    # A fault of ours keeps its traceback.
+    with pytest.raises(RuntimeError, match="shape"), told_in_one_line():
+        torch.ones(2).view(3)
 
 
 def test_a_decoding_process_that_is_killed_ends_the_run_in_one_line(few: ReidSet, tmp_path: Path) -> None:

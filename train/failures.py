@@ -25,23 +25,24 @@ def told_in_one_line() -> Iterator[None]:
             "parts, or lower batches.size"
         ) from None
     except RuntimeError as error:
-        text = first_line(error).split(". ")[0]
+        whole = str(error)
+        text = first_line(whole).split(". ")[0]
         # Of no type of its own, and at any moment: torch raises it when the system tells of the child's end.
-        if text.startswith("DataLoader worker"):
+        if whole.startswith("DataLoader worker"):
             raise UnavailableError(
                 f"a process that decodes pictures ended ({text}); lower --workers if memory is short, and go "
                 "on with --resume"
             ) from None
-        if "DefaultCPUAllocator" in text:
+        if "DefaultCPUAllocator" in whole:
             raise UnavailableError(
                 "there is too little memory for such a batch; --set batches.accumulate=2 computes it in two "
                 "parts, or lower batches.size"
             ) from None
-        if "gloo" in text or isinstance(error, torch.distributed.DistError):
+        if "gloo" in whole or isinstance(error, torch.distributed.DistError):
             raise UnavailableError(
                 f"the line to another process broke ({text}); see its message, and go on with --resume"
             ) from None
-        if "CUDA error" in text:
+        if "CUDA error" in whole:
             raise UnavailableError(
                 f"the GPU failed ({text}); what was saved is good, go on with --resume"
             ) from None

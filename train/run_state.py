@@ -132,7 +132,7 @@ class RunState:
         Raises:
             InputError: the file cannot be read, or is of another recipe, pictures, teacher or precision.
         """
-        content = load_tensors(path)
+        content = load_tensors(path, "start a new run")
         if not isinstance(content, dict) or not {"state_dict", "moments", "run"} <= content.keys():
             raise InputError(f"{path} is not the state of a run; start a new one")
         account = _read_account(content["run"], path)

@@ -30,25 +30,29 @@ def save_tensors(content: dict[str, Any], path: Path | str) -> None:
         partial.write_bytes(buffer.getvalue())
 
 
-def load_tensors(path: Path | str) -> Any:
+def load_tensors(path: Path | str, advice: str = "download it again") -> Any:
     """Read what a file holds; only tensors and plain containers are unpickled, and nothing else is checked.
+
+    Args:
+        path: the file.
+        advice: what to do about a damaged one.
 
     Raises:
         InputError: the file is missing, empty, truncated, of another kind, or would need code to be run.
     """
     path = Path(path)
-    _check_file(path)
+    _check_file(path, advice)
     try:
         with warnings.catch_warnings():
             # An old pickle protocol makes torch warn; whether the file can be read is all that matters here.
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise InputError(_unpickling_message(path, str(error))) from None
+        raise InputError(_unpickling_message(path, str(error), advice)) from None
     except Exception as error:
         # A damaged file makes torch raise nearly anything: KeyError, AssertionError, RuntimeError, ...
         raise InputError(
-            f"{path} cannot be read as a torch checkpoint; it may be truncated, download it again "
+            f"{path} cannot be read as a torch checkpoint; it may be truncated, {advice} "
             f"({first_line(error).split('. ')[0]})"
         ) from None
 
@@ -72,7 +76,7 @@ def check_tensor(value: Any, name: str, path: Path | str) -> None:
         raise InputError(f"{path}: {name!r} holds negative variances; use an earlier checkpoint")
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, advice: str) -> None:
     """Tell apart what people pass by mistake, before torch gives its longer message."""
     if path.is_dir():
         raise InputError(f"expected a checkpoint file, {path} is a folder; name the .pth in it")
@@ -81,14 +85,14 @@ def _check_file(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(512)
     if not head:
-        raise InputError(f"{path} is empty; download the checkpoint again")
+        raise InputError(f"{path} is empty; {advice}")
     if head.lstrip()[:1] == b"<":
         raise InputError(f"{path} is a web page, not a checkpoint; download the file itself, not its page")
     if not head.startswith((b"PK", b"\x80")):
         raise InputError(f"{path} is no torch checkpoint: it begins with {head[:8]!r}; expected a .pth file")
 
 
-def _unpickling_message(path: Path, text: str) -> str:
+def _unpickling_message(path: Path, text: str, advice: str) -> str:
     """Name the class that the file wants, if it is that; torch's own message advises to trust the file."""
     for marker in ("GLOBAL ", "Unsupported class ", "instruction ", "type "):
         if marker in text:
@@ -99,5 +103,5 @@ def _unpickling_message(path: Path, text: str) -> str:
             )
     return (
         f"{path} cannot be read as tensors alone: it is truncated, damaged or a pickle of something else; "
-        "download it again, or save it again with torch.save"
+        f"{advice}"
     )
