@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,9 @@ class TrainingLoader:
             [(epoch, place, index) for place, index in zip(*row, strict=True)]
             for row in zip(places.tolist(), order.tolist(), strict=True)
         ]
-        for batch in self._loader:
+        with _sigterm_held_back():
+            batches = iter(self._loader)
+        for batch in batches:
             if isinstance(batch, OsnetEdgeError):
                 raise InputError(f"{batch}; osnet-edge data check finds all such files")
             yield batch
@@ -128,6 +131,19 @@ def _stack(crops: list[Picture | OsnetEdgeError]) -> Tensor | OsnetEdgeError:
     return torch.from_numpy(np.stack(crops))  # type: ignore[arg-type]
 
 
+@contextmanager
+def _sigterm_held_back() -> Iterator[None]:
+    """Hold back SIGTERM, also in the processes that the block starts, for as long as they live."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _leave_stopping_to_the_parent(worker: int) -> None:
     """Ignore Ctrl-C and SIGTERM, which reach all processes of a group, and end when the parent says so.
 
@@ -135,7 +151,6 @@ def _leave_stopping_to_the_parent(worker: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_by_the_parent, daemon=True).start()
 
 
