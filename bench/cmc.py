@@ -44,6 +44,31 @@ def cumulative_matches(ranks: MatchRanks, max_rank: int = 50) -> npt.NDArray[np.
     return curve
 
 
+def first_hits(ranks: MatchRanks) -> npt.NDArray[np.float64]:
+    """Return, for each answerable query, 1 where its nearest gallery entry is a match, else 0.
+
+    Their mean is Rank-1.
+
+    Args:
+        ranks: from `match_ranks`.
+
+    Returns:
+        (A,) float64, in the order of `ranks.answerable`.
+
+    Raises:
+        InputError: no query has a match.
+
+    Example:
+        >>> from osnet_edge.bench.ranking import match_ranks
+        >>> distances = [[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]]
+        >>> first_hits(match_ranks(distances, [1, 3], [1, 2, 3], [0, 0], [1, 1, 1])).tolist()
+        [1.0, 0.0]
+    """
+    require_answerable(ranks)
+    hits: npt.NDArray[np.float64] = (ranks.rank[ranks.first_of_each()] == 1).astype(np.float64)
+    return hits
+
+
 def require_answerable(ranks: MatchRanks) -> None:
     """Raise an `InputError` unless some query has a match: a mean over nothing is no figure."""
     if not len(ranks.rank):

@@ -1,0 +1,114 @@
+"""How sure a difference between two engines is: a paired bootstrap over the queries both were asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from osnet_edge.runtime.errors import InputError
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Queries drawn at once, over all resamples of a chunk: 16 MB, whatever the set.
+_CHUNK_DRAWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """A mean over queries of one engine less that of another.
+
+    Attributes:
+        mean: of the differences, in the unit of the values; negative where the other engine is worse.
+        low: lower end of its confidence interval.
+        high: upper end.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired_bootstrap(
+    reference: Any, other: Any, *, samples: int = 2000, confidence: float = 0.95, seed: int = 0
+) -> PairedDifference:
+    """Return how much `other` differs from `reference` on average, with a confidence interval.
+
+    The percentile method (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13):
+    queries are drawn with replacement, as many as there are, and the interval holds the middle `confidence`
+    of the means so found. A query hard for one engine is hard for the other, so it is drawn with both of its
+    values, and the interval is far narrower than those of the two means would suggest.
+
+    It speaks of other queries like these against the same gallery. Queries are taken for independent, so
+    where a person is asked for many times (4.5 times on average in Market-1501) it is narrower than new
+    people would make it.
+
+    Args:
+        reference: (Q,) a value for each query, such as `average_precisions` or `first_hits` of one engine.
+        other: (Q,) the same of another engine, query by query.
+        samples: times to draw.
+        confidence: share of the means inside the interval, in (0, 1).
+        seed: of the draws; the same queries are drawn whatever the values are.
+
+    Returns:
+        The mean of `other - reference`, and the ends of its interval.
+
+    Raises:
+        InputError: the shapes differ or are not (Q,), there is no query, a value is NaN or infinite, or
+            `samples` or `confidence` is out of its range.
+
+    Example:
+        Two of four queries lose half; no resample gains.
+
+        >>> found = paired_bootstrap([1.0, 1.0, 0.5, 0.5], [0.5, 0.5, 0.5, 0.5])
+        >>> found.mean, found.low, found.high
+        (-0.25, -0.5, 0.0)
+    """
+    before, after = _checked(reference, "reference"), _checked(other, "other")
+    if before.shape != after.shape:
+        raise InputError(
+            f"expected two values for each query, but there are {len(before)} of the reference and "
+            f"{len(after)} of the other; score both on the same queries"
+        )
+    if not 0 < confidence < 1:
+        raise InputError(f"expected a confidence between 0 and 1, such as 0.95, but got {confidence}")
+    if samples < 1:
+        raise InputError(f"expected 1 sample or more, but got {samples}; 2000 is usual")
+    differences = after - before
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(_resampled_means(differences, samples, seed), [tail, 1 - tail])
+    return PairedDifference(float(differences.mean()), float(low), float(high))
+
+
+def _resampled_means(values: FloatArray, samples: int, seed: int) -> FloatArray:
+    """Return the mean of each resample, a chunk of them at a time.
+
+    Drawing places takes an eighth of the time of drawing how often each query comes (multinomial counts).
+    """
+    rng = np.random.default_rng(seed)
+    count = len(values)
+    means = np.empty(samples)
+    step = max(1, _CHUNK_DRAWS // count)
+    for start in range(0, samples, step):
+        part = means[start : start + step]
+        part[:] = values[rng.integers(0, count, (len(part), count))].mean(axis=1)
+    return means
+
+
+def _checked(values: Any, name: str) -> FloatArray:
+    """Return values of queries as finite float64, or raise an `InputError` naming them."""
+    array = np.asarray(values)
+    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "bfiu":
+        raise InputError(
+            f"expected a number for each query of the {name}, but got shape {array.shape} of {array.dtype}"
+        )
+    array = array.astype(np.float64)
+    finite = np.isfinite(array)
+    if not finite.all():
+        raise InputError(
+            f"expected finite values of the {name}, but query {int(np.argmin(finite))} has NaN or infinity; "
+            "leave out queries that have no value, in both"
+        )
+    return array
