@@ -1,8 +1,9 @@
 """Latency, throughput and accuracy of engines."""
 
-from osnet_edge.bench.accuracy import LabelledPicture, evaluate_retrieval
+from osnet_edge.bench.accuracy import LabelledPicture, evaluate_retrieval, rank_pictures
+from osnet_edge.bench.accuracy_change import AccuracyChange, ChangeIntervals
 from osnet_edge.bench.average_precision import average_precisions, mean_average_precision
-from osnet_edge.bench.cmc import cumulative_matches
+from osnet_edge.bench.cmc import cumulative_matches, first_hits
 from osnet_edge.bench.distances import cosine_distances, euclidean_distances
 from osnet_edge.bench.inverse_negative_penalty import (
     inverse_negative_penalties,
@@ -10,6 +11,7 @@ from osnet_edge.bench.inverse_negative_penalty import (
 )
 from osnet_edge.bench.latency import LatencyStats, measure_interleaved, measure_latency
 from osnet_edge.bench.machine import NOT_AVAILABLE, MachineFacts, machine_facts
+from osnet_edge.bench.paired_bootstrap import PairedDifference, paired_bootstrap
 from osnet_edge.bench.picture_section import InlinePicture, PictureSection, Ranking
 from osnet_edge.bench.ranking import MatchRanks, match_ranks
 from osnet_edge.bench.report import html_report
@@ -17,7 +19,6 @@ from osnet_edge.bench.reranking import Reranking, rerank
 from osnet_edge.bench.result import (
     SCHEMA_VERSION,
     Accuracy,
-    AccuracyChange,
     BatchLatency,
     BenchResult,
     EngineResult,
@@ -39,12 +40,14 @@ __all__ = [
     "AccuracyChange",
     "BatchLatency",
     "BenchResult",
+    "ChangeIntervals",
     "EngineResult",
     "InlinePicture",
     "LabelledPicture",
     "LatencyStats",
     "MachineFacts",
     "MatchRanks",
+    "PairedDifference",
     "PictureSection",
     "Ranking",
     "Ratio",
@@ -59,6 +62,7 @@ __all__ = [
     "evaluate_retrieval",
     "fastest",
     "feature_ranks",
+    "first_hits",
     "from_json",
     "html_report",
     "inverse_negative_penalties",
@@ -69,6 +73,8 @@ __all__ = [
     "mean_inverse_negative_penalty",
     "measure_interleaved",
     "measure_latency",
+    "paired_bootstrap",
+    "rank_pictures",
     "rerank",
     "score_retrieval",
     "summary",

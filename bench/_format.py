@@ -47,6 +47,16 @@ def points(change: float) -> str:
     return "±0.00" if text in ("+0.00", "-0.00") else text
 
 
+def interval(ends: tuple[float, float]) -> str:
+    """Return the ends of an interval of such changes, in percentage points.
+
+    Example:
+        >>> interval((-0.0162, 0.00481)), interval((0.0, 0.0))
+        ('-1.62 to +0.48', '0.00 to 0.00')
+    """
+    return " to ".join(points(end).replace("±", "") for end in ends)
+
+
 def times(ratio: float) -> str:
     """Return a ratio such as 1.84x."""
     return f"{ratio:.2f}x"

@@ -37,7 +37,7 @@ th{font-weight:600}
 thead th{color:var(--soft);font-size:.84rem;border-bottom:1px solid var(--rule);vertical-align:bottom}
 tbody+tbody{border-top:1px solid var(--rule)}
 tbody th,thead th:first-child{text-align:left}
-tbody td{vertical-align:top}
+tbody td,tbody th{vertical-align:top}
 .overview th:first-child{position:sticky;left:0;background:var(--card);min-width:150px;white-space:normal}
 .batches th[scope=col],.batches th[scope=row]{text-align:right}
 .batches th[scope=row]{font-weight:400}

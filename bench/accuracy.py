@@ -1,4 +1,4 @@
-"""Accuracy of an engine on a data set of pictures: read, embed, score."""
+"""Accuracy of an engine on a data set of pictures: read, embed, rank, score."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from osnet_edge.bench.retrieval import score_retrieval
+from osnet_edge.bench.ranking import MatchRanks
+from osnet_edge.bench.retrieval import feature_ranks
 from osnet_edge.bench.scores import RetrievalScores
 from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.errors import InputError
@@ -42,6 +43,35 @@ def evaluate_retrieval(
 ) -> RetrievalScores:
     """Score the embeddings of `query` against those of `gallery` by the Market-1501 protocol.
 
+    Args:
+        embed: see `rank_pictures`, as are the rest.
+        query: the pictures to look for.
+        gallery: the pictures to look among.
+        batch: how many pictures to embed at once.
+        distance: "cosine" or "euclidean".
+        progress: told the share of pictures done.
+
+    Returns:
+        The scores.
+
+    Raises:
+        InputError: see `rank_pictures`; or no query has a match.
+    """
+    ranks = rank_pictures(embed, query, gallery, batch=batch, distance=distance, progress=progress)
+    return RetrievalScores.from_ranks(ranks)
+
+
+def rank_pictures(
+    embed: Embed,
+    query: Sequence[LabelledPicture],
+    gallery: Sequence[LabelledPicture],
+    *,
+    batch: int = 32,
+    distance: str = "cosine",
+    progress: Callable[[float], None] | None = None,
+) -> MatchRanks:
+    """Embed pictures and rank the matches of every query, which all metrics, also of one query, follow from.
+
     Pictures are read and embedded a batch at a time, see `embed_files`.
 
     Args:
@@ -54,11 +84,12 @@ def evaluate_retrieval(
         progress: told the share of pictures done, in [0, 1], after every batch.
 
     Returns:
-        The scores.
+        The ranks. Which queries are answerable is a matter of the labels alone, so two engines ranked on the
+        same pictures answer the same queries, in the same order.
 
     Raises:
         InputError: a side is empty, a picture cannot be read, `embed` returns something else than one row per
-            picture, or there is nothing to score (see `score_retrieval`).
+            picture, or the features cannot be ranked (see `feature_ranks`).
     """
     if not query or not gallery:
         raise InputError(
@@ -78,7 +109,7 @@ def evaluate_retrieval(
         embed_files(embed, [picture.path for picture in side], batch=batch, progress=tell)
         for side in (query, gallery)
     ]
-    return score_retrieval(
+    return feature_ranks(
         features[0],
         features[1],
         [picture.identity for picture in query],

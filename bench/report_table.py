@@ -81,12 +81,11 @@ def _speed_cells(engine: EngineResult, result: BenchResult) -> list[str]:
 
 
 def _own_cells(engine: EngineResult, result: BenchResult) -> list[str]:
-    change = next((each for each in result.accuracy_changes() if each.engine == engine.name), None)
     scores = engine.accuracy.scores if engine.accuracy else None
-    compared = change if change and not engine.reference else None
+    below_mean_ap, below_rank1 = _changes(engine, result)
     return [
-        _with_change(scores.mean_ap if scores else None, compared.mean_ap if compared else None),
-        _with_change(scores.rank1 if scores else None, compared.rank1 if compared else None),
+        _format.percent(scores.mean_ap) + below_mean_ap if scores else _format.MISSING,
+        _format.percent(scores.rank1) + below_rank1 if scores else _format.MISSING,
         _format.percent(scores.rank5) if scores else _format.MISSING,
         _format.percent(scores.rank10) if scores else _format.MISSING,
         _format.megabytes(engine.size_bytes),
@@ -94,10 +93,18 @@ def _own_cells(engine: EngineResult, result: BenchResult) -> list[str]:
     ]
 
 
-def _with_change(share: float | None, change: float | None) -> str:
-    if share is None:
-        return _format.MISSING
-    return _format.percent(share) + ("" if change is None else f"<small>{_format.points(change)}</small>")
+def _changes(engine: EngineResult, result: BenchResult) -> tuple[str, str]:
+    """Return what stands below mAP and Rank-1: their change from the reference, and its interval."""
+    change = next((each for each in result.accuracy_changes() if each.engine == engine.name), None)
+    if change is None or engine.reference:
+        return "", ""
+    ends = (change.intervals.mean_ap, change.intervals.rank1) if change.intervals else (None, None)
+    return _change(change.mean_ap, ends[0]), _change(change.rank1, ends[1])
+
+
+def _change(change: float, interval: tuple[float, float] | None) -> str:
+    below = f"<small>{_format.interval(interval)}</small>" if interval else ""
+    return f"<small>{_format.points(change)}</small>{below}"
 
 
 def _ratio(speed: float | None) -> str:
@@ -119,5 +126,14 @@ def _definitions(result: BenchResult) -> str:
     return (
         f"{text} mAP and Rank-k: Market-1501 protocol on {base.data_set}, {scores.queries} queries{skipped} "
         f"against {scores.gallery} gallery pictures, {base.distance} distance. "
-        "Below each, its change from the reference in percentage points."
+        f"Below each, its change from the reference in percentage points{_interval_meaning(result)}."
     )
+
+
+def _interval_meaning(result: BenchResult) -> str:
+    """Say what the intervals are; where engines have different ones, all that are there."""
+    found = [engine.change_intervals for engine in result.engines if engine.change_intervals]
+    if not found:
+        return ""
+    kinds = sorted({f"{each.confidence * 100:g} % interval ({each.samples} resamples)" for each in found})
+    return f", and its {' or '.join(kinds)} by a paired bootstrap over the queries"

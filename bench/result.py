@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
 
+from osnet_edge.bench._require import require
+from osnet_edge.bench.accuracy_change import AccuracyChange, ChangeIntervals
 from osnet_edge.bench.latency import LatencyStats
 from osnet_edge.bench.machine import MachineFacts
 from osnet_edge.bench.scores import RetrievalScores
@@ -43,8 +44,8 @@ class Settings:
     measured: str
 
     def __post_init__(self) -> None:
-        _require(bool(self.batches) and min(self.batches) >= 1, "batches of 1 or more", self.batches)
-        _require(list(self.batches) == sorted(set(self.batches)), "ascending batches", self.batches)
+        require(bool(self.batches) and min(self.batches) >= 1, "batches of 1 or more", self.batches)
+        require(list(self.batches) == sorted(set(self.batches)), "ascending batches", self.batches)
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,15 @@ class BatchLatency:
     latency: LatencyStats
 
     def __post_init__(self) -> None:
-        _require(self.batch >= 1, "a batch of 1 or more", self.batch)
+        require(self.batch >= 1, "a batch of 1 or more", self.batch)
         stats = self.latency
         rising = (stats.min_ms, stats.p50_ms, stats.p90_ms, stats.p95_ms, stats.p99_ms, stats.max_ms)
-        _require(rising[0] >= 0 and list(rising) == sorted(rising), "rising percentiles", rising)
-        _require(stats.min_ms <= stats.mean_ms <= stats.max_ms, "a mean within the range", stats.mean_ms)
-        _require(stats.cv >= 0, "a cv of 0 or more", stats.cv)
-        _require(stats.iterations >= 1, "1 iteration or more", stats.iterations)
+        require(rising[0] >= 0 and list(rising) == sorted(rising), "rising percentiles", rising)
+        require(stats.min_ms <= stats.mean_ms <= stats.max_ms, "a mean within the range", stats.mean_ms)
+        require(stats.cv >= 0, "a cv of 0 or more", stats.cv)
+        require(stats.iterations >= 1, "1 iteration or more", stats.iterations)
         agrees = math.isclose(self.images_per_second, stats.images_per_second(self.batch), rel_tol=1e-6)
-        _require(agrees, "images_per_second to be batch / mean latency", self.images_per_second)
+        require(agrees, "images_per_second to be batch / mean latency", self.images_per_second)
 
     @classmethod
     def of(cls, batch: int, latency: LatencyStats) -> BatchLatency:
@@ -85,10 +86,10 @@ class Accuracy:
         # Results of before Rank-20 and mINP were measured have neither.
         curve = [share for share in (s.rank1, s.rank5, s.rank10, s.rank20) if share is not None]
         for share in (*curve, s.mean_ap, *([] if s.mean_inp is None else [s.mean_inp])):
-            _require(0 <= share <= 1, "accuracies in [0, 1]", share)
-        _require(curve == sorted(curve), "Rank-1 <= Rank-5 <= Rank-10 <= Rank-20", curve)
-        _require(0 <= s.skipped < s.queries, "fewer queries skipped than given", (s.skipped, s.queries))
-        _require(s.gallery >= 1, "a gallery of 1 or more", s.gallery)
+            require(0 <= share <= 1, "accuracies in [0, 1]", share)
+        require(curve == sorted(curve), "Rank-1 <= Rank-5 <= Rank-10 <= Rank-20", curve)
+        require(0 <= s.skipped < s.queries, "fewer queries skipped than given", (s.skipped, s.queries))
+        require(s.gallery >= 1, "a gallery of 1 or more", s.gallery)
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ class EngineResult:
         batches: latency at each batch it was measured at, ascending.
         accuracy: None where it was not measured.
         reference: whether the others are compared with this one.
+        change_intervals: of its accuracy less the reference's; None where they were not scored on the same
+            pictures together, and in results of before it was measured.
     """
 
     name: str
@@ -116,13 +119,16 @@ class EngineResult:
     batches: tuple[BatchLatency, ...]
     accuracy: Accuracy | None
     reference: bool
+    change_intervals: ChangeIntervals | None = None
 
     def __post_init__(self) -> None:
-        _require(bool(self.name), "an engine's name", self.name)
-        _require(self.size_bytes >= 0, "a size of 0 or more", self.size_bytes)
-        _require(self.load_seconds >= 0, "a load time of 0 or more", self.load_seconds)
+        require(bool(self.name), "an engine's name", self.name)
+        require(self.size_bytes >= 0, "a size of 0 or more", self.size_bytes)
+        require(self.load_seconds >= 0, "a load time of 0 or more", self.load_seconds)
         sizes = [each.batch for each in self.batches]
-        _require(sizes == sorted(set(sizes)), f"ascending batches of {self.name}", sizes)
+        require(sizes == sorted(set(sizes)), f"ascending batches of {self.name}", sizes)
+        alone = self.accuracy is None or self.reference
+        require(not (alone and self.change_intervals), "intervals only of an accuracy compared", self.name)
 
     @property
     def description(self) -> str:
@@ -150,15 +156,6 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class AccuracyChange:
-    """One engine's accuracy less the reference's, on the same data set; negative is a loss."""
-
-    engine: str
-    rank1: float
-    mean_ap: float
-
-
-@dataclass(frozen=True)
 class BenchResult:
     """A benchmark: the machine, how it was run, and every engine, exactly one of them the reference."""
 
@@ -168,9 +165,9 @@ class BenchResult:
 
     def __post_init__(self) -> None:
         names = [engine.name for engine in self.engines]
-        _require(len(names) == len(set(names)), "engines of different names", names)
+        require(len(names) == len(set(names)), "engines of different names", names)
         references = [engine.name for engine in self.engines if engine.reference]
-        _require(len(references) == 1, "exactly one reference engine", references)
+        require(len(references) == 1, "exactly one reference engine", references)
 
     @property
     def reference(self) -> EngineResult:
@@ -205,6 +202,7 @@ class BenchResult:
                 engine.name,
                 engine.accuracy.scores.rank1 - base.scores.rank1,
                 engine.accuracy.scores.mean_ap - base.scores.mean_ap,
+                engine.change_intervals,
             )
             for engine in self.engines
             if base is not None and engine.accuracy is not None and _same_test(base, engine.accuracy)
@@ -236,12 +234,14 @@ def from_json(text: str) -> BenchResult:
     if not isinstance(document, dict) or "schema_version" not in document:
         raise InputError("expected a benchmark result, but the document has no schema_version; is it one?")
     version = document.pop("schema_version")
-    _require(version == SCHEMA_VERSION, f"schema_version {SCHEMA_VERSION}", version)
+    require(version == SCHEMA_VERSION, f"schema_version {SCHEMA_VERSION}", version)
     ratios, changes = document.pop("ratios", None), document.pop("accuracy_changes", None)
     result = schema.from_json(BenchResult, document, "result")
     # Readers of the file take the ratios from it, so ratios of other engines must not pass.
-    _require(ratios == schema.to_json(result.ratios()), "ratios that follow from the engines", ratios)
-    _require(changes == schema.to_json(result.accuracy_changes()), "accuracy_changes that follow", changes)
+    require(ratios == schema.to_json(result.ratios()), "ratios that follow from the engines", ratios)
+    # Parsed, since results of before have no intervals here either.
+    told = schema.from_json(tuple[AccuracyChange, ...], changes, "accuracy_changes")
+    require(told == result.accuracy_changes(), "accuracy_changes that follow", changes)
     return result
 
 
@@ -250,12 +250,6 @@ def _same_test(one: Accuracy, other: Accuracy) -> bool:
         return a.data_set, a.distance, a.scores.queries, a.scores.gallery
 
     return test(one) == test(other)
-
-
-def _require(condition: bool, wanted: str, value: Any) -> None:
-    if not condition:
-        shown = str(value)[:80]
-        raise InputError(f"expected {wanted}, but got {shown}; was the file changed by hand?")
 
 
 def _finite(text: str) -> float:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from osnet_edge.bench.accuracy import LabelledPicture, evaluate_retrieval
+from osnet_edge.bench.accuracy import LabelledPicture, rank_pictures
+from osnet_edge.bench.accuracy_change import ChangeIntervals
 from osnet_edge.bench.latency import measure_interleaved
 from osnet_edge.bench.machine import NOT_AVAILABLE, machine_facts
+from osnet_edge.bench.ranking import MatchRanks
 from osnet_edge.bench.result import Accuracy, BatchLatency, BenchResult, EngineResult, Settings
+from osnet_edge.bench.scores import RetrievalScores
 from osnet_edge.bench.subject import Subject
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import normalize
@@ -40,6 +43,8 @@ def run_bench(
     progress: Callable[[str, float], None] = lambda what, share: None,
 ) -> BenchResult:
     """Measure latency at every batch, engines taking turns, and accuracy where there are pictures.
+
+    What an engine costs in accuracy is said with its interval by a paired bootstrap over the queries.
 
     Args:
         subjects: the engines; the first is the reference that the others are compared with.
@@ -74,6 +79,13 @@ def run_bench(
         )
         for name, stats in measured.items():
             latencies[name].append(BatchLatency.of(size, stats))
+    accuracies: dict[str, Accuracy] = {}
+    intervals: dict[str, ChangeIntervals] = {}
+    if test_set:
+        ranks = {subject.name: _ranks(subject, test_set, progress) for subject in subjects}
+        accuracies = {name: _accuracy(each, test_set) for name, each in ranks.items()}
+        base, *others = ranks
+        intervals = {name: ChangeIntervals.between(ranks[base], ranks[name]) for name in others}
     engines = [
         EngineResult(
             name=subject.name,
@@ -83,8 +95,9 @@ def run_bench(
             size_bytes=subject.size_bytes,
             load_seconds=subject.load_seconds,
             batches=tuple(latencies[subject.name]),
-            accuracy=_accuracy(subject, test_set, progress) if test_set else None,
+            accuracy=accuracies.get(subject.name),
             reference=index == 0,
+            change_intervals=intervals.get(subject.name),
         )
         for index, subject in enumerate(subjects)
     ]
@@ -115,11 +128,14 @@ def _call(subject: Subject, size: int) -> Callable[[], object]:
     return lambda: subject.infer(batch)
 
 
-def _accuracy(subject: Subject, test_set: TestSet, progress: Callable[[str, float], None]) -> Accuracy:
-    scores = evaluate_retrieval(
+def _ranks(subject: Subject, test_set: TestSet, progress: Callable[[str, float], None]) -> MatchRanks:
+    return rank_pictures(
         subject.embed,
         test_set.query,
         test_set.gallery,
         progress=lambda share: progress(f"accuracy of {subject.name}", share),
     )
-    return Accuracy(test_set.name, "cosine", scores)
+
+
+def _accuracy(ranks: MatchRanks, test_set: TestSet) -> Accuracy:
+    return Accuracy(test_set.name, "cosine", RetrievalScores.from_ranks(ranks))

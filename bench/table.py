@@ -1,4 +1,4 @@
-"""The result as two tables, what the engines are and how long they take: for a terminal, and in Markdown."""
+"""The result as tables, what engines are, cost and take: for a terminal, and in Markdown."""
 
 from __future__ import annotations
 
@@ -11,20 +11,44 @@ _LATENCIES = ("engine", "batch", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "images
 
 
 def text_table(result: BenchResult) -> str:
-    """Return both tables, aligned: a line for each engine, then a line for each engine and batch.
+    """Return the tables, aligned: a line for each engine, one for what it costs, one for each of its batches.
 
-    "speed" is the reference's p50 over this engine's at the same batch.
+    What it costs is its change from the reference in percentage points, with the interval by a paired
+    bootstrap over the queries, where the engines were scored together. "speed" is the reference's p50 over
+    this engine's at the same batch.
     """
-    return "\n".join(aligned(table) for table in (_engines(result), _latencies(result)))
+    return "\n".join(aligned(table) for table in _tables(result))
 
 
 def markdown_table(result: BenchResult) -> str:
     """Return the tables of `text_table` in Markdown (GitHub flavour), numbers to the right."""
-    return "\n".join(markdown(table) for table in (_engines(result), _latencies(result)))
+    return "\n".join(markdown(table) for table in _tables(result))
+
+
+def _tables(result: BenchResult) -> list[Table]:
+    changes = _changes(result)
+    return [_engines(result), *([changes] if changes.rows else []), _latencies(result)]
 
 
 def _engines(result: BenchResult) -> Table:
     return Table(_ENGINES, [_engine_cells(engine) for engine in result.engines], words=2)
+
+
+def _changes(result: BenchResult) -> Table:
+    measured = [(each, each.intervals) for each in result.accuracy_changes() if each.intervals]
+    rows = [
+        [
+            _format.printable(change.engine),
+            _format.points(change.mean_ap),
+            _format.interval(intervals.mean_ap),
+            _format.points(change.rank1),
+            _format.interval(intervals.rank1),
+        ]
+        for change, intervals in measured
+    ]
+    shares = sorted({f"{intervals.confidence * 100:g} %" for _, intervals in measured})
+    heads = ("engine", "mAP points", "%s interval", "Rank-1 points", "%s interval")
+    return Table(tuple(head.replace("%s", ", ".join(shares)) for head in heads), rows)
 
 
 def _latencies(result: BenchResult) -> Table:

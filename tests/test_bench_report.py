@@ -65,6 +65,17 @@ def test_the_page_says_what_the_result_says() -> None:
     assert result.settings.command in text
 
 
+def test_the_page_says_how_sure_a_change_is() -> None:
+    text = Page(html_report([examples.compared()])).text
+    for figure in (
+        "-1.62 to -0.48",
+        "-2.21 to +0.11",
+        "95 % interval (2000 resamples) by a paired bootstrap",
+    ):
+        assert figure in text, figure
+    assert "interval" not in Page(html_report([examples.result()])).text
+
+
 def test_the_page_needs_nothing_else() -> None:
     page = Page(html_report([examples.result()], sections=[section()]))
     tags = Counter(tag for tag, _ in page.elements)

@@ -15,6 +15,7 @@ from osnet_edge.bench import (
     Accuracy,
     BatchLatency,
     BenchResult,
+    ChangeIntervals,
     EngineResult,
     LatencyStats,
     MachineFacts,
@@ -47,9 +48,16 @@ def accuracies(draw: st.DrawFn) -> Accuracy:
     return Accuracy(draw(st.text()), draw(st.sampled_from(["cosine", "euclidean"])), scores)
 
 
+ends = st.tuples(*[st.floats(-1, 1)] * 2).map(sorted).map(tuple)
+change_intervals = st.none() | st.builds(
+    ChangeIntervals, ends, ends, st.floats(0, 1, exclude_min=True, exclude_max=True), st.integers(1, 10**5)
+)
+
+
 @st.composite
 def results(draw: st.DrawFn) -> BenchResult:
     names = draw(st.lists(st.text(min_size=1), min_size=1, max_size=3, unique=True))
+    scored = [draw(st.none() | accuracies()) for _ in names]
     engines = tuple(
         EngineResult(
             name=name,
@@ -59,8 +67,9 @@ def results(draw: st.DrawFn) -> BenchResult:
             size_bytes=draw(st.integers(0, 2**60)),
             load_seconds=draw(positive),
             batches=tuple(BatchLatency.of(size, draw(latencies)) for size in draw(batch_sizes)),
-            accuracy=draw(st.none() | accuracies()),
+            accuracy=scored[index],
             reference=index == 0,
+            change_intervals=draw(change_intervals) if index and scored[index] else None,
         )
         for index, name in enumerate(names)
     )
@@ -104,6 +113,26 @@ def test_a_document_of_before_rank_20_and_minp_is_read() -> None:
             del engine["accuracy"]["scores"][name]
     scores = from_json(json.dumps(document)).engines[0].accuracy.scores
     assert (scores.rank20, scores.mean_inp) == (None, None)
+
+
+def test_a_document_of_before_intervals_is_read() -> None:
+    document = json.loads(to_json(examples.result()))
+    for engine in document["engines"]:
+        del engine["change_intervals"]
+    for changed in document["accuracy_changes"]:
+        del changed["intervals"]
+    assert from_json(json.dumps(document)) == examples.result()
+
+
+def test_the_change_in_accuracy_carries_its_interval() -> None:
+    found = json.loads(to_json(examples.compared()))["accuracy_changes"]
+    assert found[0]["intervals"] is None
+    assert found[1]["intervals"] == {
+        "rank1": [-0.0221, 0.0011],
+        "mean_ap": [-0.0162, -0.0048],
+        "confidence": 0.95,
+        "samples": 2000,
+    }
 
 
 def test_accuracies_on_different_pictures_are_not_compared() -> None:
@@ -182,6 +211,36 @@ def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
 )
 def test_a_changed_document_is_refused(edit: Callable[[dict[str, Any]], None], message: str) -> None:
     document = json.loads(to_json(examples.result()))
+    edit(document)
+    with pytest.raises(InputError, match=message):
+        from_json(json.dumps(document))
+
+
+INTERVALS = {"rank1": [-0.1, 0.1], "mean_ap": [-0.1, 0.1], "confidence": 0.95, "samples": 2000}
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        # Ends that were swapped, or written in points.
+        (change("engines", 1, "change_intervals", "mean_ap", to=[0.1, -0.1]), "rising ends of an interval"),
+        (change("engines", 1, "change_intervals", "rank1", to=[-2.21, 0.11]), r"interval in \[-1, 1\]"),
+        (change("engines", 1, "change_intervals", "rank1", to=[0.1]), "a list of 2"),
+        (change("engines", 1, "change_intervals", "confidence", to=95.0), "confidence between 0 and 1"),
+        (change("engines", 1, "change_intervals", "samples", to=0), "1 sample or more"),
+        # The reference does not differ from itself, and an engine without scores from nothing.
+        (change("engines", 0, "change_intervals", to=INTERVALS), "only of an accuracy compared"),
+        (lambda document: document["engines"][1].update(accuracy=None), "only of an accuracy compared"),
+        # A narrower interval where a script looks for it.
+        (
+            change("accuracy_changes", 1, "intervals", "mean_ap", to=[-0.011, -0.01]),
+            "accuracy_changes that follow",
+        ),
+        (change("accuracy_changes", to=None), "accuracy_changes: expected a list"),
+    ],
+)
+def test_a_changed_interval_is_refused(edit: Callable[[dict[str, Any]], None], message: str) -> None:
+    document = json.loads(to_json(examples.compared()))
     edit(document)
     with pytest.raises(InputError, match=message):
         from_json(json.dumps(document))

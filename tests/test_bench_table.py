@@ -30,6 +30,19 @@ def test_the_terminal_table() -> None:
     assert text_table(examples.result()) == TABLE
 
 
+CHANGES = """\
+engine      mAP points   95 % interval  Rank-1 points   95 % interval
+----------  ----------  --------------  -------------  --------------
+x0_25-int8       -1.04  -1.62 to -0.48          -1.04  -2.21 to +0.11
+"""
+
+
+def test_what_an_engine_costs_has_a_table_of_its_own_where_it_is_known() -> None:
+    engines, latencies = TABLE.split("\n\n")
+    assert text_table(examples.compared()) == f"{engines}\n\n{CHANGES}\n{latencies}"
+    assert "| x0_25-int8 | -1.04 | -1.62 to -0.48 |" in markdown_table(examples.compared())
+
+
 def test_the_markdown_tables_have_a_cell_for_every_column() -> None:
     engines, latencies = markdown_table(examples.result()).split("\n\n")
     assert len(engines.splitlines()) == 2 + 2

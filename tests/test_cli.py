@@ -105,6 +105,8 @@ def test_bench_writes_a_result_that_reads_back_and_a_page(
     assert [engine.name for engine in result.engines] == ["float32 reference", "osnet-cpu"]
     ours, reference = result.engines[1], result.reference
     assert ours.accuracy == reference.accuracy
+    assert ours.change_intervals is not None
+    assert (ours.change_intervals.mean_ap, ours.change_intervals.rank1) == ((0, 0), (0, 0))
     assert [each.batch for each in ours.batches] == [1, 2]
     assert f"{100 * ours.accuracy.scores.mean_ap:.2f}" in out
     assert "osnet-cpu" in (tmp_path / "r.html").read_text()
