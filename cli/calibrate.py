@@ -14,7 +14,7 @@ from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from osnet_edge.engines.calibration import CalibrationSet, Candidate, Drawn
+    from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet, Candidate, Drawn
 
 
 @click.command()
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 @click.option("--frames", multiple=True, metavar="FOLDER", help="Frames with boxes in MOT17's layout.")
 @output_option("file.json")
 @click.option("--images", default=512, show_default=True, metavar="N", help="Pictures to draw.")
+@click.option(
+    "--held-out",
+    default=256,
+    show_default=True,
+    metavar="PEOPLE",
+    help="People, half of those whom 2 cameras saw at most, to calibrate nothing and measure accuracy on.",
+)
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same pictures.")
 @click.option(
     "--exclude",
@@ -35,31 +42,42 @@ def calibrate(
     frames: tuple[str, ...],
     output: str,
     images: int,
+    held_out: int,
     seed: int,
     exclude: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Draw pictures for INT8 calibration, evenly over people and cameras, without near-duplicates.
 
-    The file lists them with hashes and says how they were drawn. Options that name sets or folders may be
-    given several times.
+    The file lists them with hashes and says how they were drawn. Beside them stand pictures of people who
+    are held out, on whom `build --precision auto` measures what INT8 costs. Options that name sets or folders
+    may be given several times.
 
     \b
     Example:
       osnet-edge calibrate --data cuhk03 --images 512 -o calib.json
       osnet-edge calibrate --frames street --exclude viper -o street.json
     """
-    from osnet_edge.engines.calibration import draw_pictures, write_calibration_set
+    from osnet_edge.engines.calibration import draw_pictures, hold_out, write_calibration_set
     from osnet_edge.runtime.files import require_writable
+    from osnet_edge.runtime.pictures import read_picture
 
     if images < 1 or seed < 0:
         raise InputError(f"expected --images of 1 or more and --seed of 0 or more, got {images} and {seed}")
     require_writable(output)
     candidates = _candidates(data, frames)
+    held, left = hold_out(candidates, held_out, seed=seed)
     excluded = _refuse_tested(candidates, exclude)
-    with bar("drawing", min(images, len(candidates))) as advance:
-        drawn = draw_pictures(candidates, images, seed=seed, progress=advance)
-    made = _calibration_set(drawn, (*_specs(data), *frames), excluded, seed, images, len(candidates))
+    with bar("reading who is held out", len(held)) as advance:
+        for each in held:
+            # A build may be far off: what cannot be read is better said now.
+            read_picture(each.path)
+            advance(1)
+    with bar("drawing", min(images, len(left))) as advance:
+        drawn = draw_pictures(left, images, seed=seed, progress=advance)
+    made = _calibration_set(
+        drawn, held, (*_specs(data), *frames), excluded, seed, images, len(left), held_out
+    )
     write_calibration_set(made, output)
     for text in made.warnings:
         click.echo(f"warning: {text}", err=True)
@@ -121,14 +139,19 @@ def _refuse_tested(candidates: Sequence[Candidate], exclude: Sequence[str]) -> t
 
 
 def _calibration_set(
-    drawn: Drawn, sources: tuple[str, ...], excluded: tuple[str, ...], seed: int, asked: int, available: int
+    drawn: Drawn,
+    held: Sequence[Candidate],
+    sources: tuple[str, ...],
+    excluded: tuple[str, ...],
+    seed: int,
+    asked: int,
+    available: int,
+    people: int,
 ) -> CalibrationSet:
-    from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet
+    from osnet_edge.engines.calibration import CalibrationSet
     from osnet_edge.engines.calibration.calibration_set import HowDrawn
     from osnet_edge.engines.calibration.doubts import doubts
-    from osnet_edge.runtime.files import sha256_of
 
-    hashes = {path: sha256_of(path) for path in dict.fromkeys(p.path for p in drawn.pictures)}
     how = HowDrawn(
         sources=sources,
         excluded=excluded,
@@ -140,18 +163,27 @@ def _calibration_set(
         near_duplicates=drawn.near_duplicates,
         outside=drawn.outside,
         grey=drawn.grey,
+        held_out=len({p.identity for p in held}),
     )
+    warnings = tuple(doubts(how, len(drawn.pictures), people))
+    pictures, others = _listed(drawn.pictures), _listed(held)
+    return CalibrationSet("osnet-edge calibration set", 1, how, warnings, pictures, others)
+
+
+def _listed(candidates: Sequence[Candidate]) -> tuple[CalibrationPicture, ...]:
+    """Write pictures down, with their hashes, sorted."""
+    from osnet_edge.engines.calibration import CalibrationPicture
+    from osnet_edge.runtime.files import sha256_of
+
+    hashes = {path: sha256_of(path) for path in dict.fromkeys(c.path for c in candidates)}
     pictures = [
         # Without links to folders, since `..` after one leads elsewhere.
         CalibrationPicture(
-            str(p.path.parent.resolve() / p.path.name), hashes[p.path], p.identity, p.camera, p.box
+            str(c.path.parent.resolve() / c.path.name), hashes[c.path], c.identity, c.camera, c.box
         )
-        for p in drawn.pictures
+        for c in candidates
     ]
-    pictures.sort(key=lambda p: (p.path, p.box or ()))
-    return CalibrationSet(
-        "osnet-edge calibration set", 1, how, tuple(doubts(how, len(pictures))), tuple(pictures)
-    )
+    return tuple(sorted(pictures, key=lambda p: (p.path, p.box or ())))
 
 
 def _print(made: CalibrationSet, output: str) -> None:
@@ -161,7 +193,7 @@ def _print(made: CalibrationSet, output: str) -> None:
     click.echo(
         f"{output}: {len(made.pictures):,} pictures of {how.identities:,} people on {how.cameras:,} cameras "
         f"({each}), drawn from {how.available:,} by seed {how.seed}; near-duplicates passed over: "
-        f"{how.near_duplicates:,}"
+        f"{how.near_duplicates:,}; held out: {len(made.held_out):,} pictures of {how.held_out:,} people"
     )
 
 
@@ -172,6 +204,7 @@ def _document(made: CalibrationSet, output: str) -> dict[str, Any]:
     return {
         "file": output,
         "pictures": len(made.pictures),
+        "held_out": len(made.held_out),
         "drawn": to_json(made.drawn),
         "warnings": list(made.warnings),
     }

@@ -513,6 +513,8 @@ CASES: list[tuple[str, Arguments, str]] = [
     ("calibration without an output", lambda b: ["calibrate", "--data", "x"], "Missing option '-o'"),
     ("no picture to calibrate with", calibrated("--images", "0"), "expected --images of 1 or more"),
     ("a drawing of no seed", calibrated("--seed", "-1"), "--seed of 0 or more, got 512 and -1"),
+    ("too few people to hold out", calibrated("--held-out", "31"), "expected 32 held-out people or more"),
+    ("people held out below none", calibrated("--held-out", "-1"), "or 0 for none"),
     ("calibration on a set nobody has", calibrated("--data", "nowhere"), "found nothing called nowhere"),
     ("exclusion of a set nobody has", calibrated("--exclude", "nowhere"), "found nothing called nowhere"),
     (

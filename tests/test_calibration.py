@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from osnet_edge.cli.main import main
-from osnet_edge.engines.calibration import Candidate, draw_pictures, load_pictures, read_calibration_set
+from osnet_edge.engines.calibration import (
+    Candidate,
+    draw_pictures,
+    hold_out,
+    load_pictures,
+    read_calibration_set,
+)
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.train.data.boxed_frames import read_boxed_frames
@@ -63,6 +69,13 @@ def calibrate(file: Path, *options: str) -> dict[str, Any]:
     assert main(["calibrate", "-o", str(file), *options]) == 0
     document: dict[str, Any] = json.loads(file.read_text())
     return document
+
+
+def crossing(folder: Path, people: int, cameras: int) -> str:
+    """Pictures of people, one by each camera, that look alike in nothing; the name of the set."""
+    for who, camera in np.ndindex(people, cameras):
+        blotches(who * cameras + camera).save(folder / f"{who:04d}_c{camera}s1_000001_00.png")
+    return f"{folder}::{{identity}}_{{camera}}s1_*.png"
 
 
 # How many pictures there are, by person and camera.
@@ -149,7 +162,7 @@ def test_the_file_says_how_it_was_drawn_and_leads_to_the_crops(people: Path, tmp
     assert how["sources"] == how["excluded"] == [str(people)]
     names = [Path(p["path"]) for p in document["pictures"]]
     assert all(name.parent == Path("people/bounding_box_train") for name in names)
-    crops = list(load_pictures(read_calibration_set(file)))
+    crops = list(load_pictures(read_calibration_set(file).pictures))
     for name, crop in zip(names, crops, strict=True):
         np.testing.assert_array_equal(crop, read_picture(tmp_path / name))
 
@@ -157,7 +170,7 @@ def test_the_file_says_how_it_was_drawn_and_leads_to_the_crops(people: Path, tmp
 def test_file_and_pictures_can_move_together(people: Path, tmp_path: Path) -> None:
     calibrate(people / "calib.json", "--data", str(people), "--images", "3")
     moved = people.rename(tmp_path / "elsewhere")
-    assert len(list(load_pictures(read_calibration_set(moved / "calib.json")))) == 3
+    assert len(list(load_pictures(read_calibration_set(moved / "calib.json").pictures))) == 3
 
 
 def test_a_link_to_the_folder_does_not_lead_astray(people: Path, tmp_path: Path) -> None:
@@ -166,14 +179,14 @@ def test_a_link_to_the_folder_does_not_lead_astray(people: Path, tmp_path: Path)
     file = tmp_path / "link" / "calib.json"
     # The system goes up from where the link leads to, not from where it is.
     calibrate(file, "--data", str(tmp_path / "link" / ".." / ".." / "people"), "--images", "3")
-    assert len(list(load_pictures(read_calibration_set(file)))) == 3
+    assert len(list(load_pictures(read_calibration_set(file).pictures))) == 3
 
 
 def test_boxes_of_frames_are_cut_as_a_camera_would(street: Path, tmp_path: Path) -> None:
     document = calibrate(tmp_path / "calib.json", "--frames", str(street))
     assert document["drawn"]["available"] == 6
     assert document["drawn"]["cameras"] == 1
-    crops = list(load_pictures(read_calibration_set(tmp_path / "calib.json")))
+    crops = list(load_pictures(read_calibration_set(tmp_path / "calib.json").pictures))
     assert len(crops) == len(document["pictures"]) >= 3
     for each, crop in zip(document["pictures"], crops, strict=True):
         x1, y1, x2, y2 = each["box"]
@@ -244,7 +257,7 @@ def test_a_picture_that_vanished_or_was_changed_is_named(
     last = Path(found.pictures[-1].path)
     spoil(last)
     with pytest.raises(InputError, match=f"{last.name}.*{words}"):
-        list(load_pictures(found))
+        list(load_pictures(found.pictures))
 
 
 @pytest.mark.parametrize(
@@ -286,10 +299,10 @@ def test_a_box_outside_its_frame_is_refused_when_it_is_cut(street: Path, tmp_pat
     document["pictures"][0]["path"] = str(tmp_path / document["pictures"][0]["path"])
     file.write_text(json.dumps(document))
     with pytest.raises(InputError, match="inside the frame"):
-        list(load_pictures(read_calibration_set(file)))
+        list(load_pictures(read_calibration_set(file).pictures))
 
 
-def test_a_small_set_of_one_grey_camera_is_doubted_thrice(
+def test_a_small_set_of_one_grey_camera_is_doubted_in_every_way(
     people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in (people / "bounding_box_train").iterdir():
@@ -303,6 +316,7 @@ def test_a_small_set_of_one_grey_camera_is_doubted_thrice(
         "fewer than 64 pictures",
         "one camera only",
         "grey pictures",
+        "nobody is held out",
     ]
     assert capsys.readouterr().err.splitlines() == [f"warning: {text}" for text in warnings]
     assert document["drawn"]["grey"] == 4
@@ -311,14 +325,12 @@ def test_a_small_set_of_one_grey_camera_is_doubted_thrice(
 def test_a_set_of_enough_pictures_in_colour_by_two_cameras_is_not_doubted(
     pool: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for seed in range(64):
-        blotches(seed).save(tmp_path / f"{seed:04d}_c{1 + seed % 2}s1_000001_00.png")
-    pattern = f"{tmp_path}::{{identity}}_{{camera}}s1_*.png"
     file = tmp_path / "calib.json"
-    assert main(["calibrate", "-o", str(file), "--data", pattern, "--images", "64", "--json"]) == 0
+    data = ["--data", crossing(tmp_path, people=64, cameras=2)]
+    assert main(["calibrate", "-o", str(file), *data, "--images", "64", "--json"]) == 0
     captured = capsys.readouterr()
     document = json.loads(captured.out)
-    assert document["pictures"] == 64
+    assert (document["pictures"], document["held_out"]) == (64, 64)
     assert document["warnings"] == []
     assert "warning" not in captured.err
 
@@ -346,3 +358,78 @@ def test_a_picture_of_the_evaluation_set_is_refused_whatever_the_seed(
         assert "0001_c1s1_009999_00.jpg" in err
         assert not file.exists()
     assert main(common) == 0
+
+
+# How many pictures each of people has of each camera: some by one camera, some by several, some by many.
+sightings = st.lists(
+    st.dictionaries(st.integers(0, 3), st.integers(1, 6), min_size=1, max_size=4), min_size=1, max_size=200
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(people=sightings, repeat=st.integers(1, 90), asked=st.integers(32, 300), seed=st.integers(0, 9))
+def test_who_is_held_out_is_not_drawn_from_and_can_be_found_across_cameras(
+    people: list[dict[int, int]], repeat: int, asked: int, seed: int
+) -> None:
+    everybody = [cameras for cameras in people for _ in range(repeat)][:400]
+    candidates = [
+        Candidate(Path(f"{who}/{camera}/{k}"), who, camera)
+        for who, cameras in enumerate(everybody)
+        for camera, count in cameras.items()
+        for k in range(count)
+    ]
+    held, left = hold_out(candidates, asked, seed=seed)
+    assert (held, left) == hold_out(candidates, asked, seed=seed)
+    chosen = {c.identity for c in held}
+    assert left == [c for c in candidates if c.identity not in chosen]
+    able = sum(len(cameras) > 1 for cameras in everybody)
+    expected = min(asked, able // 2)
+    assert len(chosen) == (expected if expected >= 32 else 0)
+    for who in chosen:
+        there = everybody[who]
+        given = Counter(c.camera for c in held if c.identity == who)
+        assert given.total() == min(4, sum(there.values())) == len({c for c in held if c.identity == who})
+        assert len(given) == min(4, len(there)) >= 2
+        # In turn: a camera gives one more than another only where that one has no more.
+        for camera in there:
+            if given[camera] < there[camera]:
+                assert max(given.values()) <= given[camera] + 1
+
+
+def test_who_is_held_out_stands_in_the_file_beside_who_is_not(tmp_path: Path) -> None:
+    data = ["--data", crossing(tmp_path, people=70, cameras=2), "--images", "10"]
+    document = calibrate(tmp_path / "calib.json", *data, "--held-out", "33")
+    assert (document["drawn"]["held_out"], document["drawn"]["available"]) == (33, 74)
+    found = read_calibration_set(tmp_path / "calib.json")
+    assert {p.identity for p in found.held_out}.isdisjoint(p.identity for p in found.pictures)
+    assert len(list(load_pictures(found.held_out))) == len(found.held_out) == 66
+    # Nobody is, by wish: all are drawn from, and there is nothing to warn of.
+    document = calibrate(tmp_path / "none.json", *data, "--held-out", "0")
+    assert (document["held_out"], document["drawn"]["available"]) == ([], 140)
+    assert not [text for text in document["warnings"] if "held out" in text]
+
+
+def test_older_files_read_as_sets_that_hold_nobody_out(people: Path, tmp_path: Path) -> None:
+    file = tmp_path / "calib.json"
+    document = calibrate(file, "--data", str(people), "--images", "4")
+    del document["held_out"], document["drawn"]["held_out"]
+    file.write_text(json.dumps(document))
+    assert (read_calibration_set(file).held_out, read_calibration_set(file).drawn.held_out) == ((), 0)
+
+
+def test_a_file_with_somebody_on_both_sides_is_refused(people: Path, tmp_path: Path) -> None:
+    file = tmp_path / "calib.json"
+    document = calibrate(file, "--data", str(people), "--images", "4")
+    document["held_out"] = document["pictures"][:1]
+    file.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="nobody both among pictures and held_out, but 1 are"):
+        read_calibration_set(file)
+
+
+def test_the_calibration_pictures_of_cuhk03_leave_256_people_to_measure_on(
+    shared: Path, tmp_path: Path
+) -> None:
+    document = calibrate(tmp_path / "calib.json", "--data", f"cuhk03={shared / 'data' / 'cuhk03'}")
+    how = document["drawn"]
+    assert (len(document["pictures"]), how["identities"], how["held_out"]) == (512, 487, 256)
+    assert document["warnings"] == []

@@ -8,6 +8,7 @@ from osnet_edge.engines.calibration.calibration_set import (
     write_calibration_set,
 )
 from osnet_edge.engines.calibration.draw import Candidate, Drawn, draw_pictures
+from osnet_edge.engines.calibration.hold_out import hold_out
 
 __all__ = [
     "CalibrationPicture",
@@ -15,6 +16,7 @@ __all__ = [
     "Candidate",
     "Drawn",
     "draw_pictures",
+    "hold_out",
     "load_pictures",
     "read_calibration_set",
     "write_calibration_set",

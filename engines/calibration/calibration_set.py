@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -61,6 +61,7 @@ class HowDrawn:
         near_duplicates: pictures passed over because they look like one that was drawn before.
         outside: boxes passed over because they hold no pixel of their frame.
         grey: how many of those that were drawn have (nearly) no colour.
+        held_out: how many people were held out, from whose pictures none was drawn.
     """
 
     sources: tuple[str, ...]
@@ -73,6 +74,7 @@ class HowDrawn:
     near_duplicates: int
     outside: int
     grey: int
+    held_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class CalibrationSet:
         drawn: how.
         warnings: what a person should know before building with it.
         pictures: one or more, sorted by path and box: their order means nothing.
+        held_out: pictures of other people, each seen by 2 cameras or more, sorted likewise; on them a build
+            measures mAP. Empty where too few people can be held out, and in older files.
     """
 
     format: Literal["osnet-edge calibration set"]
@@ -92,11 +96,17 @@ class CalibrationSet:
     drawn: HowDrawn
     warnings: tuple[str, ...]
     pictures: tuple[CalibrationPicture, ...]
+    held_out: tuple[CalibrationPicture, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a set without pictures."""
+        """Refuse a set without pictures, and one whose held-out people are calibrated on."""
         if not self.pictures:
             raise InputError("expected one calibration picture or more, got none; draw the set anew")
+        if both := {p.identity for p in self.pictures} & {p.identity for p in self.held_out}:
+            raise InputError(
+                f"expected nobody both among pictures and held_out, but {len(both)} are, such as identity "
+                f"{min(both)}; draw the set anew"
+            )
 
 
 def write_calibration_set(made: CalibrationSet, file: Path | str) -> None:
@@ -110,8 +120,7 @@ def write_calibration_set(made: CalibrationSet, file: Path | str) -> None:
         InputError: the folder does not exist, or a picture's path is no text.
     """
     folder = Path(file).resolve().parent
-    pictures = tuple(replace(each, path=_from_folder(each.path, folder)) for each in made.pictures)
-    write_json(file, to_json(replace(made, pictures=pictures)))
+    write_json(file, to_json(_with_paths(made, lambda path: _from_folder(path, folder))))
 
 
 def read_calibration_set(file: Path | str) -> CalibrationSet:
@@ -135,11 +144,14 @@ def read_calibration_set(file: Path | str) -> CalibrationSet:
         ) from None
     made = from_json(CalibrationSet, document, file.name)
     folder = file.resolve().parent
-    return replace(made, pictures=tuple(replace(p, path=str(folder / p.path)) for p in made.pictures))
+    return _with_paths(made, lambda path: str(folder / path))
 
 
-def load_pictures(calibration: CalibrationSet) -> Iterator[Picture]:
-    """Read the crops of a set one by one, holding every file to its hash.
+def load_pictures(pictures: Iterable[CalibrationPicture]) -> Iterator[Picture]:
+    """Read crops one by one, holding every file to its hash.
+
+    Args:
+        pictures: those of a set to calibrate with, or those held out.
 
     Yields:
         (H, W, 3) uint8 RGB crops of any sizes, as a camera would hand them to an `Embedder`.
@@ -149,7 +161,7 @@ def load_pictures(calibration: CalibrationSet) -> Iterator[Picture]:
     """
     # Boxes of one frame stand together, so that the last frame is all there is to remember.
     last, frame = "", None
-    for each in calibration.pictures:
+    for each in pictures:
         if frame is None or each.path != last or not each.box:
             _check_file(each)
             last, frame = each.path, read_picture(each.path)
@@ -172,6 +184,13 @@ def cut_box(frame: Picture, box: Box | None, name: str) -> Picture:
         )
     x1, y1, x2, y2 = clipped[0]
     return frame[y1:y2, x1:x2]
+
+
+def _with_paths(made: CalibrationSet, change: Callable[[str], str]) -> CalibrationSet:
+    def changed(pictures: tuple[CalibrationPicture, ...]) -> tuple[CalibrationPicture, ...]:
+        return tuple(replace(each, path=change(each.path)) for each in pictures)
+
+    return replace(made, pictures=changed(made.pictures), held_out=changed(made.held_out))
 
 
 def _check_file(picture: CalibrationPicture) -> None:

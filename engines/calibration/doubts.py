@@ -8,23 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from osnet_edge.engines.calibration.calibration_set import HowDrawn
+from osnet_edge.engines.calibration.hold_out import LEAST_PEOPLE
 
 _FEW = 64
 #: Share of grey pictures from which colour is next to missing.
 _MOSTLY = 0.9
 
 
-def doubts(how: HowDrawn, count: int) -> Iterator[str]:
+def doubts(how: HowDrawn, count: int, people: int) -> Iterator[str]:
     """Tell what is doubtful about a set.
 
     Args:
         how: it was drawn.
         count: pictures drawn.
+        people: how many were to be held out.
     """
     if count < how.asked:
         yield (
             f"asked for {how.asked:,} pictures, took all {count:,} that there are of {how.available:,} "
-            f"(near-duplicates: {how.near_duplicates:,}, boxes outside their frame: {how.outside:,})"
+            f"(near-duplicates: {how.near_duplicates:,}, boxes outside their frame: {how.outside:,}); not "
+            f"counted: pictures of the {how.held_out:,} people who are held out"
         )
     if count < _FEW:
         yield (
@@ -41,4 +44,9 @@ def doubts(how: HowDrawn, count: int) -> Iterator[str]:
         yield (
             f"grey pictures: {how.grey:,} of {count:,}. An engine whose ranges have hardly seen colour cuts "
             "off every colour picture somewhere; right for infrared cameras alone, else add pictures by day"
+        )
+    if people and not how.held_out:
+        yield (
+            f"nobody is held out: that takes {2 * LEAST_PEOPLE} people whom 2 cameras saw, half of them to "
+            "calibrate on; `build --precision auto` will need a set with such people"
         )
