@@ -1,23 +1,38 @@
 """A float32 graph to one whose types say float16, for TensorRT that takes types as they are written.
 
 Strongly typed networks are the only kind in TensorRT 11 and TensorRT-RTX, and one of two in 10. What stays
-float32: the arithmetic before the first convolution (a byte less its mean has more digits than float16 keeps;
-the byte itself has not), the instance norms (their variances leave float16's range; NVIDIA/TensorRT#2691,
-onnxruntime#10079), and the inputs and outputs.
+float32, beside the inputs and outputs:
+
+- all before the first convolution: a byte less its mean has more digits than float16 keeps;
+- instance norms, whose variances leave float16's range (NVIDIA/TensorRT#2691, onnxruntime#10079);
+- means over whole maps, which are sums of thousands, and the gates behind them: these are a few hundred
+  multiplications, and ending the float32 after them takes fewer kernels than before them;
+- the scaling of embeddings to length 1, which is a sum of squares.
+
+A cast stands where a float32 tensor is read in float16 or the reverse, once for each, and nowhere else.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from osnet_edge.runtime.errors import InputError
 
-#: Operators whose arithmetic stays float32.
-FLOAT32_OPERATORS = ("InstanceNormalization",)
-#: Operators that do not compute: bytes pass through them whole in float16, whose integers are exact to 2048.
-MOVING_OPERATORS = ("Cast", "Transpose")
+#: Operators whose arithmetic stays float32, each with those that do so where they follow it.
+FLOAT32_OPERATORS: dict[str, tuple[str, ...]] = {
+    "InstanceNormalization": (),
+    "GlobalAveragePool": ("Conv", "Relu", "Sigmoid"),
+    "ReduceL2": ("Clip", "Max", "Expand", "Div"),
+    # They say their type themselves.
+    "Constant": (),
+    "ConstantOfShape": (),
+}
+#: Float16's largest number.
+HALF_MAX = float(np.finfo(np.float16).max)
+
+_SUFFIXES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 
 
 def to_half(model: ModelProto) -> ModelProto:
@@ -29,71 +44,145 @@ def to_half(model: ModelProto) -> ModelProto:
     Raises:
         InputError: it holds float16 already, or a weight that float16 cannot hold.
     """
-    # Slow to import, and needed only here.
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-    from onnxruntime.transformers.onnx_model import OnnxModel
-
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    held = _float32_nodes(copy)
-    _separate_weights(copy, held)
-    _check_weights(copy, held)
-    converted: ModelProto = convert_float_to_float16(
-        copy, keep_io_types=True, op_block_list=[], node_block_list=[node.name for node in held]
-    )
-    # It appends its casts; a parser expects them where they are used.
-    OnnxModel.graph_topological_sort(converted.graph)
-    onnx.checker.check_model(converted)
-    return converted
+    return _convert(model).model
 
 
-def _float32_nodes(model: ModelProto) -> list[NodeProto]:
-    """Name every node, and return those that stay float32."""
-    for index, node in enumerate(model.graph.node):
-        # The converter tells nodes apart by name, and not every exporter gives them one.
-        node.name = f"{node.name or node.op_type}_{index}"
-    makers = {output: node for node in model.graph.node for output in node.output}
-    first = next((node for node in model.graph.node if node.op_type == "Conv"), None)
-    held = {node.name: node for node in model.graph.node if node.op_type in FLOAT32_OPERATORS}
-    waiting = [makers[name] for name in first.input if name in makers] if first is not None else []
-    while waiting:
-        node = waiting.pop()
-        if node.op_type not in MOVING_OPERATORS:
-            held[node.name] = node
-        waiting += [makers[name] for name in node.input if name in makers]
-    return list(held.values())
+def half_tensors(model: ModelProto) -> list[str]:
+    """Return the tensors of a float32 graph, weights aside, that `to_half` computes or hands on in float16.
+
+    Args:
+        model: as for `to_half`.
+
+    Raises:
+        InputError: as `to_half`.
+    """
+    return _convert(model).halves
 
 
-def _separate_weights(model: ModelProto, held: list[NodeProto]) -> None:
-    """Give held nodes their own copy of a weight that others share, or they would read it in float16."""
-    names = {node.name for node in held}
-    shared = {name for node in model.graph.node if node.name not in names for name in node.input}
-    weights = {weight.name: weight for weight in model.graph.initializer}
-    copied: set[str] = set()
-    for node in held:
-        for index, name in enumerate(node.input):
-            if name in weights and name in shared:
-                node.input[index] = f"{name}_float32"
-                if name not in copied:
-                    copied.add(name)
-                    model.graph.initializer.add().CopyFrom(weights[name])
-                    model.graph.initializer[-1].name = f"{name}_float32"
-
-
-def _check_weights(model: ModelProto, held: list[NodeProto]) -> None:
-    """Refuse weights that would overflow; the converter would clip them and say nothing."""
-    kept = {name for node in held for name in node.input}
-    largest = float(np.finfo(np.float16).max)
+def _convert(model: ModelProto) -> _Conversion:
     for weight in model.graph.initializer:
         if weight.data_type == TensorProto.FLOAT16:
             raise InputError(
                 f"expected a float32 graph, and {weight.name} is float16; give the graph as it was exported"
             )
-        if weight.data_type != TensorProto.FLOAT or weight.name in kept:
-            continue
-        peak = float(np.max(np.abs(numpy_helper.to_array(weight)), initial=0))
-        # Written so that NaN fails too.
-        if not peak <= largest:
-            raise InputError(
-                f"the weights {weight.name} reach {peak:.3g}, past float16's {largest:.0f}; build with fp32"
+    return _Conversion(model)
+
+
+class _Conversion:
+    """One graph on its way from float32 to float16.
+
+    Args:
+        model: float32; it is copied.
+
+    Attributes:
+        model: float16.
+        halves: names in the float32 graph of the tensors that are float16 somewhere, in order.
+    """
+
+    def __init__(self, model: ModelProto) -> None:
+        self.model = ModelProto()
+        self.model.CopyFrom(model)
+        self._graph = self.model.graph
+        self._floats = _float_tensors(model)
+        self._weights = {weight.name: weight for weight in self._graph.initializer}
+        #: The type that each tensor is made in.
+        self._made: dict[str, int] = {item.name: TensorProto.FLOAT for item in self._graph.input}
+        #: Names of tensors and weights by the type they are read in.
+        self._read: dict[tuple[str, int], str] = {}
+        self._nodes: list[NodeProto] = []
+        held = _float32_nodes(self._graph)
+        for index, original in enumerate(model.graph.node):
+            node = NodeProto()
+            node.CopyFrom(original)
+            self._add(node, TensorProto.FLOAT if index in held else TensorProto.FLOAT16)
+        self.halves = [name for name, kind in self._made.items() if kind == TensorProto.FLOAT16]
+        self.halves += [
+            name for name, kind in self._read if kind == TensorProto.FLOAT16 and name in self._made
+        ]
+        self._restore_outputs()
+        self._replace_contents()
+
+    def _add(self, node: NodeProto, kind: int) -> None:
+        """Add a node that computes in a type, after the casts that it needs."""
+        for index, name in enumerate(node.input):
+            if name in self._floats:
+                node.input[index] = self._as(name, kind)
+        for attribute in node.attribute:
+            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT:
+                attribute.i = kind
+        self._made.update((name, kind) for name in node.output if name in self._floats)
+        self._nodes.append(node)
+
+    def _as(self, name: str, kind: int) -> str:
+        """Name a tensor or weight in a type, casting it if it was not read in that type before."""
+        if (name, kind) in self._read:
+            return self._read[name, kind]
+        if self._made.get(name, TensorProto.FLOAT) == kind:
+            return name
+        cast = self._read[name, kind] = f"{name}_{_SUFFIXES[kind]}"
+        if name in self._weights:
+            self._graph.initializer.append(_half_weight(self._weights[name], cast))
+        else:
+            self._nodes.append(helper.make_node("Cast", [name], [cast], name=f"{cast}_cast", to=kind))
+        return cast
+
+    def _restore_outputs(self) -> None:
+        """Give outputs that were made in float16 their type and name back."""
+        for item in self._graph.output:
+            if self._made.get(item.name) != TensorProto.FLOAT16:
+                continue
+            half = f"{item.name}_float16"
+            for node in self._nodes:
+                for names in (node.input, node.output):
+                    names[:] = [half if name == item.name else name for name in names]
+            self._nodes.append(
+                helper.make_node("Cast", [half], [item.name], name=f"{item.name}_cast", to=TensorProto.FLOAT)
             )
+
+    def _replace_contents(self) -> None:
+        used = {name for node in self._nodes for name in node.input}
+        weights = [weight for weight in self._graph.initializer if weight.name in used]
+        for field, items in (("node", self._nodes), ("initializer", weights), ("value_info", [])):
+            self._graph.ClearField(field)
+            getattr(self._graph, field).extend(items)
+        onnx.checker.check_model(self.model)
+
+
+def _float_tensors(model: ModelProto) -> set[str]:
+    """Name all float32 tensors and weights; shapes and bytes keep their types."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    kinds = {item.name: item.type.tensor_type.elem_type for item in graph.value_info}
+    kinds |= {item.name: item.type.tensor_type.elem_type for item in (*graph.input, *graph.output)}
+    kinds |= {item.name: item.data_type for item in graph.initializer}
+    return {name for name, kind in kinds.items() if kind == TensorProto.FLOAT}
+
+
+def _float32_nodes(graph: GraphProto) -> set[int]:
+    """Return the places of nodes that stay float32."""
+    makers = {output: index for index, node in enumerate(graph.node) for output in node.output}
+    first = next((node for node in graph.node if node.op_type == "Conv"), NodeProto())
+    held: set[int] = set()
+    waiting = list(first.input)
+    while waiting:
+        index = makers.get(waiting.pop())
+        if index is not None:
+            held.add(index)
+            waiting += graph.node[index].input
+    for start, followers in FLOAT32_OPERATORS.items():
+        reached: set[str] = set()
+        for index, node in enumerate(graph.node):
+            if node.op_type == start or (node.op_type in followers and reached & set(node.input)):
+                held.add(index)
+                reached.update(node.output)
+    return held
+
+
+def _half_weight(weight: TensorProto, name: str) -> TensorProto:
+    values = numpy_helper.to_array(weight)
+    peak = float(np.max(np.abs(values), initial=0))
+    # Written so that NaN fails too.
+    if not peak <= HALF_MAX:
+        raise InputError(
+            f"the weights {weight.name} reach {peak:.3g}, past float16's {HALF_MAX:.0f}; build with fp32"
+        )
+    return numpy_helper.from_array(values.astype(np.float16), name)

@@ -44,7 +44,8 @@ def build_plan(
         library: which of the two builds it, and later runs it.
         capabilities: compute capabilities such as `8.6`, or `current` for the GPU that is here; none means
             the library's default: many GPUs for TensorRT-RTX, the one that is here for TensorRT.
-        precision: fp32, without TensorFloat-32, or fp16, where instance norms and the input stay float32.
+        precision: fp32, without TensorFloat-32, or fp16; what of it stays float32 see
+            `osnet_edge.engines.half`.
         batch: sizes that the plan must take; it is tuned for `opt`.
         workspace_bytes: most GPU memory that a layer may use for scratch.
         progress: called with a line for each step.

@@ -17,8 +17,9 @@ from osnet_edge.runtime.backends.tensorrt_library import Library
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.manifest import BatchRange, Precision
 
-#: Names of `LayerType`: what an instance norm is, and what an input's normalisation is made of.
-NORMS, ARITHMETIC = {"NORMALIZATION", "PLUGIN_V2"}, {"ELEMENTWISE", "SCALE"}
+#: Names of `LayerType`: what an instance norm or a mean over a map is, and what an input's normalisation is
+#: made of.
+REDUCTIONS, ARITHMETIC = {"NORMALIZATION", "PLUGIN_V2", "REDUCE"}, {"ELEMENTWISE", "SCALE"}
 
 
 def is_strongly_typed(library: Library) -> bool:
@@ -102,16 +103,17 @@ def allow_half(library: Library, builder: Any, network: Any, config: Any) -> Non
 
 
 def float32_layers(library: Library, network: Any) -> Iterator[Any]:
-    """Yield the layers whose arithmetic must stay float32: instance norms, and the input's normalisation.
+    """Yield the layers whose arithmetic must stay float32: norms, means, and the input's normalisation.
 
-    An instance norm is a NORMALIZATION, or, up to TensorRT 9, a plugin; OSNet has no other.
+    An instance norm is a NORMALIZATION, or, up to TensorRT 9, a plugin; OSNet has no other. What `to_half`
+    keeps float32 behind a mean, to save kernels, is TensorRT's own choice here.
     """
     before_convolutions = True
     for index in range(network.num_layers):
         layer = network.get_layer(index)
         kind = layer.type.name
         before_convolutions = before_convolutions and kind != "CONVOLUTION"
-        held = NORMS | ARITHMETIC if before_convolutions else NORMS
+        held = REDUCTIONS | ARITHMETIC if before_convolutions else REDUCTIONS
         # Integers are shapes, which a precision would break.
         if kind in held and layer.get_output(0).dtype == library.trt.float32:
             yield layer
