@@ -31,6 +31,7 @@ from osnet_edge.runtime.schema import to_json
 )
 @click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes the engine takes; default 1,8,32.")
 @placement_option
+@click.option("--calibration", metavar="FILE", help="Pictures that must not leave float16's range in fp16.")
 @click.option("--force", is_flag=True, help="Replace a package that is already there.")
 @json_flag
 def build(
@@ -40,6 +41,7 @@ def build(
     precision: str,
     batch: str | None,
     placement: str | None,
+    calibration: str | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -50,9 +52,11 @@ def build(
       osnet-edge build osnet.onnx --target cpu -o osnet-cpu
       osnet-edge build osnet.onnx --target openvino --precision bf16 -o osnet-openvino
       osnet-edge build osnet.onnx --target rtx:sm86,sm89 --precision fp16 -o osnet-rtx
+      osnet-edge build osnet.onnx --target rtx --precision fp16 --calibration calib.json -o osnet-rtx
     """
     limits = parse_batch_range(batch) if batch else None
     from osnet_edge.engines.build import CHOICE_KEY, build_package
+    from osnet_edge.engines.calibration import read_calibration_set
     from osnet_edge.train.placement_file import read_placement
     from osnet_edge.train.synthetic import sample_crops
 
@@ -66,6 +70,7 @@ def build(
         precision=cast(Precision, precision),
         batch=limits,
         placement=read_placement(placement) if placement else None,
+        calibration=read_calibration_set(calibration) if calibration else None,
         replace=force,
         progress=step,
     )

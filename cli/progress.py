@@ -16,8 +16,8 @@ _PERCENT = 100
 
 
 def step(text: str) -> None:
-    """Say what is being done now."""
-    click.echo(f"  {text} ...", err=True)
+    """Say what is being done now, or a warning as it stands."""
+    click.echo(text if text.startswith("warning: ") else f"  {text} ...", err=True)
 
 
 def say(text: str) -> None:

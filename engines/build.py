@@ -6,11 +6,13 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from osnet_edge.engines.calibration import CalibrationSet, load_pictures
 from osnet_edge.engines.cpu import MODEL_NAME as CPU_MODEL_NAME
 from osnet_edge.engines.cpu import build_cpu
 from osnet_edge.engines.cpu_choice import choose_backend
 from osnet_edge.engines.golden import write_golden
 from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.overflow import check_overflow
 from osnet_edge.engines.targets import TargetSpec, check_precision, parse_target
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError, UnavailableError
@@ -43,6 +45,7 @@ def build_package(
     precision: Precision = "fp32",
     batch: BatchRange | None = None,
     placement: Placement | None = None,
+    calibration: CalibrationSet | None = None,
     replace: bool = False,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Manifest:
@@ -57,6 +60,8 @@ def build_package(
         precision: of weights and arithmetic.
         batch: batch sizes the engine takes; None for the target's default.
         placement: what the graph's must be; None takes any.
+        calibration: pictures on which activations must stay within float16's range; for fp16 alone, and None
+            leaves that unchecked.
         replace: whether a package already there is replaced.
         progress: told what is being done.
 
@@ -64,19 +69,25 @@ def build_package(
         The manifest as written.
 
     Raises:
-        InputError: the graph, target, precision or output cannot be used.
+        InputError: the graph, target, precision, calibration set or output cannot be used, or activations
+            leave float16's range.
         UnavailableError: the target cannot be built on this machine; the message says what would be possible.
         CheckError: the finished engine, where it can run here, fails its golden pairs. No package is left.
     """
     graph, output, spec = Path(graph), Path(output), parse_target(target)
     check_precision(spec, precision)
+    if calibration and precision != "fp16":
+        raise InputError(f"expected a calibration set for fp16 alone, got one for {precision}; leave it out")
     if output.exists() and not replace:
         raise InputError(f"{output} is already there; pass --force to replace it, or name another output")
     if replace and output.exists() and not (output / MANIFEST_NAME).is_file():
         raise InputError(f"{output} is no engine package, so it is not replaced; name another output")
     progress("reading the graph")
-    _, info = read_graph(graph)
+    model, info = read_graph(graph)
     require_placement(placement, info.model.placement, str(graph))
+    if calibration:
+        progress(f"checking float16's range on {len(calibration.pictures):,} pictures")
+        check_overflow(model, load_pictures(calibration.pictures), info.preprocessing, progress)
     batch = batch or DEFAULT_BATCH
     tools = {**info.tools, "osnet-edge": version("osnet-edge")}
     if spec.fastest:

@@ -48,7 +48,7 @@ def to_half(model: ModelProto) -> ModelProto:
 
 
 def half_tensors(model: ModelProto) -> list[str]:
-    """Return the tensors of a float32 graph, weights aside, that `to_half` computes or hands on in float16.
+    """Return the tensors that nodes of a float32 graph make and `to_half` makes or hands on in float16.
 
     Args:
         model: as for `to_half`.
@@ -95,10 +95,10 @@ class _Conversion:
             node = NodeProto()
             node.CopyFrom(original)
             self._add(node, TensorProto.FLOAT if index in held else TensorProto.FLOAT16)
+        read = [name for name, kind in self._read if kind == TensorProto.FLOAT16]
+        makes = {name for node in model.graph.node for name in node.output}
         self.halves = [name for name, kind in self._made.items() if kind == TensorProto.FLOAT16]
-        self.halves += [
-            name for name, kind in self._read if kind == TensorProto.FLOAT16 and name in self._made
-        ]
+        self.halves += [name for name in read if name in makes]
         self._restore_outputs()
         self._replace_contents()
 
