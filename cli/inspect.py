@@ -25,17 +25,23 @@ def inspect(package: str, prove: bool, as_json: bool) -> None:
     from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.package import open_package
     from osnet_edge.runtime.plan import read_plan_header
+    from osnet_edge.runtime.plan_schedule import read_plan_schedule
 
     embedder = Embedder.load(package) if prove else None
     manifest = embedder.manifest if embedder else open_package(Path(package))
     distance = embedder.prove() if embedder else None
+    # Read from a plan's own bytes, without TensorRT.
+    plan = Path(package) / manifest.model_file if manifest.target.device == "cuda" else None
+    schedule = read_plan_schedule(plan) if plan else None
     if as_json:
-        echo_json({**to_json(manifest), "golden_distance": distance})
+        document = {**to_json(manifest), "golden_distance": distance, "plan_schedule": to_json(schedule)}
+        echo_json(document)
         return
     rows = _rows(manifest)
-    if manifest.target.device == "cuda":
-        # Read from the plan's own bytes, without TensorRT.
-        rows.append(("plan header", str(read_plan_header(Path(package) / manifest.model_file))))
+    if plan:
+        rows.append(("plan header", str(read_plan_header(plan))))
+    if schedule:
+        rows.append(("plan schedule", str(schedule)))
     for name, value in rows:
         click.echo(f"{name:14} {value}")
     click.echo(f"{'files':14} {len(manifest.files)} as built (size and SHA-256 checked)")
