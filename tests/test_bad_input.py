@@ -321,6 +321,20 @@ CASES: list[tuple[str, Arguments, str]] = [
         built(good_graph, "--target", "openvino", "--precision", "fp16"),
         "expected --precision fp32 or bf16 for the target openvino",
     ),
+    (
+        "a calibration set that is not there",
+        built(good_graph, "--target", "rtx", "--precision", "fp16", "--calibration", "none.json"),
+        "expected a calibration set, found nothing at none.json",
+    ),
+    (
+        "a graph for a calibration set",
+        lambda b: [
+            *built(good_graph, "--target", "rtx", "--precision", "fp16")(b),
+            "--calibration",
+            good_graph(b),
+        ],
+        "as a calibration set in JSON, got something else",
+    ),
     ("the slowest", built(good_graph, "--target", "cpu:slowest"), "expected a target of cpu"),
     (
         "a precision nobody knows",
