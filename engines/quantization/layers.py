@@ -1,0 +1,113 @@
+"""The layers of an exported OSNet that can compute in INT8, and the groups in which they are decided on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto
+
+from osnet_edge.runtime.errors import InputError
+
+#: stem: the 7x7 convolution; gate: the two small ones of the channel gates; fc: the linear layer.
+Kind = Literal["stem", "pointwise", "depthwise", "gate", "fc"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution or a linear layer.
+
+    Attributes:
+        node: its name.
+        kind: what it is.
+        group: what it is decided on with: `stem`, `gates`, `fc`, or a part of the network and its kind, such
+            as `conv2.0 depthwise`.
+        input: the tensor it reads.
+        weight: its weights, an initializer, whose axis 0 is output channels.
+        output: the tensor it writes.
+        macs: multiply-accumulates for one picture.
+    """
+
+    node: str
+    kind: Kind
+    group: str
+    input: str
+    weight: str
+    output: str
+    macs: int
+
+
+def find_layers(model: ModelProto) -> tuple[Layer, ...]:
+    """Find the layers of a graph of `osnet-edge export`, in the order in which they run.
+
+    Parts are told by the names that the exporter gives to nodes, which are the paper's (table 1), kinds by
+    shapes.
+
+    Args:
+        model: float32, of a fixed picture size, its nodes named.
+
+    Raises:
+        InputError: a weight is no initializer, or the graph holds Q/DQ already.
+
+    Returns:
+        Every Conv and Gemm.
+    """
+    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
+        raise InputError("expected a float32 graph, got one with Q/DQ in it; give the graph as exported")
+    inferred = onnx.shape_inference.infer_shapes(model)
+    values = (*inferred.graph.value_info, *inferred.graph.output)
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+    weights = {weight.name: weight for weight in model.graph.initializer}
+    found = []
+    for node in model.graph.node:
+        if node.op_type not in ("Conv", "Gemm"):
+            continue
+        if len(node.input) < 2 or node.input[1] not in weights:
+            raise InputError(f"expected the weights of {node.name} in the graph; give the graph as exported")
+        _check_layout(node)
+        weight = weights[node.input[1]]
+        kind = _kind(node, weight, shapes.get(node.output[0], []))
+        pixels = 1
+        for size in shapes.get(node.output[0], [])[2:]:
+            pixels *= size
+        macs = pixels
+        for size in weight.dims:
+            macs *= size
+        group = _group(node.name, kind)
+        found.append(Layer(node.name, kind, group, node.input[0], node.input[1], node.output[0], macs))
+    return tuple(found)
+
+
+def groups_of(layers: tuple[Layer, ...]) -> dict[str, tuple[Layer, ...]]:
+    """Return the layers of each group, groups in the order of their first layer."""
+    groups: dict[str, list[Layer]] = {}
+    for layer in layers:
+        groups.setdefault(layer.group, []).append(layer)
+    return {name: tuple(members) for name, members in groups.items()}
+
+
+def _check_layout(node: NodeProto) -> None:
+    """Hold a Gemm to what torch's exporter writes: output channels on axis 0, as a Conv has them."""
+    if node.op_type == "Gemm" and not any(a.name == "transB" and a.i for a in node.attribute):
+        raise InputError(f"expected {node.name} with transB=1; export the graph again")
+
+
+def _kind(node: NodeProto, weight: TensorProto, shape: list[int]) -> Kind:
+    if node.op_type == "Gemm":
+        return "fc"
+    if any(a.name == "group" and a.i > 1 for a in node.attribute):
+        return "depthwise"
+    if max(weight.dims[2:]) > 1:
+        return "stem"
+    return "gate" if shape[2:] == [1, 1] else "pointwise"
+
+
+def _group(node: str, kind: Kind) -> str:
+    if kind in ("stem", "fc"):
+        return kind
+    if kind == "gate":
+        return "gates"
+    part = re.search(r"/(conv\d\.\d+)/", node) or re.search(r"/(conv5)/", node)
+    return f"{part[1] if part else 'other'} {kind}"

@@ -1,0 +1,174 @@
+"""Writing Q/DQ pairs into a graph, by an engine's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from osnet_edge.engines.quantization.layers import Layer
+from osnet_edge.engines.quantization.ranges import Method
+from osnet_edge.engines.quantization.rules import QdqRules
+from osnet_edge.engines.quantization.table import CalibrationTable, levels_for, range_key
+from osnet_edge.engines.quantization.weights import quantize_weights
+
+_Any = npt.NDArray[np.generic]
+#: float16's smallest number with all its digits.
+_HALF_SMALLEST = 2.0**-14
+#: The first opset whose Q/DQ take float16.
+_HALF_OPSET = 19
+
+
+def insert_qdq(
+    model: ModelProto,
+    layers: Collection[Layer],
+    table: CalibrationTable,
+    rules: QdqRules,
+    method: Method,
+) -> ModelProto:
+    """Return a copy in which layers compute in INT8, once an engine fuses the pairs.
+
+    Args:
+        model: the equalised and corrected graph, float32, or float16 as `to_half` makes it.
+        layers: those to quantise.
+        table: ranges, by tensor.
+        rules: where pairs stand.
+        method: whose ranges.
+    """
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    writer = _Writer(copy, table, rules, method)
+    # Told by what they write: names of nodes change on the way to float16.
+    chosen = {layer.output for layer in layers}
+    nodes = [node for node in copy.graph.node if node.output[0] in chosen]
+    everywhere, apart = _tensors(copy, nodes, rules)
+    for node in nodes:
+        writer.quantize_weight(node)
+    readers = {node.output[0] for node in nodes} | apart
+    for node in copy.graph.node:
+        for index, name in enumerate(node.input):
+            layer_input = node.output[0] in readers and (index == 0 or node.op_type == "Add")
+            if name in table.tensors and (name in everywhere or layer_input):
+                node.input[index] = writer.pair(name)
+    writer.finish()
+    onnx.checker.check_model(copy)
+    return copy
+
+
+def _tensors(model: ModelProto, nodes: list[NodeProto], rules: QdqRules) -> tuple[set[str], set[str]]:
+    """Return tensors that every reader reads quantised, and outputs of sums that read quantised ones."""
+    readers: dict[str, list[NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    made = {node.output[0] for node in nodes}
+    sums = {
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "Add" and rules.residual and made & set(node.input)
+    }
+    everywhere: set[str] = set()
+    if rules.outputs:
+        for node in nodes:
+            everywhere.update((node.input[0], _behind_relu(node.output[0], readers)))
+        # Small operators follow what they stand among, one after the other.
+        for node in model.graph.node:
+            if node.op_type in rules.operators and everywhere & set(node.input):
+                everywhere.update((*node.input, _behind_relu(node.output[0], readers)))
+    return everywhere, sums
+
+
+def _behind_relu(name: str, readers: Mapping[str, list[NodeProto]]) -> str:
+    """Return a layer's output, or its ReLU's where that is all that reads it: nothing may stand between."""
+    found = readers.get(name, [])
+    return found[0].output[0] if len(found) == 1 and found[0].op_type == "Relu" else name
+
+
+class _Writer:
+    """Puts pairs into a graph, one for each tensor."""
+
+    def __init__(self, model: ModelProto, table: CalibrationTable, rules: QdqRules, method: Method) -> None:
+        self._graph, self._table, self._rules, self._method = model.graph, table, rules, method
+        self._initializers = {each.name: each for each in model.graph.initializer}
+        self._half = any(each.data_type == TensorProto.FLOAT16 for each in model.graph.initializer)
+        if self._half:
+            for entry in model.opset_import:
+                entry.version = max(entry.version, _HALF_OPSET) if not entry.domain else entry.version
+        self._pairs: dict[str, list[NodeProto]] = {}
+        self._weights: dict[str, NodeProto] = {}
+
+    def quantize_weight(self, node: NodeProto) -> None:
+        name = node.input[1]
+        if name not in self._weights:
+            values = numpy_helper.to_array(self._initializers[name])
+            integers, scales = quantize_weights(values, self._smallest_scale(node))
+            zeros = np.zeros(len(scales), np.int8)
+            inputs = self._constants(name, scales, zeros)
+            inputs.insert(0, self._constant(f"{name}_integers", integers))
+            self._weights[name] = helper.make_node(
+                "DequantizeLinear", inputs, [f"{name}_dequantized"], name=f"{name}_DequantizeLinear", axis=0
+            )
+        node.input[1] = self._weights[name].output[0]
+
+    def _smallest_scale(self, node: NodeProto) -> npt.NDArray[np.float64]:
+        """Return (O,) scales below which a layer's weights must not go.
+
+        ONNX Runtime makes the bias a 32-bit integer in steps of both scales, and what a dead channel's
+        weights of nearly 0 would ask for leaves 32 bits.
+        """
+        channels = self._initializers[node.input[1]].dims[0]
+        least = np.full(channels, _HALF_SMALLEST if self._half else 1e-30)
+        if len(node.input) < 3 or node.input[0] not in self._table.tensors:
+            return least
+        bias = np.abs(numpy_helper.to_array(self._initializers[node.input[2]]).astype(np.float64))
+        return np.maximum(least, bias / (self._step(node.input[0]) * 2**30))
+
+    def _step(self, name: str) -> float:
+        known = self._table.tensors[name]
+        levels = levels_for(known.signed, self._rules.activations)
+        return known.ranges[range_key(self._method, levels)] / levels
+
+    def pair(self, name: str) -> str:
+        """Return what a tensor is called behind its pair."""
+        if name not in self._pairs:
+            known = self._table.tensors[name]
+            scale = np.array(self._step(name))
+            kind = np.int8 if self._rules.activations == "int8" else np.uint8
+            zero = np.array(128 if kind is np.uint8 and known.signed else 0, kind)
+            inputs = self._constants(name, scale, zero)
+            quantized, restored = f"{name}_quantized", f"{name}_dequantized"
+            self._pairs[name] = [
+                helper.make_node(
+                    "QuantizeLinear", [name, *inputs], [quantized], name=f"{name}_QuantizeLinear"
+                ),
+                helper.make_node(
+                    "DequantizeLinear", [quantized, *inputs], [restored], name=f"{name}_DequantizeLinear"
+                ),
+            ]
+        back: str = self._pairs[name][1].output[0]
+        return back
+
+    def finish(self) -> None:
+        """Put the pairs behind what they read, and drop weights that nobody reads any more."""
+        order = [*self._weights.values()]
+        for node in self._graph.node:
+            order.append(node)
+            for name in node.output:
+                order += self._pairs.get(name, [])
+        del self._graph.node[:]
+        self._graph.node.extend(order)
+        used = {name for node in order for name in node.input}
+        kept = [each for each in self._graph.initializer if each.name in used]
+        del self._graph.initializer[:]
+        self._graph.initializer.extend(kept)
+
+    def _constants(self, name: str, scale: _Any, zero: _Any) -> list[str]:
+        kind = np.float16 if self._half else np.float32
+        return [self._constant(f"{name}_scale", scale.astype(kind)), self._constant(f"{name}_zero", zero)]
+
+    def _constant(self, name: str, values: _Any) -> str:
+        self._graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
+        return name

@@ -1,0 +1,68 @@
+"""Which Q/DQ pairs stand where, for each engine: the one place to read it.
+
+- **TensorRT and RTX**: s8, at what layers read; float16 around. Neither takes zero points, and Q/DQ between
+  Conv and ReLU would stop their fusion. A residual sum behind a quantised layer reads both sides quantised.
+- **OpenVINO**: u8, at what layers read; bf16 around where the CPU has it. Its kernels take either type, and
+  u8 keeps a bit more of what ReLU leaves.
+- **ONNX Runtime on x86**: u8, at what layers and small operators read and write; float32 around. It
+  fuses DQ, Conv, ReLU and Q only whole, and s8 takes twice the time with VNNI.
+- **ONNX Runtime on ARM**: the same with s8, which its kernels there are for.
+
+In all of them: weights s8 with a scale for each output channel, stored as integers; biases in floating point
+(TensorRT's parser refuses them quantised); instance norms and what they read and write out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from osnet_edge.runtime.manifest import Backend
+
+ActivationType = Literal["int8", "uint8"]
+
+
+@dataclass(frozen=True)
+class QdqRules:
+    """Where an engine wants Q/DQ.
+
+    Attributes:
+        name: of the rules, as manifests and `osnet-edge inspect` say it.
+        activations: the type of quantised activations. uint8 is for tensors without negative values, whose
+            zero is 0; others have their zero at 128 and 127 steps to either side.
+        outputs: whether a quantised layer's output, behind its ReLU, is quantised too, for every reader.
+        operators: other operators that read and write quantised tensors.
+        residual: whether a sum of two tensors behind a quantised layer reads both quantised.
+    """
+
+    name: str
+    activations: ActivationType
+    outputs: bool = False
+    operators: tuple[str, ...] = ()
+    residual: bool = False
+
+
+#: Sums and products of streams and gates, which ONNX Runtime has integer kernels for.
+_SMALL = ("Add", "Mul", "MaxPool", "AveragePool", "GlobalAveragePool", "Sigmoid")
+TENSORRT = QdqRules("tensorrt", "int8", residual=True)
+OPENVINO = QdqRules("openvino", "uint8")
+ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", outputs=True, operators=_SMALL)
+ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", outputs=True, operators=_SMALL)
+
+
+def rules_for(backend: Backend, machine: str) -> QdqRules:
+    """Return the rules of an engine.
+
+    Args:
+        backend: what runs the package.
+        machine: the processor's instruction set, as `platform.machine()` says it.
+
+    Example:
+        >>> rules_for("onnxruntime", "aarch64").activations
+        'int8'
+    """
+    if backend in ("tensorrt", "tensorrt_rtx"):
+        return TENSORRT
+    if backend == "openvino":
+        return OPENVINO
+    return ONNXRUNTIME_ARM if machine.lower() in ("aarch64", "arm64") else ONNXRUNTIME_X86

@@ -1,0 +1,156 @@
+"""One streaming pass over calibration pictures: how values are spread, channel by channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from onnx import ModelProto, TensorProto, helper
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.graph_info import INPUT_NAME
+
+#: Of magnitudes, for each sign. A channel's limit is at most twice its largest value, so that of a channel
+#: at least half of these tell its values apart.
+BINS = 512
+#: Values of a channel that are counted of a batch, some; a feature map has thousands, much like each other.
+_COUNTED = 1024
+#: A limit before there was a value; dead channels keep it.
+_SMALLEST = 1e-20
+
+
+@dataclass
+class ChannelHistograms:
+    """What one tensor's values were, by channel; it grows while it is fed.
+
+    Attributes:
+        limit: (C,) magnitude at which the last bin ends.
+        counts: (2, C, BINS) of values from 0 up, and of those below 0, by magnitude.
+        largest: (C,) largest magnitude.
+        total: (C,) sums.
+        seen: values of each channel in `total`.
+        counted: those in `counts`.
+    """
+
+    limit: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.int64]
+    largest: npt.NDArray[np.float64]
+    total: npt.NDArray[np.float64]
+    seen: int = 0
+    counted: int = 0
+
+    @classmethod
+    def of(cls, channels: int) -> ChannelHistograms:
+        """Begin with nothing."""
+        return cls(
+            np.full(channels, _SMALLEST),
+            np.zeros((2, channels, BINS), np.int64),
+            np.zeros(channels),
+            np.zeros(channels),
+        )
+
+    def add(self, values: npt.NDArray[np.float32]) -> None:
+        """Count more values, (C, M), all finite: all in `largest` and `total`, and every few in `counts`."""
+        self.largest = np.maximum(self.largest, np.maximum(values.max(axis=1), -values.min(axis=1)))
+        self.total += values.sum(axis=1, dtype=np.float64)
+        self.seen += values.shape[1]
+        self._widen()
+        step = max(values.shape[1] // _COUNTED, 1)
+        # Beginning elsewhere each time, or it would always be the same pixels of the pictures.
+        some = values[:, self.counted % step :: step]
+        bins = np.minimum((np.abs(some) * (BINS / self.limit[:, None])).astype(np.int64), BINS - 1)
+        channels = len(some)
+        place = bins + BINS * (np.arange(channels)[:, None] + channels * (some < 0))
+        self.counts += np.bincount(place.ravel(), minlength=self.counts.size).reshape(self.counts.shape)
+        self.counted += some.shape[1]
+
+    def _widen(self) -> None:
+        """Let the limits hold the largest values: two bins become one, so that none is counted again."""
+        fresh = self.limit == _SMALLEST
+        self.limit[fresh] = np.maximum(self.largest[fresh], _SMALLEST)
+        while (grow := self.largest > self.limit).any():
+            paired = self.counts[:, grow].reshape(2, -1, BINS // 2, 2).sum(axis=3)
+            self.counts[:, grow] = np.concatenate([paired, np.zeros_like(paired)], axis=2)
+            self.limit[grow] *= 2
+
+    @property
+    def centres(self) -> npt.NDArray[np.float64]:
+        """(C, BINS) magnitude of each bin: its middle, but 0 for the first, which holds ReLU's zeros."""
+        middle = np.arange(BINS) + 0.5
+        middle[0] = 0
+        return self.limit[:, None] * (middle / BINS)
+
+    def quantile(self, share: float) -> npt.NDArray[np.float64]:
+        """(C,) magnitude that a share of a channel's values do not exceed, rounded up to a bin's end."""
+        reached = np.cumsum(self.counts.sum(axis=0), axis=1)
+        last = (reached < share * reached[:, -1:]).sum(axis=1)
+        return np.minimum(self.limit * (last + 1) / BINS, self.largest)
+
+    @property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """(C,) mean value."""
+        return self.total / max(self.seen, 1)
+
+    @property
+    def signed(self) -> bool:
+        """Whether any value was below 0."""
+        return bool(self.counts[1].any())
+
+
+def collect(
+    model: ModelProto,
+    tensors: Sequence[str],
+    batches: Iterable[npt.NDArray[np.generic]],
+    *,
+    threads: int,
+    progress: Callable[[int], None] = lambda pictures: None,
+) -> dict[str, ChannelHistograms]:
+    """Run a float32 graph over pictures and count the values of some of its tensors.
+
+    Memory is that of one batch's tensors, whatever the number of pictures.
+
+    Args:
+        model: of one input, `images`.
+        tensors: names of float32 tensors, (N, C) or (N, C, H, W).
+        batches: the graph's input, a few pictures each.
+        threads: of ONNX Runtime.
+        progress: told how many pictures were run, after every batch.
+
+    Raises:
+        InputError: a value is NaN or infinite, or a tensor is the same everywhere, so that it has no range.
+    """
+    import onnxruntime
+
+    exposed = ModelProto()
+    exposed.CopyFrom(model)
+    names = [name for name in tensors if name != INPUT_NAME]
+    outputs = {output.name for output in exposed.graph.output}
+    exposed.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in outputs
+    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        exposed.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    found: dict[str, ChannelHistograms] = {}
+    for batch in batches:
+        for name, values in zip(names, session.run(names, {INPUT_NAME: batch}), strict=True):
+            if not np.isfinite(values).all():
+                raise InputError(
+                    f"the activations {name} are not finite on the calibration pictures; "
+                    "the checkpoint is damaged, so train or fetch it again"
+                )
+            rows = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+            found.setdefault(name, ChannelHistograms.of(len(rows))).add(rows)
+        progress(len(batch))
+    for name, histogram in found.items():
+        if not histogram.largest.any():
+            raise InputError(
+                f"the activations {name} are 0 on all calibration pictures, so they have no range; "
+                "draw pictures of people from the cameras, or mend the checkpoint"
+            )
+    return found

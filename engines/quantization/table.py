@@ -1,0 +1,195 @@
+"""The calibration table: what INT8 needs to know of a graph's activations, in a file a person can read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from onnx import ModelProto
+
+from osnet_edge.engines.quantization.equalization import Factors, channel_factors
+from osnet_edge.engines.quantization.layers import find_layers
+from osnet_edge.engines.quantization.ranges import METHODS, Method
+from osnet_edge.engines.quantization.statistics import ChannelHistograms, collect
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import write_json
+from osnet_edge.runtime.graph_info import OUTPUT_NAME
+from osnet_edge.runtime.schema import from_json, to_json
+
+#: Steps from 0 to the range, in INT8 and in what u8 makes of tensors without negative values.
+SIGNED_LEVELS, UNSIGNED_LEVELS = 127, 255
+#: Bins of a tensor's own histogram: 8 for each of 255 steps.
+_BINS = 2048
+#: What OSNet's operators make that an engine may want quantised.
+_QUANTIZABLE = (
+    "Conv",
+    "Gemm",
+    "Relu",
+    "Add",
+    "Mul",
+    "Sigmoid",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+)
+
+
+@dataclass(frozen=True)
+class TensorRanges:
+    """One tensor of the equalised graph.
+
+    Attributes:
+        signed: whether it has values below 0.
+        factors: (C,) what its channels were divided by; empty where nothing was.
+        mean: (C,) mean of its values, so divided.
+        ranges: by method and levels, such as `mse/127`: the magnitude of the last step.
+        shifts: likewise, (C,) by how much quantising moves each channel's mean.
+    """
+
+    signed: bool
+    factors: tuple[float, ...]
+    mean: tuple[float, ...]
+    ranges: dict[str, float]
+    shifts: dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class CalibrationTable:
+    """The whole of the file; `osnet_edge.runtime.schema` holds it to these types.
+
+    Attributes:
+        format: tells the file from others.
+        version: of the schema, and of how ranges are found.
+        graph_sha256: of the ONNX file that it belongs to.
+        pictures_sha256: of the hashes of the pictures that were run.
+        tensors: by name.
+    """
+
+    format: Literal["osnet-edge calibration table"]
+    version: Literal[1]
+    graph_sha256: str
+    pictures_sha256: str
+    tensors: dict[str, TensorRanges]
+
+
+def make_table(
+    model: ModelProto,
+    batches: Iterable[npt.NDArray[np.generic]],
+    *,
+    graph_sha256: str,
+    pictures_sha256: str,
+    threads: int,
+    progress: Callable[[int], None] = lambda pictures: None,
+) -> CalibrationTable:
+    """Run a graph over calibration pictures once, and find every method's ranges.
+
+    Args:
+        model: the float32 graph.
+        batches: its input, a few pictures each, see `collect`.
+        graph_sha256: of its file.
+        pictures_sha256: of the hashes of the pictures.
+        threads: of ONNX Runtime.
+        progress: told how many pictures were run, after every batch.
+
+    Raises:
+        InputError: as `collect`.
+    """
+    layers = find_layers(model)
+    counted = collect(model, _tensors(model), batches, threads=threads, progress=progress)
+    factors = channel_factors(model, layers, {name: spread.largest for name, spread in counted.items()})
+    return CalibrationTable(
+        "osnet-edge calibration table",
+        1,
+        graph_sha256,
+        pictures_sha256,
+        {name: _ranges(spread, factors.get(name)) for name, spread in counted.items()},
+    )
+
+
+def read_table(file: Path | str) -> CalibrationTable:
+    """Read a table.
+
+    Raises:
+        InputError: the file is missing, or no calibration table of this version.
+    """
+    file = Path(file)
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the calibration table {file}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise InputError(
+            f"expected {file} as a calibration table in JSON; delete it, and build again"
+        ) from None
+    return from_json(CalibrationTable, document, file.name)
+
+
+def write_table(table: CalibrationTable, file: Path | str) -> None:
+    """Write a table, whole or not at all."""
+    write_json(file, to_json(table))
+
+
+def levels_for(signed: bool, activations: str) -> int:
+    """Return the steps from 0 to the range: a signed tensor has half of a byte for each side."""
+    return SIGNED_LEVELS if signed or activations == "int8" else UNSIGNED_LEVELS
+
+
+def range_key(method: Method, levels: int) -> str:
+    """Return the key of a range in a table, such as `mse/127`."""
+    return f"{method}/{levels}"
+
+
+def _tensors(model: ModelProto) -> Sequence[str]:
+    """Return what may be quantised: what layers read, and what they and their neighbours write.
+
+    Not what only a ReLU reads, for nothing may stand between the two, and not the embedding.
+    """
+    readers: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node.op_type)
+    read = [node.input[0] for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    written = [
+        name
+        for node in model.graph.node
+        if node.op_type in _QUANTIZABLE
+        for name in node.output
+        if readers.get(name, []) != ["Relu"] and name != OUTPUT_NAME
+    ]
+    return tuple(dict.fromkeys((*read, *written)))
+
+
+def _ranges(spread: ChannelHistograms, factors: Factors | None) -> TensorRanges:
+    scale = np.ones(len(spread.limit)) if factors is None else factors
+    values = spread.centres / scale[:, None]
+    largest = float((spread.largest / scale).max())
+    both = spread.counts.sum(axis=0)
+    bins = np.minimum((values * (_BINS / largest)).astype(np.int64), _BINS - 1)
+    counts = np.bincount(bins.ravel(), weights=both.ravel(), minlength=_BINS).astype(np.float64)
+    ranges, shifts = {}, {}
+    for levels in (SIGNED_LEVELS,) if spread.signed else (SIGNED_LEVELS, UNSIGNED_LEVELS):
+        for method, choose in METHODS.items():
+            key = range_key(method, levels)
+            # A range of 0 would divide by 0.
+            ranges[key] = _short(max(choose(counts, largest, levels), 1e-12))
+            step = ranges[key] / levels
+            moved = np.minimum(np.round(values / step), levels) * step - values
+            shift = ((spread.counts[0] - spread.counts[1]) * moved).sum(axis=1) / max(spread.counted, 1)
+            shifts[key] = tuple(map(_short, shift))
+    return TensorRanges(
+        spread.signed,
+        () if factors is None else tuple(map(_short, factors)),
+        tuple(map(_short, spread.mean / scale)),
+        ranges,
+        shifts,
+    )
+
+
+def _short(value: float) -> float:
+    """Seven digits, which is what float32 has, keep the file readable."""
+    return float(f"{value:.7g}")
