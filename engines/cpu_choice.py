@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from osnet_edge.engines.cpu import CpuBackend
+from osnet_edge.engines.timing import time_in_turns
 from osnet_edge.runtime.backends import Engine
 from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
 from osnet_edge.runtime.backends.openvino_cpu import LARGEST_COMPILED, OpenVinoEngine
@@ -30,8 +28,7 @@ def choose_backend(
 ) -> tuple[CpuBackend, str]:
     """Time a float32 graph in both libraries, in turns, and choose.
 
-    Pictures are of one grey, since neither library's time depends on them. Both get the threads that a
-    package gets by default.
+    Both get the threads that a package gets by default.
 
     Args:
         graph: the exported ONNX file.
@@ -46,23 +43,12 @@ def choose_backend(
     if importlib.util.find_spec("openvino") is None:
         return "onnxruntime", "onnxruntime, the only one installed"
     size = info.model.embedding_size
-    engines: dict[CpuBackend, Engine] = {
+    engines: dict[str, Engine] = {
         "onnxruntime": OnnxRuntimeEngine(graph, info.preprocessing, size),
         "openvino": OpenVinoEngine(graph, info.preprocessing, size, "fp32", best_batch),
     }
-    dtype = np.uint8 if info.preprocessing.normalize_in == "graph" else np.float32
     count = min(best_batch, LARGEST_COMPILED)
-    batch = np.full((count, *info.preprocessing.input_shape), 1, dtype)
-    times: dict[CpuBackend, list[float]] = {name: [] for name in engines}
-    began = clock()
-    while clock() - began < seconds or len(times["openvino"]) < 3:
-        for name, engine in engines.items():
-            # The first call of a turn finds the caches full of the other's weights: made, and not kept.
-            engine.infer(batch)
-            start = clock()
-            engine.infer(batch)
-            times[name].append(clock() - start)
-    medians = {name: 1000 * statistics.median(kept) for name, kept in times.items()}
+    medians = time_in_turns(engines, info.preprocessing, count, seconds=seconds, clock=clock)
     return pick(medians["onnxruntime"], medians["openvino"], count)
 
 

@@ -54,7 +54,7 @@ def channel_factors(
     weights = {weight.name: weight for weight in model.graph.initializer}
     for layer in layers:
         members = sets.find(layer.input)
-        if members in sets.fixed or layer.input not in peaks:
+        if members in sets.fixed or layer.input not in peaks or layer.kind == "sum":
             continue
         even[members] = np.maximum(even.get(members, 0.0), peaks[layer.input])
         if layer.kind != "depthwise":
@@ -89,6 +89,8 @@ def equalize(model: ModelProto, layers: Sequence[Layer], factors: Mapping[str, F
     nodes = {node.name: node for node in copy.graph.node}
     done: set[str] = set()
     for layer in layers:
+        if layer.kind == "sum":
+            continue
         node = nodes[layer.node]
         made, read = shared.get(sets.find(layer.output)), shared.get(sets.find(layer.input))
         for index, name in enumerate(node.input[1:], start=1):

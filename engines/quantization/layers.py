@@ -11,21 +11,22 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from osnet_edge.runtime.errors import InputError
 
-#: stem: the 7x7 convolution; gate: the two small ones of the channel gates; fc: the linear layer.
-Kind = Literal["stem", "pointwise", "depthwise", "gate", "fc"]
+#: stem: the 7x7 convolution; gate: the two small ones of the channel gates; fc: the linear layer; sum: where
+#: a block's residual path is added, which some engines want quantised too.
+Kind = Literal["stem", "pointwise", "depthwise", "gate", "fc", "sum"]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution or a linear layer.
+    """A convolution, a linear layer, or a residual sum.
 
     Attributes:
         node: its name.
         kind: what it is.
-        group: what it is decided on with: `stem`, `gates`, `fc`, or a part of the network and its kind, such
-            as `conv2.0 depthwise`.
-        input: the tensor it reads.
-        weight: its weights, an initializer, whose axis 0 is output channels.
+        group: what it is decided on with: `stem`, `gates`, `fc`, `sums`, or a part of the network and its
+            kind, such as `conv2.0 depthwise`.
+        input: the tensor it reads; of a sum the first.
+        weight: its weights, an initializer, whose axis 0 is output channels; of a sum nothing.
         output: the tensor it writes.
         macs: multiply-accumulates for one picture.
     """
@@ -52,7 +53,7 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
         InputError: a weight is no initializer, or the graph holds Q/DQ already.
 
     Returns:
-        Every Conv and Gemm.
+        Every Conv, Gemm and residual Add.
     """
     if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
         raise InputError("expected a float32 graph, got one with Q/DQ in it; give the graph as exported")
@@ -60,8 +61,11 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
     values = (*inferred.graph.value_info, *inferred.graph.output)
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
     weights = {weight.name: weight for weight in model.graph.initializer}
+    convolutions = {node.output[0] for node in model.graph.node if node.op_type == "Conv"}
     found = []
     for node in model.graph.node:
+        if node.op_type == "Add" and convolutions & set(node.input):
+            found.append(Layer(node.name, "sum", "sums", node.input[0], "", node.output[0], 0))
         if node.op_type not in ("Conv", "Gemm"):
             continue
         if len(node.input) < 2 or node.input[1] not in weights:

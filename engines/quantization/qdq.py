@@ -44,13 +44,13 @@ def insert_qdq(
     # Told by what they write: names of nodes change on the way to float16.
     chosen = {layer.output for layer in layers}
     nodes = [node for node in copy.graph.node if node.output[0] in chosen]
-    everywhere, apart = _tensors(copy, nodes, rules)
+    everywhere = _read_quantized_by_all(copy, nodes, rules)
     for node in nodes:
-        writer.quantize_weight(node)
-    readers = {node.output[0] for node in nodes} | apart
+        if node.op_type != "Add":
+            writer.quantize_weight(node)
     for node in copy.graph.node:
         for index, name in enumerate(node.input):
-            layer_input = node.output[0] in readers and (index == 0 or node.op_type == "Add")
+            layer_input = node.output[0] in chosen and (index == 0 or node.op_type == "Add")
             if name in table.tensors and (name in everywhere or layer_input):
                 node.input[index] = writer.pair(name)
     writer.finish()
@@ -58,27 +58,20 @@ def insert_qdq(
     return copy
 
 
-def _tensors(model: ModelProto, nodes: list[NodeProto], rules: QdqRules) -> tuple[set[str], set[str]]:
-    """Return tensors that every reader reads quantised, and outputs of sums that read quantised ones."""
+def _read_quantized_by_all(model: ModelProto, nodes: list[NodeProto], rules: QdqRules) -> set[str]:
+    """Return the tensors of which no reader sees the unquantised values, in engines that fuse only whole."""
+    if not rules.outputs:
+        return set()
     readers: dict[str, list[NodeProto]] = {}
     for node in model.graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    made = {node.output[0] for node in nodes}
-    sums = {
-        node.output[0]
-        for node in model.graph.node
-        if node.op_type == "Add" and rules.residual and made & set(node.input)
-    }
-    everywhere: set[str] = set()
-    if rules.outputs:
-        for node in nodes:
-            everywhere.update((node.input[0], _behind_relu(node.output[0], readers)))
-        # Small operators follow what they stand among, one after the other.
-        for node in model.graph.node:
-            if node.op_type in rules.operators and everywhere & set(node.input):
-                everywhere.update((*node.input, _behind_relu(node.output[0], readers)))
-    return everywhere, sums
+    found = {name for node in nodes for name in (node.input[0], _behind_relu(node.output[0], readers))}
+    # Small operators follow what they stand among, one after the other.
+    for node in model.graph.node:
+        if node.op_type in rules.operators and found & set(node.input):
+            found.update((*node.input, _behind_relu(node.output[0], readers)))
+    return found
 
 
 def _behind_relu(name: str, readers: Mapping[str, list[NodeProto]]) -> str:

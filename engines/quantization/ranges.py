@@ -62,8 +62,8 @@ def mse_range(counts: Counts, largest: float, levels: int) -> float:
 def entropy_range(counts: Counts, largest: float, levels: int) -> float:
     """Make the Kullback-Leibler divergence from the values to their quantised ones least.
 
-    Zeros count as their neighbours do: they are whole in any range, and ReLU makes so many that all else would
-    be nothing beside them.
+    Zeros count as their neighbours do: they are whole in any range, and ReLU makes so many that all else
+    would be nothing beside them.
 
     Source: Migacz, "8-bit inference with TensorRT" (GTC 2017).
     """

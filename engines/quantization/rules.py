@@ -1,7 +1,7 @@
 """Which Q/DQ pairs stand where, for each engine: the one place to read it.
 
 - **TensorRT and RTX**: s8, at what layers read; float16 around. Neither takes zero points, and Q/DQ between
-  Conv and ReLU would stop their fusion. A residual sum behind a quantised layer reads both sides quantised.
+  Conv and ReLU would stop their fusion. Residual sums read both sides quantised.
 - **OpenVINO**: u8, at what layers read; bf16 around where the CPU has it. Its kernels take either type, and
   u8 keeps a bit more of what ReLU leaves.
 - **ONNX Runtime on x86**: u8, at what layers and small operators read and write; float32 around. It
@@ -32,19 +32,19 @@ class QdqRules:
             zero is 0; others have their zero at 128 and 127 steps to either side.
         outputs: whether a quantised layer's output, behind its ReLU, is quantised too, for every reader.
         operators: other operators that read and write quantised tensors.
-        residual: whether a sum of two tensors behind a quantised layer reads both quantised.
+        sums: whether residual sums read both sides quantised.
     """
 
     name: str
     activations: ActivationType
     outputs: bool = False
     operators: tuple[str, ...] = ()
-    residual: bool = False
+    sums: bool = False
 
 
 #: Sums and products of streams and gates, which ONNX Runtime has integer kernels for.
 _SMALL = ("Add", "Mul", "MaxPool", "AveragePool", "GlobalAveragePool", "Sigmoid")
-TENSORRT = QdqRules("tensorrt", "int8", residual=True)
+TENSORRT = QdqRules("tensorrt", "int8", sums=True)
 OPENVINO = QdqRules("openvino", "uint8")
 ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", outputs=True, operators=_SMALL)
 ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", outputs=True, operators=_SMALL)

@@ -35,7 +35,7 @@ class ChannelHistograms:
     """
 
     limit: npt.NDArray[np.float64]
-    counts: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int32]
     largest: npt.NDArray[np.float64]
     total: npt.NDArray[np.float64]
     seen: int = 0
@@ -46,7 +46,7 @@ class ChannelHistograms:
         """Begin with nothing."""
         return cls(
             np.full(channels, _SMALLEST),
-            np.zeros((2, channels, BINS), np.int64),
+            np.zeros((2, channels, BINS), np.int32),
             np.zeros(channels),
             np.zeros(channels),
         )
@@ -63,7 +63,8 @@ class ChannelHistograms:
         bins = np.minimum((np.abs(some) * (BINS / self.limit[:, None])).astype(np.int64), BINS - 1)
         channels = len(some)
         place = bins + BINS * (np.arange(channels)[:, None] + channels * (some < 0))
-        self.counts += np.bincount(place.ravel(), minlength=self.counts.size).reshape(self.counts.shape)
+        counted = np.bincount(place.ravel(), minlength=self.counts.size)
+        self.counts += counted.reshape(self.counts.shape).astype(np.int32)
         self.counted += some.shape[1]
 
     def _widen(self) -> None:
@@ -81,12 +82,6 @@ class ChannelHistograms:
         middle = np.arange(BINS) + 0.5
         middle[0] = 0
         return self.limit[:, None] * (middle / BINS)
-
-    def quantile(self, share: float) -> npt.NDArray[np.float64]:
-        """(C,) magnitude that a share of a channel's values do not exceed, rounded up to a bin's end."""
-        reached = np.cumsum(self.counts.sum(axis=0), axis=1)
-        last = (reached < share * reached[:, -1:]).sum(axis=1)
-        return np.minimum(self.limit * (last + 1) / BINS, self.largest)
 
     @property
     def mean(self) -> npt.NDArray[np.float64]:

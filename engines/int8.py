@@ -1,0 +1,170 @@
+"""INT8 for one engine: ranges from a calibration set, and the groups of layers that a budget allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from onnx import ModelProto
+
+from osnet_edge.engines.calibration import CalibrationSet
+from osnet_edge.engines.quantization.decide import Budget, choose_groups
+from osnet_edge.engines.quantization.quantizer import Quantizer, simulate
+from osnet_edge.engines.quantization.rules import QdqRules
+from osnet_edge.engines.quantization.table_cache import find_table, hash_pictures, read_batches
+from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
+from osnet_edge.runtime.errors import CheckError, InputError
+from osnet_edge.runtime.files import sha256_of
+from osnet_edge.runtime.graph_info import GraphInfo
+from osnet_edge.runtime.precision import GroupDecision, Int8, Loss
+
+Rows = npt.NDArray[np.float32]
+#: What embeddings lose against float32's: (N, D) of float32, (N, D) of another engine, (N,) identities and
+#: (N,) cameras of the pictures. The metrics are `osnet_edge.bench`'s, and the command line brings them.
+Judge = Callable[[Rows, Rows, Sequence[int], Sequence[int]], Loss]
+#: Milliseconds a batch that each group saves, where a target can be timed.
+GroupTimer = Callable[[Quantizer], Mapping[str, float]]
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Int8Request:
+    """What a user gives for INT8.
+
+    Attributes:
+        calibration: the set.
+        file: of the set, beside which the table is kept.
+        judge: measures losses; None measures none, and can then hold to no budget.
+        budget: what may be lost; None takes all groups, whatever they lose.
+    """
+
+    calibration: CalibrationSet
+    file: Path
+    judge: Judge | None = None
+    budget: Budget | None = None
+
+
+class HeldOut:
+    """The people of a calibration set that it held out, and what an engine loses on them.
+
+    Args:
+        request: of a set that holds people out, with a judge.
+        graph: the float32 graph's file.
+        info: what it says of itself.
+
+    Raises:
+        InputError: the set holds nobody out, or a picture vanished.
+    """
+
+    def __init__(self, request: Int8Request, graph: Path, info: GraphInfo) -> None:
+        pictures = request.calibration.held_out
+        if not pictures or request.judge is None:
+            raise InputError(
+                f"a budget needs people held out, and {request.file} has none; draw it anew with "
+                "osnet-edge calibrate from a set with people on two cameras"
+            )
+        self.count = len(pictures)
+        self._judge = request.judge
+        self._identities = [each.identity for each in pictures]
+        self._cameras = [each.camera for each in pictures]
+        self.batches = tuple(read_batches(pictures, info.preprocessing, _BATCH))
+        self._reference = simulate(graph, self.batches, default_threads())
+
+    def loss(self, rows: Rows) -> Loss:
+        """Return what embeddings of the pictures lose against float32's.
+
+        Raises:
+            CheckError: they are not all finite.
+        """
+        if not np.isfinite(rows).all():
+            raise CheckError("the engine gives NaN or infinite embeddings on held-out pictures; no package")
+        return self._judge(self._reference, rows, self._identities, self._cameras)
+
+    def loss_of(self, model: ModelProto) -> Loss:
+        """Return what a Q/DQ graph loses, computed as written."""
+        return self.loss(simulate(model, self.batches, default_threads()))
+
+
+def decide_int8(
+    graph: Path,
+    model: ModelProto,
+    info: GraphInfo,
+    rules: QdqRules,
+    request: Int8Request,
+    held_out: HeldOut | None,
+    *,
+    time_groups: GroupTimer | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> tuple[Quantizer, Int8]:
+    """Find ranges, and choose the groups that compute in INT8.
+
+    Args:
+        graph: the float32 graph's file.
+        model: what is in it.
+        info: what it says of itself.
+        rules: of the engine.
+        request: calibration set and budget.
+        held_out: whom losses are measured on; None measures none, and there is no budget.
+        time_groups: what each group saves; None goes by its share of the work.
+        progress: told what is being done.
+
+    Returns:
+        What makes the graph, and the decision; no group is in INT8 where none is within the budget.
+    """
+    table = find_table(
+        model,
+        sha256_of(graph),
+        info.preprocessing,
+        request.calibration,
+        request.file,
+        threads=default_threads(),
+        progress=progress,
+    )
+    quantizer = Quantizer(model, table, rules)
+    shares = {name: quantizer.macs_share([name]) for name in quantizer.groups}
+    saved: dict[str, float] = {}
+
+    def gains() -> Mapping[str, float]:
+        if time_groups is None:
+            # Sums and gates are next to no work, but what they save is not nothing.
+            return {name: max(share, 1e-6) for name, share in shares.items()}
+        saved.update(time_groups(quantizer))
+        return saved
+
+    alone: Mapping[str, Loss] = {}
+    chosen: Sequence[str] = tuple(quantizer.groups)
+    loss = held_out.loss_of(quantizer.make(chosen)) if held_out and request.budget is None else None
+    if request.budget is not None and held_out is not None:
+        choice = choose_groups(
+            chosen,
+            gains,
+            lambda names: held_out.loss_of(quantizer.make(names)),
+            request.budget,
+            progress,
+        )
+        chosen, loss, alone = (choice.groups, choice.loss, choice.alone) if choice else ((), None, {})
+    decision = Int8(
+        rules=rules.name,
+        ranges=quantizer.method,
+        calibration=request.file.name,
+        pictures_sha256=hash_pictures(request.calibration),
+        pictures=len(request.calibration.pictures),
+        held_out=held_out.count if held_out else 0,
+        budget=request.budget.mean_ap if request.budget else None,
+        budget_rank1=request.budget.rank1 if request.budget else None,
+        loss=loss,
+        macs=quantizer.macs_share(chosen),
+        groups=tuple(
+            GroupDecision(name, share, alone.get(name), saved.get(name), name in chosen)
+            for name, share in shares.items()
+        ),
+    )
+    return quantizer, decision
+
+
+def without(decision: Int8) -> Int8:
+    """Return a decision with all groups taken out of INT8 again."""
+    return replace(decision, macs=0.0, groups=tuple(replace(each, int8=False) for each in decision.groups))

@@ -1,0 +1,106 @@
+"""The budget: which groups of layers compute in INT8, so that no more accuracy is lost than may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.precision import Loss
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be lost, in points, as far as the held-out pictures can tell; None is not asked for."""
+
+    mean_ap: float | None
+    rank1: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no budget."""
+        for name, points in (("--budget", self.mean_ap), ("--budget-rank1", self.rank1)):
+            if points is not None and not 0 <= points <= 100:
+                raise InputError(f"expected {name} of 0 to 100 points, got {points}")
+        if self.mean_ap is None and self.rank1 is None:
+            raise InputError("--precision auto needs --budget POINTS of mAP (or --budget-rank1), such as 0.5")
+
+    def allows(self, loss: Loss) -> bool:
+        """Whether a loss is within it."""
+        return (self.mean_ap is None or loss.mean_ap_most <= self.mean_ap) and (
+            self.rank1 is None or loss.rank1_most <= self.rank1
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen: the groups in INT8, what they lose together, and what each loses alone."""
+
+    groups: tuple[str, ...]
+    loss: Loss
+    alone: dict[str, Loss]
+
+
+def choose_groups(
+    groups: Sequence[str],
+    gains: Callable[[], Mapping[str, float]],
+    measure: Callable[[Sequence[str]], Loss],
+    budget: Budget,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Choice | None:
+    """Choose the groups that gain most within a budget.
+
+    All of them, if they are. Else each is measured alone, they are put in the order of what they gain for
+    what they lose, and the longest part of that order that stays within the budget is found by halving; what
+    is behind it is tried once more, one by one. Losses do not add up, so only choices that were measured as
+    a whole are returned.
+
+    Args:
+        groups: names.
+        gains: what each brings, such as milliseconds saved or its share of the work; asked for if needed.
+        measure: what a choice loses.
+        budget: what it may lose.
+        progress: told what is being done.
+
+    Returns:
+        The choice, or None where not even one group is within the budget.
+    """
+    progress(f"measuring all {len(groups)} groups in INT8 together")
+    together = measure(groups)
+    if budget.allows(together):
+        return Choice(tuple(groups), together, {})
+    gain = gains()
+    useful = [name for name in groups if gain[name] > 0]
+    alone = {}
+    for index, name in enumerate(useful, start=1):
+        progress(f"measuring {name} in INT8 ({index} of {len(useful)})")
+        alone[name] = measure([name])
+    # What loses nothing comes first, whatever it gains.
+    order = sorted(useful, key=lambda name: max(alone[name].mean_ap, 0.0) / gain[name])
+    kept, loss = _longest_part(order, measure, budget, progress)
+    for name in order[len(kept) :]:
+        if not budget.allows(alone[name]):
+            continue
+        progress(f"trying {name} beside {len(kept)} groups")
+        tried = measure([*kept, name])
+        if budget.allows(tried):
+            kept, loss = [*kept, name], tried
+    return Choice(tuple(kept), loss, alone) if kept and loss else None
+
+
+def _longest_part(
+    order: Sequence[str],
+    measure: Callable[[Sequence[str]], Loss],
+    budget: Budget,
+    progress: Callable[[str], None],
+) -> tuple[list[str], Loss | None]:
+    """Find by halving how many of the first stay within the budget together; all of them do not."""
+    within, beyond, loss = 0, len(order), None
+    while beyond - within > 1:
+        middle = (within + beyond) // 2
+        progress(f"measuring the best {middle} groups together")
+        tried = measure(order[:middle])
+        if budget.allows(tried):
+            within, loss = middle, tried
+        else:
+            beyond = middle
+    return list(order[:within]), loss

@@ -1,0 +1,90 @@
+"""What a manifest says of how its precision came about: INT8's groups and losses, and times compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What an engine loses against float32 on held-out pictures, in points (hundredths); below 0 it gains.
+
+    Attributes:
+        mean_ap: of mAP.
+        mean_ap_most: the upper end of its one-sided 95 % interval: what it loses at most, as far as these
+            pictures can tell.
+        rank1: of Rank-1.
+        rank1_most: likewise.
+    """
+
+    mean_ap: float
+    mean_ap_most: float
+    rank1: float
+    rank1_most: float
+
+
+@dataclass(frozen=True)
+class GroupDecision:
+    """One group of layers.
+
+    Attributes:
+        group: its name.
+        macs: its share of the network's multiply-accumulates.
+        loss: what it loses alone; None where that was not needed: all groups together were within the budget,
+            or there was none.
+        saved_ms: milliseconds a batch that it saves beside the others in INT8; None where nothing was timed.
+        int8: whether it computes in INT8.
+    """
+
+    group: str
+    macs: float
+    loss: Loss | None
+    saved_ms: float | None
+    int8: bool
+
+
+@dataclass(frozen=True)
+class Int8:
+    """How INT8 was made, or why it was not.
+
+    Attributes:
+        rules: where Q/DQ pairs stand, see `osnet_edge.engines.quantization.rules`.
+        ranges: how ranges were chosen, such as `mse`.
+        calibration: name of the calibration set's file.
+        pictures_sha256: of the hashes of its pictures, in their order.
+        pictures: how many.
+        held_out: pictures of other people, on whom the loss was measured; 0 where it was not.
+        budget: points of mAP that might be lost; None where none was given.
+        budget_rank1: likewise of Rank-1.
+        loss: what the groups in INT8 lose together; None where it was not measured.
+        macs: their share of the multiply-accumulates.
+        groups: the decision, group by group.
+    """
+
+    rules: str
+    ranges: str
+    calibration: str
+    pictures_sha256: str
+    pictures: int
+    held_out: int
+    budget: float | None
+    budget_rank1: float | None
+    loss: Loss | None
+    macs: float
+    groups: tuple[GroupDecision, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Precisions that were compared on the machine that built the package.
+
+    Attributes:
+        batch: pictures a call.
+        milliseconds: for a batch, by precision (and library, where there were two), medians in turns; empty
+            where the target could not be timed.
+        why: what was chosen, and why, in a line.
+    """
+
+    batch: int
+    milliseconds: dict[str, float]
+    why: str
