@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import cast
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_batch_range, placement_option
+from osnet_edge.cli.int8_text import describe_int8
 from osnet_edge.cli.progress import step
-from osnet_edge.runtime.manifest import Precision
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.schema import to_json
+
+if TYPE_CHECKING:
+    from osnet_edge.engines.int8 import Calibration
+    from osnet_edge.engines.precision import AskedPrecision
 
 
 @click.command()
@@ -24,14 +30,20 @@ from osnet_edge.runtime.schema import to_json
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "bf16"]),
+    type=click.Choice(["fp32", "fp16", "bf16", "int8", "auto"]),
     default="fp32",
     show_default=True,
-    help="Of weights and arithmetic; fp16 is for GPUs, bf16 for OpenVINO.",
+    help="Of weights and arithmetic; fp16 is for GPUs, bf16 for OpenVINO; auto takes the fastest in --budget.",
 )
 @click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes the engine takes; default 1,8,32.")
 @placement_option
-@click.option("--calibration", metavar="FILE", help="Pictures that must not leave float16's range in fp16.")
+@click.option(
+    "--calibration",
+    metavar="FILE",
+    help="Calibration set, for int8 and auto; in fp16 its pictures must not leave float16's range.",
+)
+@click.option("--budget", type=float, metavar="POINTS", help="Points of mAP that may be lost, such as 0.5.")
+@click.option("--budget-rank1", type=float, metavar="POINTS", help="Likewise of Rank-1.")
 @click.option("--force", is_flag=True, help="Replace a package that is already there.")
 @json_flag
 def build(
@@ -42,6 +54,8 @@ def build(
     batch: str | None,
     placement: str | None,
     calibration: str | None,
+    budget: float | None,
+    budget_rank1: float | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -52,11 +66,12 @@ def build(
       osnet-edge build osnet.onnx --target cpu -o osnet-cpu
       osnet-edge build osnet.onnx --target openvino --precision bf16 -o osnet-openvino
       osnet-edge build osnet.onnx --target rtx:sm86,sm89 --precision fp16 -o osnet-rtx
-      osnet-edge build osnet.onnx --target rtx --precision fp16 --calibration calib.json -o osnet-rtx
+      osnet-edge build osnet.onnx --target openvino --precision int8 --calibration calib.json -o osnet-int8
+      osnet-edge build osnet.onnx --target cpu:fastest --precision auto --budget 0.5 \\
+          --calibration calib.json -o osnet-best
     """
     limits = parse_batch_range(batch) if batch else None
     from osnet_edge.engines.build import CHOICE_KEY, build_package
-    from osnet_edge.engines.calibration import read_calibration_set
     from osnet_edge.train.placement_file import read_placement
     from osnet_edge.train.synthetic import sample_crops
 
@@ -67,10 +82,10 @@ def build(
         target=target,
         # Of another size than the network's input, so that the pairs prove the resizing too.
         golden_crops=sample_crops(4, height=200, width=80, seed=1),
-        precision=cast(Precision, precision),
+        precision=cast("AskedPrecision", precision),
         batch=limits,
         placement=read_placement(placement) if placement else None,
-        calibration=read_calibration_set(calibration) if calibration else None,
+        calibration=_calibration(calibration, budget, budget_rank1),
         replace=force,
         progress=step,
     )
@@ -79,8 +94,27 @@ def build(
         return
     size = manifest.files[manifest.model_file].bytes / 1e6
     click.echo(
-        f"{output}: {manifest.model.variant} {precision} for {target}, {size:.1f} MB, "
+        f"{output}: {manifest.model.variant} {manifest.precision} for {target}, {size:.1f} MB, "
         f"built in {time.monotonic() - started:.1f} s"
     )
     if choice := manifest.tools.get(CHOICE_KEY):
         click.echo(f"fastest here: {choice}")
+    if manifest.comparison:
+        click.echo(f"chosen: {manifest.comparison.why}")
+    if manifest.int8:
+        click.echo(f"int8: {describe_int8(manifest.int8)}")
+
+
+def _calibration(file: str | None, budget: float | None, rank1: float | None) -> Calibration | None:
+    """Read a calibration set, with what may be lost."""
+    from osnet_edge.cli.held_out_loss import held_out_loss
+    from osnet_edge.engines.calibration import read_calibration_set
+    from osnet_edge.engines.int8 import Calibration
+    from osnet_edge.engines.quantization.decide import Budget
+
+    given = None if budget is None and rank1 is None else Budget(budget, rank1)
+    if file is None:
+        if given:
+            raise InputError("a budget is measured on held-out people; pass --calibration FILE too")
+        return None
+    return Calibration(read_calibration_set(file), Path(file), held_out_loss, given)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from osnet_edge.cli.int8_text import describe_int8, group_rows
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.schema import to_json
@@ -44,6 +45,8 @@ def inspect(package: str, prove: bool, as_json: bool) -> None:
         rows.append(("plan schedule", str(schedule)))
     for name, value in rows:
         click.echo(f"{name:14} {value}")
+    for name, value in group_rows(manifest.int8) if manifest.int8 else ():
+        click.echo(f"  {name:20} {value}")
     click.echo(f"{'files':14} {len(manifest.files)} as built (size and SHA-256 checked)")
     if distance is not None:
         click.echo(f"{'golden pairs':14} hold: largest mean-centred cosine distance {distance:.1g}")

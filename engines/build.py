@@ -6,14 +6,14 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from osnet_edge.engines.calibration import CalibrationSet, load_pictures
 from osnet_edge.engines.cpu import MODEL_NAME as CPU_MODEL_NAME
 from osnet_edge.engines.cpu import build_cpu
 from osnet_edge.engines.cpu_choice import choose_backend
 from osnet_edge.engines.golden import write_golden
 from osnet_edge.engines.graph import read_graph
-from osnet_edge.engines.overflow import check_overflow
-from osnet_edge.engines.targets import TargetSpec, check_precision, parse_target
+from osnet_edge.engines.int8 import Calibration
+from osnet_edge.engines.precision import AskedPrecision, Settled, check_asked, settle_precision
+from osnet_edge.engines.targets import TargetSpec, parse_target
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_folder_aside
@@ -22,7 +22,6 @@ from osnet_edge.runtime.manifest import (
     BatchRange,
     FileEntry,
     Manifest,
-    Precision,
     Target,
     write_manifest,
 )
@@ -42,10 +41,10 @@ def build_package(
     *,
     target: str,
     golden_crops: Picture,
-    precision: Precision = "fp32",
+    precision: AskedPrecision = "fp32",
     batch: BatchRange | None = None,
     placement: Placement | None = None,
-    calibration: CalibrationSet | None = None,
+    calibration: Calibration | None = None,
     replace: bool = False,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Manifest:
@@ -57,11 +56,11 @@ def build_package(
         target: see `osnet_edge.engines.targets`.
         golden_crops: uint8 (K, H, W, 3) RGB, a few pictures of people (drawn ones:
             `osnet_edge.train.synthetic.sample_crops`), shipped in the package with their embeddings.
-        precision: of weights and arithmetic.
+        precision: of weights and arithmetic; `auto` takes the fastest within a budget.
         batch: batch sizes the engine takes; None for the target's default.
         placement: what the graph's must be; None takes any.
-        calibration: pictures on which activations must stay within float16's range; for fp16 alone, and None
-            leaves that unchecked.
+        calibration: for `int8` and `auto`, pictures and what may be lost; for fp16, where given, pictures on
+            which activations must stay within float16's range.
         replace: whether a package already there is replaced.
         progress: told what is being done.
 
@@ -72,12 +71,11 @@ def build_package(
         InputError: the graph, target, precision, calibration set or output cannot be used, or activations
             leave float16's range.
         UnavailableError: the target cannot be built on this machine; the message says what would be possible.
-        CheckError: the finished engine, where it can run here, fails its golden pairs. No package is left.
+        CheckError: the finished engine, where it can run here, fails its golden pairs, or nothing is within
+            the budget. No package is left.
     """
     graph, output, spec = Path(graph), Path(output), parse_target(target)
-    check_precision(spec, precision)
-    if calibration and precision != "fp16":
-        raise InputError(f"expected a calibration set for fp16 alone, got one for {precision}; leave it out")
+    check_asked(spec, precision, calibration)
     if output.exists() and not replace:
         raise InputError(f"{output} is already there; pass --force to replace it, or name another output")
     if replace and output.exists() and not (output / MANIFEST_NAME).is_file():
@@ -85,11 +83,10 @@ def build_package(
     progress("reading the graph")
     model, info = read_graph(graph)
     require_placement(placement, info.model.placement, str(graph))
-    if calibration:
-        progress(f"checking float16's range on {len(calibration.pictures):,} pictures")
-        check_overflow(model, load_pictures(calibration.pictures), info.preprocessing, progress)
     batch = batch or DEFAULT_BATCH
     tools = {**info.tools, "osnet-edge": version("osnet-edge")}
+    settled = settle_precision(graph, model, info, spec, precision, calibration, batch.opt, progress)
+    spec = settled.spec
     if spec.fastest:
         progress("timing ONNX Runtime and OpenVINO")
         chosen, tools[CHOICE_KEY] = choose_backend(graph, info, batch.opt)
@@ -97,14 +94,15 @@ def build_package(
     model_name = CPU_MODEL_NAME if spec.backend in ("onnxruntime", "openvino") else PLAN_NAME
     with write_folder_aside(output, replace=replace) as folder:
         progress("building the engine")
-        built_for = _build_model(graph, folder / model_name, spec, precision, batch, progress)
+        built_for = _build_model(graph, folder / model_name, settled, spec, batch, progress)
         progress("writing golden pairs")
-        golden = write_golden(graph, folder, golden_crops, info, precision)
+        quantized = settled.quantize(False) if settled.quantize else None
+        golden = write_golden(graph, folder, golden_crops, info, settled.precision, quantized)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             model=info.model,
             preprocessing=info.preprocessing,
-            precision=precision,
+            precision=settled.precision,
             batch=batch,
             target=built_for,
             model_file=model_name,
@@ -112,6 +110,8 @@ def build_package(
             files={name: _entry(folder / name) for name in (model_name, golden.file)},
             golden=golden,
             tools=tools,
+            int8=settled.int8,
+            comparison=settled.comparison,
         )
         write_manifest(folder, manifest)
         _prove(folder, progress)
@@ -131,13 +131,13 @@ def _prove(folder: Path, progress: Callable[[str], None]) -> None:
 def _build_model(
     graph: Path,
     destination: Path,
+    settled: Settled,
     spec: TargetSpec,
-    precision: Precision,
     batch: BatchRange,
     progress: Callable[[str], None],
 ) -> Target:
     if spec.backend == "onnxruntime" or spec.backend == "openvino":
-        return build_cpu(graph, destination, spec.backend, precision)
+        return build_cpu(graph, destination, spec.backend, settled.precision, settled.quantize)
     # Imported here: a builder for the CPU needs nothing of TensorRT's.
     from osnet_edge.engines.tensorrt import build_plan
 
@@ -146,7 +146,8 @@ def _build_model(
         destination,
         library=spec.backend,
         capabilities=spec.capabilities,
-        precision=precision,
+        precision=settled.precision,
+        quantize=settled.quantize,
         batch=batch,
         progress=progress,
     )

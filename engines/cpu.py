@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
+
+import onnx
+from onnx import ModelProto
 
 from osnet_edge.runtime.backends.openvino_cpu import open_core
 from osnet_edge.runtime.manifest import Precision, Target
@@ -16,18 +20,25 @@ MODEL_NAME = "model.onnx"
 CpuBackend = Literal["onnxruntime", "openvino"]
 
 
-def build_cpu(graph: Path, destination: Path, backend: CpuBackend, precision: Precision) -> Target:
+def build_cpu(
+    graph: Path,
+    destination: Path,
+    backend: CpuBackend,
+    precision: Precision,
+    quantize: Callable[[bool], ModelProto] | None = None,
+) -> Target:
     """Put a graph into a package for a CPU.
 
-    The file is the graph as exported: either library optimises it for the processor at hand while it loads,
-    so that one package runs on x86 and ARM, and on a newer library too. (OpenVINO's own format loads no
-    faster: compiling takes some 0.3 s for each batch size, and reading either 0.04.)
+    The file is the graph as exported, or with Q/DQ in it: either library optimises it for the processor at
+    hand while it loads, so that one package runs on x86 and ARM, and on a newer library too. (OpenVINO's own
+    format loads no faster: compiling takes some 0.3 s for each batch size, and reading either 0.04.)
 
     Args:
         graph: the exported ONNX file.
         destination: the model file to write.
         backend: which of the two runs it.
         precision: one that the backend has, see `osnet_edge.engines.targets`.
+        quantize: for int8, makes the graph with Q/DQ, float16 around them or not.
 
     Raises:
         UnavailableError: OpenVINO is wanted and not installed, or not in this precision on this CPU, so that
@@ -35,7 +46,10 @@ def build_cpu(graph: Path, destination: Path, backend: CpuBackend, precision: Pr
     """
     if backend == "openvino":
         open_core(precision)
-    shutil.copyfile(graph, destination)
+    if quantize:
+        onnx.save(quantize(False), destination)
+    else:
+        shutil.copyfile(graph, destination)
     return Target(
         backend=backend,
         backend_version=version(backend),

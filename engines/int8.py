@@ -31,17 +31,17 @@ _BATCH = 32
 
 
 @dataclass(frozen=True)
-class Int8Request:
-    """What a user gives for INT8.
+class Calibration:
+    """What a user gives: pictures to calibrate on, and what may be lost.
 
     Attributes:
-        calibration: the set.
+        pictures: the set.
         file: of the set, beside which the table is kept.
         judge: measures losses; None measures none, and can then hold to no budget.
         budget: what may be lost; None takes all groups, whatever they lose.
     """
 
-    calibration: CalibrationSet
+    pictures: CalibrationSet
     file: Path
     judge: Judge | None = None
     budget: Budget | None = None
@@ -59,8 +59,8 @@ class HeldOut:
         InputError: the set holds nobody out, or a picture vanished.
     """
 
-    def __init__(self, request: Int8Request, graph: Path, info: GraphInfo) -> None:
-        pictures = request.calibration.held_out
+    def __init__(self, request: Calibration, graph: Path, info: GraphInfo) -> None:
+        pictures = request.pictures.held_out
         if not pictures or request.judge is None:
             raise InputError(
                 f"a budget needs people held out, and {request.file} has none; draw it anew with "
@@ -93,7 +93,7 @@ def decide_int8(
     model: ModelProto,
     info: GraphInfo,
     rules: QdqRules,
-    request: Int8Request,
+    request: Calibration,
     held_out: HeldOut | None,
     *,
     time_groups: GroupTimer | None = None,
@@ -118,7 +118,7 @@ def decide_int8(
         model,
         sha256_of(graph),
         info.preprocessing,
-        request.calibration,
+        request.pictures,
         request.file,
         threads=default_threads(),
         progress=progress,
@@ -150,8 +150,8 @@ def decide_int8(
         rules=rules.name,
         ranges=quantizer.method,
         calibration=request.file.name,
-        pictures_sha256=hash_pictures(request.calibration),
-        pictures=len(request.calibration.pictures),
+        pictures_sha256=hash_pictures(request.pictures),
+        pictures=len(request.pictures.pictures),
         held_out=held_out.count if held_out else 0,
         budget=request.budget.mean_ap if request.budget else None,
         budget_rank1=request.budget.rank1 if request.budget else None,

@@ -15,12 +15,12 @@ TARGET_NAMES: dict[Backend, str] = {
     "tensorrt_rtx": "rtx",
     "tensorrt": "tensorrt",
 }
-#: What each backend computes in. ONNX Runtime would cast to and fro: it has no such kernels for CPUs.
+#: What each backend computes in. ONNX Runtime has no half kernels for CPUs: it would cast to and fro.
 PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
-    "onnxruntime": ("fp32",),
-    "openvino": ("fp32", "bf16"),
-    "tensorrt_rtx": ("fp32", "fp16"),
-    "tensorrt": ("fp32", "fp16"),
+    "onnxruntime": ("fp32", "int8"),
+    "openvino": ("fp32", "bf16", "int8"),
+    "tensorrt_rtx": ("fp32", "fp16", "int8"),
+    "tensorrt": ("fp32", "fp16", "int8"),
 }
 _BACKENDS = {name: backend for backend, name in TARGET_NAMES.items()}
 SPELLING = (

@@ -10,9 +10,11 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
+from onnx import ModelProto
+
 from osnet_edge.engines.graph import read_onnx
 from osnet_edge.engines.tensorrt_capabilities import resolve_capabilities, set_capabilities
-from osnet_edge.engines.tensorrt_network import configure, make_network
+from osnet_edge.engines.tensorrt_network import configure, is_strongly_typed, make_network
 from osnet_edge.runtime.backends.tensorrt_library import Library, first_line, load_library
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError
 from osnet_edge.runtime.files import write_aside
@@ -33,6 +35,7 @@ def build_plan(
     capabilities: tuple[str, ...],
     precision: Precision,
     batch: BatchRange,
+    quantize: Callable[[bool], ModelProto] | None = None,
     workspace_bytes: int = 1 << 30,
     progress: Callable[[str], None] | None = None,
 ) -> Target:
@@ -44,8 +47,9 @@ def build_plan(
         library: which of the two builds it, and later runs it.
         capabilities: compute capabilities such as `8.6`, or `current` for the GPU that is here; none means
             the library's default: many GPUs for TensorRT-RTX, the one that is here for TensorRT.
-        precision: fp32, without TensorFloat-32, or fp16; what of it stays float32 see
-            `osnet_edge.engines.half`.
+        precision: fp32, without TensorFloat-32, fp16, or int8 with float16 around; what of that stays float32
+            see `osnet_edge.engines.half`.
+        quantize: for int8, makes the graph with Q/DQ, float16 around them or not.
         batch: sizes that the plan must take; it is tuned for `opt`.
         workspace_bytes: most GPU memory that a layer may use for scratch.
         progress: called with a line for each step.
@@ -63,8 +67,8 @@ def build_plan(
         raise InputError("a TensorRT engine needs a largest batch; give one, such as 32")
     if workspace_bytes < 1:
         raise InputError(f"expected a workspace of at least 1 byte, got {workspace_bytes}")
-    model = read_onnx(graph)
     loaded = _load(library)
+    model = quantize(is_strongly_typed(loaded)) if quantize else read_onnx(graph)
     wanted = resolve_capabilities(loaded, capabilities)
     builder = loaded.create("Builder")
     say(f"{loaded}: reading the graph")

@@ -30,7 +30,7 @@ def is_strongly_typed(library: Library) -> bool:
 def make_network(
     library: Library, builder: Any, model: onnx.ModelProto, precision: Precision
 ) -> tuple[Any, Any]:
-    """Parse a float32 graph into a network of the precision, as far as types can say it.
+    """Parse a float32 graph, or an INT8 one that is typed already, into a network of the precision.
 
     Returns:
         The network, and the parser that read it, which holds its weights and must live as long.
@@ -85,8 +85,11 @@ def configure(
     if hasattr(preview, "PROFILE_SHARING_0806"):
         # One profile for many execution contexts, one a thread: always so from TensorRT 10, a choice in 8.6.
         config.set_preview_feature(preview.PROFILE_SHARING_0806, True)
-    if precision == "fp16" and not is_strongly_typed(library):
+    if precision != "fp32" and not is_strongly_typed(library):
         allow_half(library, builder, network, config)
+        if precision == "int8":
+            # Q/DQ pairs say the ranges; without the flag the builder refuses them.
+            config.set_flag(trt.BuilderFlag.INT8)
     return config
 
 

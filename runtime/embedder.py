@@ -151,7 +151,7 @@ class Embedder:
         """Run the package's golden pairs.
 
         Returns:
-            The largest mean-centred cosine distance between a row of the engine's and the float32 network's.
+            The largest mean-centred cosine distance between a row of the engine's and the golden one.
 
         Raises:
             CheckError: it is over the manifest's limit: this engine does not compute what it should.
@@ -164,7 +164,7 @@ class Embedder:
         # Written so that NaN fails too.
         if not distance <= limit:
             raise CheckError(
-                f"{self.package}: embeddings differ from the float32 network's by a mean-centred cosine "
+                f"{self.package}: embeddings differ from the golden ones by a mean-centred cosine "
                 f"distance of {distance:.2g}, over {limit:.2g}; do not use this engine, build it again"
             )
         return max(distance, 0.0)

@@ -11,6 +11,7 @@ from typing import Literal
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import MANIFEST_NAME, write_json
 from osnet_edge.runtime.placement import Placement
+from osnet_edge.runtime.precision import Comparison, Int8
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.schema import from_json, to_json
 
@@ -20,7 +21,7 @@ _LARGEST_BATCH = 4096
 
 #: The backend that runs a package: ONNX Runtime, OpenVINO, TensorRT-RTX or TensorRT.
 Backend = Literal["onnxruntime", "openvino", "tensorrt_rtx", "tensorrt"]
-Precision = Literal["fp32", "fp16", "bf16"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Golden:
 
     Attributes:
         file: an npz with `crops`, uint8 (K, H, W, 3) RGB, and `embeddings`, float32 (K, D), L2-normalised, of
-            the float32 network.
+            the float32 network, or of an INT8 package's graph with every Q/DQ as it is written.
         max_centred_distance: what each row's cosine distance may be once the mean of the golden embeddings is
             taken off; with it on, any two pictures look alike, and a ruined engine would pass.
     """
@@ -130,6 +131,8 @@ class Manifest:
         files: every file of the package but the manifest.
         golden: pairs to prove the engine with.
         tools: versions of what exported and built it.
+        int8: how INT8 was decided on; None where nobody asked for it.
+        comparison: the times by which `--precision auto` chose; None where it did not.
     """
 
     schema_version: int
@@ -143,6 +146,8 @@ class Manifest:
     files: dict[str, FileEntry]
     golden: Golden
     tools: dict[str, str] = field(default_factory=dict)
+    int8: Int8 | None = None
+    comparison: Comparison | None = None
 
     def __post_init__(self) -> None:
         """Hold what types cannot say."""

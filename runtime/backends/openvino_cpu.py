@@ -17,7 +17,7 @@ from osnet_edge.runtime.manifest import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 #: OpenVINO's names of the precisions that it is asked for here.
-HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
+HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
 #: Larger batches gain nothing on a CPU, and each one compiled takes memory.
 LARGEST_COMPILED = 32
 
@@ -35,9 +35,11 @@ class OpenVinoEngine:
         model: the ONNX file.
         preprocessing: what the graph's input must look like.
         embedding_size: columns of its output.
-        precision: `fp32` or `bf16`, of the arithmetic; weights are float32 in the file.
+        precision: of the arithmetic: `fp32`, `bf16`, or `int8` for a graph with Q/DQ, around which it is
+            bf16 where the processor has that, and float32 elsewhere.
         best_batch: the largest size to compile for, up to 32.
         threads: threads for one call; None takes the cores this process may use, four at most.
+        sizes: batch sizes to compile for, falling, in place of those.
 
     Raises:
         InputError: the file is no ONNX graph of the expected input and output, the precision is another, or
@@ -53,11 +55,12 @@ class OpenVinoEngine:
         precision: Precision,
         best_batch: int,
         threads: int | None = None,
+        sizes: tuple[int, ...] | None = None,
     ) -> None:
         self._embedding_size = embedding_size
         options = {
             # Always said: left to itself, OpenVINO rounds float32 to bf16 where the processor has it.
-            "INFERENCE_PRECISION_HINT": HINTS.get(precision, ""),
+            "INFERENCE_PRECISION_HINT": "",
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": checked_threads(threads),
@@ -65,11 +68,13 @@ class OpenVinoEngine:
             "ENABLE_CPU_PINNING": False,
         }
         core = open_core(precision)
+        rounded = precision == "fp32" or "bf16" not in cpu_precisions(core)
+        options["INFERENCE_PRECISION_HINT"] = "f32" if rounded else HINTS[precision]
         graph = _read(core, model, preprocessing, embedding_size)
         try:
             self._requests = [
                 (size, _compile(core, graph, (size, *preprocessing.input_shape), options))
-                for size in compiled_sizes(best_batch)
+                for size in sizes or compiled_sizes(best_batch)
             ]
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot compile {model}: {_reason(error)}") from None
@@ -97,7 +102,9 @@ def open_core(precision: Precision = "fp32") -> Any:
         UnavailableError: OpenVINO is not installed, has no CPU device, or not in this precision.
     """
     if precision not in HINTS:
-        raise InputError(f"expected fp32 or bf16 for openvino, got {precision}; fp16 is for rtx and tensorrt")
+        raise InputError(
+            f"expected fp32, bf16 or int8 for openvino, got {precision}; fp16 is for rtx and tensorrt"
+        )
     # Imported here so that `import osnet_edge.runtime` stays quick, and works without this backend.
     try:
         import openvino
@@ -110,7 +117,7 @@ def open_core(precision: Precision = "fp32") -> Any:
         raise UnavailableError(
             "this OpenVINO comes without its CPU plugin: pip install --force-reinstall openvino"
         )
-    if precision not in cpu_precisions(core):
+    if precision != "int8" and precision not in cpu_precisions(core):
         raise UnavailableError(
             f"this engine needs a CPU that computes in {precision} (on x86, one with AVX512-BF16 or AMX), "
             "and this one does not; build it with --precision fp32"

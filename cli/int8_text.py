@@ -1,0 +1,45 @@
+"""A manifest's INT8 decision, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from osnet_edge.runtime.precision import GroupDecision, Int8, Loss
+
+
+def describe_int8(decision: Int8) -> str:
+    """Return the decision in a line."""
+    used = sum(each.int8 for each in decision.groups)
+    parts = [f"{used} of {len(decision.groups)} groups, {decision.macs:.0%} of the multiply-accumulates"]
+    if decision.loss:
+        parts.append(f"{describe_loss(decision.loss)} on {decision.held_out:,} held-out pictures")
+    parts.append(f"{decision.ranges} ranges of {decision.pictures:,} pictures, Q/DQ for {decision.rules}")
+    return "; ".join(parts)
+
+
+def describe_loss(loss: Loss) -> str:
+    """Return a loss in a few words.
+
+    Example:
+        >>> describe_loss(Loss(0.1, 0.4, 0.2, 0.6))
+        'mAP -0.10 (95 %: no worse than -0.40), Rank-1 -0.20 (-0.60)'
+    """
+    return (
+        f"mAP {-loss.mean_ap:+.2f} (95 %: no worse than {-loss.mean_ap_most:+.2f}), "
+        f"Rank-1 {-loss.rank1:+.2f} ({-loss.rank1_most:+.2f})"
+    )
+
+
+def group_rows(decision: Int8) -> Iterator[tuple[str, str]]:
+    """Yield a name and a text for each group."""
+    for each in decision.groups:
+        yield each.group, _group(each)
+
+
+def _group(each: GroupDecision) -> str:
+    parts = ["int8" if each.int8 else "float", f"{each.macs:6.1%} of the work"]
+    if each.loss:
+        parts.append(f"alone mAP {-each.loss.mean_ap:+.2f} ({-each.loss.mean_ap_most:+.2f})")
+    if each.saved_ms is not None:
+        parts.append(f"saves {each.saved_ms:.2f} ms")
+    return ", ".join(parts)
