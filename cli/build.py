@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_batch_range, placement_option
 from osnet_edge.cli.int8_text import describe_int8
+from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_batch_range, placement_option
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.schema import to_json
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     type=click.Choice(["fp32", "fp16", "bf16", "int8", "auto"]),
     default="fp32",
     show_default=True,
-    help="Of weights and arithmetic; fp16 is for GPUs, bf16 for OpenVINO; auto takes the fastest in --budget.",
+    help="Of weights and arithmetic; fp16 is for GPUs, bf16 for OpenVINO; auto: the fastest in --budget.",
 )
 @click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes the engine takes; default 1,8,32.")
 @placement_option

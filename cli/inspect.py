@@ -39,17 +39,23 @@ def inspect(package: str, prove: bool, as_json: bool) -> None:
         echo_json(document)
         return
     rows = _rows(manifest)
+    if manifest.comparison:
+        rows.append(("chosen", manifest.comparison.why))
+    if manifest.int8:
+        rows.append(("int8", describe_int8(manifest.int8)))
     if plan:
         rows.append(("plan header", str(read_plan_header(plan))))
     if schedule:
         rows.append(("plan schedule", str(schedule)))
     for name, value in rows:
         click.echo(f"{name:14} {value}")
-    for name, value in group_rows(manifest.int8) if manifest.int8 else ():
-        click.echo(f"  {name:20} {value}")
     click.echo(f"{'files':14} {len(manifest.files)} as built (size and SHA-256 checked)")
     if distance is not None:
         click.echo(f"{'golden pairs':14} hold: largest mean-centred cosine distance {distance:.1g}")
+    if manifest.int8:
+        click.echo("groups of layers")
+        for name, value in group_rows(manifest.int8):
+            click.echo(f"  {name:18} {value}")
 
 
 def _rows(manifest: Manifest) -> list[tuple[str, str]]:

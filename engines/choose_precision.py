@@ -14,7 +14,7 @@ from onnx import ModelProto
 
 from osnet_edge.engines.cpu import CpuBackend
 from osnet_edge.engines.half import to_half
-from osnet_edge.engines.int8 import HeldOut, Calibration, decide_int8, without
+from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, without
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.timing import time_in_turns

@@ -14,7 +14,7 @@ from onnx import ModelProto
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.choose_precision import choose_on_cpu, choose_on_gpu
 from osnet_edge.engines.cpu import CpuBackend
-from osnet_edge.engines.int8 import HeldOut, Calibration, decide_int8
+from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8
 from osnet_edge.engines.overflow import check_overflow
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import rules_for
