@@ -183,7 +183,7 @@ def _float_precisions(backend: CpuBackend) -> tuple[Precision, ...]:
 
 
 class _Opener:
-    """Opens graphs as a package would be, but for one batch size, in a folder of its own."""
+    """Opens graphs as a package would be, but for few batch sizes, in a folder of its own."""
 
     def __init__(self, info: GraphInfo, batch: int, folder: Path) -> None:
         self._info, self._batch, self._folder, self._made = info, batch, folder, 0
@@ -200,5 +200,10 @@ class _Opener:
         if backend == "onnxruntime":
             return OnnxRuntimeEngine(graph, self._info.preprocessing, size)
         return OpenVinoEngine(
-            graph, self._info.preprocessing, size, precision, self._batch, sizes=(self._batch,)
+            graph,
+            self._info.preprocessing,
+            size,
+            precision,
+            self._batch,
+            sizes=tuple(dict.fromkeys((self._batch, 1))),
         )

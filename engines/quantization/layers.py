@@ -29,6 +29,7 @@ class Layer:
         weight: its weights, an initializer, whose axis 0 is output channels; of a sum nothing.
         output: the tensor it writes.
         macs: multiply-accumulates for one picture.
+        beside_norm: whether an instance norm reads what it writes, or wrote what it reads, a ReLU aside.
     """
 
     node: str
@@ -38,6 +39,7 @@ class Layer:
     weight: str
     output: str
     macs: int
+    beside_norm: bool = False
 
 
 def find_layers(model: ModelProto) -> tuple[Layer, ...]:
@@ -61,6 +63,7 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
     values = (*inferred.graph.value_info, *inferred.graph.output)
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
     weights = {weight.name: weight for weight in model.graph.initializer}
+    normed = _beside_norms(model)
     convolutions = {node.output[0] for node in model.graph.node if node.op_type == "Conv"}
     found = []
     for node in model.graph.node:
@@ -80,7 +83,10 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
         for size in weight.dims:
             macs *= size
         group = _group(node.name, kind)
-        found.append(Layer(node.name, kind, group, node.input[0], node.input[1], node.output[0], macs))
+        beside = node.input[0] in normed or node.output[0] in normed
+        found.append(
+            Layer(node.name, kind, group, node.input[0], node.input[1], node.output[0], macs, beside)
+        )
     return tuple(found)
 
 
@@ -90,6 +96,14 @@ def groups_of(layers: tuple[Layer, ...]) -> dict[str, tuple[Layer, ...]]:
     for layer in layers:
         groups.setdefault(layer.group, []).append(layer)
     return {name: tuple(members) for name, members in groups.items()}
+
+
+def _beside_norms(model: ModelProto) -> set[str]:
+    """Return what instance norms read and write, and what a ReLU makes of the latter."""
+    norms = [node for node in model.graph.node if node.op_type == "InstanceNormalization"]
+    written = {node.output[0] for node in norms}
+    behind = {n.output[0] for n in model.graph.node if n.op_type == "Relu" and n.input[0] in written}
+    return {node.input[0] for node in norms} | written | behind
 
 
 def _check_layout(node: NodeProto) -> None:

@@ -86,8 +86,11 @@ class _Writer:
     def __init__(self, model: ModelProto, table: CalibrationTable, rules: QdqRules, method: Method) -> None:
         self._graph, self._table, self._rules, self._method = model.graph, table, rules, method
         self._initializers = {each.name: each for each in model.graph.initializer}
-        self._half = any(each.data_type == TensorProto.FLOAT16 for each in model.graph.initializer)
-        if self._half:
+        # Around an instance norm or a gate, a float16 graph is float32: pairs have their tensor's type.
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        self._types = {value.name: value.type.tensor_type.elem_type for value in inferred.value_info}
+        self._types.update({each.name: each.data_type for each in model.graph.initializer})
+        if TensorProto.FLOAT16 in self._types.values():
             for entry in model.opset_import:
                 entry.version = max(entry.version, _HALF_OPSET) if not entry.domain else entry.version
         self._pairs: dict[str, list[NodeProto]] = {}
@@ -113,7 +116,7 @@ class _Writer:
         weights of nearly 0 would ask for leaves 32 bits.
         """
         channels = self._initializers[node.input[1]].dims[0]
-        least = np.full(channels, _HALF_SMALLEST if self._half else 1e-30)
+        least = np.full(channels, _HALF_SMALLEST if self._is_half(node.input[1]) else 1e-30)
         if len(node.input) < 3 or node.input[0] not in self._table.tensors:
             return least
         bias = np.abs(numpy_helper.to_array(self._initializers[node.input[2]]).astype(np.float64))
@@ -158,8 +161,11 @@ class _Writer:
         del self._graph.initializer[:]
         self._graph.initializer.extend(kept)
 
+    def _is_half(self, name: str) -> bool:
+        return bool(self._types.get(name) == TensorProto.FLOAT16)
+
     def _constants(self, name: str, scale: _Any, zero: _Any) -> list[str]:
-        kind = np.float16 if self._half else np.float32
+        kind = np.float16 if self._is_half(name) else np.float32
         return [self._constant(f"{name}_scale", scale.astype(kind)), self._constant(f"{name}_zero", zero)]
 
     def _constant(self, name: str, values: _Any) -> str:

@@ -49,7 +49,7 @@ class Quantizer:
         factors = {name: np.asarray(each.factors) for name, each in table.tensors.items() if each.factors}
         self._equalized = equalize(model, layers, factors)
         self._table, self.rules, self.method = table, rules, method
-        self.groups = groups_of(tuple(each for each in layers if each.kind != "sum" or rules.sums))
+        self.groups = groups_of(tuple(filter(rules.allow, layers)))
         self._macs = sum(layer.macs for layer in layers)
 
     def macs_share(self, groups: Collection[str]) -> float:

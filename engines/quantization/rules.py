@@ -2,6 +2,7 @@
 
 - **TensorRT and RTX**: s8, at what layers read; float16 around. Neither takes zero points, and Q/DQ between
   Conv and ReLU would stop their fusion. Residual sums read both sides quantised.
+  Gates stay out, since their means are float32 and they are no work, and so do neighbours of instance norms.
 - **OpenVINO**: u8, at what layers read; bf16 around where the CPU has it. Its kernels take either type, and
   u8 keeps a bit more of what ReLU leaves.
 - **ONNX Runtime on x86**: u8, at what layers and small operators read and write; float32 around. It
@@ -9,7 +10,7 @@
 - **ONNX Runtime on ARM**: the same with s8, which its kernels there are for.
 
 In all of them: weights s8 with a scale for each output channel, stored as integers; biases in floating point
-(TensorRT's parser refuses them quantised); instance norms and what they read and write out.
+(TensorRT's parser refuses them quantised); no pair between a convolution and its ReLU.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from osnet_edge.engines.quantization.layers import Kind, Layer
 from osnet_edge.runtime.manifest import Backend
 
 ActivationType = Literal["int8", "uint8"]
@@ -32,6 +34,8 @@ class QdqRules:
             zero is 0; others have their zero at 128 and 127 steps to either side.
         outputs: whether a quantised layer's output, behind its ReLU, is quantised too, for every reader.
         operators: other operators that read and write quantised tensors.
+        left_out: kinds of layers that stay in floating point.
+        beside_norms: whether layers beside an instance norm may be quantised.
         sums: whether residual sums read both sides quantised.
     """
 
@@ -39,12 +43,20 @@ class QdqRules:
     activations: ActivationType
     outputs: bool = False
     operators: tuple[str, ...] = ()
+    left_out: tuple[Kind, ...] = ()
+    beside_norms: bool = True
     sums: bool = False
+
+    def allow(self, layer: Layer) -> bool:
+        """Whether a layer may be quantised."""
+        if layer.kind == "sum":
+            return self.sums
+        return layer.kind not in self.left_out and (self.beside_norms or not layer.beside_norm)
 
 
 #: Sums and products of streams and gates, which ONNX Runtime has integer kernels for.
 _SMALL = ("Add", "Mul", "MaxPool", "AveragePool", "GlobalAveragePool", "Sigmoid")
-TENSORRT = QdqRules("tensorrt", "int8", sums=True)
+TENSORRT = QdqRules("tensorrt", "int8", left_out=("gate",), beside_norms=False, sums=True)
 OPENVINO = QdqRules("openvino", "uint8")
 ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", outputs=True, operators=_SMALL)
 ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", outputs=True, operators=_SMALL)

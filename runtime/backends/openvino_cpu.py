@@ -39,7 +39,7 @@ class OpenVinoEngine:
             bf16 where the processor has that, and float32 elsewhere.
         best_batch: the largest size to compile for, up to 32.
         threads: threads for one call; None takes the cores this process may use, four at most.
-        sizes: batch sizes to compile for, falling, in place of those.
+        sizes: batch sizes to compile for, falling to 1, in place of those.
 
     Raises:
         InputError: the file is no ONNX graph of the expected input and output, the precision is another, or

@@ -1,0 +1,98 @@
+"""What INT8 costs on a test set, by engine's rules: the figures of docs/RESULTS.md.
+
+    python -m osnet_edge.cli.int8_accuracy osnet.onnx --calibration calib.json --data viper --rules tensorrt
+
+Every Q/DQ is computed as it is written, on the CPU, so that rules for GPUs have figures too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+import numpy.typing as npt
+from onnx import ModelProto
+
+from osnet_edge.cli.held_out_loss import held_out_loss
+from osnet_edge.cli.progress import step
+from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.half import to_half
+from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8
+from osnet_edge.engines.quantization.decide import Budget
+from osnet_edge.engines.quantization.quantizer import simulate
+from osnet_edge.engines.quantization.rules import ONNXRUNTIME_ARM, ONNXRUNTIME_X86, OPENVINO, TENSORRT
+from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
+from osnet_edge.runtime.graph_info import GraphInfo
+
+RULES = {rules.name: rules for rules in (TENSORRT, OPENVINO, ONNXRUNTIME_X86, ONNXRUNTIME_ARM)}
+_BATCH = 32
+Points = npt.NDArray[np.float64]
+
+
+@click.command()
+@click.argument("graph")
+@click.option("--calibration", required=True, metavar="FILE")
+@click.option("--data", default="viper", show_default=True)
+@click.option("--rules", type=click.Choice([*RULES, "fp16"]), default="tensorrt", show_default=True)
+@click.option(
+    "--budget", type=float, help="Points of mAP on held-out people; without it all groups are INT8."
+)
+def main(graph: str, calibration: str, data: str, rules: str, budget: float | None) -> None:
+    """Print what INT8 (or FP16) loses on a test set, with a 95 % paired bootstrap interval."""
+    from osnet_edge.engines.calibration import read_calibration_set
+
+    file = Path(graph)
+    model, info = read_graph(file)
+    share, chosen = 1.0, to_half(model) if rules == "fp16" else model
+    if rules != "fp16":
+        given = Calibration(
+            read_calibration_set(calibration),
+            Path(calibration),
+            held_out_loss,
+            None if budget is None else Budget(budget),
+        )
+        held_out = HeldOut(given, file, info)
+        quantizer, decision = decide_int8(file, model, info, RULES[rules], given, held_out, progress=step)
+        groups = [each.group for each in decision.groups if each.int8]
+        share, chosen = decision.macs, quantizer.make(groups)
+        left = [each.group for each in decision.groups if not each.int8]
+        print(f"held-out {decision.loss}; in floating point: {', '.join(left) or 'nothing'}")
+    reference = _per_query(file, info, data)
+    other = _per_query(chosen, info, data)
+    from osnet_edge.bench.paired_bootstrap import paired_bootstrap
+
+    for name, old, new in zip(("mAP", "Rank-1"), reference, other, strict=True):
+        change = paired_bootstrap(old, new)
+        print(
+            f"{info.model.variant} {rules} {name}: {old.mean():.2f} to {new.mean():.2f}, "
+            f"{change.mean:+.2f} ({change.low:+.2f} to {change.high:+.2f}), {share:.1%} of the work in INT8"
+        )
+
+
+def _per_query(model: Path | ModelProto, info: GraphInfo, data: str) -> tuple[Points, Points]:
+    """Return the average precision and Rank-1 of each query, in points."""
+    from osnet_edge.bench.average_precision import average_precisions
+    from osnet_edge.bench.cmc import first_hits
+    from osnet_edge.bench.retrieval import feature_ranks
+    from osnet_edge.runtime.pictures import read_picture
+    from osnet_edge.runtime.preprocessing import to_batch
+    from osnet_edge.train.data import open_set
+
+    found = open_set(data)
+    sides = []
+    for side in (found.query, found.gallery):
+        parts = [side[i : i + _BATCH] for i in range(0, len(side), _BATCH)]
+        batches = [to_batch([read_picture(each.path) for each in part], info.preprocessing) for part in parts]
+        sides.append(simulate(model, batches, default_threads()))
+    labels = [
+        [getattr(p, name) for p in side]
+        for name in ("identity", "camera")
+        for side in (found.query, found.gallery)
+    ]
+    ranks = feature_ranks(*sides, *labels)
+    return 100 * average_precisions(ranks), 100 * first_hits(ranks)
+
+
+if __name__ == "__main__":
+    main()
