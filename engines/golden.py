@@ -22,9 +22,9 @@ GOLDEN_NAME = "golden.npz"
 #: is the worst of 64 other crops), so that its limit tells an engine ruined from one that is rounded (colours
 #: swapped or normalising twice give 0.7, pictures upside down 0.5), but not a picture mirrored: preparing
 #: pictures is the runtime's in every precision, and a float32 package of the same graph proves it. INT8 is
-#: held to its own graph as written, from which engines differ by rounding alone (1e-2), and to float32 by mAP
-#: on people: what INT8 costs cannot be read off a distance.
-_LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 1e-3, "bf16": 3e-2, "int8": 3e-2}
+#: held to its own graph as written, from which engines differ by rounding alone (1e-2 with bf16 around), and
+#: to float32 by mAP on people: what INT8 costs cannot be read off a distance.
+_LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 1e-3, "bf16": 3e-2, "int8": 1e-1}
 
 
 def write_golden(

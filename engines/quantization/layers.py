@@ -68,7 +68,8 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
     found = []
     for node in model.graph.node:
         if node.op_type == "Add" and convolutions & set(node.input):
-            found.append(Layer(node.name, "sum", "sums", node.input[0], "", node.output[0], 0))
+            beside = bool(normed & {*node.input, *node.output})
+            found.append(Layer(node.name, "sum", "sums", node.input[0], "", node.output[0], 0, beside))
         if node.op_type not in ("Conv", "Gemm"):
             continue
         if len(node.input) < 2 or node.input[1] not in weights:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,7 @@ def insert_qdq(
     """
     copy = ModelProto()
     copy.CopyFrom(model)
+    table = _told_by_casts(copy, table)
     writer = _Writer(copy, table, rules, method)
     # Told by what they write: names of nodes change on the way to float16.
     chosen = {layer.output for layer in layers}
@@ -56,6 +58,13 @@ def insert_qdq(
     writer.finish()
     onnx.checker.check_model(copy)
     return copy
+
+
+def _told_by_casts(model: ModelProto, table: CalibrationTable) -> CalibrationTable:
+    """Return the table with what casts make of its tensors, which a float16 graph has in their place."""
+    casts = [node for node in model.graph.node if node.op_type == "Cast" and node.input[0] in table.tensors]
+    known = {node.output[0]: table.tensors[node.input[0]] for node in casts}
+    return replace(table, tensors={**known, **table.tensors})
 
 
 def _read_quantized_by_all(model: ModelProto, nodes: list[NodeProto], rules: QdqRules) -> set[str]:

@@ -41,7 +41,8 @@ class Quantizer:
         self, model: ModelProto, table: CalibrationTable, rules: QdqRules, method: Method = "mse"
     ) -> None:
         layers = find_layers(model)
-        if missing := [layer.input for layer in layers if layer.input not in table.tensors]:
+        read = [layer.input for layer in layers if layer.kind != "sum"]
+        if missing := [name for name in read if name not in table.tensors]:
             raise InputError(
                 f"the calibration table knows nothing of {missing[0]}: it was made for another graph; "
                 "give the calibration set, and the table is made anew"

@@ -49,9 +49,9 @@ class QdqRules:
 
     def allow(self, layer: Layer) -> bool:
         """Whether a layer may be quantised."""
-        if layer.kind == "sum":
-            return self.sums
-        return layer.kind not in self.left_out and (self.beside_norms or not layer.beside_norm)
+        if layer.beside_norm and not self.beside_norms:
+            return False
+        return self.sums if layer.kind == "sum" else layer.kind not in self.left_out
 
 
 #: Sums and products of streams and gates, which ONNX Runtime has integer kernels for.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -84,9 +84,10 @@ def make_table(
     graph_sha256: str,
     pictures_sha256: str,
     threads: int,
+    methods: Collection[Method] = tuple(METHODS),
     progress: Callable[[int], None] = lambda pictures: None,
 ) -> CalibrationTable:
-    """Run a graph over calibration pictures once, and find every method's ranges.
+    """Run a graph over calibration pictures once, and find ranges.
 
     Args:
         model: the float32 graph.
@@ -94,6 +95,7 @@ def make_table(
         graph_sha256: of its file.
         pictures_sha256: of the hashes of the pictures.
         threads: of ONNX Runtime.
+        methods: whose ranges are found.
         progress: told how many pictures were run, after every batch.
 
     Raises:
@@ -107,7 +109,7 @@ def make_table(
         1,
         graph_sha256,
         pictures_sha256,
-        {name: _ranges(spread, factors.get(name)) for name, spread in counted.items()},
+        {name: _ranges(spread, factors.get(name), methods) for name, spread in counted.items()},
     )
 
 
@@ -164,19 +166,20 @@ def _tensors(model: ModelProto) -> Sequence[str]:
     return tuple(dict.fromkeys((*read, *written)))
 
 
-def _ranges(spread: ChannelHistograms, factors: Factors | None) -> TensorRanges:
+def _ranges(spread: ChannelHistograms, factors: Factors | None, methods: Collection[Method]) -> TensorRanges:
     scale = np.ones(len(spread.limit)) if factors is None else factors
     values = spread.centres / scale[:, None]
-    largest = float((spread.largest / scale).max())
+    # A gate that is off has no range: any will do.
+    largest = float((spread.largest / scale).max()) or 1.0
     both = spread.counts.sum(axis=0)
     bins = np.minimum((values * (_BINS / largest)).astype(np.int64), _BINS - 1)
     counts = np.bincount(bins.ravel(), weights=both.ravel(), minlength=_BINS).astype(np.float64)
     ranges, shifts = {}, {}
     for levels in (SIGNED_LEVELS,) if spread.signed else (SIGNED_LEVELS, UNSIGNED_LEVELS):
-        for method, choose in METHODS.items():
+        for method in methods:
             key = range_key(method, levels)
             # A range of 0 would divide by 0.
-            ranges[key] = _short(max(choose(counts, largest, levels), 1e-12))
+            ranges[key] = _short(max(METHODS[method](counts, largest, levels), 1e-12))
             step = ranges[key] / levels
             moved = np.minimum(np.round(values / step), levels) * step - values
             shift = ((spread.counts[0] - spread.counts[1]) * moved).sum(axis=1) / max(spread.counted, 1)
