@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @output_option("run folder")
 @click.option("--weights", metavar="CHECKPOINT", help="Start from these, not from random ones.")
 @click.option("--teacher", metavar="CHECKPOINT", help="A network whose similarities to learn as well.")
+@click.option("--quantize", is_flag=True, help="Learn to bear INT8's rounding, from --weights.")
 @click.option("--arch", help="Variant; default: the recipe's, or that of --weights.")
 @click.option(
     "--placement", metavar="FILE", help="Where instance norm stands, as osnet-edge search writes it."
@@ -68,10 +69,12 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
       finetune_x0_25      same domain, from given weights
       ibn_x1_0, ain_x1_0  across domains
       multi_source        several sources, for domains never seen
+      quantize            a trained network to INT8's rounding, without identities
     \b
     Example:
       osnet-edge train quick --data synthetic-set -o run
       osnet-edge train adapt --data cuhk03 --weights osnet_x0_25.pth -o run --epochs 10
+      osnet-edge train quantize --data cuhk03 --weights osnet_x0_25.pth -o run
       torchrun --nproc-per-node 2 -m osnet_edge.cli.main train scratch --data market1501 -o run
     """
     from osnet_edge.train.distributed import OtherProcessError, process_group
@@ -157,6 +160,8 @@ def _changes(recipe: str, options: dict[str, Any], weights: OSNet | None) -> lis
     if options["size"]:
         height, width = parse_size(options["size"])
         changes += [f"network.height={height}", f"network.width={width}"]
+    if options["quantize"]:
+        changes.append("network.quantize=int8")
     if options["seed"] is not None:
         changes.append(f"seed={options['seed']}")
     return [*changes, *options["changes"]]

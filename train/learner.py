@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -15,14 +16,18 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.data import Picture
 from osnet_edge.train.distributed import Group
-from osnet_edge.train.loader import to_input
+from osnet_edge.train.loader import TrainingLoader, to_input
 from osnet_edge.train.machine import Machine
 from osnet_edge.train.objective import ClassifierOnly, objective, set_learning
 from osnet_edge.train.optimizer import make_optimizer
 from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.recipe import Recipe
+from osnet_edge.train.quantize import Int8Rounding
+from osnet_edge.train.recipe import Augmentation, Recipe
 from osnet_edge.train.sampling import Order
 from osnet_edge.train.variants import variant_named
+
+#: Pictures that ranges of INT8 are found on.
+_RANGED = 256
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ class Learner:
         teacher: a network to learn similarities from.
 
     Raises:
-        InputError: the weights are of another variant than the recipe's.
+        InputError: the weights are of another variant than the recipe's; it quantises, and there are none; or
+            there is nothing to learn from.
     """
 
     def __init__(
@@ -78,6 +84,12 @@ class Learner:
         self.model = _make_model(recipe, len(known), weights)
         # torch's stubs miss this overload of `to`.
         self.model.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if not (recipe.loss.classifier or recipe.loss.triplet or (teacher and recipe.loss.teacher)):
+            raise InputError(
+                "expected something to learn from, got no loss with a weight above 0; "
+                "pass --teacher, or --set loss.classifier=1"
+            )
+        self._rounding = self._round(pictures) if recipe.network.quantize == "int8" else None
         self._teacher = teacher.to(self._device).eval().requires_grad_(False) if teacher else None
         self.optimizer = make_optimizer(self.model, recipe.optimizer)
         self.scaler = torch.amp.GradScaler(self._device.type, enabled=machine.precision == "fp16")
@@ -86,7 +98,8 @@ class Learner:
 
     def begin_epoch(self, *, classifier_only: bool) -> None:
         """Set what learns in the epoch to come; what takes part is wrapped once for as long as it does."""
-        set_learning(self.model, classifier_only=classifier_only)
+        # Batches say little of what statistics will be, and steps of weights were found with these.
+        set_learning(self.model, classifier_only=classifier_only, fixed_statistics=self._rounding is not None)
         if classifier_only != self._classifier_only:
             network = ClassifierOnly(self.model) if classifier_only else self.model
             self._network = self._group.wrap(network)
@@ -136,6 +149,23 @@ class Learner:
         self.scaler.update()
         return self.scaler.get_scale() < before
 
+    def finished(self) -> OSNet:
+        """Return the network in eval mode, without what was only for training."""
+        if self._rounding:
+            self._rounding.remove()
+            self._rounding = None
+        return self.model.eval()
+
+    def _round(self, pictures: Sequence[Picture]) -> Int8Rounding:
+        """Put INT8's rounding on the network, with ranges of pictures from all over the set."""
+        plain = Augmentation(flip=0)
+        loader = TrainingLoader(pictures, self.preprocessing, plain, seed=self._recipe.seed)
+        chosen = np.linspace(0, len(pictures) - 1, min(_RANGED, len(pictures))).astype(int)
+        batches = (
+            next(loader.epoch(0, part[None])) for part in np.array_split(chosen, -(-len(chosen) // 32))
+        )
+        return Int8Rounding(self.model, (to_input(b, self.preprocessing, self._device) for b in batches))
+
     def _gradient_norm(self) -> Tensor:
         gradients = [value.grad for value in self.model.parameters() if value.grad is not None]
         norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
@@ -151,6 +181,8 @@ class Learner:
 def _make_model(recipe: Recipe, identities: int, weights: OSNet | None) -> OSNet:
     """Return the network as the run begins; the classifier is fresh where the identities differ in number."""
     torch.manual_seed(recipe.seed)
+    if recipe.network.quantize != "none" and weights is None:
+        raise InputError("expected --weights with --quantize, got none; give the float network to quantise")
     variant = variant_named(recipe.network.arch)
     model = OSNet(variant, num_classes=identities)
     if weights is None:

@@ -25,10 +25,20 @@ class ClassifierOnly(nn.Module):
         return embeddings, self.model.classifier(embeddings)
 
 
-def set_learning(model: OSNet, *, classifier_only: bool) -> None:
-    """Set modes and gradients for an epoch in which all learns, or only the classifier."""
+def set_learning(model: OSNet, *, classifier_only: bool, fixed_statistics: bool = False) -> None:
+    """Set modes and gradients for an epoch in which all learns, or only the classifier.
+
+    Args:
+        model: to set.
+        classifier_only: whether all else stands still.
+        fixed_statistics: whether batch norms use and keep the statistics that they have.
+    """
     model.train(not classifier_only).requires_grad_(not classifier_only)
     model.classifier.requires_grad_(True)
+    if fixed_statistics:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+                module.eval()
 
 
 def objective(
@@ -46,7 +56,8 @@ def objective(
     # Half precision has no room for squares and differences; autocast would go back to it by itself.
     with torch.autocast(embeddings.device.type, enabled=False):
         embeddings = embeddings.float()
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=how.label_smoothing)
+        # With a weight of 0 too: processes that train together wait for every gradient.
+        loss = how.classifier * F.cross_entropy(logits.float(), labels, label_smoothing=how.label_smoothing)
         if how.triplet:
             loss = loss + how.triplet * batch_hard_triplet(embeddings, labels, how.triplet_margin)
         if teacher is not None:

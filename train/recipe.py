@@ -21,11 +21,13 @@ class Network:
         arch: a name that `osnet_edge.train.variants.variant_named` knows.
         height: rows of the pictures trained on, in pixels.
         width: columns of them.
+        quantize: "int8" trains with INT8's rounding, see `osnet_edge.train.quantize`; "none" without.
     """
 
     arch: str = "osnet_x0_25"
     height: int = 256
     width: int = 128
+    quantize: Literal["none", "int8"] = "none"
 
 
 @dataclass(frozen=True)
@@ -176,12 +178,15 @@ class Loss:
     """What is made small.
 
     Attributes:
+        classifier: weight of the classifier's cross-entropy; 0 leaves identities out, and a teacher must be
+            given.
         label_smoothing: share of the target spread over all identities (Szegedy et al., CVPR 2016).
         triplet: weight of the batch-hard triplet loss beside cross-entropy; 0 leaves it out.
         triplet_margin: by how much another person must be farther than the same one.
         teacher: weight of pointing where a teacher points; counts when a teacher is given.
     """
 
+    classifier: float = 1.0
     label_smoothing: float = 0.1
     triplet: float = 0.0
     triplet_margin: float = 0.3
@@ -190,7 +195,7 @@ class Loss:
     def __post_init__(self) -> None:
         """Refuse weights that mean nothing."""
         _require(0 <= self.label_smoothing < 1, "label_smoothing from 0 to below 1", self.label_smoothing)
-        for name in ("triplet", "triplet_margin", "teacher"):
+        for name in ("classifier", "triplet", "triplet_margin", "teacher"):
             value = getattr(self, name)
             _require(0 <= value < math.inf, f"loss.{name} of 0 or more", value)
 

@@ -26,12 +26,14 @@ class Origin:
         data: fingerprint of the pictures.
         teacher: digest of its weights; empty without one.
         precision: of the arithmetic.
+        quantized: digest of the weights that a quantised run starts from, whose ranges it has; else empty.
     """
 
     recipe: Recipe
     data: str
     teacher: str
     precision: str
+    quantized: str = ""
 
     def require_same(self, saved: Origin, path: Path) -> None:
         """Hold that a saved run was begun with the same.
@@ -48,6 +50,8 @@ class Origin:
             )
         if saved.data != self.data:
             raise InputError(f"{path} was made with other pictures; give the same --data, or start a new run")
+        if saved.quantized != self.quantized:
+            raise InputError(f"{path} began from other weights; give the same --weights, or start a new run")
         if saved.teacher != self.teacher:
             had = "another" if self.teacher and saved.teacher else "a" if saved.teacher else "no"
             raise InputError(

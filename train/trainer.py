@@ -61,7 +61,7 @@ def train(
         folder: the run's folder, see `osnet_edge.train.run_folder`; made unless `resume`.
         machine: how this machine trains.
         weights: a network to start from; its classifier counts where it has as many identities.
-        teacher: a network to learn similarities from.
+        teacher: a network to learn similarities from; where the recipe quantises, `weights` unless given.
         facts: what else the run's record should say.
         resume: whether to go on with the run in `folder`.
         test: called with the model in eval mode and the number of epochs done, after each; gives scores.
@@ -92,9 +92,15 @@ def train(
             recipe.batches.require_divisible(group.size)
             # Before anything is written: a set too small for a batch makes no run.
             steps = steps_an_epoch([picture.identity for picture in pictures], recipe.batches)
+            quantized = recipe.network.quantize != "none"
+            teacher = teacher or (weights if quantized else None)
             learner = Learner(pictures, recipe, machine, group, weights=weights, teacher=teacher)
             origin = Origin(
-                recipe, fingerprint(pictures), weights_digest(teacher) if teacher else "", machine.precision
+                recipe,
+                fingerprint(pictures),
+                weights_digest(teacher) if teacher else "",
+                machine.precision,
+                weights_digest(weights) if quantized and weights else "",
             )
             record = {**run_facts(machine, pictures, origin, group.size), **(facts or {})}
             state = RunState(learner.model, learner.optimizer, learner.scaler, origin, steps, record)
@@ -111,7 +117,7 @@ def train(
         _Trainer(pictures, recipe, run, machine, learner, group, state).run_epochs(
             test, progress, report, interrupted
         )
-    return learner.model.eval()
+    return learner.finished()
 
 
 class _Trainer:
