@@ -140,7 +140,7 @@ def test_a_quantised_run_resumes_bit_for_bit_and_leaves_a_plain_checkpoint(
 
 def test_a_rounded_network_learns_to_point_where_the_float_one_did(few: ReidSet, tmp_path: Path) -> None:
     losses: list[float] = []
-    recipe = read_recipe("quantize", [*SIZES, "batches.epochs=5"])
+    recipe = read_recipe("quantize", [*SIZES, "batches.epochs=5", "optimizer.learning_rate=1e-4"])
     train(
         few.train,
         recipe,
