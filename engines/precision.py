@@ -115,8 +115,8 @@ def settle_precision(
     quantizer, decision = decide_int8(graph, model, info, rules, request, held_out, progress=progress)
     if not any(each.int8 for each in decision.groups):
         raise CheckError(
-            "no group of layers stays within the budget in INT8; give more points, pass --precision auto, "
-            "which falls back, or fine-tune with osnet-edge train --quantize"
+            "no group of layers stays within the budget in INT8; give more points, or pass --precision auto, "
+            "which falls back to floating point"
         )
     return Settled(spec, "int8", _maker(quantizer, decision), decision)
 
