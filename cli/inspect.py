@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
-from osnet_edge.cli.int8_text import describe_int8, group_rows
+from osnet_edge.cli.int8_text import describe_int8, group_lines
 from osnet_edge.cli.options import echo_json, json_flag
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.schema import to_json
 
@@ -15,13 +17,15 @@ from osnet_edge.runtime.schema import to_json
 @click.command()
 @click.argument("package")
 @click.option("--prove", is_flag=True, help="Load the engine and run its golden pairs.")
+@click.option("--plot", metavar="SVG", help="Draw INT8's decision, group by group.")
 @json_flag
-def inspect(package: str, prove: bool, as_json: bool) -> None:
+def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
     """Show what an engine PACKAGE is, and check its files.
 
     \b
     Example:
       osnet-edge inspect osnet-rtx
+      osnet-edge inspect osnet-int8 --plot decision.svg
     """
     from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.package import open_package
@@ -34,15 +38,13 @@ def inspect(package: str, prove: bool, as_json: bool) -> None:
     # Read from a plan's own bytes, without TensorRT.
     plan = Path(package) / manifest.model_file if manifest.target.device == "cuda" else None
     schedule = read_plan_schedule(plan) if plan else None
+    if plot:
+        _draw(manifest, package, plot)
     if as_json:
         document = {**to_json(manifest), "golden_distance": distance, "plan_schedule": to_json(schedule)}
         echo_json(document)
         return
     rows = _rows(manifest)
-    if manifest.comparison:
-        rows.append(("chosen", manifest.comparison.why))
-    if manifest.int8:
-        rows.append(("int8", describe_int8(manifest.int8)))
     if plan:
         rows.append(("plan header", str(read_plan_header(plan))))
     if schedule:
@@ -52,17 +54,24 @@ def inspect(package: str, prove: bool, as_json: bool) -> None:
     click.echo(f"{'files':14} {len(manifest.files)} as built (size and SHA-256 checked)")
     if distance is not None:
         click.echo(f"{'golden pairs':14} hold: largest mean-centred cosine distance {distance:.1g}")
-    if manifest.int8:
-        click.echo("groups of layers")
-        for name, value in group_rows(manifest.int8):
-            click.echo(f"  {name:18} {value}")
+    for line in group_lines(manifest.int8):
+        click.echo(line)
+
+
+def _draw(manifest: Manifest, package: str, plot: str) -> None:
+    from osnet_edge.bench.decision_chart import decision_chart
+
+    if manifest.int8 is None:
+        raise InputError(f"expected a package of --precision int8 or auto to draw, {package} is neither")
+    with write_aside(Path(plot)) as partial:
+        partial.write_text(decision_chart(manifest.int8, Path(package).resolve().name), encoding="utf-8")
 
 
 def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     model, how, target, batch = manifest.model, manifest.preprocessing, manifest.target, manifest.batch
     contract = "uint8 (N,H,W,3) RGB" if how.normalize_in == "graph" else "normalised float32 (N,3,H,W)"
     capabilities = ", ".join(target.compute_capabilities)
-    return [
+    rows = [
         ("model", f"{model.variant} from {model.checkpoint} ({model.checkpoint_sha256[:12]})"),
         ("placement", str(model.placement or "not named")),
         ("embedding", f"{model.embedding_size} floats" + (", length 1" if model.l2_normalized else "")),
@@ -80,3 +89,8 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         ("model file", f"{manifest.model_file}, {manifest.files[manifest.model_file].bytes / 1e6:.2f} MB"),
         ("tools", ", ".join(f"{name} {version}" for name, version in manifest.tools.items())),
     ]
+    if manifest.comparison:
+        rows.append(("chosen", manifest.comparison.why))
+    if manifest.int8:
+        rows.append(("int8", describe_int8(manifest.int8)))
+    return rows

@@ -30,10 +30,13 @@ def describe_loss(loss: Loss) -> str:
     )
 
 
-def group_rows(decision: Int8) -> Iterator[tuple[str, str]]:
-    """Yield a name and a text for each group."""
+def group_lines(decision: Int8 | None) -> Iterator[str]:
+    """Yield a heading and a line for each group; nothing where there was no decision."""
+    if decision is None:
+        return
+    yield "groups of layers"
     for each in decision.groups:
-        yield each.group, _group(each)
+        yield f"  {each.group:18} {_group(each)}"
 
 
 def _group(each: GroupDecision) -> str:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -67,6 +68,10 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     text = capsys.readouterr().out
     assert "18 of 18 groups, 100% of the multiply-accumulates" in text
     assert "  conv2.0 pointwise  int8" in text
+    assert main(["inspect", str(tmp_path / "out"), "--plot", str(tmp_path / "decision.svg")]) == 0
+    drawing = (tmp_path / "decision.svg").read_text()
+    assert ElementTree.fromstring(drawing).tag.endswith("svg")
+    assert drawing.count('class="int8"') == len(manifest.int8.groups)
 
 
 def test_a_second_build_reads_the_table_of_the_first(

@@ -180,7 +180,7 @@ def test_no_other_method_has_a_smaller_squared_error_than_mse(counts: list[int],
         return float(spread @ (values - np.minimum(np.round(values / step), levels) * step) ** 2)
 
     least = error(METHODS["mse"](spread, 1.0, levels))
-    assert all(least <= error(share) + 1e-9 for share in np.linspace(0.05, 1, 39))
+    assert all(least <= error(share) + 1e-9 for share in np.linspace(0.05, 1, 96))
 
 
 def test_outliers_are_cut_by_all_methods_but_minmax() -> None:

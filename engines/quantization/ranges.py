@@ -17,7 +17,7 @@ Method = Literal["mse", "percentile", "entropy", "minmax"]
 #: Share of values that a percentile range keeps whole.
 PERCENTILE = 0.9999
 #: Ranges that are tried, as shares of the largest value.
-_TRIED = np.linspace(0.05, 1, 39)
+_TRIED = np.linspace(0.05, 1, 96)
 
 
 def minmax_range(counts: Counts, largest: float, levels: int) -> float:
@@ -67,7 +67,8 @@ def entropy_range(counts: Counts, largest: float, levels: int) -> float:
     bins = len(counts)
     counts = np.concatenate([counts[1:2], counts[1:]])
     best, chosen = np.inf, largest
-    for share in _TRIED:
+    # Every third: each costs a pass in Python.
+    for share in _TRIED[::-3]:
         kept = max(round(share * bins), levels)
         reference = counts[:kept].copy()
         reference[-1] += counts[kept:].sum()

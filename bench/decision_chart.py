@@ -1,0 +1,82 @@
+"""INT8's decision as a drawing: each group's share of the work, and what it loses alone."""
+
+from __future__ import annotations
+
+from html import escape
+
+from osnet_edge.runtime.precision import GroupDecision, Int8
+
+_STYLE = """
+svg{--ground:#fff;--ink:#1a1f26;--soft:#535d69;--rule:#d5dbe2;--int8:#0b6e99;--float:#b0b8c1;--loss:#b4431f;
+background:var(--ground);font:13px system-ui,sans-serif}
+@media(prefers-color-scheme:dark){svg{--ground:#0e1217;--ink:#e7edf4;--soft:#a3aebb;--rule:#323b47;
+--int8:#4fb3dd;--float:#5b6674;--loss:#f08a62}}
+text{fill:var(--ink)}.soft{fill:var(--soft)}.rule{stroke:var(--rule)}.int8{fill:var(--int8)}
+.float{fill:var(--float)}.loss{stroke:var(--loss);fill:var(--loss)}
+"""
+_ROW, _TOP, _WIDTH = 24, 78, 760
+# Names, bars of work, and losses, side by side.
+_BARS, _LOSSES = (170, 430), (470, 740)
+
+
+def decision_chart(decision: Int8, title: str) -> str:
+    """Return an SVG document.
+
+    Args:
+        decision: of a manifest.
+        title: what it is of, such as the package's name.
+    """
+    height = _TOP + _ROW * len(decision.groups) + 30
+    most = max((each.macs for each in decision.groups), default=0.0) or 1.0
+    measured = [each.loss for each in decision.groups if each.loss]
+    ends = [value for loss in measured for value in (loss.mean_ap, loss.mean_ap_most)]
+    low, high = min(ends, default=0.0), max(ends, default=0.0)
+    low, high = min(low, 0.0) - 0.05, max(high, decision.budget or 0.0) + 0.05
+    body = [
+        f'<text x="16" y="26" font-size="16">{escape(title)}</text>',
+        f'<text x="16" y="46" class="soft">{escape(_summary(decision))}</text>',
+        f'<text x="{_BARS[0]}" y="68" class="soft">share of the work (blue: INT8)</text>',
+    ]
+    if measured:
+        zero = _place(0.0, low, high)
+        body += [
+            f'<text x="{_LOSSES[0]}" y="68" class="soft">mAP points lost alone, and at most (95 %)</text>',
+            f'<line class="rule" x1="{zero:.1f}" x2="{zero:.1f}" y1="{_TOP}" y2="{height - 24}"/>',
+        ]
+    for index, each in enumerate(decision.groups):
+        body += _row(each, _TOP + _ROW * index, most, low, high)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>{''.join(body)}</svg>\n"
+    )
+
+
+def _row(each: GroupDecision, top: float, most: float, low: float, high: float) -> list[str]:
+    middle, wide = top + _ROW / 2, (_BARS[1] - _BARS[0] - 50) * each.macs / most
+    kind = "int8" if each.int8 else "float"
+    drawn = [
+        f'<text x="16" y="{middle + 4}">{escape(each.group)}</text>',
+        f'<rect class="{kind}" x="{_BARS[0]}" y="{top + 4}" width="{max(wide, 1):.1f}" height="{_ROW - 8}"/>',
+        f'<text class="soft" x="{_BARS[0] + wide + 6:.1f}" y="{middle + 4}">{each.macs:.1%}</text>',
+    ]
+    if each.loss:
+        mean, limit = (_place(value, low, high) for value in (each.loss.mean_ap, each.loss.mean_ap_most))
+        drawn += [
+            f'<line class="loss" x1="{mean:.1f}" x2="{limit:.1f}" y1="{middle}" y2="{middle}"/>',
+            f'<circle class="loss" cx="{mean:.1f}" cy="{middle}" r="4"><title>{each.loss.mean_ap:.2f}, '
+            f"{each.loss.mean_ap_most:.2f} at most</title></circle>",
+        ]
+    return drawn
+
+
+def _place(points: float, low: float, high: float) -> float:
+    return _LOSSES[0] + (_LOSSES[1] - _LOSSES[0]) * (points - low) / (high - low)
+
+
+def _summary(decision: Int8) -> str:
+    parts = [f"{decision.macs:.0%} of the multiply-accumulates in INT8"]
+    if decision.loss:
+        parts.append(f"mAP lost {decision.loss.mean_ap:.2f}, {decision.loss.mean_ap_most:.2f} at most")
+    if decision.budget is not None:
+        parts.append(f"budget {decision.budget:g}")
+    return "; ".join(parts)
