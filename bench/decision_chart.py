@@ -42,6 +42,7 @@ def decision_chart(decision: Int8, title: str) -> str:
         body += [
             f'<text x="{_LOSSES[0]}" y="68" class="soft">mAP points lost alone, and at most (95 %)</text>',
             f'<line class="rule" x1="{zero:.1f}" x2="{zero:.1f}" y1="{_TOP}" y2="{height - 24}"/>',
+            f'<text class="soft" x="{zero - 4:.1f}" y="{height - 8}">0</text>',
         ]
     for index, each in enumerate(decision.groups):
         body += _row(each, _TOP + _ROW * index, most, low, high)

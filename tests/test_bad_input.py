@@ -304,7 +304,7 @@ CASES: list[tuple[str, Arguments, str]] = [
     (
         "bf16 in ONNX Runtime",
         built(good_graph, "--target", "cpu", "--precision", "bf16"),
-        "expected --precision fp32 for the target cpu, got bf16; bf16 is for openvino",
+        "expected --precision fp32 or int8 for the target cpu, got bf16; bf16 is for openvino",
     ),
     (
         "bf16 for whichever library is faster",
@@ -314,12 +314,12 @@ CASES: list[tuple[str, Arguments, str]] = [
     (
         "bf16 on a GPU",
         built(good_graph, "--target", "rtx", "--precision", "bf16"),
-        "expected --precision fp32 or fp16 for the target rtx",
+        "expected --precision fp32 or fp16 or int8 for the target rtx",
     ),
     (
         "fp16 in OpenVINO",
         built(good_graph, "--target", "openvino", "--precision", "fp16"),
-        "expected --precision fp32 or bf16 for the target openvino",
+        "expected --precision fp32 or bf16 or int8 for the target openvino",
     ),
     (
         "a calibration set that is not there",
