@@ -154,7 +154,11 @@ def test_without_openvino_it_says_how_to_install_it(
 @pytest.mark.parametrize(
     ("sentence", "fields", "message"),
     [
-        ("fp16, which it is not asked for", {"precision": "fp16"}, "expected fp32, bf16 or int8 for openvino"),
+        (
+            "fp16, which it is not asked for",
+            {"precision": "fp16"},
+            "expected fp32, bf16 or int8 for openvino",
+        ),
         ("a graph of another input", {"preprocessing": {"width": 64}}, "build it again"),
         ("a graph of another size", {"model": {"embedding_size": 256}}, "build it again"),
     ],
