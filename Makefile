@@ -10,13 +10,8 @@ EDITABLE := --config-settings editable_mode=strict -e
 demo: installed
 	$(BIN)/osnet-edge demo -o demo --force
 
-# Apart from the rest, in fresh processes: behind the tests of TensorRT and OpenVINO, a worker of pytest's ended
-# in one of these without a word, now in this one and now in that; not understood.
-TRAINING := $(patsubst %,tests/test_%.py,cli_train quantize resume run_state train_processes trainer)
-
 test: installed lint types
-	$(BIN)/python -m pytest -n 2 $(TRAINING)
-	$(BIN)/python -m pytest -n 2 --doctest-modules $(TRAINING:%=--ignore=%) --pyargs tests $(ROOMS:%=osnet_edge.%)
+	$(BIN)/python -m pytest -n 2 --doctest-modules --pyargs tests $(ROOMS:%=osnet_edge.%)
 
 lint: installed
 	$(BIN)/ruff check .

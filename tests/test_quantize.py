@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,7 @@ from training_runs import HERE, few_people, weights_of
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.errors import InputError, InterruptedRunError
 from osnet_edge.train.checkpoint import load_osnet
-from osnet_edge.train.data import ReidSet, open_set
+from osnet_edge.train.data import ReidSet
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.quantize import Int8Rounding, round_activations, round_weights
 from osnet_edge.train.recipe_file import read_recipe
@@ -114,21 +112,6 @@ def test_a_layer_that_reads_zeros_alone_stays_finite(pictures: torch.Tensor) -> 
 def test_a_quantised_run_resumes_bit_for_bit_and_leaves_a_plain_checkpoint(
     few: ReidSet, tmp_path: Path
 ) -> None:
-    # In a process of its own: behind all tests of other libraries, a worker of pytest's ended here without
-    # a word, which was never seen in a fresh process and is not understood.
-    code = "import sys; from test_quantize import resume; resume(*sys.argv[1:])"
-    ran = subprocess.run(
-        [sys.executable, "-c", code, few.root, tmp_path],
-        cwd=Path(__file__).parent,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stderr
-
-
-def resume(data: str, folder: str) -> None:
-    torch.set_num_threads(1)
-    few, tmp_path = open_set(data), Path(folder)
     given = network(identities=8)
     whole = train(few.train, QUANTIZE, tmp_path / "whole", machine=HERE, weights=given)
     seen: list[int] = []

@@ -21,6 +21,9 @@ HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
 #: Larger batches gain nothing on a CPU, and each one compiled takes memory.
 LARGEST_COMPILED = 32
 
+_core: Any = None
+_core_lock = threading.Lock()
+
 
 class OpenVinoEngine:
     """A graph compiled for a few batch sizes, of which any other batch is made up.
@@ -95,7 +98,7 @@ class OpenVinoEngine:
 
 
 def open_core(precision: Precision = "fp32") -> Any:
-    """Import OpenVINO and return its core, on a CPU that computes in a precision.
+    """Import OpenVINO and return this process's core, on a CPU that computes in a precision.
 
     Raises:
         InputError: OpenVINO is not asked for this precision.
@@ -105,14 +108,7 @@ def open_core(precision: Precision = "fp32") -> Any:
         raise InputError(
             f"expected fp32, bf16 or int8 for openvino, got {precision}; fp16 is for rtx and tensorrt"
         )
-    # Imported here so that `import osnet_edge.runtime` stays quick, and works without this backend.
-    try:
-        import openvino
-    except ImportError:
-        raise UnavailableError(
-            "this engine needs OpenVINO, which is not installed: pip install openvino"
-        ) from None
-    core = openvino.Core()
+    core = _process_core()
     if "CPU" not in core.available_devices:
         raise UnavailableError(
             "this OpenVINO comes without its CPU plugin: pip install --force-reinstall openvino"
@@ -123,6 +119,27 @@ def open_core(precision: Precision = "fp32") -> Any:
             "and this one does not; build it with --precision fp32"
         )
     return core
+
+
+def _process_core() -> Any:
+    """Return the one core of this process, made at the first call and never let go.
+
+    The CPU plugin gives the thread that makes a core a stack for signal handlers, and frees that stack with
+    the core. Of two cores let go in the order they were made, the thread is left with a freed one, and the
+    next Ctrl-C ends the process in a segmentation fault (seen in OpenVINO 2026.4).
+    """
+    global _core
+    # Imported here so that `import osnet_edge.runtime` stays quick, and works without this backend.
+    try:
+        import openvino
+    except ImportError:
+        raise UnavailableError(
+            "this engine needs OpenVINO, which is not installed: pip install openvino"
+        ) from None
+    with _core_lock:
+        if _core is None:
+            _core = openvino.Core()
+        return _core
 
 
 def cpu_precisions(core: Any) -> tuple[Precision, ...]:
