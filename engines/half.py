@@ -5,9 +5,10 @@ float32, beside the inputs and outputs:
 
 - all before the first convolution: a byte less its mean has more digits than float16 keeps;
 - instance norms, whose variances leave float16's range (NVIDIA/TensorRT#2691, onnxruntime#10079);
-- means over whole maps, which are sums of thousands, and the gates behind them: these are a few hundred
-  multiplications, and ending the float32 after them takes fewer kernels than before them;
-- the scaling of embeddings to length 1, which is a sum of squares.
+- means over whole maps, which are sums of thousands, and what is computed of means alone: gates, and the
+  scaling of embeddings to length 1. These are few multiplications, and ending the float32 after them takes
+  fewer kernels than before them. Matrix products are float16 even so: TensorRT-RTX has none in float32 for
+  compute capability 7.5.
 
 A cast stands where a float32 tensor is read in float16 or the reverse, once for each, and nowhere else.
 """
@@ -20,15 +21,11 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from osnet_edge.runtime.errors import InputError
 
-#: Operators whose arithmetic stays float32, each with those that do so where they follow it.
-FLOAT32_OPERATORS: dict[str, tuple[str, ...]] = {
-    "InstanceNormalization": (),
-    "GlobalAveragePool": ("Conv", "Relu", "Sigmoid"),
-    "ReduceL2": ("Clip", "Max", "Expand", "Div"),
-    # They say their type themselves.
-    "Constant": (),
-    "ConstantOfShape": (),
-}
+#: Operators whose arithmetic stays float32; the last two say their type themselves.
+FLOAT32_OPERATORS = ("InstanceNormalization", "Constant", "ConstantOfShape")
+#: A mean over a map. What has no other inputs than such means and weights stays float32 with it, all but
+#: matrix products.
+MEANS, MATRIX_PRODUCTS = ("GlobalAveragePool",), ("Gemm", "MatMul")
 #: Float16's largest number.
 HALF_MAX = float(np.finfo(np.float16).max)
 
@@ -168,12 +165,16 @@ def _float32_nodes(graph: GraphProto) -> set[int]:
         if index is not None:
             held.add(index)
             waiting += graph.node[index].input
-    for start, followers in FLOAT32_OPERATORS.items():
-        reached: set[str] = set()
-        for index, node in enumerate(graph.node):
-            if node.op_type == start or (node.op_type in followers and reached & set(node.input)):
+    weights = {weight.name for weight in graph.initializer}
+    pooled: set[str] = set()
+    for index, node in enumerate(graph.node):
+        read = {name for name in node.input if name and name not in weights}
+        if node.op_type in MEANS or (read and read <= pooled):
+            pooled.update(node.output)
+            if node.op_type not in MATRIX_PRODUCTS:
                 held.add(index)
-                reached.update(node.output)
+        elif node.op_type in FLOAT32_OPERATORS:
+            held.add(index)
     return held
 
 

@@ -1,0 +1,44 @@
+"""The four gates as one: means of all streams at once, and the gate's two layers as four equal groups."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from osnet_edge.export.rewrite.block import STREAMS, FoldedBlock, SharedGate, convolution, join
+
+
+class OneGate(nn.Module):
+    """The gate on the means of all streams.
+
+    Args:
+        fc1: from C channels to the hidden ones, a 1x1 convolution of the pooled map.
+        fc2: back again.
+    """
+
+    def __init__(self, fc1: nn.Conv2d, fc2: nn.Conv2d) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = fourfold(fc1), fourfold(fc2)
+
+    def forward(self, streams: list[Tensor]) -> list[Tensor]:
+        """Give the streams' channels their weights, (N, 4 C, 1, 1)."""
+        return [torch.sigmoid(self.fc2(F.relu(self.fc1(pool(streams)))))]
+
+
+def pool(streams: list[Tensor]) -> Tensor:
+    """Return the means of all streams' channels, (N, 4 C, 1, 1)."""
+    return join([F.adaptive_avg_pool2d(stream, 1) for stream in streams])
+
+
+def fourfold(layer: nn.Conv2d) -> nn.Conv2d:
+    """Make four groups of one layer."""
+    assert layer.bias is not None
+    return convolution(layer.weight.repeat(STREAMS, 1, 1, 1), layer.bias.repeat(STREAMS), groups=STREAMS)
+
+
+def one_gate(block: FoldedBlock) -> None:
+    """Replace the published gate."""
+    shared = block.gate
+    assert isinstance(shared, SharedGate)
+    block.gate = OneGate(shared.fc1, shared.fc2)

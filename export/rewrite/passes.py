@@ -1,0 +1,98 @@
+"""The passes by name, in the order in which they are applied, and what each needs done before it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from osnet_edge.export.rewrite.block import FoldedBlock
+from osnet_edge.export.rewrite.carry_streams import carry_streams
+from osnet_edge.export.rewrite.dense_lite import dense_lite
+from osnet_edge.export.rewrite.fold_projection import fold_projection
+from osnet_edge.export.rewrite.fold_sum import fold_sum
+from osnet_edge.export.rewrite.group_streams import group_streams
+from osnet_edge.export.rewrite.one_gate import one_gate
+from osnet_edge.export.rewrite.unroll_gate import unroll_gate
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.train.osnet import Block, OSNet
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One rewrite of a block.
+
+    Attributes:
+        name: what the user calls it.
+        does: in a few words.
+        apply: replaces a part of a block by one that computes the same.
+        needs: the pass whose result it takes.
+    """
+
+    name: str
+    does: str
+    apply: Callable[[FoldedBlock], None]
+    needs: str = ""
+
+
+PASSES = (
+    Pass("streams", "streams grouped stage by stage", group_streams),
+    Pass("carry", "finished streams carried along, so that nothing is sliced", carry_streams, "streams"),
+    Pass("dense", "each 1x1 and depthwise 3x3 as one dense 3x3", dense_lite),
+    Pass("gate", "the four gates as one", one_gate),
+    Pass("unroll", "the gate's second layer as a sum, in the kernel that scales", unroll_gate, "gate"),
+    Pass("sum", "the streams' sum folded into the next 1x1", fold_sum),
+    Pass("projection", "the residual path's 1x1 folded into the same", fold_projection, "sum"),
+)
+NAMES = tuple(item.name for item in PASSES)
+
+
+def parse_rewrite(text: str) -> tuple[str, ...]:
+    """Read what `--rewrite` was given.
+
+    Args:
+        text: `none`, `auto` (every pass, which is what a GPU's compiler likes best), or names of `PASSES`
+            with commas between them, in any order.
+
+    Returns:
+        The passes' names in the order in which they are applied.
+
+    Raises:
+        InputError: no such pass, or one whose result another one needs is missing.
+
+    Example:
+        >>> parse_rewrite("dense,streams")
+        ('streams', 'dense')
+    """
+    if text in ("none", "auto"):
+        return NAMES if text == "auto" else ()
+    asked = {name.strip() for name in text.split(",")}
+    unknown = sorted(asked - set(NAMES))
+    if unknown:
+        raise InputError(f"expected none, auto or some of {', '.join(NAMES)}, got {', '.join(unknown)!r}")
+    for item in PASSES:
+        if item.name in asked and item.needs and item.needs not in asked:
+            raise InputError(f"the pass {item.name} takes up what {item.needs} leaves; add {item.needs}")
+    return tuple(name for name in NAMES if name in asked)
+
+
+def rewrite(model: OSNet, passes: Iterable[str]) -> OSNet:
+    """Return a network that computes the same up to rounding, in eval mode, by other operations.
+
+    Args:
+        model: as `osnet_edge.export.folding.fold_batch_norms` leaves it; it is not changed.
+        passes: names as `parse_rewrite` returns them; none returns the network as it is.
+    """
+    chosen = tuple(passes)
+    rewritten = copy.deepcopy(model)
+    if not chosen:
+        return rewritten
+    for stage in (rewritten.conv2, rewritten.conv3, rewritten.conv4):
+        for index, layer in enumerate(stage):
+            if isinstance(layer, Block):
+                block = FoldedBlock(layer)
+                for item in PASSES:
+                    if item.name in chosen:
+                        item.apply(block)
+                stage[index] = block
+    return rewritten.eval()
