@@ -89,6 +89,8 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         ("model file", f"{manifest.model_file}, {manifest.files[manifest.model_file].bytes / 1e6:.2f} MB"),
         ("tools", ", ".join(f"{name} {version}" for name, version in manifest.tools.items())),
     ]
+    if model.rewrite:
+        rows.insert(2, ("rewritten by", ", ".join(model.rewrite)))
     if manifest.comparison:
         rows.append(("chosen", manifest.comparison.why))
     if manifest.int8:

@@ -21,8 +21,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from osnet_edge.runtime.errors import InputError
 
-#: Operators whose arithmetic stays float32; the last two say their type themselves.
-FLOAT32_OPERATORS = ("InstanceNormalization", "Constant", "ConstantOfShape")
+#: Operators without inputs that matter; they say their type themselves.
+CONSTANTS = ("Constant", "ConstantOfShape")
 #: A mean over a map. What has no other inputs than such means and weights stays float32 with it, all but
 #: matrix products.
 MEANS, MATRIX_PRODUCTS = ("GlobalAveragePool",), ("Gemm", "MatMul")
@@ -166,6 +166,7 @@ def _float32_nodes(graph: GraphProto) -> set[int]:
             held.add(index)
             waiting += graph.node[index].input
     weights = {weight.name for weight in graph.initializer}
+    weights.update(name for node in graph.node if node.op_type in CONSTANTS for name in node.output)
     pooled: set[str] = set()
     for index, node in enumerate(graph.node):
         read = {name for name in node.input if name and name not in weights}
@@ -173,7 +174,7 @@ def _float32_nodes(graph: GraphProto) -> set[int]:
             pooled.update(node.output)
             if node.op_type not in MATRIX_PRODUCTS:
                 held.add(index)
-        elif node.op_type in FLOAT32_OPERATORS:
+        elif node.op_type in ("InstanceNormalization", *CONSTANTS):
             held.add(index)
     return held
 

@@ -16,6 +16,7 @@ import torch
 from osnet_edge.export.folding import fold_batch_norms
 from osnet_edge.export.network import ExportNetwork
 from osnet_edge.export.parity import check_parity
+from osnet_edge.export.rewrite import rewrite
 from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.files import sha256_of, write_aside
 from osnet_edge.runtime.graph_info import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, GraphInfo, dump_graph_info
@@ -56,6 +57,7 @@ def export_onnx(
     preprocessing: Preprocessing | None = None,
     l2_normalize: bool = False,
     opset: int = DEFAULT_OPSET,
+    passes: tuple[str, ...] = (),
     progress: Callable[[str], None] = lambda step: None,
 ) -> ExportResult:
     """Export an OSNet checkpoint to ONNX.
@@ -70,6 +72,7 @@ def export_onnx(
         preprocessing: size and input contract; the default takes uint8 (N, 256, 128, 3) RGB.
         l2_normalize: whether the graph scales embeddings to length 1.
         opset: ONNX operator set.
+        passes: of `osnet_edge.export.rewrite`, as its `parse_rewrite` returns them.
         progress: told what is being done.
 
     Raises:
@@ -88,7 +91,8 @@ def export_onnx(
     require_placement(placement, model.variant.placement, str(checkpoint))
     with write_aside(output) as partial:
         progress("exporting")
-        network = ExportNetwork(fold_batch_norms(model), preprocessing, l2_normalize=l2_normalize).eval()
+        rewritten = rewrite(fold_batch_norms(model), passes)
+        network = ExportNetwork(rewritten, preprocessing, l2_normalize=l2_normalize).eval()
         graph = _simplify(_trace(network, preprocessing, opset, partial))
         _require_contract(graph, preprocessing)
         progress("comparing with torch")
@@ -101,6 +105,7 @@ def export_onnx(
                 checkpoint=Path(checkpoint).name,
                 checkpoint_sha256=sha256_of(checkpoint),
                 placement=model.variant.placement,
+                rewrite=passes,
             ),
             preprocessing=preprocessing,
             tools=tool_versions(),

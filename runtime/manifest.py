@@ -35,6 +35,7 @@ class ModelInfo:
         checkpoint: name of the file that was exported.
         checkpoint_sha256: of its bytes.
         placement: where instance norm stands; None in packages from before this was written down.
+        rewrite: passes that the graph was rewritten by, which change its operations and not what it computes.
     """
 
     variant: str
@@ -43,6 +44,7 @@ class ModelInfo:
     checkpoint: str
     checkpoint_sha256: str
     placement: Placement | None = None
+    rewrite: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no network gives."""
