@@ -99,16 +99,24 @@ def test_auto_takes_what_is_fastest_and_says_why(work: Path, tmp_path: Path) -> 
     assert {"onnxruntime fp32"} < set(times)
     assert manifest.int8 is not None
     assert any(each.int8 for each in manifest.int8.groups) == (manifest.precision == "int8")
+    assert (manifest.int8.dropped is None) == (manifest.precision == "int8")
 
 
 @needs_rtx
-def test_auto_for_a_gpu_that_is_not_here_takes_float16_and_says_so(work: Path, tmp_path: Path) -> None:
+def test_auto_for_a_gpu_that_is_not_here_takes_float16_and_says_so(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ["--target", "rtx:sm86", "--precision", "auto", "--budget", "100"]
     assert build(work, tmp_path / "out", *options) == 0
     manifest = read_manifest(tmp_path / "out")
     assert manifest.precision == "fp16"
     assert manifest.comparison is not None
     assert "INT8 was dropped, as no GPU was here to show that it gains" in manifest.comparison.why
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "out")]) == 0
+    text = capsys.readouterr().out
+    assert "dropped, as no GPU was here to show that it gains; in INT8 mAP " in text
+    assert "0 of " not in text
 
 
 @needs_rtx
