@@ -14,6 +14,10 @@ def built(graph: Callable[[Bench], str], *options: str) -> Arguments:
     return lambda b: ["build", graph(b), "-o", "out", *(options or ("--target", "cpu"))]
 
 
+def precise(target: str, precision: str, *options: str) -> Arguments:
+    return built(good_graph, "--target", target, "--precision", precision, *options)
+
+
 def without_metadata(graph: onnx.ModelProto) -> None:
     del graph.metadata_props[:]
 
@@ -55,37 +59,21 @@ def test_graphs(case: Case, refused: Refused) -> None:
     ("a target nobody knows", built(good_graph, "--target", "npu"), "expected a target of cpu"),
     ("a GPU spelt oddly", built(good_graph, "--target", "rtx:ampere"), "GPU generations such as sm86"),
     ("a GPU for the CPU", built(good_graph, "--target", "cpu:sm86"), "expected a target of cpu"),
-    (
-        "half precision on the CPU",
-        built(good_graph, "--target", "cpu", "--precision", "fp16"),
-        "fp16 is for rtx and tensorrt",
-    ),
+    ("half precision on the CPU", precise("cpu", "fp16"), "fp16 is for rtx and tensorrt"),
     (
         "bf16 in ONNX Runtime",
-        built(good_graph, "--target", "cpu", "--precision", "bf16"),
+        precise("cpu", "bf16"),
         "expected --precision fp32 or int8 for the target cpu, got bf16; bf16 is for openvino",
     ),
-    (
-        "bf16 for whichever library is faster",
-        built(good_graph, "--target", "cpu:fastest", "--precision", "bf16"),
-        "bf16 is for openvino",
-    ),
-    (
-        "bf16 on a GPU",
-        built(good_graph, "--target", "rtx", "--precision", "bf16"),
-        "expected --precision fp32 or fp16 or int8 for the target rtx",
-    ),
+    ("bf16 for whichever library is faster", precise("cpu:fastest", "bf16"), "bf16 is for openvino"),
+    ("bf16 on a GPU", precise("rtx", "bf16"), "expected --precision fp32 or fp16 or int8 for the target rtx"),
     (
         "fp16 in OpenVINO",
-        built(good_graph, "--target", "openvino", "--precision", "fp16"),
+        precise("openvino", "fp16"),
         "expected --precision fp32 or bf16 or int8 for the target openvino",
     ),
     ("the slowest", built(good_graph, "--target", "cpu:slowest"), "expected a target of cpu"),
-    (
-        "a precision nobody knows",
-        built(good_graph, "--target", "cpu", "--precision", "fp4"),
-        "'fp4' is not one of",
-    ),
+    ("a precision nobody knows", precise("cpu", "fp4"), "'fp4' is not one of"),
 )
 def test_targets_and_their_precisions(case: Case, refused: Refused) -> None:
     refused(case)
@@ -94,16 +82,12 @@ def test_targets_and_their_precisions(case: Case, refused: Refused) -> None:
 @each(
     (
         "a calibration set that is not there",
-        built(good_graph, "--target", "rtx", "--precision", "fp16", "--calibration", "none.json"),
+        precise("rtx", "fp16", "--calibration", "none.json"),
         "expected a calibration set, found nothing at none.json",
     ),
     (
         "a graph for a calibration set",
-        lambda b: [
-            *built(good_graph, "--target", "rtx", "--precision", "fp16")(b),
-            "--calibration",
-            good_graph(b),
-        ],
+        lambda b: precise("rtx", "fp16", "--calibration", good_graph(b))(b),
         "as a calibration set in JSON, got something else",
     ),
 )

@@ -95,11 +95,7 @@ def test_weights_that_fit_no_network_or_embed_nothing(case: Case, refused: Refus
 
 @each(
     ("a variant nobody knows", exported(good_checkpoint, "--arch", "osnet_x2_0"), "choose one of osnet_x1_0"),
-    (
-        "a variant that is not this",
-        exported(good_checkpoint, "--arch", "osnet_x1_0"),
-        "is no osnet_x1_0",
-    ),
+    ("a variant that is not this", exported(good_checkpoint, "--arch", "osnet_x1_0"), "is no osnet_x1_0"),
     ("a size in words", exported(good_checkpoint, "--size", "large"), "expected --size HEIGHTxWIDTH"),
     ("a size of no picture", exported(good_checkpoint, "--size", "8x8"), "32 to 4096 pixels a side"),
     ("an opset too old", exported(good_checkpoint, "--opset", "9"), "expected an opset from 13 to 20, got 9"),

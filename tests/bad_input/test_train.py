@@ -114,11 +114,7 @@ def test_weights_and_placements(case: Case, refused: Refused) -> None:
         lambda b: trained(b, "--test", f"{street_of(b, 'a')},{street_of(b, 'b')}"),
         "expected --test sets of different names, since scores go by them, got two of 'street'",
     ),
-    (
-        "a test set that is not there",
-        lambda b: trained(b, "--test", "nowhere"),
-        "nowhere",
-    ),
+    ("a test set that is not there", lambda b: trained(b, "--test", "nowhere"), "nowhere"),
     (
         "scores every no epoch",
         lambda b: trained(b, "--test", "nowhere", "--test-every", "0"),
@@ -130,11 +126,7 @@ def test_sets_to_test_on(case: Case, refused: Refused) -> None:
 
 
 @each(
-    (
-        "no run to resume",
-        lambda b: trained(b, "--resume"),
-        "found no last.ckpt there",
-    ),
+    ("no run to resume", lambda b: trained(b, "--resume"), "found no last.ckpt there"),
     (
         "a run folder that is taken",
         lambda b: trained(b, output=str(b.folder)),
@@ -145,11 +137,7 @@ def test_sets_to_test_on(case: Case, refused: Refused) -> None:
         lambda b: trained(b, output="none/run"),
         "the folder none does not exist",
     ),
-    (
-        "a negative number of workers",
-        lambda b: trained(b, "--workers", "-1"),
-        "expected 0 to 256 workers",
-    ),
+    ("a negative number of workers", lambda b: trained(b, "--workers", "-1"), "expected 0 to 256 workers"),
 )
 def test_runs(case: Case, refused: Refused) -> None:
     refused(case)
