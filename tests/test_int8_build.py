@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import onnx
 import pytest
+from drawn_people import draw_people
 from onnx import numpy_helper
 
 from osnet_edge.cli.main import main
@@ -19,7 +20,7 @@ from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.manifest import read_manifest
-from osnet_edge.train.synthetic import sample_crops, write_set
+from osnet_edge.train.synthetic import sample_crops
 
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="needs OpenVINO: pip install openvino"
@@ -33,9 +34,8 @@ needs_rtx = pytest.mark.skipif(
 def work(tmp_path_factory: pytest.TempPathFactory, graph: Path) -> Path:
     """A folder with `people/`, `calib.json` (16 pictures, 32 people held out) and `osnet.onnx`."""
     folder = tmp_path_factory.mktemp("int8")
-    numbers = {"train_identities": 64, "test_identities": 2, "cameras": 2, "pictures_per_camera": 2}
-    write_set(folder / "people", **numbers, seed=0, height=96, width=48)
-    calibrate = ["calibrate", "--data", str(folder / "people"), "--images", "16", "--held-out", "32"]
+    people = draw_people(folder / "people", train=64)
+    calibrate = ["calibrate", "--data", str(people), "--images", "16", "--held-out", "32"]
     assert main([*calibrate, "-o", str(folder / "calib.json")]) == 0
     shutil.copy(graph, folder / "osnet.onnx")
     return folder

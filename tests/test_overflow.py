@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from drawn_people import draw_people
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from osnet_edge.cli.main import main
@@ -18,7 +19,7 @@ from osnet_edge.engines.half import half_tensors
 from osnet_edge.engines.overflow import check_overflow
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
-from osnet_edge.train.synthetic import sample_crops, write_set
+from osnet_edge.train.synthetic import sample_crops
 
 SIZE = Preprocessing(height=256, width=128)
 needs_rtx = pytest.mark.skipif(
@@ -113,10 +114,8 @@ def test_no_picture_checks_nothing_and_is_refused(graph: Path) -> None:
 @pytest.fixture(scope="module")
 def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("calibration")
-    numbers = {"train_identities": 4, "test_identities": 2, "cameras": 2, "pictures_per_camera": 2}
-    write_set(folder / "people", **numbers, seed=0, height=96, width=48)
-    file = folder / "calib.json"
-    assert main(["calibrate", "--data", str(folder / "people"), "--images", "8", "-o", str(file)]) == 0
+    people, file = draw_people(folder / "people"), folder / "calib.json"
+    assert main(["calibrate", "--data", str(people), "--images", "8", "-o", str(file)]) == 0
     return file
 
 
