@@ -243,14 +243,14 @@ def test_an_engine_ruined_on_purpose_is_refused_by_its_ranks(
 
 def test_int8_for_tensorrt_keeps_vipers_accuracy(shared: Path, tmp_path: Path) -> None:
     """At most half a point of mAP lost for x0_25 (the issue's bound), most of the work in INT8."""
-    from osnet_edge.bench.average_precision import average_precisions
-    from osnet_edge.bench.retrieval import feature_ranks
+    from osnet_edge.bench import average_precisions, rank_pictures
     from osnet_edge.engines.graph import read_graph
-    from osnet_edge.engines.quantization.quantizer import Quantizer, simulate
+    from osnet_edge.engines.quantization.quantizer import Quantizer
     from osnet_edge.engines.quantization.rules import TENSORRT
     from osnet_edge.engines.quantization.table import make_table
+    from osnet_edge.engines.run_graph import open_graph
     from osnet_edge.runtime.pictures import read_picture
-    from osnet_edge.runtime.preprocessing import to_batch
+    from osnet_edge.runtime.preprocessing import Picture, to_batch
     from osnet_edge.train.data import open_set
 
     graph = tmp_path / "real.onnx"
@@ -267,16 +267,10 @@ def test_int8_for_tensorrt_keeps_vipers_accuracy(shared: Path, tmp_path: Path) -
     groups = [name for name in quantizer.groups if name != "sums"]
     assert quantizer.macs_share(groups) > 2 / 3
     found = open_set(str(shared / "data" / "viper"))
-    quantized = quantizer.make(groups)
+    session = open_graph(quantizer.make(groups), 1)
 
-    def embed(side: tuple) -> np.ndarray:  # type: ignore[type-arg]
-        parts = [side[i : i + 32] for i in range(0, len(side), 32)]
-        pictures = [
-            to_batch([read_picture(each.path) for each in part], info.preprocessing) for part in parts
-        ]
-        return simulate(quantized, pictures, 1)
+    def embed(crops: list[Picture]) -> np.ndarray:
+        return session.run(None, {"images": to_batch(crops, info.preprocessing)})[0]
 
-    sides = (found.query, found.gallery)
-    labels = [[getattr(e, name) for e in side] for name in ("identity", "camera") for side in sides]
-    ranks = feature_ranks(*map(embed, sides), *labels)
+    ranks = rank_pictures(embed, found.query, found.gallery)
     assert 100 * average_precisions(ranks).mean() > 45.79 - 0.5
