@@ -75,6 +75,8 @@ def _place(points: float, low: float, high: float) -> float:
 
 
 def _summary(decision: Int8) -> str:
+    if decision.dropped:
+        return f"dropped, as {decision.dropped}"
     parts = [f"{decision.macs:.0%} of the multiply-accumulates in INT8"]
     if decision.loss:
         parts.append(f"mAP lost {decision.loss.mean_ap:.2f}, {decision.loss.mean_ap_most:.2f} at most")

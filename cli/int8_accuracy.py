@@ -20,13 +20,13 @@ from osnet_edge.engines.graph import read_graph
 from osnet_edge.engines.half import to_half
 from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8
 from osnet_edge.engines.quantization.decide import Budget
-from osnet_edge.engines.quantization.quantizer import simulate
 from osnet_edge.engines.quantization.rules import ONNXRUNTIME_ARM, ONNXRUNTIME_X86, OPENVINO, TENSORRT
+from osnet_edge.engines.run_graph import open_graph
 from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
-from osnet_edge.runtime.graph_info import GraphInfo
+from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME, GraphInfo
+from osnet_edge.runtime.preprocessing import Picture, to_batch
 
 RULES = {rules.name: rules for rules in (TENSORRT, OPENVINO, ONNXRUNTIME_X86, ONNXRUNTIME_ARM)}
-_BATCH = 32
 Points = npt.NDArray[np.float64]
 
 
@@ -72,25 +72,18 @@ def main(graph: str, calibration: str, data: str, rules: str, budget: float | No
 
 def _per_query(model: Path | ModelProto, info: GraphInfo, data: str) -> tuple[Points, Points]:
     """Return the average precision and Rank-1 of each query, in points."""
-    from osnet_edge.bench.average_precision import average_precisions
-    from osnet_edge.bench.cmc import first_hits
-    from osnet_edge.bench.retrieval import feature_ranks
-    from osnet_edge.runtime.pictures import read_picture
-    from osnet_edge.runtime.preprocessing import to_batch
+    from osnet_edge.bench import average_precisions, first_hits, rank_pictures
     from osnet_edge.train.data import open_set
 
-    found = open_set(data)
-    sides = []
-    for side in (found.query, found.gallery):
-        parts = [side[i : i + _BATCH] for i in range(0, len(side), _BATCH)]
-        batches = [to_batch([read_picture(each.path) for each in part], info.preprocessing) for part in parts]
-        sides.append(simulate(model, batches, default_threads()))
-    labels = [
-        [getattr(p, name) for p in side]
-        for name in ("identity", "camera")
-        for side in (found.query, found.gallery)
-    ]
-    ranks = feature_ranks(*sides, *labels)
+    found, session = open_set(data), open_graph(model, default_threads())
+
+    def embed(crops: list[Picture]) -> npt.NDArray[np.float32]:
+        rows: npt.NDArray[np.float32] = session.run(
+            [OUTPUT_NAME], {INPUT_NAME: to_batch(crops, info.preprocessing)}
+        )[0]
+        return rows
+
+    ranks = rank_pictures(embed, found.query, found.gallery)
     return 100 * average_precisions(ranks), 100 * first_hits(ranks)
 
 

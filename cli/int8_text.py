@@ -8,11 +8,14 @@ from osnet_edge.runtime.precision import GroupDecision, Int8, Loss
 
 
 def describe_int8(decision: Int8) -> str:
-    """Return the decision in a line."""
-    used = sum(each.int8 for each in decision.groups)
-    parts = [f"{used} of {len(decision.groups)} groups, {decision.macs:.0%} of the multiply-accumulates"]
+    """Return the decision in a line; where all groups were left out again, why, and what they would lose."""
+    if used := sum(each.int8 for each in decision.groups):
+        parts = [f"{used} of {len(decision.groups)} groups, {decision.macs:.0%} of the multiply-accumulates"]
+    else:
+        parts = [f"dropped, as {decision.dropped}" if decision.dropped else "dropped"]
     if decision.loss:
-        parts.append(f"{describe_loss(decision.loss)} on {decision.held_out:,} held-out pictures")
+        lost = f"{describe_loss(decision.loss)} on {decision.held_out:,} held-out pictures"
+        parts.append(lost if used else f"in INT8 {lost}")
     parts.append(f"{decision.ranges} ranges of {decision.pictures:,} pictures, Q/DQ for {decision.rules}")
     return "; ".join(parts)
 

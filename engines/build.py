@@ -6,6 +6,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from onnx import ModelProto
+
 from osnet_edge.engines.cpu import MODEL_NAME as CPU_MODEL_NAME
 from osnet_edge.engines.cpu import build_cpu
 from osnet_edge.engines.cpu_choice import choose_backend
@@ -94,7 +96,7 @@ def build_package(
     model_name = CPU_MODEL_NAME if spec.backend in ("onnxruntime", "openvino") else PLAN_NAME
     with write_folder_aside(output, replace=replace) as folder:
         progress("building the engine")
-        built_for = _build_model(graph, folder / model_name, settled, spec, batch, progress)
+        built_for = _build_model(graph, model, folder / model_name, settled, spec, batch, progress)
         progress("writing golden pairs")
         quantized = settled.quantize(False) if settled.quantize else None
         golden = write_golden(graph, folder, golden_crops, info, settled.precision, quantized)
@@ -130,6 +132,7 @@ def _prove(folder: Path, progress: Callable[[str], None]) -> None:
 
 def _build_model(
     graph: Path,
+    model: ModelProto,
     destination: Path,
     settled: Settled,
     spec: TargetSpec,
@@ -142,7 +145,7 @@ def _build_model(
     from osnet_edge.engines.tensorrt import build_plan
 
     return build_plan(
-        graph,
+        model,
         destination,
         library=spec.backend,
         capabilities=spec.capabilities,

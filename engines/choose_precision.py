@@ -29,6 +29,7 @@ from osnet_edge.runtime.precision import Comparison, Int8
 #: How much faster INT8 must be than the next precision, or its loss bought nothing. NVIDIA's Model Optimizer
 #: has the same rule (its pull request 2318).
 LEAST_GAIN = 1.02
+_NO_GROUP = "no group of layers is within the budget"
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,27 @@ def choose_on_cpu(
         named = {f"{backend} {precision}": engine for (backend, precision), engine in engines.items()}
         times = time_in_turns(named, info.preprocessing, count, seconds=seconds)
         order = sorted(engines, key=lambda key: times[f"{key[0]} {key[1]}"])
-        backend, precision, why = _fastest_within(order, times, engines, held_out, request, progress)
-    if precision != "int8" and chosen:
-        decision = without(decision)
+        backend, precision, dropped = _fastest_within(order, times, engines, held_out, request, progress)
+    name, int8 = f"{backend} {precision}", f"{backends[-1]} int8"
+    others = ", ".join(f"{other} {ms:.1f} ms" for other, ms in times.items() if other != name)
+    reasons = (f"{other} {reason}" for other, reason in dropped.items())
+    why = "; ".join(filter(None, [f"{name}, {times[name]:.1f} ms a batch", others, *reasons]))
     if not chosen:
-        why = f"{why}; no group of layers is within the budget in INT8"
+        decision, why = without(decision, _NO_GROUP), f"{why}; {_NO_GROUP} in INT8"
+    elif precision != "int8":
+        decision = without(decision, why_dropped(int8, name, times, dropped.get(int8)))
     return Chosen(backend, precision, quantizer, decision, Comparison(count, times, why))
+
+
+def why_dropped(int8: str, chosen: str, times: Mapping[str, float], reason: str | None) -> str:
+    """Say why INT8 was dropped, with its time and that of what was chosen; by default it gains nothing.
+
+    Example:
+        >>> why_dropped("openvino int8", "openvino bf16", {"openvino int8": 9.8, "openvino bf16": 9.7}, None)
+        'it gains nothing; a batch took openvino int8 9.8 ms, openvino bf16 9.7 ms'
+    """
+    both = ", ".join(f"{name} {times[name]:.1f} ms" for name in (int8, chosen))
+    return f"it {reason or 'gains nothing'}; a batch took {both}"
 
 
 def choose_on_gpu(
@@ -136,11 +152,11 @@ def choose_on_gpu(
     loss = held_out.loss_of(to_half(model))
     within = request.budget is None or request.budget.allows(loss)
     lost = f"float16 loses {loss.mean_ap:.2f} points of mAP, {loss.mean_ap_most:.2f} at most"
-    why = (
-        f"{'fp16' if within else 'fp32'}: {lost}; INT8 was dropped, as no GPU was here to show that it gains"
-    )
     chosen: Precision = "fp16" if within else "fp32"
-    return Chosen(backend, chosen, quantizer, without(decision), Comparison(batch, {}, why))
+    no_gpu = "no GPU was here to show that it gains"
+    why = f"{chosen}: {lost}; INT8 was dropped, as {no_gpu}"
+    decision = without(decision, no_gpu if any(each.int8 for each in decision.groups) else _NO_GROUP)
+    return Chosen(backend, chosen, quantizer, decision, Comparison(batch, {}, why))
 
 
 def _fastest_within(
@@ -150,27 +166,26 @@ def _fastest_within(
     held_out: HeldOut,
     request: Calibration,
     progress: Callable[[str], None],
-) -> tuple[CpuBackend, Precision, str]:
-    """Go from the fastest on until one is within the budget as it really computes; float32 always is."""
-    dropped = []
+) -> tuple[CpuBackend, Precision, dict[str, str]]:
+    """Go from the fastest on until one is within the budget as it really computes; float32 always is.
+
+    Returns:
+        It, and why each was dropped that is faster, by name.
+    """
+    dropped: dict[str, str] = {}
     for index, (backend, precision) in enumerate(order):
         name = f"{backend} {precision}"
-        ms = times[name]
-        following = order[index + 1 :]
-        if precision == "int8" and following:
-            following_ms = times["{} {}".format(*following[0])]
-            if following_ms < LEAST_GAIN * ms:
-                dropped.append(f"{name} gains too little, {ms:.1f} ms against {following_ms:.1f}")
-                continue
+        following = [times[f"{other[0]} {other[1]}"] for other in order[index + 1 :]]
+        if precision == "int8" and following and following[0] < LEAST_GAIN * times[name]:
+            dropped[name] = "gains too little"
+            continue
         if precision != "fp32":
             progress(f"measuring {name} as it computes here")
             loss = held_out.loss(_embed(engines[backend, precision], held_out))
             if request.budget is not None and not request.budget.allows(loss):
-                dropped.append(f"{name} loses up to {loss.mean_ap_most:.2f} points of mAP")
+                dropped[name] = f"loses up to {loss.mean_ap_most:.2f} points of mAP"
                 continue
-        others = ", ".join(f"{other} {ms:.1f} ms" for other, ms in times.items() if other != name)
-        why = f"{name}, {ms:.1f} ms a batch; {others}" + "".join(f"; {each}" for each in dropped)
-        return backend, precision, why
+        return backend, precision, dropped
     raise AssertionError("float32 is among them")
 
 

@@ -165,6 +165,7 @@ def decide_int8(
     return quantizer, decision
 
 
-def without(decision: Int8) -> Int8:
-    """Return a decision with all groups taken out of INT8 again."""
-    return replace(decision, macs=0.0, groups=tuple(replace(each, int8=False) for each in decision.groups))
+def without(decision: Int8, why: str) -> Int8:
+    """Return a decision with all groups taken out of INT8 again, and why."""
+    floats = tuple(replace(each, int8=False) for each in decision.groups)
+    return replace(decision, macs=0.0, groups=floats, dropped=why)

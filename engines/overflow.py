@@ -7,17 +7,16 @@ show nothing of it, so pictures must.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto
 
 from osnet_edge.engines.half import HALF_MAX, half_tensors
+from osnet_edge.engines.run_graph import batches_of, tensor_runner
 from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.graph_info import INPUT_NAME
-from osnet_edge.runtime.preprocessing import Picture, Preprocessing, to_batch
+from osnet_edge.runtime.preprocessing import Picture, Preprocessing
 
 #: Pictures run at once; with x1_0 and pictures of 256x128 that takes 0.9 GB.
 _BATCH = 4
@@ -53,10 +52,9 @@ def check_overflow(
             the graph holds float16 or weights beyond it.
     """
     peaks = dict.fromkeys(_unbounded(model), 0.0)
-    run, crops, done = _runner(model, list(peaks)), iter(pictures), 0
-    while batch := list(islice(crops, _BATCH)):
-        values = run(to_batch(batch, preprocessing))
-        for name, value in zip(peaks, values, strict=True):
+    run, done = tensor_runner(model, list(peaks), default_threads()), 0
+    for batch in batches_of(pictures, preprocessing, _BATCH):
+        for name, value in zip(peaks, run(batch), strict=True):
             peaks[name] = max(peaks[name], _peak(name, value))
         done += len(batch)
         if done % _OFTEN == 0:
@@ -107,24 +105,3 @@ def _judge(peaks: dict[str, float], count: int) -> Iterator[str]:
             f"quarter of float16's {HALF_MAX:.0f} (tensors that do: {near} of {len(peaks)}); other pictures "
             "may leave it, so compare embeddings with an fp32 engine's"
         )
-
-
-def _runner(
-    model: ModelProto, names: list[str]
-) -> Callable[[NDArray[np.generic]], list[NDArray[np.float32]]]:
-    """Return what runs a graph and gives the tensors of these names."""
-    import onnxruntime
-
-    exposed = ModelProto()
-    exposed.CopyFrom(model)
-    known = {item.name for item in exposed.graph.output}
-    exposed.graph.output.extend(
-        helper.make_empty_tensor_value_info(name) for name in names if name not in known
-    )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = default_threads()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        exposed.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return lambda batch: session.run(names, {INPUT_NAME: batch})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import platform
 from collections.abc import Callable
@@ -152,4 +153,5 @@ def _with_int8(spec: TargetSpec) -> tuple[CpuBackend, ...]:
 
 def _maker(quantizer: Quantizer, decision: Int8) -> Callable[[bool], ModelProto]:
     groups = tuple(each.group for each in decision.groups if each.int8)
-    return lambda half: quantizer.make(groups, half=half)
+    # The engine is of this graph, and so are its golden pairs.
+    return functools.cache(lambda half: quantizer.make(groups, half=half))

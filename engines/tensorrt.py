@@ -12,7 +12,6 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from osnet_edge.engines.graph import read_onnx
 from osnet_edge.engines.tensorrt_capabilities import resolve_capabilities, set_capabilities
 from osnet_edge.engines.tensorrt_network import configure, is_strongly_typed, make_network
 from osnet_edge.runtime.backends.tensorrt_library import Library, first_line, load_library
@@ -28,7 +27,7 @@ _INSTEAD = (
 
 
 def build_plan(
-    graph: Path,
+    model: ModelProto,
     destination: Path,
     *,
     library: TensorRTName,
@@ -42,7 +41,8 @@ def build_plan(
     """Build a plan and write it, whole or not at all.
 
     Args:
-        graph: the float32 ONNX graph of `osnet-edge export`: `images` (N, ...) to `embeddings` (N, D).
+        model: the float32 graph, as `osnet_edge.engines.graph` reads it: `images` (N, ...) to
+            `embeddings` (N, D).
         destination: the file to write.
         library: which of the two builds it, and later runs it.
         capabilities: compute capabilities such as `8.6`, or `current` for the GPU that is here; none means
@@ -68,7 +68,7 @@ def build_plan(
     if workspace_bytes < 1:
         raise InputError(f"expected a workspace of at least 1 byte, got {workspace_bytes}")
     loaded = _load(library)
-    model = quantize(is_strongly_typed(loaded)) if quantize else read_onnx(graph)
+    model = quantize(is_strongly_typed(loaded)) if quantize else model
     wanted = resolve_capabilities(loaded, capabilities)
     builder = loaded.create("Builder")
     say(f"{loaded}: reading the graph")

@@ -56,9 +56,10 @@ class Int8:
         held_out: pictures of other people, on whom the loss was measured; 0 where it was not.
         budget: points of mAP that might be lost; None where none was given.
         budget_rank1: likewise of Rank-1.
-        loss: what the groups in INT8 lose together; None where it was not measured.
+        loss: what the groups in INT8 lose together, or would have; None where it was not measured.
         macs: their share of the multiply-accumulates.
         groups: the decision, group by group.
+        dropped: why none of them is in INT8; None where some are, or the package is from before it was said.
     """
 
     rules: str
@@ -72,6 +73,7 @@ class Int8:
     loss: Loss | None
     macs: float
     groups: tuple[GroupDecision, ...]
+    dropped: str | None = None
 
 
 @dataclass(frozen=True)

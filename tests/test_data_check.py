@@ -9,21 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_people import draw_people
 from PIL import Image
 
 from osnet_edge.cli.main import main
 from osnet_edge.train.data import open_set
 from osnet_edge.train.data.check import check_set, count_files
 from osnet_edge.train.data.contact_sheet import draw_contact_sheet
-from osnet_edge.train.synthetic import write_set
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sets") / "people"
-    numbers = {"train_identities": 3, "test_identities": 2, "cameras": 3, "pictures_per_camera": 2}
-    write_set(folder, **numbers, seed=0, height=96, width=48)
-    return folder
+    return draw_people(tmp_path_factory.mktemp("sets") / "people", train=3, cameras=3)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import onnx
 import pytest
+from drawn_people import draw_people
 from onnx import numpy_helper
 
 from osnet_edge.cli.main import main
@@ -19,7 +20,7 @@ from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.manifest import read_manifest
-from osnet_edge.train.synthetic import sample_crops, write_set
+from osnet_edge.train.synthetic import sample_crops
 
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="needs OpenVINO: pip install openvino"
@@ -33,9 +34,8 @@ needs_rtx = pytest.mark.skipif(
 def work(tmp_path_factory: pytest.TempPathFactory, graph: Path) -> Path:
     """A folder with `people/`, `calib.json` (16 pictures, 32 people held out) and `osnet.onnx`."""
     folder = tmp_path_factory.mktemp("int8")
-    numbers = {"train_identities": 64, "test_identities": 2, "cameras": 2, "pictures_per_camera": 2}
-    write_set(folder / "people", **numbers, seed=0, height=96, width=48)
-    calibrate = ["calibrate", "--data", str(folder / "people"), "--images", "16", "--held-out", "32"]
+    people = draw_people(folder / "people", train=64)
+    calibrate = ["calibrate", "--data", str(people), "--images", "16", "--held-out", "32"]
     assert main([*calibrate, "-o", str(folder / "calib.json")]) == 0
     shutil.copy(graph, folder / "osnet.onnx")
     return folder
@@ -99,16 +99,24 @@ def test_auto_takes_what_is_fastest_and_says_why(work: Path, tmp_path: Path) -> 
     assert {"onnxruntime fp32"} < set(times)
     assert manifest.int8 is not None
     assert any(each.int8 for each in manifest.int8.groups) == (manifest.precision == "int8")
+    assert (manifest.int8.dropped is None) == (manifest.precision == "int8")
 
 
 @needs_rtx
-def test_auto_for_a_gpu_that_is_not_here_takes_float16_and_says_so(work: Path, tmp_path: Path) -> None:
+def test_auto_for_a_gpu_that_is_not_here_takes_float16_and_says_so(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ["--target", "rtx:sm86", "--precision", "auto", "--budget", "100"]
     assert build(work, tmp_path / "out", *options) == 0
     manifest = read_manifest(tmp_path / "out")
     assert manifest.precision == "fp16"
     assert manifest.comparison is not None
     assert "INT8 was dropped, as no GPU was here to show that it gains" in manifest.comparison.why
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "out")]) == 0
+    text = capsys.readouterr().out
+    assert "dropped, as no GPU was here to show that it gains; in INT8 mAP " in text
+    assert "0 of " not in text
 
 
 @needs_rtx
@@ -235,14 +243,14 @@ def test_an_engine_ruined_on_purpose_is_refused_by_its_ranks(
 
 def test_int8_for_tensorrt_keeps_vipers_accuracy(shared: Path, tmp_path: Path) -> None:
     """At most half a point of mAP lost for x0_25 (the issue's bound), most of the work in INT8."""
-    from osnet_edge.bench.average_precision import average_precisions
-    from osnet_edge.bench.retrieval import feature_ranks
+    from osnet_edge.bench import average_precisions, rank_pictures
     from osnet_edge.engines.graph import read_graph
-    from osnet_edge.engines.quantization.quantizer import Quantizer, simulate
+    from osnet_edge.engines.quantization.quantizer import Quantizer
     from osnet_edge.engines.quantization.rules import TENSORRT
     from osnet_edge.engines.quantization.table import make_table
+    from osnet_edge.engines.run_graph import open_graph
     from osnet_edge.runtime.pictures import read_picture
-    from osnet_edge.runtime.preprocessing import to_batch
+    from osnet_edge.runtime.preprocessing import Picture, to_batch
     from osnet_edge.train.data import open_set
 
     graph = tmp_path / "real.onnx"
@@ -259,16 +267,10 @@ def test_int8_for_tensorrt_keeps_vipers_accuracy(shared: Path, tmp_path: Path) -
     groups = [name for name in quantizer.groups if name != "sums"]
     assert quantizer.macs_share(groups) > 2 / 3
     found = open_set(str(shared / "data" / "viper"))
-    quantized = quantizer.make(groups)
+    session = open_graph(quantizer.make(groups), 1)
 
-    def embed(side: tuple) -> np.ndarray:  # type: ignore[type-arg]
-        parts = [side[i : i + 32] for i in range(0, len(side), 32)]
-        pictures = [
-            to_batch([read_picture(each.path) for each in part], info.preprocessing) for part in parts
-        ]
-        return simulate(quantized, pictures, 1)
+    def embed(crops: list[Picture]) -> np.ndarray:
+        return session.run(None, {"images": to_batch(crops, info.preprocessing)})[0]
 
-    sides = (found.query, found.gallery)
-    labels = [[getattr(e, name) for e in side] for name in ("identity", "camera") for side in sides]
-    ranks = feature_ranks(*map(embed, sides), *labels)
+    ranks = rank_pictures(embed, found.query, found.gallery)
     assert 100 * average_precisions(ranks).mean() > 45.79 - 0.5

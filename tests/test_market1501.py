@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from empty_files import touch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,14 +13,6 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data import parse_name, read_market1501
 
 SHARED = Path(__file__).parents[1].parent / "shared"
-
-
-def touch(root: Path, *names: str) -> Path:
-    """The reader goes by names alone, so empty files will do for pictures."""
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from empty_files import touch
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data import count_splits, open_set, open_sets, parse_specs, training_pictures
 
 MARKET = ("bounding_box_train/0002_c1s1_1.jpg", "query/0001_c1s1_1.jpg", "bounding_box_test/0001_c2s1_1.jpg")
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
 
 
 @pytest.mark.parametrize(
@@ -166,3 +160,10 @@ def test_several_sets_are_named_with_commas(tmp_path: Path, monkeypatch: pytest.
     assert parse_specs("a,b") == ("a,b",)
     with pytest.raises(InputError, match="expected sets such as market1501,msmt17"):
         parse_specs("market1501,")
+
+
+def test_a_layout_is_recognised_by_what_is_in_it_whatever_its_name(tmp_path: Path) -> None:
+    touch(tmp_path / "viper", "query/0001_c1.png", "bounding_box_test/0001_c2.png")
+    found = open_set(str(tmp_path / "viper"))
+    assert (len(found.query), len(found.gallery)) == (1, 1)
+    assert open_sets(f"viper={tmp_path / 'viper'}")[0].query == found.query

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from drawn_people import draw_people
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from osnet_edge.cli.main import main
@@ -18,7 +19,7 @@ from osnet_edge.engines.half import half_tensors
 from osnet_edge.engines.overflow import check_overflow
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
-from osnet_edge.train.synthetic import sample_crops, write_set
+from osnet_edge.train.synthetic import sample_crops
 
 SIZE = Preprocessing(height=256, width=128)
 needs_rtx = pytest.mark.skipif(
@@ -113,11 +114,14 @@ def test_no_picture_checks_nothing_and_is_refused(graph: Path) -> None:
 @pytest.fixture(scope="module")
 def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("calibration")
-    numbers = {"train_identities": 4, "test_identities": 2, "cameras": 2, "pictures_per_camera": 2}
-    write_set(folder / "people", **numbers, seed=0, height=96, width=48)
-    file = folder / "calib.json"
-    assert main(["calibrate", "--data", str(folder / "people"), "--images", "8", "-o", str(file)]) == 0
+    people, file = draw_people(folder / "people"), folder / "calib.json"
+    assert main(["calibrate", "--data", str(people), "--images", "8", "-o", str(file)]) == 0
     return file
+
+
+def build(graph: Path, calibration: Path, output: Path, *options: str) -> int:
+    given = ["--target", "rtx:sm86", "--precision", "fp16", "--calibration", str(calibration)]
+    return main(["build", str(graph), "-o", str(output), *given, *options])
 
 
 @needs_rtx
@@ -125,8 +129,7 @@ def test_a_build_is_refused_and_leaves_no_package(
     graph: Path, calibration: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     onnx.save(scaled(graph, {0: 1e5}), tmp_path / "spoilt.onnx")
-    build = ["build", str(tmp_path / "spoilt.onnx"), "--target", "rtx:sm86", "--precision", "fp16"]
-    assert main([*build, "-o", str(tmp_path / "out"), "--calibration", str(calibration)]) == 2
+    assert build(tmp_path / "spoilt.onnx", calibration, tmp_path / "out") == 2
     assert "past float16's 65504" in capsys.readouterr().err.splitlines()[-1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["spoilt.onnx"]
 
@@ -136,8 +139,7 @@ def test_a_build_near_the_end_of_float16_is_made_with_a_warning(
     graph: Path, calibration: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     onnx.save(scaled(graph, {0: 1e4}), tmp_path / "near.onnx")
-    build = ["build", str(tmp_path / "near.onnx"), "--target", "rtx:sm86", "--precision", "fp16"]
-    assert main([*build, "-o", str(tmp_path / "out"), "--calibration", str(calibration)]) == 0
+    assert build(tmp_path / "near.onnx", calibration, tmp_path / "out") == 0
     assert "\nwarning: the tensor " in capsys.readouterr().err
 
 
@@ -145,8 +147,7 @@ def test_a_build_near_the_end_of_float16_is_made_with_a_warning(
 def test_a_build_that_stays_within_float16_is_made(
     graph: Path, calibration: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    build = ["build", str(graph), "--target", "rtx:sm86", "--precision", "fp16", "-o", str(tmp_path / "out")]
-    assert main([*build, "--calibration", str(calibration), "--json"]) == 0
+    assert build(graph, calibration, tmp_path / "out", "--json") == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["precision"] == "fp16"
     assert "checking float16's range on 8 pictures" in captured.err

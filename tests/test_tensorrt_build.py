@@ -22,6 +22,7 @@ from tensorrt_graphs import (
     tiny_graph,
 )
 
+from osnet_edge.engines.graph import read_onnx
 from osnet_edge.engines.tensorrt import build_plan
 from osnet_edge.engines.tensorrt_capabilities import known_capabilities, resolve_capabilities
 from osnet_edge.engines.tensorrt_network import float32_layers, make_network
@@ -49,7 +50,7 @@ def tiny(tmp_path: Path) -> Path:
 
 def build(graph: Path, destination: Path, *capabilities: str, precision: Precision = "fp32", **more: object):
     return build_plan(
-        graph,
+        read_onnx(graph),
         destination,
         library="tensorrt_rtx",
         capabilities=capabilities,
@@ -126,7 +127,7 @@ def test_the_current_gpu_needs_a_gpu(tiny: Path, tmp_path: Path) -> None:
 def test_a_missing_library_says_how_to_get_it_and_what_to_do_instead(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError) as error:
         build_plan(
-            tiny,
+            read_onnx(tiny),
             tmp_path / "model.plan",
             library="tensorrt",
             capabilities=(),
@@ -258,7 +259,7 @@ def test_an_engine_computes_what_onnx_runtime_does(
 ) -> None:
     try:
         target = build_plan(
-            exported("osnet_ain_x0_25"),
+            read_onnx(exported("osnet_ain_x0_25")),
             tmp_path / "model.plan",
             library=library,  # type: ignore[arg-type]
             capabilities=("current",),

@@ -42,6 +42,15 @@ class Layer:
     beside_norm: bool = False
 
 
+def readers_of(model: ModelProto) -> dict[str, list[NodeProto]]:
+    """Return the nodes that read each tensor, by its name; a tensor that no node reads is not among them."""
+    readers: dict[str, list[NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    return readers
+
+
 def find_layers(model: ModelProto) -> tuple[Layer, ...]:
     """Find the layers of a graph of `osnet-edge export`, in the order in which they run.
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from osnet_edge.engines.quantization.layers import Layer
+from osnet_edge.engines.quantization.layers import Layer, readers_of
 from osnet_edge.engines.quantization.ranges import Method
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.table import CalibrationTable, levels_for, range_key
@@ -71,10 +71,7 @@ def _read_quantized_by_all(model: ModelProto, nodes: list[NodeProto], rules: Qdq
     """Return the tensors of which no reader sees the unquantised values, in engines that fuse only whole."""
     if not rules.outputs:
         return set()
-    readers: dict[str, list[NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    readers = readers_of(model)
     found = {name for node in nodes for name in (node.input[0], _behind_relu(node.output[0], readers))}
     # Small operators follow what they stand among, one after the other.
     for node in model.graph.node:

@@ -17,6 +17,7 @@ from osnet_edge.engines.quantization.qdq import insert_qdq
 from osnet_edge.engines.quantization.ranges import Method
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.table import CalibrationTable
+from osnet_edge.engines.run_graph import open_graph
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
 
@@ -76,10 +77,7 @@ class Quantizer:
 def simulate(
     model: ModelProto | Path, batches: Collection[npt.NDArray[np.generic]], threads: int
 ) -> npt.NDArray[np.float32]:
-    """Return the embeddings of a Q/DQ graph, computed with every Q/DQ as it is written.
-
-    No kernel of integers takes part, whose sums may saturate on processors without VNNI: this is what the
-    graph says, for whatever engine it is.
+    """Return the embeddings of a Q/DQ graph, computed as it is written, for whatever engine it is.
 
     Args:
         model: a graph, or its file.
@@ -89,12 +87,5 @@ def simulate(
     Returns:
         (N, D), one row for each picture.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
-    source = str(model) if isinstance(model, Path) else model.SerializeToString()
-    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    session = open_graph(model, threads)
     return np.concatenate([session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0] for batch in batches])

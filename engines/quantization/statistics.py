@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto
 
+from osnet_edge.engines.run_graph import tensor_runner
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.graph_info import INPUT_NAME
 
@@ -116,25 +117,12 @@ def collect(
     Raises:
         InputError: a value is NaN or infinite, or a feature map is 0 everywhere, so that it has no range.
     """
-    import onnxruntime
-
-    exposed = ModelProto()
-    exposed.CopyFrom(model)
     names = [name for name in tensors if name != INPUT_NAME]
-    outputs = {output.name for output in exposed.graph.output}
-    exposed.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in outputs
-    )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        exposed.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    run = tensor_runner(model, names, threads)
     found: dict[str, ChannelHistograms] = {}
     maps: set[str] = set()
     for batch in batches:
-        for name, values in zip(names, session.run(names, {INPUT_NAME: batch}), strict=True):
+        for name, values in zip(names, run(batch), strict=True):
             if not np.isfinite(values).all():
                 raise InputError(
                     f"the activations {name} are not finite on the calibration pictures; "

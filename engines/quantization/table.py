@@ -13,7 +13,7 @@ import numpy.typing as npt
 from onnx import ModelProto
 
 from osnet_edge.engines.quantization.equalization import Factors, channel_factors
-from osnet_edge.engines.quantization.layers import find_layers
+from osnet_edge.engines.quantization.layers import find_layers, readers_of
 from osnet_edge.engines.quantization.ranges import METHODS, Method
 from osnet_edge.engines.quantization.statistics import ChannelHistograms, collect
 from osnet_edge.runtime.errors import InputError
@@ -151,17 +151,14 @@ def _tensors(model: ModelProto) -> Sequence[str]:
 
     Not what only a ReLU reads, for nothing may stand between the two, and not the embedding.
     """
-    readers: dict[str, list[str]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node.op_type)
+    readers = readers_of(model)
     read = [node.input[0] for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
     written = [
         name
         for node in model.graph.node
         if node.op_type in _QUANTIZABLE
         for name in node.output
-        if readers.get(name, []) != ["Relu"] and name != OUTPUT_NAME
+        if [reader.op_type for reader in readers.get(name, [])] != ["Relu"] and name != OUTPUT_NAME
     ]
     return tuple(dict.fromkeys((*read, *written)))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,8 @@ from onnx import ModelProto
 
 from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet, load_pictures
 from osnet_edge.engines.quantization.table import CalibrationTable, make_table, read_table, write_table
-from osnet_edge.runtime.preprocessing import Preprocessing, to_batch
+from osnet_edge.engines.run_graph import batches_of
+from osnet_edge.runtime.preprocessing import Preprocessing
 
 #: Pictures at once: four of x1.0's keep 400 MB of activations.
 _BATCH = 4
@@ -80,11 +80,9 @@ def hash_pictures(calibration: CalibrationSet) -> str:
 def read_batches(
     pictures: tuple[CalibrationPicture, ...], preprocessing: Preprocessing, batch: int
 ) -> Iterator[npt.NDArray[np.generic]]:
-    """Yield pictures as the engine's input, `batch` at a time.
+    """Return pictures as the engine's input, `batch` at a time, each read when it is wanted.
 
     Raises:
         InputError: a picture vanished, was changed, or cannot be decoded.
     """
-    crops = iter(load_pictures(pictures))
-    while some := list(islice(crops, batch)):
-        yield to_batch(some, preprocessing)
+    return batches_of(load_pictures(pictures), preprocessing, batch)

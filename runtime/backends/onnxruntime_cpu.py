@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from osnet_edge.runtime.backends.contract import check_tensors
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -54,15 +55,9 @@ class OnnxRuntimeEngine:
         except Exception as error:
             # onnxruntime's exceptions have no common base of their own to catch.
             raise InputError(f"ONNX Runtime cannot load {model}: {first_line(error)}") from None
-        kind = "tensor(uint8)" if preprocessing.normalize_in == "graph" else "tensor(float)"
-        expected = [
-            (INPUT_NAME, kind, list(preprocessing.input_shape)),
-            (OUTPUT_NAME, "tensor(float)", [embedding_size]),
-        ]
         tensors = [*self._session.get_inputs(), *self._session.get_outputs()]
         got = [(tensor.name, tensor.type, tensor.shape[1:]) for tensor in tensors]
-        if got != expected:
-            raise InputError(f"{model}: expected {expected} behind the batch, got {got}; build it again")
+        check_tensors(model, got, preprocessing, embedding_size, byte="tensor(uint8)", real="tensor(float)")
 
     def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
         """Run (N, *input_shape), any N >= 1, to (N, D)."""

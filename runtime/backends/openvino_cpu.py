@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from osnet_edge.runtime.backends.contract import check_tensors
 from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
-from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.manifest import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 
@@ -176,17 +176,11 @@ def _read(core: Any, model: Path, preprocessing: Preprocessing, embedding_size: 
         graph = core.read_model(str(model))
     except RuntimeError as error:
         raise InputError(f"OpenVINO cannot load {model}: {_reason(error)}") from None
-    kind = "u8" if preprocessing.normalize_in == "graph" else "f32"
-    expected = [
-        (INPUT_NAME, kind, list(preprocessing.input_shape)),
-        (OUTPUT_NAME, "f32", [embedding_size]),
-    ]
     got = []
     for port in (*graph.inputs, *graph.outputs):
         shape = [dim.get_length() if dim.is_static else -1 for dim in port.get_partial_shape()]
         got.append((port.get_any_name(), port.get_element_type().get_type_name(), shape[1:]))
-    if got != expected:
-        raise InputError(f"{model}: expected {expected} behind the batch, got {got}; build it again")
+    check_tensors(model, got, preprocessing, embedding_size, byte="u8", real="f32")
     return graph
 
 

@@ -1,0 +1,120 @@
+"""Graphs, and options, that `build` refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+
+from bad_input.cases import Arguments, Bench, Case, Refused, each, good_checkpoint, good_graph, half_of
+from osnet_edge.train.placement_file import PUBLISHED
+
+
+def built(graph: Callable[[Bench], str], *options: str) -> Arguments:
+    return lambda b: ["build", graph(b), "-o", "out", *(options or ("--target", "cpu"))]
+
+
+def precise(target: str, precision: str, *options: str) -> Arguments:
+    return built(good_graph, "--target", target, "--precision", precision, *options)
+
+
+def without_metadata(graph: onnx.ModelProto) -> None:
+    del graph.metadata_props[:]
+
+
+def with_other_metadata(graph: onnx.ModelProto) -> None:
+    graph.metadata_props[0].value = '{"model": 3}'
+
+
+def with_broken_metadata(graph: onnx.ModelProto) -> None:
+    graph.metadata_props[0].value = "{"
+
+
+def with_other_input(graph: onnx.ModelProto) -> None:
+    graph.graph.input[0].name = "data"
+    graph.graph.node[0].input[0] = "data"
+
+
+@each(
+    ("no such graph", built(lambda b: "missing.onnx"), "found nothing at missing.onnx"),
+    ("a folder for a graph", built(lambda b: str(b.folder)), "found a folder at"),
+    ("a checkpoint for a graph", built(good_checkpoint), "is no ONNX graph"),
+    ("an empty graph", built(lambda b: b.file(b"", "x.onnx")), "is no ONNX graph"),
+    ("a truncated graph", built(half_of(good_graph, "x.onnx")), "is no ONNX graph"),
+    ("a graph of a peer", built(lambda b: b.edited_graph(without_metadata)), "does not say how its pictures"),
+    ("metadata cut short", built(lambda b: b.edited_graph(with_broken_metadata)), "its metadata is not JSON"),
+    ("metadata of another kind", built(lambda b: b.edited_graph(with_other_metadata)), "expected an object"),
+    ("an input of another name", built(lambda b: b.edited_graph(with_other_input)), "expected one input"),
+    (
+        "a placement that the graph has not",
+        built(good_graph, "--target", "cpu", "--placement", str(PUBLISHED / "ibn.json")),
+        "got npppppp",
+    ),
+)
+def test_graphs(case: Case, refused: Refused) -> None:
+    refused(case)
+
+
+@each(
+    ("a target nobody knows", built(good_graph, "--target", "npu"), "expected a target of cpu"),
+    ("a GPU spelt oddly", built(good_graph, "--target", "rtx:ampere"), "GPU generations such as sm86"),
+    ("a GPU for the CPU", built(good_graph, "--target", "cpu:sm86"), "expected a target of cpu"),
+    ("half precision on the CPU", precise("cpu", "fp16"), "fp16 is for rtx and tensorrt"),
+    (
+        "bf16 in ONNX Runtime",
+        precise("cpu", "bf16"),
+        "expected --precision fp32 or int8 for the target cpu, got bf16; bf16 is for openvino",
+    ),
+    ("bf16 for whichever library is faster", precise("cpu:fastest", "bf16"), "bf16 is for openvino"),
+    ("bf16 on a GPU", precise("rtx", "bf16"), "expected --precision fp32 or fp16 or int8 for the target rtx"),
+    (
+        "fp16 in OpenVINO",
+        precise("openvino", "fp16"),
+        "expected --precision fp32 or bf16 or int8 for the target openvino",
+    ),
+    ("the slowest", built(good_graph, "--target", "cpu:slowest"), "expected a target of cpu"),
+    ("a precision nobody knows", precise("cpu", "fp4"), "'fp4' is not one of"),
+)
+def test_targets_and_their_precisions(case: Case, refused: Refused) -> None:
+    refused(case)
+
+
+@each(
+    (
+        "a calibration set that is not there",
+        precise("rtx", "fp16", "--calibration", "none.json"),
+        "expected a calibration set, found nothing at none.json",
+    ),
+    (
+        "a graph for a calibration set",
+        lambda b: precise("rtx", "fp16", "--calibration", good_graph(b))(b),
+        "as a calibration set in JSON, got something else",
+    ),
+)
+def test_calibration_sets(case: Case, refused: Refused) -> None:
+    refused(case)
+
+
+@each(
+    ("batches that fall", built(good_graph, "--target", "cpu", "--batch", "8,4,2"), "1 <= min <= opt <= max"),
+    ("a batch of nothing", built(good_graph, "--target", "cpu", "--batch", "0"), "expected --batch as whole"),
+    ("two batches", built(good_graph, "--target", "cpu", "--batch", "1,2"), "expected --batch min,opt,max"),
+)
+def test_batches(case: Case, refused: Refused) -> None:
+    refused(case)
+
+
+@each(
+    (
+        "an output that is there",
+        lambda b: ["build", good_graph(b), "--target", "cpu", "-o", str(b.folder)],
+        "--force",
+    ),
+    (
+        "a folder of something else to replace",
+        lambda b: ["build", good_graph(b), "--target", "cpu", "--force", "-o", str(b.folder)],
+        "is no engine package, so it is not replaced",
+    ),
+)
+def test_outputs(case: Case, refused: Refused) -> None:
+    refused(case)

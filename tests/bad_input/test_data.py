@@ -1,0 +1,99 @@
+"""Sets, and options, that `data check` and `data synthesize` refuse."""
+
+from __future__ import annotations
+
+from bad_input.cases import GALLERY, Case, Refused, each
+
+
+@each(
+    (
+        "a set to check that is nowhere",
+        lambda b: ["data", "check", "nowhere"],
+        "found nothing called nowhere",
+    ),
+    ("nothing to check", lambda b: ["data", "check"], "Missing argument 'SET'"),
+    ("a folder of no layout", lambda b: ["data", "check", str(b.folder)], "bounding_box_train"),
+    ("an archive for a set", lambda b: ["data", "check", b.file(b"PK", "set.zip")], "unpack an archive"),
+    (
+        "another layout than was named",
+        lambda b: ["data", "check", f"msmt17={b.folder}"],
+        "expected msmt17 with list_*.txt",
+    ),
+    (
+        "a split too far",
+        lambda b: ["data", "check", b.folder_of(query={"0001_c1.jpg": b"x"}, **GALLERY), "--split", "1"],
+        "from 0 to 0, got 1",
+    ),
+    (
+        "a list of MSMT17 that is none",
+        lambda b: ["data", "check", b.folder_of(train={}, test={}, **{".": {"list_train.txt": b"x"}})],
+        "such as 0000/0000_000_01",
+    ),
+)
+def test_sets_to_check(case: Case, refused: Refused) -> None:
+    refused(case)
+
+
+@each(
+    ("an empty table", lambda b: ["data", "check", b.file(b"", "x.csv")], "is empty; its first line must be"),
+    (
+        "a table without a column",
+        lambda b: ["data", "check", b.file(b"path,camera\na.jpg,1\n", "x.csv")],
+        "identity cannot be left out",
+    ),
+    (
+        "a table with a split nobody knows",
+        lambda b: ["data", "check", b.file(b"path,identity,camera,split\nx.csv,1,1,val\n", "x.csv")],
+        "got 'val' in line 2",
+    ),
+    (
+        "a pattern without an identity",
+        lambda b: ["data", "check", f"{b.folder}::*.jpg"],
+        "with {identity} and perhaps",
+    ),
+    (
+        "a pattern that nothing fits",
+        lambda b: ["data", "check", f"{b.folder_of(a={'x.jpg': b''})}::{{identity}}_{{camera}}.jpg"],
+        "the first is a/x.jpg",
+    ),
+)
+def test_tables_and_patterns(case: Case, refused: Refused) -> None:
+    refused(case)
+
+
+@each(
+    (
+        "a sheet of another kind",
+        lambda b: ["data", "check", str(b.folder), "--sheet", "x.pdf"],
+        "ending in .png, got x.pdf",
+    ),
+)
+def test_sheets(case: Case, refused: Refused) -> None:
+    refused(case)
+
+
+@each(
+    (
+        "a style nobody knows",
+        lambda b: ["data", "synthesize", "-o", "out", "--style", "noir"],
+        "expected a style of plain, dusk",
+    ),
+    (
+        "cameras without end",
+        lambda b: ["data", "synthesize", "-o", "out", "--cameras", "9" * 9],
+        "at most 100",
+    ),
+    (
+        "a frame that no file holds",
+        lambda b: ["data", "synthesize", "-o", "out", "--frames", "1", "--frame-size", "120x99999"],
+        "at most 8192",
+    ),
+    ("a set of one camera", lambda b: ["data", "synthesize", "-o", "out", "--cameras", "1"], "camera"),
+    (
+        "less than no frames",
+        lambda b: ["data", "synthesize", "-o", "out", "--frames", "-1"],
+        "expected --frames",
+    ),
+)
+def test_sets_to_draw(case: Case, refused: Refused) -> None:
+    refused(case)

@@ -1,0 +1,146 @@
+"""Checkpoints, and options, that `export` refuses."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bad_input.cases import Arguments, Bench, Case, Refused, each, good_checkpoint, half_of
+from osnet_edge.train.placement_file import PUBLISHED
+
+
+def zipped(bench: Bench) -> str:
+    with zipfile.ZipFile(bench.folder / "x.pth", "w") as archive:
+        archive.writestr("a.txt", "x")
+    return str(bench.folder / "x.pth")
+
+
+def given(bench: Bench, path: Path) -> str:
+    return shutil.copy(path, bench.folder)
+
+
+def exported(checkpoint: Callable[[Bench], str], *options: str) -> Arguments:
+    return lambda b: ["export", checkpoint(b), "-o", "out.onnx", *options]
+
+
+@each(
+    ("no such checkpoint", exported(lambda b: "missing.pth"), "there is no file missing.pth"),
+    ("a folder for a checkpoint", exported(lambda b: str(b.folder)), "is a folder; name the .pth in it"),
+    ("an empty file", exported(lambda b: b.file(b"")), "is empty; download"),
+    ("a web page saved as .pth", exported(lambda b: b.file(b"\n<!DOCTYPE html>")), "is a web page"),
+    ("plain text", exported(lambda b: b.file(b"hello")), "begins with b'hello'"),
+    ("a truncated checkpoint", exported(half_of(good_checkpoint, "x.pth")), "may be truncated"),
+    ("another zip", exported(zipped), "cannot be read as a torch checkpoint"),
+    ("a pickle of a list", exported(lambda b: b.file(pickle.dumps([1]))), "cannot be read as tensors alone"),
+    ("a pickle of code", exported(lambda b: b.state(lambda s: {"a": Path("x")})), "would run code"),
+    ("a tensor alone", exported(lambda b: b.state(lambda s: torch.zeros(2))), "expected a state dict"),
+    ("no tensors at all", exported(lambda b: b.state(lambda s: {})), "holds no tensors"),
+    ("numbers for tensors", exported(lambda b: b.state(lambda s: {"a": 1})), "expected tensors by name"),
+)
+def test_files_that_are_no_checkpoint(case: Case, refused: Refused) -> None:
+    refused(case)
+
+
+@each(
+    (
+        "another network",
+        exported(lambda b: b.state(lambda s: {"a": torch.zeros(2)})),
+        "fits no OSNet variant",
+    ),
+    (
+        "a weight missing",
+        exported(lambda b: b.state(lambda s: {k: v for k, v in s.items() if k != "fc.0.bias"})),
+        "nearest is osnet_x0_25, but fc.0.bias is missing",
+    ),
+    (
+        "a weight of another shape",
+        exported(lambda b: b.state(lambda s: {**s, "fc.0.bias": torch.zeros(9)})),
+        "fc.0.bias is (9,), expected (512,)",
+    ),
+    (
+        "weights of whole numbers",
+        exported(lambda b: b.state(lambda s: {**s, "fc.0.bias": torch.zeros(512, dtype=torch.int8)})),
+        "'fc.0.bias' is torch.int8",
+    ),
+    (
+        "weights that are sparse",
+        exported(lambda b: b.state(lambda s: {**s, "fc.0.bias": torch.zeros(512).to_sparse()})),
+        "expected dense floats",
+    ),
+    (
+        "weights that are NaN",
+        exported(lambda b: b.state(lambda s: {**s, "fc.0.bias": s["fc.0.bias"] * np.nan})),
+        "holds NaN or infinite weights",
+    ),
+    (
+        "weights that embed nothing",
+        exported(lambda b: b.state(lambda s: {k: v * 0 for k, v in s.items()})),
+        "zero or no numbers",
+    ),
+    (
+        "variances below zero",
+        exported(lambda b: b.state(lambda s: {k: -v if "running_var" in k else v for k, v in s.items()})),
+        "negative variances",
+    ),
+)
+def test_weights_that_fit_no_network_or_embed_nothing(case: Case, refused: Refused) -> None:
+    refused(case)
+
+
+@each(
+    ("a variant nobody knows", exported(good_checkpoint, "--arch", "osnet_x2_0"), "choose one of osnet_x1_0"),
+    ("a variant that is not this", exported(good_checkpoint, "--arch", "osnet_x1_0"), "is no osnet_x1_0"),
+    ("a size in words", exported(good_checkpoint, "--size", "large"), "expected --size HEIGHTxWIDTH"),
+    ("a size of no picture", exported(good_checkpoint, "--size", "8x8"), "32 to 4096 pixels a side"),
+    ("an opset too old", exported(good_checkpoint, "--opset", "9"), "expected an opset from 13 to 20, got 9"),
+    ("an opset in words", exported(good_checkpoint, "--opset", "new"), "'new' is not a valid integer"),
+    ("an input of another kind", exported(good_checkpoint, "--input", "int4"), "'int4' is not one of"),
+    ("an option nobody knows", exported(good_checkpoint, "--fast"), "No such option"),
+    (
+        "a variant of a code that nearly fits",
+        exported(good_checkpoint, "--arch", "osnet_siipii_x0_25"),
+        "osnet_CODE_WIDTH with the code of a placement",
+    ),
+    (
+        "no such placement file",
+        exported(good_checkpoint, "--placement", "missing.json"),
+        "found nothing at missing.json",
+    ),
+    (
+        "a placement file that is something else",
+        lambda b: ["export", good_checkpoint(b), "-o", "x.onnx", "--placement", b.file(b"[]", "p.json")],
+        "is no placement file",
+    ),
+    (
+        "a placement that the checkpoint has not",
+        exported(good_checkpoint, "--placement", str(PUBLISHED / "ain.json")),
+        "to have the placement siipiip",
+    ),
+)
+def test_options(case: Case, refused: Refused) -> None:
+    refused(case)
+
+
+@each(
+    ("no output", lambda b: ["export", good_checkpoint(b)], "Missing option '-o'"),
+    (
+        "a folder that is not there",
+        lambda b: ["export", good_checkpoint(b), "-o", "none/x.onnx"],
+        "the folder none does not exist",
+    ),
+    ("a folder as output", lambda b: ["export", good_checkpoint(b), "-o", str(b.folder)], "is a folder"),
+    ("a name too long", lambda b: ["export", good_checkpoint(b), "-o", "x" * 300], "choose another path"),
+    (
+        "the checkpoint as output",
+        lambda b: ["export", given(b, b.checkpoint), "-o", str(b.folder / "osnet.pth")],
+        "is the checkpoint itself",
+    ),
+)
+def test_outputs(case: Case, refused: Refused) -> None:
+    refused(case)

@@ -1,0 +1,1 @@
+"""INT8's pieces, a file each."""

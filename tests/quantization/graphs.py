@@ -1,0 +1,29 @@
+"""Graphs to quantise, with their tables, made once a process."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import onnx
+from onnx import ModelProto
+from tensorrt_graphs import exported, pictures
+
+from osnet_edge.engines.quantization.quantizer import simulate
+from osnet_edge.engines.quantization.table import CalibrationTable, make_table
+
+
+@functools.cache
+def model_of(name: str) -> ModelProto:
+    return onnx.load(exported(name))
+
+
+@functools.cache
+def table_of(name: str) -> CalibrationTable:
+    batches = [pictures(4)[:2], pictures(4)[2:]]
+    names = {"graph_sha256": "g", "pictures_sha256": "p"}
+    return make_table(model_of(name), batches, **names, threads=1, methods=("mse",))
+
+
+def run(model: ModelProto, batch: np.ndarray) -> np.ndarray:
+    return simulate(model, [batch], 1)

@@ -1,0 +1,63 @@
+"""The budget: which groups are chosen, and what may be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from osnet_edge.engines.quantization.decide import Budget, choose_groups
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.precision import Loss
+
+losses = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-0.2, 2.0), min_size=1)
+
+
+@given(costs=losses, budget=st.floats(0, 3))
+@settings(max_examples=100, deadline=None)
+def test_a_choice_is_within_the_budget_as_measured_and_all_if_all_is(
+    costs: dict[str, float], budget: float
+) -> None:
+    measured: dict[frozenset[str], Loss] = {}
+
+    def measure(groups: Sequence[str]) -> Loss:
+        loss = sum(costs[name] for name in groups)
+        measured[frozenset(groups)] = Loss(loss, loss + 0.1, 0, 0)
+        return measured[frozenset(groups)]
+
+    found = choose_groups(tuple(costs), lambda: dict.fromkeys(costs, 1.0), measure, Budget(budget))
+    allowed = {name for name, cost in costs.items() if cost + 0.1 <= budget}
+    if sum(costs.values()) + 0.1 <= budget:
+        assert found is not None
+        assert set(found.groups) == set(costs)
+    elif found is None:
+        # With equal gains the cheapest is tried first: nothing fits only if that does not, alone.
+        assert not allowed or min(costs.values()) + 0.1 > budget
+    else:
+        assert found.loss == measured[frozenset(found.groups)]
+        assert found.loss.mean_ap_most <= budget
+        assert set(found.alone) == set(costs)
+
+
+def test_groups_that_slow_the_engine_down_stay_out_once_groups_are_chosen() -> None:
+    def measure(groups: Sequence[str]) -> Loss:
+        return Loss(0.3 * len(groups), 0.3 * len(groups), 0, 0)
+
+    found = choose_groups("abc", lambda: {"a": 1.0, "b": -0.5, "c": 2.0}, measure, Budget(0.7))
+    assert found is not None
+    assert sorted(found.groups) == ["a", "c"]
+
+
+@pytest.mark.parametrize("points", [-0.1, 101, float("nan")])
+def test_a_budget_that_is_none_is_refused(points: float) -> None:
+    with pytest.raises(InputError, match="of 0 to 100 points"):
+        Budget(points)
+
+
+def test_rank1_can_be_held_to_as_well() -> None:
+    loss = Loss(0.0, 0.1, 0.5, 1.5)
+    assert Budget(0.5).allows(loss)
+    assert not Budget(0.5, 1.0).allows(loss)
+    assert Budget(None, 2.0).allows(loss)

@@ -1,0 +1,130 @@
+"""Q/DQ pairs: that they stand by the rules, and the lint that says so."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnxruntime
+import pytest
+from onnx import ModelProto, numpy_helper
+from tensorrt_graphs import pictures
+
+from osnet_edge.engines.quantization.lint import lint_qdq
+from osnet_edge.engines.quantization.quantizer import Quantizer
+from osnet_edge.engines.quantization.rules import (
+    ONNXRUNTIME_ARM,
+    ONNXRUNTIME_X86,
+    OPENVINO,
+    TENSORRT,
+    QdqRules,
+    rules_for,
+)
+from osnet_edge.train.variants import VARIANTS
+from quantization.graphs import model_of, run, table_of
+
+ALL_RULES = [TENSORRT, OPENVINO, ONNXRUNTIME_X86, ONNXRUNTIME_ARM]
+
+
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [
+        *((name, TENSORRT) for name in VARIANTS),
+        *((name, rules) for name in ("osnet_x0_25", "osnet_ain_x0_25") for rules in ALL_RULES[1:]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_pairs_of_every_variant_stand_by_the_rules(name: str, rules: QdqRules) -> None:
+    quantizer = Quantizer(model_of(name), table_of(name), rules)
+    model = quantizer.make(quantizer.groups)
+    assert lint_qdq(model, rules) == []
+    assert quantizer.macs_share(quantizer.groups) > (0.65 if "ain" in name or "ibn" in name else 0.99)
+    assert sum(node.op_type == "DequantizeLinear" for node in model.graph.node) > 200
+    onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ain_x0_25"])
+def test_float16_around_the_pairs_costs_no_more_than_the_pairs(name: str) -> None:
+    quantizer = Quantizer(model_of(name), table_of(name), TENSORRT)
+    full, half = (quantizer.make(quantizer.groups, half=each) for each in (False, True))
+    assert lint_qdq(half, TENSORRT) == []
+    expected = run(model_of(name), pictures(8))
+    error = [np.linalg.norm(run(each, pictures(8)) - expected) for each in (full, half)]
+    assert error[1] < 2 * error[0] < np.linalg.norm(expected)
+
+
+def test_groups_left_out_compute_as_before() -> None:
+    quantizer = Quantizer(model_of("osnet_x0_25"), table_of("osnet_x0_25"), TENSORRT)
+    before = run(model_of("osnet_x0_25"), pictures(3))
+    assert np.abs(run(quantizer.make([]), pictures(3)) - before).max() <= 2e-5 * np.abs(before).max()
+    only = quantizer.make(["fc"])
+    assert Counter(node.op_type for node in only.graph.node)["QuantizeLinear"] == 1
+
+
+def _move_behind_convolution(model: ModelProto) -> None:
+    """Quantise what a ReLU reads, in place of what it writes."""
+    relus = {node.output[0]: node for node in model.graph.node if node.op_type == "Relu"}
+    quantize = next(n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] in relus)
+    quantize.input[0] = relus[quantize.input[0]].input[0]
+
+
+def _shift_zero(model: ModelProto) -> None:
+    quantize = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
+    zero = next(each for each in model.graph.initializer if each.name == quantize.input[2])
+    zero.CopyFrom(numpy_helper.from_array(np.array(3, np.int8), zero.name))
+
+
+def _unsigned(model: ModelProto) -> None:
+    quantize = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
+    zero = next(each for each in model.graph.initializer if each.name == quantize.input[2])
+    zero.CopyFrom(numpy_helper.from_array(np.array(0, np.uint8), zero.name))
+
+
+def _float_weights(model: ModelProto) -> None:
+    node = next(n for n in model.graph.node if n.op_type == "Conv" and n.input[1].endswith("_dequantized"))
+    node.input[1] = node.input[1].removesuffix("_dequantized")
+
+
+def _half_a_sum(model: ModelProto) -> None:
+    node = next(n for n in model.graph.node if n.op_type == "Add" and n.input[0].endswith("_dequantized"))
+    node.input[0] = node.input[0].removesuffix("_dequantized")
+
+
+def _quantized_bias(model: ModelProto) -> None:
+    node = next(n for n in model.graph.node if n.op_type == "Conv" and len(n.input) == 3)
+    node.input[2] = node.input[1]
+
+
+@pytest.mark.parametrize(
+    ("breakage", "says"),
+    [
+        (_move_behind_convolution, "and its ReLU"),
+        (_shift_zero, "a symmetric pair has a zero point"),
+        (_unsigned, "expected activations of int8"),
+        (_float_weights, "only one is quantised"),
+        (_half_a_sum, "a sum reads one side quantised"),
+        (_quantized_bias, "its bias is quantised"),
+    ],
+)
+def test_the_lint_names_what_is_wrong(breakage: object, says: str) -> None:
+    quantizer = Quantizer(model_of("osnet_x0_25"), table_of("osnet_x0_25"), TENSORRT)
+    model = quantizer.make(quantizer.groups)
+    assert callable(breakage)
+    breakage(model)
+    assert any(says in problem for problem in lint_qdq(model, TENSORRT))
+
+
+@pytest.mark.parametrize(
+    ("backend", "machine", "rules"),
+    [
+        ("tensorrt_rtx", "x86_64", TENSORRT),
+        ("tensorrt", "aarch64", TENSORRT),
+        ("openvino", "x86_64", OPENVINO),
+        ("onnxruntime", "x86_64", ONNXRUNTIME_X86),
+        ("onnxruntime", "AMD64", ONNXRUNTIME_X86),
+        ("onnxruntime", "aarch64", ONNXRUNTIME_ARM),
+        ("onnxruntime", "arm64", ONNXRUNTIME_ARM),
+    ],
+)
+def test_each_engine_has_its_rules(backend: str, machine: str, rules: QdqRules) -> None:
+    assert rules_for(backend, machine) is rules  # type: ignore[arg-type]
