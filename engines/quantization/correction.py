@@ -66,5 +66,6 @@ def correct_biases(
 def _apply(weights: Array, means: Array, layer: Layer) -> Array:
     """Return what a layer of (O, I, ...) weights makes of an input that is (C,) `means` everywhere."""
     taps = weights.reshape(*weights.shape[:2], -1).sum(axis=2)
-    made: Array = taps[:, 0] * means if layer.kind == "depthwise" else taps @ means
+    rows = means.reshape(layer.groups, -1).repeat(len(taps) // layer.groups, axis=0)
+    made: Array = (taps * rows).sum(axis=1)
     return made

@@ -62,7 +62,8 @@ def channel_factors(
             rows = values.reshape(len(values), values.shape[1], -1).max(axis=2)
             # Rows have scales of their own, so that what counts is a column's share of its row.
             rows /= np.maximum(rows.max(axis=1, keepdims=True), 1e-30)
-            heavy[members] = np.maximum(heavy.get(members, 0.0), rows.max(axis=0))
+            columns = rows.reshape(layer.groups, -1, rows.shape[1]).max(axis=1).ravel()
+            heavy[members] = np.maximum(heavy.get(members, 0.0), columns)
     chosen = {}
     for members, peak in even.items():
         factors = _bounded(peak)
@@ -102,8 +103,9 @@ def equalize(model: ModelProto, layers: Sequence[Layer], factors: Mapping[str, F
             if made is not None:
                 values = values / made.reshape([-1] + [1] * (values.ndim - 1))
             if read is not None and index == 1:
-                axis = 0 if layer.kind == "depthwise" else 1
-                values = values * read.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+                # Output o of group g reads the inputs of that group alone.
+                rows = read.reshape(layer.groups, -1).repeat(len(values) // layer.groups, axis=0)
+                values = values * rows.reshape(rows.shape + (1,) * (values.ndim - 2))
             initializers[name].CopyFrom(numpy_helper.from_array(values.astype(np.float32), name))
     return copy
 

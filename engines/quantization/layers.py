@@ -11,9 +11,9 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from osnet_edge.runtime.errors import InputError
 
-#: stem: the 7x7 convolution; gate: the two small ones of the channel gates; fc: the linear layer; sum: where
+#: stem: the 7x7 convolution; dense: a Lite 3x3 multiplied out by `osnet_edge.export.rewrite`; gate: the two small ones of the channel gates; fc: the linear layer; sum: where
 #: a block's residual path is added, which some engines want quantised too.
-Kind = Literal["stem", "pointwise", "depthwise", "gate", "fc", "sum"]
+Kind = Literal["stem", "pointwise", "depthwise", "dense", "gate", "fc", "sum"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Layer:
         weight: its weights, an initializer, whose axis 0 is output channels; of a sum nothing.
         output: the tensor it writes.
         macs: multiply-accumulates for one picture.
+        groups: of channels that are convolved for themselves.
         beside_norm: whether an instance norm reads what it writes, or wrote what it reads, a ReLU aside.
     """
 
@@ -39,6 +40,7 @@ class Layer:
     weight: str
     output: str
     macs: int
+    groups: int = 1
     beside_norm: bool = False
 
 
@@ -78,14 +80,15 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
     for node in model.graph.node:
         if node.op_type == "Add" and convolutions & set(node.input):
             beside = bool(normed & {*node.input, *node.output})
-            found.append(Layer(node.name, "sum", "sums", node.input[0], "", node.output[0], 0, beside))
+            found.append(Layer(node.name, "sum", "sums", node.input[0], "", node.output[0], 0, 1, beside))
         if node.op_type not in ("Conv", "Gemm"):
             continue
         if len(node.input) < 2 or node.input[1] not in weights:
             raise InputError(f"expected the weights of {node.name} in the graph; give the graph as exported")
         _check_layout(node)
         weight = weights[node.input[1]]
-        kind = _kind(node, weight, shapes.get(node.output[0], []))
+        groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+        kind = _kind(node, weight, groups, shapes.get(node.output[0], []))
         pixels = 1
         for size in shapes.get(node.output[0], [])[2:]:
             pixels *= size
@@ -95,7 +98,7 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
         group = _group(node.name, kind)
         beside = node.input[0] in normed or node.output[0] in normed
         found.append(
-            Layer(node.name, kind, group, node.input[0], node.input[1], node.output[0], macs, beside)
+            Layer(node.name, kind, group, node.input[0], node.input[1], node.output[0], macs, groups, beside)
         )
     return tuple(found)
 
@@ -122,14 +125,16 @@ def _check_layout(node: NodeProto) -> None:
         raise InputError(f"expected {node.name} with transB=1; export the graph again")
 
 
-def _kind(node: NodeProto, weight: TensorProto, shape: list[int]) -> Kind:
+def _kind(node: NodeProto, weight: TensorProto, groups: int, shape: list[int]) -> Kind:
     if node.op_type == "Gemm":
         return "fc"
-    if any(a.name == "group" and a.i > 1 for a in node.attribute):
+    if shape[2:] == [1, 1]:
+        return "gate"
+    if max(weight.dims[2:]) == 1:
+        return "pointwise"
+    if groups == weight.dims[0]:
         return "depthwise"
-    if max(weight.dims[2:]) > 1:
-        return "stem"
-    return "gate" if shape[2:] == [1, 1] else "pointwise"
+    return "stem" if max(weight.dims[2:]) > 3 else "dense"
 
 
 def _group(node: str, kind: Kind) -> str:
