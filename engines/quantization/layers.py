@@ -11,8 +11,9 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from osnet_edge.runtime.errors import InputError
 
-#: stem: the 7x7 convolution; dense: a Lite 3x3 multiplied out by `osnet_edge.export.rewrite`; gate: the two small ones of the channel gates; fc: the linear layer; sum: where
-#: a block's residual path is added, which some engines want quantised too.
+#: stem: the 7x7 convolution; dense: a Lite 3x3 multiplied out by `osnet_edge.export.rewrite`; gate: the two
+#: small ones of the channel gates; fc: the linear layer; sum: where a block's residual path is added, which
+#: some engines want quantised too.
 Kind = Literal["stem", "pointwise", "depthwise", "dense", "gate", "fc", "sum"]
 
 
