@@ -1,4 +1,4 @@
-"""`osnet-edge inspect`: what a package is, without loading its engine."""
+"""`osnet-edge inspect`: what a package is, and what its engine will launch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import click
 
 from osnet_edge.cli.int8_text import describe_int8, group_lines
 from osnet_edge.cli.options import echo_json, json_flag
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.manifest import Manifest
+from osnet_edge.runtime.plan_schedule import PlanPart
 from osnet_edge.runtime.schema import to_json
 
 
@@ -20,7 +21,7 @@ from osnet_edge.runtime.schema import to_json
 @click.option("--plot", metavar="SVG", help="Draw INT8's decision, group by group.")
 @json_flag
 def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
-    """Show what an engine PACKAGE is, and check its files.
+    """Show what an engine PACKAGE is, and check its files; a plan is read without TensorRT.
 
     \b
     Example:
@@ -47,8 +48,10 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
     rows = _rows(manifest)
     if plan:
         rows.append(("plan header", str(read_plan_header(plan))))
+        rows.append(("runs here", _runs_here(package)))
     if schedule:
         rows.append(("plan schedule", str(schedule)))
+        rows += [(f"  {part.name}", _launches(part)) for part in schedule.parts]
     for name, value in rows:
         click.echo(f"{name:14} {value}")
     click.echo(f"{'files':14} {len(manifest.files)} as built (size and SHA-256 checked)")
@@ -56,6 +59,21 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
         click.echo(f"{'golden pairs':14} hold: largest mean-centred cosine distance {distance:.1g}")
     for line in group_lines(manifest.int8):
         click.echo(line)
+
+
+def _runs_here(package: str) -> str:
+    """Load the engine and say yes, or why not."""
+    from osnet_edge.runtime.embedder import Embedder
+
+    try:
+        Embedder.load(package)
+    except OsnetEdgeError as error:
+        return f"no: {error}"
+    return "yes"
+
+
+def _launches(part: PlanPart) -> str:
+    return f"{part.launches} launches" + (f", {part.copies} of them only move" if part.copies else "")
 
 
 def _draw(manifest: Manifest, package: str, plot: str) -> None:

@@ -10,6 +10,7 @@ compute capabilities. All numbers are little-endian.
         16      8  size of the whole plan                 (RTX)
         24      4  version: major, minor, patch, build
         32      4  compute capabilities, one bit each     (RTX)
+        56      8  bytes of weights                       (RTX)
 """
 
 from __future__ import annotations
@@ -48,17 +49,20 @@ class PlanHeader:
             every plan of full TensorRT.
         open_ended: whether it was also built for capabilities that the header does not name one by one, as
             TensorRT-RTX's default is.
+        weight_bytes: of its weights; None where the header does not say.
     """
 
     library: TensorRTName
     version: str
     compute_capabilities: tuple[str, ...] | None
     open_ended: bool = False
+    weight_bytes: int | None = None
 
     def __str__(self) -> str:
         """Say it as a person would."""
         built_for = f" for {', '.join(self.compute_capabilities)}" if self.compute_capabilities else ""
-        return f"{TITLES[self.library]} {self.version}{built_for}"
+        weights = f", {self.weight_bytes / 1e6:.2f} MB of weights" if self.weight_bytes else ""
+        return f"{TITLES[self.library]} {self.version}{built_for}{weights}"
 
 
 def read_plan_header(plan: Path | str | bytes) -> PlanHeader:
@@ -106,7 +110,9 @@ def _parse(head: bytes, size: int, name: str) -> PlanHeader:
         )
     (mask,) = struct.unpack_from("<I", head, 32)
     named = tuple(capability for bit, capability in _CAPABILITY_BITS.items() if mask >> bit & 1)
-    return PlanHeader(library, version, named, open_ended=mask >> len(_CAPABILITY_BITS) != 0)
+    (weights,) = struct.unpack_from("<Q", head, 56)
+    open_ended = mask >> len(_CAPABILITY_BITS) != 0
+    return PlanHeader(library, version, named, open_ended, weights)
 
 
 def _describe(head: bytes) -> str:

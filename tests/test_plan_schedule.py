@@ -16,7 +16,8 @@ from osnet_edge.cli.main import main
 from osnet_edge.engines.tensorrt import build_plan
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import BatchRange, Precision
-from osnet_edge.runtime.plan_schedule import PlanSchedule, read_plan_schedule
+from osnet_edge.runtime.plan_schedule import PlanPart, PlanSchedule, read_plan_schedule
+from osnet_edge.runtime.schema import from_json
 
 needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed"
@@ -34,7 +35,7 @@ main {
   runtime_fusion={ name="f" stream=0 }
   fully_connected={ name="g" stream=0 }
   avgpool={ name="p" stream=2 }
-  copy={ name="c" stream=2 }
+  copy={ name="c" stream=2 layers="[ONNX Layer: /osnet/conv2/conv2.1/Slice]" }
 }
 shape_main {
   copy={ name="outside" stream=3 }
@@ -67,8 +68,11 @@ def test_steps_of_the_first_program_are_counted_by_kind() -> None:
         fused=1,
         matrix_products=1,
         pools=1,
+        # The cast and the copy.
+        copies=2,
         events=2,
         streams=3,
+        parts=(PlanPart("other", 6, 1), PlanPart("conv2.1", 1, 1)),
     )
     assert read_plan_schedule(b"vtrt\x00\xff" + PROGRAM) == expected
 
@@ -145,10 +149,17 @@ def test_inspect_shows_the_schedule_of_a_plan(
     capsys.readouterr()
     schedule = read_plan_schedule(out / "model.plan")
     assert main(["inspect", str(out)]) == 0
-    assert f"plan schedule  {schedule}" in capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    assert f"plan schedule  {schedule}" in lines
+    assert schedule is not None
+    assert sum(part.launches for part in schedule.parts) == schedule.launches
+    blocks = {f"conv{stage}.{block}" for stage in (2, 3, 4) for block in (0, 1)}
+    assert {part.name for part in schedule.parts} == {"stem", *blocks, "conv2.2", "conv3.2", "head"}
+    assert any(line.startswith("  conv4.1") for line in lines)
+    assert any(line.startswith("runs here      ") for line in lines)
     assert main(["inspect", str(out), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)["plan_schedule"]
-    assert PlanSchedule(**shown) == schedule
+    assert from_json(PlanSchedule, shown, "the schedule") == schedule
 
 
 def test_a_package_without_a_plan_has_no_schedule(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
