@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 from tensorrt_graphs import exported, tiny_graph
 
 from osnet_edge.cli.main import main
+from osnet_edge.engines.build import build_package
 from osnet_edge.engines.tensorrt import build_plan
+from osnet_edge.export.rewrite import parse_rewrite
+from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import BatchRange, Precision
 from osnet_edge.runtime.plan_schedule import PlanPart, PlanSchedule, read_plan_schedule
 from osnet_edge.runtime.schema import from_json
+from osnet_edge.train.synthetic import sample_crops
 
 needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed"
@@ -160,6 +164,24 @@ def test_inspect_shows_the_schedule_of_a_plan(
     assert main(["inspect", str(out), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)["plan_schedule"]
     assert from_json(PlanSchedule, shown, "the schedule") == schedule
+
+
+@needs_rtx
+def test_a_rewritten_network_launches_a_third_and_waits_for_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    export_onnx(checkpoint, tmp_path / "osnet.onnx", passes=parse_rewrite("auto"))
+    build_package(
+        tmp_path / "osnet.onnx",
+        tmp_path / "out",
+        target="rtx:sm86",
+        precision="fp16",
+        golden_crops=sample_crops(2),
+    )
+    schedule = read_plan_schedule(tmp_path / "out/model.plan")
+    assert schedule is not None
+    # As published it is 224, with 86 events.
+    assert schedule.launches <= 70
+    assert schedule.events == 0
+    assert schedule.copies <= 1
 
 
 def test_a_package_without_a_plan_has_no_schedule(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
