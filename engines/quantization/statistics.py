@@ -109,7 +109,7 @@ def collect(
 
     Args:
         model: of one input, `images`.
-        tensors: names of float32 tensors, (N, C) or (N, C, H, W).
+        tensors: names of float32 tensors, (N, C, ...); those of (N, C, H, W) are feature maps.
         batches: the graph's input, a few pictures each.
         threads: of ONNX Runtime.
         progress: told how many pictures were run, after every batch.
@@ -129,7 +129,7 @@ def collect(
                     "the checkpoint is damaged, so train or fetch it again"
                 )
             rows = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
-            if values.size > len(values) * len(rows):
+            if values.ndim == 4 and values.shape[2:] != (1, 1):
                 maps.add(name)
             found.setdefault(name, ChannelHistograms.of(len(rows))).add(rows)
         progress(len(batch))
