@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.options import output_option, parse_size, typed_command
-from osnet_edge.cli.progress import bar, say
+from osnet_edge.cli.progress import bar, say, step
+from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from osnet_edge.train.distributed import Group
     from osnet_edge.train.machine import Machine
     from osnet_edge.train.osnet import OSNet
+    from osnet_edge.train.quantize import NetworkRounding
+    from osnet_edge.train.recipe import Recipe
     from osnet_edge.train.run_progress import EpochReport
 
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--weights", metavar="CHECKPOINT", help="Start from these, not from random ones.")
 @click.option("--teacher", metavar="CHECKPOINT", help="A network whose similarities to learn as well.")
 @click.option("--quantize", is_flag=True, help="Learn to bear INT8's rounding, from --weights.")
+@click.option("--calibration", metavar="FILE", help="Calibration set, with --quantize: as build takes it.")
 @click.option("--arch", help="Variant; default: the recipe's, or that of --weights.")
 @click.option(
     "--placement", metavar="FILE", help="Where instance norm stands, as osnet-edge search writes it."
@@ -74,7 +78,7 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
     Example:
       osnet-edge train quick --data synthetic-set -o run
       osnet-edge train adapt --data cuhk03 --weights osnet_x0_25.pth -o run --epochs 10
-      osnet-edge train quantize --data cuhk03 --weights osnet_x0_25.pth -o run
+      osnet-edge train quantize --data cuhk03 --weights osnet_x0_25.pth --calibration calib.json -o run
       torchrun --nproc-per-node 2 -m osnet_edge.cli.main train scratch --data market1501 -o run
     """
     from osnet_edge.train.distributed import OtherProcessError, process_group
@@ -101,6 +105,7 @@ def _train(
     options: dict[str, Any],
 ) -> None:
     """Train in one process of a group, of which the first speaks."""
+    from osnet_edge.cli.rounding import without_held_out
     from osnet_edge.cli.scoring import Tester
     from osnet_edge.train.checkpoint import load_osnet
     from osnet_edge.train.data import parse_specs, training_pictures
@@ -108,18 +113,21 @@ def _train(
     from osnet_edge.train.sampling import steps_an_epoch
     from osnet_edge.train.trainer import train as run_training
 
-    first = group.rank == 0
+    first, calibration = group.rank == 0, options["calibration"]
     with group.together():
         weights, teacher = (
             load_osnet(path) if path else None for path in (options["weights"], options["teacher"])
         )
         chosen = read_recipe(recipe, _changes(recipe, options, weights))
         pictures = training_pictures(parse_specs(data), combineall=chosen.batches.combineall)
+        if calibration:
+            pictures = without_held_out(pictures, calibration)
         tester = Tester(test, options["test_every"], chosen) if test else None
         labels = [picture.identity for picture in pictures]
         shown = chosen.batches.epochs * steps_an_epoch(labels, chosen.batches) * chosen.batches.size
     if first and weights and weights.variant.name == chosen.network.arch and not resume:
         _say_classifier(weights, len(set(labels)))
+    rounding = _rounding(options, chosen, group)
     with bar("training", shown, shown=first) as advance:
         model = run_training(
             pictures,
@@ -128,6 +136,7 @@ def _train(
             machine=machine,
             weights=weights,
             teacher=teacher,
+            rounding=rounding,
             facts=_facts(recipe, data, options),
             resume=resume,
             test=tester or (lambda model, epoch: {}),
@@ -139,6 +148,24 @@ def _train(
             f"{output}/osnet.pth: {model.variant.name}, {model.num_classes} identities, "
             f"{chosen.batches.epochs} epochs"
         )
+
+
+def _rounding(options: dict[str, Any], recipe: Recipe, group: Group) -> NetworkRounding | None:
+    """Calibrate the weights, in the first process; the others read the table that it leaves."""
+    from osnet_edge.cli.rounding import rounding_of
+
+    if options["calibration"] and recipe.network.quantize == "none":
+        raise InputError("expected a calibration set with --quantize, got one without; leave it out")
+    if recipe.network.quantize == "none" or not (options["weights"] and options["calibration"]):
+        return None
+    size = recipe.network.height, recipe.network.width
+    found = None
+    for turn in (0, 1):
+        with group.together():
+            if turn == min(group.rank, 1):
+                tell = step if group.rank == 0 else (lambda note: None)
+                found = rounding_of(options["weights"], options["calibration"], size=size, progress=tell)
+    return found
 
 
 def _changes(recipe: str, options: dict[str, Any], weights: OSNet | None) -> list[str]:
@@ -172,7 +199,7 @@ def _facts(recipe: str, data: str, options: dict[str, Any]) -> dict[str, Any]:
     from osnet_edge.runtime.files import sha256_of
     from osnet_edge.train.data import parse_specs
 
-    files = {name: options[name] for name in ("weights", "teacher") if options[name]}
+    files = {name: options[name] for name in ("weights", "teacher", "calibration") if options[name]}
     return {
         "command": typed_command(),
         "recipe": recipe,

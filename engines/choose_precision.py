@@ -14,7 +14,7 @@ from onnx import ModelProto
 
 from osnet_edge.engines.cpu import CpuBackend
 from osnet_edge.engines.half import to_half
-from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, without
+from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, fine_tuning, without
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.timing import time_in_turns
@@ -114,7 +114,8 @@ def choose_on_cpu(
     reasons = (f"{other} {reason}" for other, reason in dropped.items())
     why = "; ".join(filter(None, [f"{name}, {times[name]:.1f} ms a batch", others, *reasons]))
     if not chosen:
-        decision, why = without(decision, _NO_GROUP), f"{why}; {_NO_GROUP} in INT8"
+        decision = without(decision, _NO_GROUP)
+        why = f"{why}; {_NO_GROUP} in INT8: {fine_tuning(info, request)}"
     elif precision != "int8":
         decision = without(decision, why_dropped(int8, name, times, dropped.get(int8)))
     return Chosen(backend, precision, quantizer, decision, Comparison(count, times, why))
@@ -155,7 +156,10 @@ def choose_on_gpu(
     chosen: Precision = "fp16" if within else "fp32"
     no_gpu = "no GPU was here to show that it gains"
     why = f"{chosen}: {lost}; INT8 was dropped, as {no_gpu}"
-    decision = without(decision, no_gpu if any(each.int8 for each in decision.groups) else _NO_GROUP)
+    any_group = any(each.int8 for each in decision.groups)
+    if not any_group:
+        why = f"{why}, and {_NO_GROUP} in it: {fine_tuning(info, request)}"
+    decision = without(decision, no_gpu if any_group else _NO_GROUP)
     return Chosen(backend, chosen, quantizer, decision, Comparison(batch, {}, why))
 
 

@@ -165,6 +165,14 @@ def decide_int8(
     return quantizer, decision
 
 
+def fine_tuning(info: GraphInfo, request: Calibration) -> str:
+    """Return what a user can do where no group of layers is within the budget."""
+    return (
+        f"fine-tune the checkpoint (osnet-edge train quantize --weights {info.model.checkpoint} --data SET "
+        f"--calibration {request.file.name} -o RUN)"
+    )
+
+
 def without(decision: Int8, why: str) -> Int8:
     """Return a decision with all groups taken out of INT8 again, and why."""
     floats = tuple(replace(each, int8=False) for each in decision.groups)

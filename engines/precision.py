@@ -15,7 +15,7 @@ from onnx import ModelProto
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.choose_precision import choose_on_cpu, choose_on_gpu
 from osnet_edge.engines.cpu import CpuBackend
-from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8
+from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, fine_tuning
 from osnet_edge.engines.overflow import check_overflow
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import rules_for
@@ -116,8 +116,8 @@ def settle_precision(
     quantizer, decision = decide_int8(graph, model, info, rules, request, held_out, progress=progress)
     if not any(each.int8 for each in decision.groups):
         raise CheckError(
-            "no group of layers stays within the budget in INT8; give more points, or pass --precision auto, "
-            "which falls back to floating point"
+            f"no group of layers stays within the budget in INT8; {fine_tuning(info, request)}, give more "
+            "points, or pass --precision auto, which falls back to floating point"
         )
     return Settled(spec, "int8", _maker(quantizer, decision), decision)
 

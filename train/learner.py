@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -16,18 +15,15 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.data import Picture
 from osnet_edge.train.distributed import Group
-from osnet_edge.train.loader import TrainingLoader, to_input
+from osnet_edge.train.loader import to_input
 from osnet_edge.train.machine import Machine
 from osnet_edge.train.objective import ClassifierOnly, objective, set_learning
 from osnet_edge.train.optimizer import make_optimizer
 from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.quantize import Int8Rounding
-from osnet_edge.train.recipe import Augmentation, Recipe
+from osnet_edge.train.quantize import Int8Rounding, NetworkRounding
+from osnet_edge.train.recipe import Recipe
 from osnet_edge.train.sampling import Order
 from osnet_edge.train.variants import variant_named
-
-#: Pictures that ranges of INT8 are found on.
-_RANGED = 256
 
 
 @dataclass(frozen=True)
@@ -59,10 +55,11 @@ class Learner:
         group: the processes that train together.
         weights: a network to start from; its classifier counts where it has as many identities.
         teacher: a network to learn similarities from.
+        rounding: where the recipe quantises, how the weights' network is rounded.
 
     Raises:
-        InputError: the weights are of another variant than the recipe's; it quantises, and there are none; or
-            there is nothing to learn from.
+        InputError: the weights are of another variant than the recipe's; it quantises, and weights or
+            rounding are missing; or there is nothing to learn from.
     """
 
     def __init__(
@@ -74,7 +71,9 @@ class Learner:
         *,
         weights: OSNet | None = None,
         teacher: OSNet | None = None,
+        rounding: NetworkRounding | None = None,
     ) -> None:
+        _check_quantized(recipe, weights, rounding)
         self._recipe, self._machine, self._group = recipe, machine, group
         self._device = machine.torch_device()
         self.preprocessing = Preprocessing(height=recipe.network.height, width=recipe.network.width)
@@ -89,7 +88,9 @@ class Learner:
                 "expected something to learn from, got no loss with a weight above 0; "
                 "pass --teacher, or --set loss.classifier=1"
             )
-        self._rounding = self._round(pictures) if recipe.network.quantize == "int8" else None
+        self._rounding = (
+            Int8Rounding(self.model, rounding) if rounding and recipe.network.quantize == "int8" else None
+        )
         self._teacher = teacher.to(self._device).eval().requires_grad_(False) if teacher else None
         self.optimizer = make_optimizer(self.model, recipe.optimizer)
         self.scaler = torch.amp.GradScaler(self._device.type, enabled=machine.precision == "fp16")
@@ -156,16 +157,6 @@ class Learner:
             self._rounding = None
         return self.model.eval()
 
-    def _round(self, pictures: Sequence[Picture]) -> Int8Rounding:
-        """Put INT8's rounding on the network, with ranges of pictures from all over the set."""
-        plain = Augmentation(flip=0)
-        loader = TrainingLoader(pictures, self.preprocessing, plain, seed=self._recipe.seed)
-        chosen = np.linspace(0, len(pictures) - 1, min(_RANGED, len(pictures))).astype(int)
-        batches = (
-            next(loader.epoch(0, part[None])) for part in np.array_split(chosen, -(-len(chosen) // 32))
-        )
-        return Int8Rounding(self.model, (to_input(b, self.preprocessing, self._device) for b in batches))
-
     def _gradient_norm(self) -> Tensor:
         gradients = [value.grad for value in self.model.parameters() if value.grad is not None]
         norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
@@ -178,11 +169,21 @@ class Learner:
         return nullcontext()
 
 
+def _check_quantized(recipe: Recipe, weights: OSNet | None, rounding: NetworkRounding | None) -> None:
+    """Hold that what a quantised network starts from is there."""
+    if recipe.network.quantize == "none":
+        return
+    if weights is None:
+        raise InputError("expected --weights with --quantize, got none; give the float network to quantise")
+    if rounding is None:
+        raise InputError(
+            "expected --calibration with --quantize, got none; draw a set with osnet-edge calibrate"
+        )
+
+
 def _make_model(recipe: Recipe, identities: int, weights: OSNet | None) -> OSNet:
     """Return the network as the run begins; the classifier is fresh where the identities differ in number."""
     torch.manual_seed(recipe.seed)
-    if recipe.network.quantize != "none" and weights is None:
-        raise InputError("expected --weights with --quantize, got none; give the float network to quantise")
     variant = variant_named(recipe.network.arch)
     model = OSNet(variant, num_classes=identities)
     if weights is None:

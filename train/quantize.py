@@ -3,19 +3,21 @@
 What layers read, and their weights, are rounded to the steps of INT8 and back; gradients pass as if nothing
 had been, but not to values beyond the range (Jacob et al., "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 3; Bengio et al., "Estimating or Propagating
-Gradients Through Stochastic Neurons", 2013, the straight-through estimator). Rounding stands where TensorRT
-wants Q/DQ pairs: symmetric, on the input of every convolution and linear layer, on both sides of a residual
-sum, none between a convolution and its ReLU; weights with a scale for each output channel. Instance norms
-stay float. Batch norms keep their statistics: folded into its convolution, such a norm only scales channels
-that have scales of their own, so that nothing need be folded here.
+Gradients Through Stochastic Neurons", 2013, the straight-through estimator).
 
-Ranges are found once, in the network that a run starts from, on the same pictures each time; whoever builds
-the engine finds the trained network's own.
+The network is rounded as a build will round it, which equalises channels, chooses ranges and corrects biases
+first. None of that is done to the weights here, so that the checkpoint stays plain. Channels that a build
+divides by factors have steps larger by these; weights are rounded as if multiplied by them, with a scale for
+each output channel, whatever a batch norm makes of it later; and by how much all this moves the mean of what
+a layer writes is taken off again, as a corrected bias would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -23,48 +25,67 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
+from osnet_edge.runtime.schema import to_json
 from osnet_edge.train.osnet import Block, OSNet
 
-#: Steps from 0 to the range; -128 is for activations alone, since engines want it left out of weights.
+#: Steps from 0 to the largest weight; engines want -128 left out.
 LEVELS = 127
-#: Values of a tensor that are kept of each batch, some, to find its range from.
-_KEPT = 8192
-#: Ranges that are tried, as shares of the largest value.
-_TRIED = torch.linspace(0.05, 1, 96)
 #: The least step; what is 0 on all pictures stays 0 in any.
 _SMALLEST = 1e-12
 
 
-def round_activations(x: Tensor, step: Tensor) -> Tensor:
-    """Round values to integers from -128 to 127 times a step, a scalar; gradients are 1 within and 0 beyond.
+@dataclass(frozen=True)
+class Rounding:
+    """How a tensor is rounded: its channels are divided by factors, and then share a step.
 
-    Example:
-        >>> round_activations(torch.tensor([0.3, 99.0]), torch.tensor(0.5)).tolist()
-        [0.5, 63.5]
+    Attributes:
+        factors: (C,).
+        step: of what is divided.
+        lowest: the least integer, such as -128.
+        highest: the largest, such as 127.
+        mean: (C,) means of what is divided.
+        shift: (C,) by how much rounding moves these.
     """
-    zero = torch.zeros_like(step, dtype=torch.int32)
-    return torch.fake_quantize_per_tensor_affine(x, step, zero, -LEVELS - 1, LEVELS)
+
+    factors: tuple[float, ...]
+    step: float
+    lowest: int
+    highest: int
+    mean: tuple[float, ...]
+    shift: tuple[float, ...]
 
 
-def round_weights(weights: Tensor) -> Tensor:
-    """Round (O, ...) weights to integers from -127 to 127 times a step of their output channel's."""
-    steps = weights.detach().flatten(1).abs().amax(1).clamp_min(_SMALLEST) / LEVELS
-    zeros = torch.zeros_like(steps, dtype=torch.int32)
-    return torch.fake_quantize_per_channel_affine(weights, steps, zeros, 0, -LEVELS, LEVELS)
+@dataclass(frozen=True)
+class NetworkRounding:
+    """What is rounded in a network.
+
+    Attributes:
+        read: what layers read, by their names; their weights are rounded too.
+        written: what a `Conv` writes behind its norm, by its name: the sides of residual sums.
+    """
+
+    read: Mapping[str, Rounding]
+    written: Mapping[str, Rounding]
+
+    @property
+    def sha256(self) -> str:
+        """Of all its numbers."""
+        return hashlib.sha256(json.dumps(to_json(self), sort_keys=True).encode()).hexdigest()
 
 
 class Int8Rounding:
     """INT8's rounding on a network, until it is removed; the names and shapes of its weights stay.
 
     Args:
-        model: to put it on.
-        batches: (N, 3, H, W) each, pictures to find ranges on, as the network takes them.
+        model: to put it on, on its device.
+        how: what is rounded.
 
     Example:
         >>> from osnet_edge.train.variants import variant_named
         >>> model, pictures = OSNet(variant_named("osnet_x0_25")).eval(), torch.randn(2, 3, 64, 32)
         >>> exact = model(pictures)
-        >>> rounding = Int8Rounding(model, [pictures])
+        >>> colours = Rounding((1.0, 1.0, 1.0), 0.03, -128, 127, (0.0,) * 3, (0.0,) * 3)
+        >>> rounding = Int8Rounding(model, NetworkRounding({"conv1.conv": colours}, {}))
         >>> torch.equal(model(pictures), exact)
         False
         >>> rounding.remove()
@@ -72,24 +93,22 @@ class Int8Rounding:
         True
     """
 
-    def __init__(self, model: OSNet, batches: Iterable[Tensor]) -> None:
-        self._layers = [
-            module
-            for name, module in model.named_modules()
-            if isinstance(module, nn.Conv2d | nn.Linear) and name != "classifier"
-        ]
-        blocks = [module for module in model.modules() if isinstance(module, Block)]
-        sums = [module for block in blocks for module in _summed(block)]
-        steps = _find_steps(model, self._layers, sums, batches)
+    def __init__(self, model: OSNet, how: NetworkRounding) -> None:
+        device = next(model.parameters()).device
+        modules = dict(model.named_modules())
+        self._layers = [modules[name] for name in how.read]
         self._handles: list[RemovableHandle] = []
-        for layer in self._layers:
-            layer.forward = partial(_rounded_forward, layer, steps[layer])  # type: ignore[method-assign]
-        for module in sums:
-            self._handles.append(module.register_forward_hook(partial(_round_output, steps[module])))
-        for block in blocks:
-            # Its first convolution reads the same; so does the sum, where the block keeps its width.
-            step = steps[block.conv1.conv]
-            self._handles.append(block.register_forward_pre_hook(partial(_round_input, step)))
+        for name, rounding in how.read.items():
+            forward = partial(_rounded_forward, modules[name], _Grid(rounding, device))
+            modules[name].forward = forward
+        for name, rounding in how.written.items():
+            hook = partial(_round_output, _Grid(rounding, device))
+            self._handles.append(modules[name].register_forward_hook(hook))
+        for name, block in modules.items():
+            # Where a block keeps its width, its sum and its first convolution read the same.
+            if isinstance(block, Block) and not block.project and f"{name}.conv3" in how.written:
+                grid = _Grid(how.read[f"{name}.conv1.conv"], device)
+                self._handles.append(block.register_forward_pre_hook(partial(_round_input, grid)))
 
     def remove(self) -> None:
         """Let the network compute in floating point again."""
@@ -99,56 +118,68 @@ class Int8Rounding:
             handle.remove()
 
 
-def _summed(block: Block) -> list[nn.Module]:
-    """Return what writes the sides of a block's residual sum, but for those that an instance norm writes."""
-    if block.design in ("inside", "both"):
-        return []
-    return [block.conv3, block.downsample] if block.project else [block.conv3]
+def round_weights(weights: Tensor, factors: Tensor | None = None) -> Tensor:
+    """Round (O, I, ...) weights to integers from -127 to 127 times a step of their output channel's.
+
+    Args:
+        weights: of a layer.
+        factors: (I,) by which they are multiplied before, and divided again behind.
+    """
+    if factors is not None:
+        factors = factors.view(1, -1, *[1] * (weights.dim() - 2))
+        return round_weights(weights * factors) / factors
+    steps = weights.detach().flatten(1).abs().amax(1).clamp_min(_SMALLEST) / LEVELS
+    zeros = torch.zeros_like(steps, dtype=torch.int32)
+    return torch.fake_quantize_per_channel_affine(weights, steps, zeros, 0, -LEVELS, LEVELS)
 
 
-def _find_steps(
-    model: OSNet, layers: Sequence[nn.Module], sums: Sequence[nn.Module], batches: Iterable[Tensor]
-) -> dict[nn.Module, Tensor]:
-    """Return the step of what each layer reads, and of what each module in `sums` writes."""
-    kept: dict[nn.Module, list[Tensor]] = {module: [] for module in (*layers, *sums)}
+class _Grid:
+    """The numbers of a `Rounding`, as tensors, and for undivided channels."""
 
-    def keep(module: nn.Module, values: Tensor) -> None:
-        flat = values.detach().abs().flatten()
-        # An odd stride meets all channels, whose numbers are even, and the largest is never missed.
-        some = flat[:: (flat.numel() // _KEPT) | 1]
-        kept[module].append(torch.cat([some, flat.max()[None]]))
+    def __init__(self, how: Rounding, device: torch.device) -> None:
+        self.factors = torch.tensor(how.factors, device=device)
+        self.mean = self.factors * torch.tensor(how.mean, device=device)
+        self.shift = self.factors * torch.tensor(how.shift, device=device)
+        self._steps = (self.factors * how.step).clamp_min(_SMALLEST)
+        self._zeros = torch.zeros_like(self._steps, dtype=torch.int32)
+        self._limits = how.lowest, how.highest
 
-    handles = [m.register_forward_pre_hook(lambda m, given: keep(m, given[0])) for m in layers]
-    handles += [m.register_forward_hook(lambda m, given, made: keep(m, made)) for m in sums]
-    training = model.training
-    with torch.no_grad():
-        for batch in batches:
-            model.eval()(batch)
-    model.train(training)
-    for handle in handles:
-        handle.remove()
-    return {module: _mse_step(torch.cat(values)) for module, values in kept.items()}
+    def round(self, x: Tensor) -> Tensor:
+        """Round (N, C, ...) values; gradients are 1 within the range and 0 beyond."""
+        rounded = torch.fake_quantize_per_channel_affine(
+            x.float(), self._steps, self._zeros, 1, *self._limits
+        )
+        return rounded.to(x.dtype)
+
+    def drift(self, weights: Tensor, rounded: Tensor) -> Tensor:
+        """Return (O,) by how much the mean of what a layer writes moves, but for a picture's border.
+
+        It is `(W' - W) x + W' (x' - x)` for means `x`, with `'` for what is rounded, as in
+        `osnet_edge.engines.quantization.correction`.
+        """
+        lost, kept = (
+            each.flatten(2).sum(2) if each.dim() > 2 else each for each in (rounded - weights, rounded)
+        )
+        if lost.shape[1] < len(self.mean):
+            # Depthwise: each channel is made of its own alone.
+            return lost[:, 0] * self.mean + kept[:, 0] * self.shift
+        return lost @ self.mean + kept @ self.shift
 
 
-def _mse_step(magnitudes: Tensor) -> Tensor:
-    """Return the step whose mean squared error is least: Banner et al. (2019), section 3, by search."""
-    tried = (_TRIED.to(magnitudes) * magnitudes.max() / LEVELS).clamp_min(_SMALLEST)
-    errors = [
-        ((magnitudes / step).round().clamp_max(LEVELS) * step - magnitudes).square().mean() for step in tried
-    ]
-    return tried[int(torch.stack(errors).argmin())]
-
-
-def _rounded_forward(layer: nn.Conv2d | nn.Linear, step: Tensor, x: Tensor) -> Tensor:
-    x, weight = round_activations(x, step), round_weights(layer.weight)
+def _rounded_forward(layer: nn.Conv2d | nn.Linear, grid: _Grid, x: Tensor) -> Tensor:
+    x = grid.round(x)
     if isinstance(layer, nn.Linear):
-        return F.linear(x, weight, layer.bias)
-    return F.conv2d(x, weight, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+        rounded = round_weights(layer.weight, grid.factors)
+        return F.linear(x, rounded, layer.bias) - grid.drift(layer.weight, rounded)
+    # A depthwise channel has a scale to itself, which takes its factor along.
+    rounded = round_weights(layer.weight, grid.factors if layer.groups == 1 else None)
+    made = F.conv2d(x, rounded, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+    return made - grid.drift(layer.weight, rounded).view(-1, 1, 1)
 
 
-def _round_output(step: Tensor, module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> Tensor:
-    return round_activations(made, step)
+def _round_output(grid: _Grid, module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> Tensor:
+    return grid.round(made)
 
 
-def _round_input(step: Tensor, module: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor]:
-    return (round_activations(given[0], step),)
+def _round_input(grid: _Grid, module: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor]:
+    return (grid.round(given[0]),)

@@ -26,7 +26,7 @@ class Origin:
         data: fingerprint of the pictures.
         teacher: digest of its weights; empty without one.
         precision: of the arithmetic.
-        quantized: digest of the weights that a quantised run starts from, whose ranges it has; else empty.
+        quantized: digests of the weights that a quantised run starts from, and of their rounding; else empty.
     """
 
     recipe: Recipe
@@ -51,7 +51,10 @@ class Origin:
         if saved.data != self.data:
             raise InputError(f"{path} was made with other pictures; give the same --data, or start a new run")
         if saved.quantized != self.quantized:
-            raise InputError(f"{path} began from other weights; give the same --weights, or start a new run")
+            raise InputError(
+                f"{path} began from other weights, or another calibration set; give the same --weights and "
+                "--calibration, or start a new run"
+            )
         if saved.teacher != self.teacher:
             had = "another" if self.teacher and saved.teacher else "a" if saved.teacher else "no"
             raise InputError(

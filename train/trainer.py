@@ -23,6 +23,7 @@ from osnet_edge.train.learner import Learner, StepResult
 from osnet_edge.train.loader import TrainingLoader
 from osnet_edge.train.machine import Machine
 from osnet_edge.train.osnet import OSNet
+from osnet_edge.train.quantize import NetworkRounding
 from osnet_edge.train.recipe import Recipe
 from osnet_edge.train.run_folder import RunFolder, fingerprint, run_facts
 from osnet_edge.train.run_progress import EpochReport
@@ -44,6 +45,7 @@ def train(
     machine: Machine | None = None,
     weights: OSNet | None = None,
     teacher: OSNet | None = None,
+    rounding: NetworkRounding | None = None,
     facts: dict[str, Any] | None = None,
     resume: bool = False,
     test: Test = lambda model, epoch: {},
@@ -62,6 +64,7 @@ def train(
         machine: how this machine trains.
         weights: a network to start from; its classifier counts where it has as many identities.
         teacher: a network to learn similarities from; where the recipe quantises, `weights` unless given.
+        rounding: where the recipe quantises, how `weights` are rounded.
         facts: what else the run's record should say.
         resume: whether to go on with the run in `folder`.
         test: called with the model in eval mode and the number of epochs done, after each; gives scores.
@@ -94,13 +97,15 @@ def train(
             steps = steps_an_epoch([picture.identity for picture in pictures], recipe.batches)
             quantized = recipe.network.quantize != "none"
             teacher = teacher or (weights if quantized else None)
-            learner = Learner(pictures, recipe, machine, group, weights=weights, teacher=teacher)
+            learner = Learner(
+                pictures, recipe, machine, group, weights=weights, teacher=teacher, rounding=rounding
+            )
             origin = Origin(
                 recipe,
                 fingerprint(pictures),
                 weights_digest(teacher) if teacher else "",
                 machine.precision,
-                weights_digest(weights) if quantized and weights else "",
+                f"{weights_digest(weights)} {rounding.sha256}" if weights and rounding else "",
             )
             record = {**run_facts(machine, pictures, origin, group.size), **(facts or {})}
             state = RunState(learner.model, learner.optimizer, learner.scaler, origin, steps, record)

@@ -40,8 +40,7 @@ def correct_biases(
     initializers = {each.name: each for each in copy.graph.initializer}
     nodes = {node.name: node for node in copy.graph.node}
     for layer in layers:
-        # A gate's weights are shared by four streams, whose means differ: it has no bias of its own.
-        if layer.kind in ("gate", "sum") or layer.input not in table.tensors:
+        if layer.kind == "sum" or layer.input not in table.tensors:
             continue
         known = table.tensors[layer.input]
         key = range_key(method, levels_for(known.signed, rules.activations))

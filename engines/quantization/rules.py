@@ -2,7 +2,7 @@
 
 - **TensorRT and RTX**: s8, at what layers read; float16 around. Neither takes zero points, and Q/DQ between
   Conv and ReLU would stop their fusion. Residual sums read both sides quantised.
-  Gates stay out, since their means are float32 and they are no work, and so do neighbours of instance norms.
+  Neighbours of instance norms stay out.
 - **OpenVINO**: u8, at what layers read; bf16 around where the CPU has it. Its kernels take either type, and
   u8 keeps a bit more of what ReLU leaves.
 - **ONNX Runtime on x86**: u8, at what layers and small operators read and write; float32 around. It
@@ -10,7 +10,9 @@
 - **ONNX Runtime on ARM**: the same with s8, which its kernels there are for.
 
 In all of them: weights s8 with a scale for each output channel, stored as integers; biases in floating point
-(TensorRT's parser refuses them quantised); no pair between a convolution and its ReLU.
+(TensorRT's parser refuses them quantised); no pair between a convolution and its ReLU. Channel gates stay in
+floating point: they are next to no work, and what they read, means over pictures, goes with the light
+of a camera, so that ranges of one set cut it off on another (docs/RESULTS.md says what that cost).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from osnet_edge.engines.quantization.layers import Kind, Layer
+from osnet_edge.engines.quantization.layers import Layer
 from osnet_edge.runtime.manifest import Backend
 
 ActivationType = Literal["int8", "uint8"]
@@ -34,7 +36,6 @@ class QdqRules:
             zero is 0; others have their zero at 128 and 127 steps to either side.
         outputs: whether a quantised layer's output, behind its ReLU, is quantised too, for every reader.
         operators: other operators that read and write quantised tensors.
-        left_out: kinds of layers that stay in floating point.
         beside_norms: whether layers beside an instance norm may be quantised.
         sums: whether residual sums read both sides quantised.
     """
@@ -43,7 +44,6 @@ class QdqRules:
     activations: ActivationType
     outputs: bool = False
     operators: tuple[str, ...] = ()
-    left_out: tuple[Kind, ...] = ()
     beside_norms: bool = True
     sums: bool = False
 
@@ -51,12 +51,12 @@ class QdqRules:
         """Whether a layer may be quantised."""
         if layer.beside_norm and not self.beside_norms:
             return False
-        return self.sums if layer.kind == "sum" else layer.kind not in self.left_out
+        return self.sums if layer.kind == "sum" else layer.kind != "gate"
 
 
-#: Sums and products of streams and gates, which ONNX Runtime has integer kernels for.
-_SMALL = ("Add", "Mul", "MaxPool", "AveragePool", "GlobalAveragePool", "Sigmoid")
-TENSORRT = QdqRules("tensorrt", "int8", left_out=("gate",), beside_norms=False, sums=True)
+#: Sums, and products of streams with gates, which ONNX Runtime has integer kernels for.
+_SMALL = ("Add", "Mul", "MaxPool", "AveragePool")
+TENSORRT = QdqRules("tensorrt", "int8", beside_norms=False, sums=True)
 OPENVINO = QdqRules("openvino", "uint8")
 ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", outputs=True, operators=_SMALL)
 ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", outputs=True, operators=_SMALL)

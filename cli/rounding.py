@@ -1,0 +1,106 @@
+"""The rounding that a build would give a checkpoint, for training to learn with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from osnet_edge.train.data import Picture
+    from osnet_edge.train.quantize import NetworkRounding
+
+
+def rounding_of(
+    checkpoint: str,
+    calibration: str,
+    *,
+    size: tuple[int, int],
+    progress: Callable[[str], None] = lambda step: None,
+) -> NetworkRounding:
+    """Calibrate a checkpoint as a build for TensorRT does, and return what becomes of its layers.
+
+    Those are the coarsest steps that any engine takes: what bears them bears OpenVINO's and ONNX Runtime's.
+
+    Args:
+        checkpoint: its file.
+        calibration: a calibration set's file; the table is kept beside it.
+        size: of the pictures, height and width in pixels.
+        progress: told what is being done.
+
+    Raises:
+        InputError: as of `export_onnx` and `find_table`.
+    """
+    from osnet_edge.engines.calibration import read_calibration_set
+    from osnet_edge.engines.graph import read_graph
+    from osnet_edge.engines.quantization.layers import find_layers
+    from osnet_edge.engines.quantization.rules import TENSORRT
+    from osnet_edge.engines.quantization.table import levels_for, range_key
+    from osnet_edge.engines.quantization.table_cache import find_table
+    from osnet_edge.export.to_onnx import export_onnx
+    from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
+    from osnet_edge.runtime.files import sha256_of
+    from osnet_edge.runtime.preprocessing import Preprocessing
+    from osnet_edge.train.quantize import NetworkRounding, Rounding
+
+    how = Preprocessing(height=size[0], width=size[1])
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / "osnet.onnx"
+        export_onnx(checkpoint, graph, preprocessing=how, progress=progress)
+        model, _ = read_graph(graph)
+        found, file = read_calibration_set(calibration), Path(calibration)
+        table = find_table(
+            model, sha256_of(graph), how, found, file, threads=default_threads(), progress=progress
+        )
+    layers = list(filter(TENSORRT.allow, find_layers(model)))
+    makers = {node.output[0]: node for node in model.graph.node}
+
+    def rounding(tensor: str) -> Rounding:
+        known = table.tensors[tensor]
+        levels = levels_for(known.signed, TENSORRT.activations)
+        key = range_key("mse", levels)
+        factors = known.factors or (1.0,) * len(known.mean)
+        if tensor == layers[0].input:
+            # The graph's first layer reads bytes less their mean, and torch's what is left of these by
+            # the standard deviation.
+            factors = tuple(how.scale / std for std in how.std)
+        return Rounding(
+            factors, known.ranges[key] / levels, -levels - 1, levels, known.mean, known.shifts[key]
+        )
+
+    sides = [name for each in layers if each.kind == "sum" for name in makers[each.output].input]
+    return NetworkRounding(
+        read={module_of(each.node): rounding(each.input) for each in layers if each.kind != "sum"},
+        written={
+            module_of(makers[name].name).removesuffix(".conv"): rounding(name)
+            for name in sides
+            if makers[name].op_type == "Conv"
+        },
+    )
+
+
+def module_of(node: str) -> str:
+    """Return the name of the module in an OSNet that a node of its exported graph stands for.
+
+    Example:
+        >>> module_of("/osnet/conv2/conv2.0/conv2b/conv2b.1/conv1/Conv")
+        'conv2.0.conv2b.1.conv1'
+    """
+    parts: list[str] = []
+    for scope in node.split("/")[2:-1]:
+        # A member of a list is called by the list's name and its number.
+        if parts and scope.startswith(f"{parts[-1]}."):
+            parts[-1] = scope
+        else:
+            parts.append(scope)
+    return ".".join(parts)
+
+
+def without_held_out(pictures: Sequence[Picture], calibration: str) -> tuple[Picture, ...]:
+    """Return training pictures but those of people whom a calibration set holds out, to be measured on."""
+    from osnet_edge.engines.calibration import read_calibration_set
+
+    files = {Path(each.path).resolve() for each in read_calibration_set(calibration).held_out}
+    people = {each.identity for each in pictures if each.path.resolve() in files}
+    return tuple(each for each in pictures if each.identity not in people)
