@@ -53,7 +53,8 @@ def rounding_of(
         table = find_table(
             model, sha256_of(graph), how, found, file, threads=default_threads(), progress=progress
         )
-    layers = list(filter(TENSORRT.allow, find_layers(model)))
+    every = find_layers(model)
+    layers = list(filter(TENSORRT.allow, every))
     makers = {node.output[0]: node for node in model.graph.node}
 
     def rounding(tensor: str) -> Rounding:
@@ -61,7 +62,7 @@ def rounding_of(
         levels = levels_for(known.signed, TENSORRT.activations)
         key = range_key("mse", levels)
         factors = known.factors or (1.0,) * len(known.mean)
-        if tensor == layers[0].input:
+        if tensor == every[0].input:
             # The graph's first layer reads bytes less their mean, and torch's what is left of these by
             # the standard deviation.
             factors = tuple(how.scale / std for std in how.std)
