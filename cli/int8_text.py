@@ -34,9 +34,12 @@ def describe_loss(loss: Loss) -> str:
 
 
 def group_lines(decision: Int8 | None) -> Iterator[str]:
-    """Yield a heading and a line for each group; nothing where there was no decision."""
+    """Yield what was quantised, and a line for each group; nothing where there was no decision."""
     if decision is None:
         return
+    if decision.pairs:
+        counted = ", ".join(f"{name} {count}" for name, count in decision.pairs.items())
+        yield f"{'q/dq':14} {counted}"
     yield "groups of layers"
     for each in decision.groups:
         yield f"  {each.group:18} {_group(each)}"

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from onnx import ModelProto
 
 from osnet_edge.engines.calibration import CalibrationSet
+from osnet_edge.engines.quantization.count_pairs import count_pairs
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.engines.quantization.quantizer import Quantizer, simulate
 from osnet_edge.engines.quantization.rules import QdqRules
@@ -161,6 +162,7 @@ def decide_int8(
             GroupDecision(name, share, alone.get(name), saved.get(name), name in chosen)
             for name, share in shares.items()
         ),
+        pairs=count_pairs(quantizer.make(chosen)) if chosen else {},
     )
     return quantizer, decision
 
@@ -176,4 +178,4 @@ def fine_tuning(info: GraphInfo, request: Calibration) -> str:
 def without(decision: Int8, why: str) -> Int8:
     """Return a decision with all groups taken out of INT8 again, and why."""
     floats = tuple(replace(each, int8=False) for each in decision.groups)
-    return replace(decision, macs=0.0, groups=floats, dropped=why)
+    return replace(decision, macs=0.0, groups=floats, dropped=why, pairs={})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Int8:
         macs: their share of the multiply-accumulates.
         groups: the decision, group by group.
         dropped: why none of them is in INT8; None where some are, or the package is from before it was said.
+        pairs: Q/DQ and the operators between them, counted as `osnet_edge.engines.quantization.count_pairs`
+            does; empty where nothing is in INT8, and in older packages.
     """
 
     rules: str
@@ -74,6 +76,7 @@ class Int8:
     macs: float
     groups: tuple[GroupDecision, ...]
     dropped: str | None = None
+    pairs: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
