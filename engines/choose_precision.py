@@ -132,6 +132,30 @@ def why_dropped(int8: str, chosen: str, times: Mapping[str, float], reason: str 
     return f"it {reason or 'gains nothing'}; a batch took {both}"
 
 
+def compare_on_cpu(
+    graph: Path, info: GraphInfo, backend: CpuBackend, quantized: ModelProto, batch: int
+) -> Comparison:
+    """Time INT8 that was asked for by name beside float32, so that nobody ships what is slower unawares.
+
+    Args:
+        graph: the float32 graph's file.
+        info: what it says of itself.
+        backend: the library.
+        quantized: the INT8 graph.
+        batch: pictures a call.
+    """
+    count = min(batch, LARGEST_COMPILED)
+    with tempfile.TemporaryDirectory() as scratch:
+        open_as = _Opener(info, count, Path(scratch))
+        engines = {"fp32": open_as(backend, graph, "fp32"), "int8": open_as(backend, quantized)}
+        times = time_in_turns(engines, info.preprocessing, count)
+    slower = times["fp32"] < LEAST_GAIN * times["int8"]
+    why = f"int8 as asked, {times['int8']:.1f} ms a batch; {backend} fp32 {times['fp32']:.1f} ms" + (
+        ": INT8 gains nothing here, and --precision auto would leave it out" if slower else ""
+    )
+    return Comparison(count, {f"{backend} {name}": ms for name, ms in times.items()}, why)
+
+
 def choose_on_gpu(
     graph: Path,
     model: ModelProto,

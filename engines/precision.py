@@ -13,7 +13,7 @@ from typing import Literal
 from onnx import ModelProto
 
 from osnet_edge.engines.calibration import load_pictures
-from osnet_edge.engines.choose_precision import choose_on_cpu, choose_on_gpu
+from osnet_edge.engines.choose_precision import choose_on_cpu, choose_on_gpu, compare_on_cpu
 from osnet_edge.engines.cpu import CpuBackend
 from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, fine_tuning
 from osnet_edge.engines.overflow import check_overflow
@@ -38,7 +38,7 @@ class Settled:
         precision: the precision.
         quantize: makes the graph with Q/DQ, float16 around them or not; None in other precisions.
         int8: how INT8 was decided on; None where nobody asked.
-        comparison: the times by which `auto` chose; None where it did not.
+        comparison: the times by which `auto` chose, or those of INT8 on a CPU beside float32; else None.
     """
 
     spec: TargetSpec
@@ -119,7 +119,11 @@ def settle_precision(
             f"no group of layers stays within the budget in INT8; {fine_tuning(info, request)}, give more "
             "points, or pass --precision auto, which falls back to floating point"
         )
-    return Settled(spec, "int8", _maker(quantizer, decision), decision)
+    quantize, comparison = _maker(quantizer, decision), None
+    if spec.backend == "onnxruntime" or spec.backend == "openvino":
+        progress("timing INT8 beside float32")
+        comparison = compare_on_cpu(graph, info, spec.backend, quantize(False), batch)
+    return Settled(spec, "int8", quantize, decision, comparison)
 
 
 def _automatic(

@@ -134,7 +134,7 @@ class Manifest:
         golden: pairs to prove the engine with.
         tools: versions of what exported and built it.
         int8: how INT8 was decided on; None where nobody asked for it.
-        comparison: the times by which `--precision auto` chose; None where it did not.
+        comparison: times of the precisions that were compared, and what came of it; None where none were.
     """
 
     schema_version: int

@@ -58,6 +58,11 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     assert (manifest.int8.pictures, manifest.int8.held_out) == (16, 128)
     assert all(each.int8 for each in manifest.int8.groups)
     assert 0.9999 < manifest.int8.macs < 1
+    # Asked for by name it is built, and nobody is left to find out that it is slower.
+    assert manifest.comparison is not None
+    backend = manifest.target.backend
+    assert set(manifest.comparison.milliseconds) == {f"{backend} fp32", f"{backend} int8"}
+    assert manifest.comparison.why.startswith("int8 as asked, ")
     model = onnx.load(tmp_path / "out" / manifest.model_file)
     assert lint_qdq(model, rules_for(manifest.target.backend, manifest.target.machine)) == []
     embedder = Embedder.load(tmp_path / "out")
@@ -241,7 +246,9 @@ def test_an_engine_ruined_on_purpose_is_refused_by_its_ranks(
     table.write_text(json.dumps(ranges))
     capsys.readouterr()
     assert build(tmp_path, tmp_path / "ruined", *options, graph="real.onnx") == 1
-    assert "no group of layers stays within the budget in INT8" in capsys.readouterr().err.splitlines()[-1]
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "no group of layers stays within the budget in INT8" in line
+    assert "osnet-edge train quantize --weights osnet_x0_25_msmt17.pth --data SET --calibration calib" in line
     assert not (tmp_path / "ruined").exists()
 
 
