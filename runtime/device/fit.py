@@ -1,0 +1,39 @@
+"""What a package's own manifest asks of a device: the publisher states it, and the device checks it again."""
+
+from __future__ import annotations
+
+import re
+
+from osnet_edge.runtime.device.channel import Needs
+from osnet_edge.runtime.manifest import Manifest, Target
+
+
+def needs_of(manifest: Manifest) -> Needs:
+    """Return what a package needs by its manifest."""
+    return needs_of_target(manifest.target)
+
+
+def needs_of_target(target: Target) -> Needs:
+    """Return what an engine of a target needs.
+
+    A plan runs on the exact version that built it, on the same kind of processor and GPU; a graph for a CPU
+    on any of them.
+    """
+    cuda = target.device == "cuda"
+    return Needs(
+        backend=target.backend,
+        backend_version=_numbers(target.backend_version) if target.exact_version else "",
+        machine=target.machine if cuda else "",
+        compute_capabilities=target.compute_capabilities if cuda else (),
+    )
+
+
+def _numbers(text: str) -> str:
+    """Return the leading numbers of a version: the header of a plan has four, a wheel's name more.
+
+    Example:
+        >>> _numbers("10.3.0.30-1+cuda12.5")
+        '10.3.0.30'
+    """
+    found = re.match(r"\d+(\.\d+)*", text)
+    return found[0] if found else ""

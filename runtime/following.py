@@ -1,0 +1,169 @@
+"""An embedder that follows a link: when the link turns to another engine, it changes between two calls."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TypeVar
+
+from numpy.typing import ArrayLike
+
+from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder, Embeddings
+from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
+from osnet_edge.runtime.files import write_aside
+
+
+T = TypeVar("T")
+
+
+class FollowingEmbedder:
+    """An `Embedder` of whatever package a path leads to, now and later.
+
+    A thread looks at the path, loads the engine that it has come to lead to, runs its golden pairs, and only
+    then lets calls have it: a call that has begun ends on the engine that it began on, and none waits. If the
+    new engine cannot be loaded, the old one stays.
+
+    Its heartbeat, where a file is named for it, is what `osnet-edge device update` judges a new engine by.
+
+    Args:
+        path: a package, such as the link `/var/lib/osnet-edge/current`.
+        threads: CPU threads a call may use, as for `Embedder.load`.
+        heartbeat: file to tell in, once an interval, which engine is in use and how it does.
+        interval: seconds between looks at the path.
+        on_hangup: whether SIGHUP makes it look at once; in the main thread only, as Python has it.
+
+    Raises:
+        InputError: there is no package that can be loaded at the beginning.
+        UnavailableError: this machine lacks what it needs.
+
+    Example:
+        with FollowingEmbedder("/var/lib/osnet-edge/current", heartbeat="/run/osnet-edge/heartbeat") as embedder:
+            embeddings, valid = embedder.embed_boxes(frame, boxes, bgr=True)
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        threads: int | None = None,
+        heartbeat: Path | str | None = None,
+        interval: float = 1.0,
+        on_hangup: bool = False,
+    ) -> None:
+        self._path, self._threads, self._interval = Path(path), threads, interval
+        self._heartbeat = Path(heartbeat) if heartbeat else None
+        self._calls = self._errors = 0
+        self._tried, self._failed = self._look(), ""
+        self._embedder = Embedder.load(self._path.resolve(), threads=threads)
+        self._wake, self._stopped = threading.Event(), False
+        if on_hangup:
+            signal.signal(signal.SIGHUP, self._hang_up)
+        self._beat()
+        self._thread = threading.Thread(target=self._follow, name="osnet-edge-follow", daemon=True)
+        self._thread.start()
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder of the engine that serves now; take it once for calls that must agree."""
+        return self._embedder
+
+    def __call__(self, crops: object, *, bgr: bool = False, l2_normalize: bool = True) -> Embeddings:
+        """Embed crops, as `Embedder` does."""
+        embedder = self._embedder
+        return self._counted(embedder, lambda: embedder(crops, bgr=bgr, l2_normalize=l2_normalize))
+
+    def embed_boxes(
+        self, frame: object, boxes: ArrayLike, *, bgr: bool = False, l2_normalize: bool = True
+    ) -> BoxEmbeddings:
+        """Embed the people in a frame, as `Embedder.embed_boxes` does."""
+        embedder = self._embedder
+        return self._counted(
+            embedder, lambda: embedder.embed_boxes(frame, boxes, bgr=bgr, l2_normalize=l2_normalize)
+        )
+
+    def look(self) -> None:
+        """Look at the path soon, rather than at the interval's end."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Stop following; the engine that serves may be called on."""
+        self._stopped = True
+        self._wake.set()
+        self._thread.join()
+
+    def __enter__(self) -> FollowingEmbedder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _counted(self, embedder: Embedder, call: Callable[[], T]) -> T:
+        try:
+            result = call()
+        except InputError:
+            # The caller's pictures, not the engine.
+            raise
+        except Exception:
+            if embedder is self._embedder:
+                self._errors += 1
+            raise
+        self._calls += 1
+        return result
+
+    def _look(self) -> tuple[str, int]:
+        """Return what tells one turn of the link from another: where it leads, and the link's own number."""
+        try:
+            return str(self._path.resolve()), os.lstat(self._path).st_ino
+        except OSError:
+            return "", 0
+
+    def _follow(self) -> None:
+        while True:
+            self._wake.wait(self._interval)
+            self._wake.clear()
+            if self._stopped:
+                return
+            seen = self._look()
+            if seen != self._tried and seen[0]:
+                self._tried = seen
+                self._change(Path(seen[0]))
+            self._beat()
+
+    def _change(self, package: Path) -> None:
+        try:
+            fresh = Embedder.load(package, threads=self._threads)
+            fresh.prove()
+        except Exception as error:
+            # Whatever it is, frames go on with the engine that works; the agent reads of it and goes back.
+            self._failed = first_line(error) if isinstance(error, OsnetEdgeError) else repr(error)[:300]
+            return
+        self._failed = ""
+        self._embedder, self._calls, self._errors = fresh, 0, 0
+
+    def _beat(self) -> None:
+        if self._heartbeat is None:
+            return
+        beat = {
+            # What failed is told of the engine that it is about.
+            "package": self._tried[0] if self._failed else str(self._embedder.package),
+            "calls": self._calls,
+            "errors": self._errors,
+            "failed": self._failed,
+            "process": os.getpid(),
+        }
+        try:
+            with write_aside(self._heartbeat) as partial:
+                partial.write_text(json.dumps(beat) + "\n", encoding="utf-8")
+        except (OSError, InputError):
+            # A full disk stops no frame; without a heartbeat the agent goes back.
+            pass
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        self._wake.set()

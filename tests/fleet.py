@@ -1,0 +1,209 @@
+"""A fleet for the tests of shipping: tiny engines, a repository with its keys, nginx, and cameras."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from securesystemslib.signer import CryptoSigner
+
+from osnet_edge.engines.build import build_package
+from osnet_edge.engines.fleet.publish import Measured, draft_release, draft_rollout
+from osnet_edge.engines.fleet.repository import Expiry, Repository, Signers, sign
+from osnet_edge.runtime.device.agent import Agent
+from osnet_edge.runtime.device.channel import Rollout
+from osnet_edge.runtime.device.config import DeviceConfig, Health, Limits, write_config
+from osnet_edge.runtime.device.facts import DeviceFacts
+from osnet_edge.runtime.device.prove import prove_here
+from osnet_edge.runtime.device.state import Event
+from osnet_edge.runtime.device.store import Store
+from osnet_edge.runtime.graph_info import METADATA_KEY, GraphInfo, dump_graph_info
+from osnet_edge.runtime.manifest import ModelInfo
+from osnet_edge.runtime.preprocessing import Preprocessing
+
+CHANNEL = "stable"
+FACTS = DeviceFacts("test-camera", "x86_64", "", 4000, {"onnxruntime": "1.20.0"})
+
+
+def tiny_onnx(path: Path, seed: int) -> Path:
+    """Bytes (N, 32, 32, 3) through one convolution to 8 numbers; each seed is another network."""
+    rng = np.random.default_rng(seed)
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["planes", "kernel"], ["map"], strides=[4, 4]),
+        helper.make_node("Relu", ["map"], ["active"]),
+        helper.make_node("GlobalAveragePool", ["active"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["embeddings"]),
+    ]
+    kernel = numpy_helper.from_array(rng.normal(0, 0.1, (8, 3, 4, 4)).astype(np.float32), "kernel")
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 32, 32, 3])],
+        [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["batch", 8])],
+        [kernel],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    info = GraphInfo(
+        ModelInfo("osnet_x0_25", 8, False, f"seed-{seed}", "0" * 64), Preprocessing(height=32, width=32), {}
+    )
+    helper.set_model_props(model, {METADATA_KEY: dump_graph_info(info)})
+    onnx.save(model, path)
+    return path
+
+
+def tiny_package(folder: Path, seed: int = 0, name: str = "tiny") -> Path:
+    """A package of a tiny network, in a folder of its own."""
+    place = folder / f"{name}-{seed}"
+    place.mkdir()
+    crops = np.random.default_rng(seed).integers(0, 256, (4, 40, 40, 3), np.uint8)
+    build_package(tiny_onnx(place / "t.onnx", seed), place / name, target="cpu", golden_crops=crops)
+    return place / name
+
+
+@dataclass
+class Fleet:
+    """A repository, the keys to it, and an address at which it is served."""
+
+    folder: Path
+    root: tuple[CryptoSigner, ...]
+    targets: tuple[CryptoSigner, ...]
+    online: CryptoSigner
+    url: str = ""
+    expiry: Expiry = Expiry()
+
+    @property
+    def repository(self) -> Repository:
+        return Repository(self.folder, self.expiry)
+
+    def signers(self) -> Signers:
+        return Signers(
+            tuple(key.public_key for key in self.root),
+            2,
+            tuple(key.public_key for key in self.targets),
+            len(self.targets),
+            (self.online.public_key,),
+        )
+
+    def install(self, draft: Any) -> None:
+        """Sign what changes targets, and put it in place."""
+        sign(draft, self.targets)
+        self.repository.install_targets(draft, [self.online])
+
+    def publish(
+        self, release: str, *packages: Path, rollout: Rollout | None = None, wanted: str = "", **measured: float
+    ) -> None:
+        """Publish packages as a release."""
+        given = {package: Measured(**measured) for package in packages}
+        self.install(draft_release(self.repository, CHANNEL, release, given, wanted=wanted, rollout=rollout))
+
+    def decide(self, release: str, **change: Any) -> None:
+        """Decide anew about a release."""
+        self.install(
+            draft_rollout(self.repository, CHANNEL, release, lambda rollout: replace(rollout, **change))
+        )
+
+
+def make_fleet(folder: Path, *, root: int = 3, targets: int = 1, expiry: Expiry | None = None) -> Fleet:
+    """A repository with a root, and nothing published."""
+    fleet = Fleet(
+        folder,
+        tuple(CryptoSigner.generate_ed25519() for _ in range(root)),
+        tuple(CryptoSigner.generate_ed25519() for _ in range(targets)),
+        CryptoSigner.generate_ed25519(),
+        expiry=expiry or Expiry(),
+    )
+    draft = fleet.repository.draft_root(fleet.signers())
+    sign(draft, fleet.root[:2])
+    fleet.repository.install_root(draft)
+    return fleet
+
+
+def make_camera(
+    folder: Path,
+    fleet: Fleet,
+    *,
+    device: str = "camera-1",
+    ring: str = "default",
+    health: Health | None = None,
+    limits: Limits | None = None,
+) -> Store:
+    """A camera's store, told of a repository by hand."""
+    store = Store(folder)
+    store.make()
+    shutil.copy(fleet.folder / "metadata" / "1.root.json", store.trusted_root)
+    config = DeviceConfig(
+        1,
+        device,
+        fleet.url,
+        FACTS.model,
+        CHANNEL,
+        ring,
+        health=health or Health(),
+        limits=limits or Limits(reserve_mb=0),
+    )
+    write_config(store.config_file, config)
+    return store
+
+
+def update(store: Store, **parts: Any) -> Event:
+    """Run the agent once, proving in this process, which has ONNX Runtime loaded anyway."""
+    return Agent(store, **{"prove": prove_here, "facts": FACTS, **parts}).update()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@contextmanager
+def nginx(folder: Path, scratch: Path) -> Iterator[str]:
+    """Serve a folder by nginx on a free port of loopback; yields the address."""
+    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/sbin:/bin")
+    if program is None:
+        pytest.skip("needs nginx, which is not installed: apt-get install nginx-light")
+    port = free_port()
+    scratch.mkdir(parents=True, exist_ok=True)
+    # World-readable, lest nginx's workers, where the master is root, cannot.
+    temporary = " ".join(
+        f"{kind}_temp_path {scratch}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (scratch / "nginx.conf").write_text(
+        f"daemon off; worker_processes 1; pid {scratch}/pid; error_log {scratch}/error.log;\n"
+        + ("user root;\n" if Path("/root").owner() == "root" and __import__("os").geteuid() == 0 else "")
+        + "events { worker_connections 2048; }\n"
+        f"http {{ {temporary} access_log {scratch}/access.log; sendfile on; default_type application/octet-stream;\n"
+        f"server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}; }} }}\n"
+    )
+    server = subprocess.Popen([program, "-c", str(scratch / "nginx.conf"), "-e", str(scratch / "error.log")])
+    try:
+        _wait_for(port, server, scratch / "error.log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if server.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise RuntimeError(f"the server did not start: {log.read_text() if log.exists() else ''}")
