@@ -16,24 +16,30 @@ from osnet_edge.cli.build import build
 from osnet_edge.cli.calibrate import calibrate
 from osnet_edge.cli.data import data
 from osnet_edge.cli.demo import demo
+from osnet_edge.cli.device import device
 from osnet_edge.cli.doctor import doctor
 from osnet_edge.cli.embed import embed
 from osnet_edge.cli.eval import evaluate
 from osnet_edge.cli.export import export
 from osnet_edge.cli.inspect import inspect
+from osnet_edge.cli.keys import keys
+from osnet_edge.cli.publish import publish, rollout
 from osnet_edge.cli.search import search
 from osnet_edge.cli.train import train
 from osnet_edge.runtime.errors import OsnetEdgeError, first_line
 
 #: Which extra brings a library that a command needs.
 _EXTRAS = {
+    "cryptography": "fleet",
     "cv2": "opencv",
     "onnx": "build",
     "onnxsim": "export",
+    "securesystemslib": "device",
     "tensorboardX": "train",
     "tomli": "train",
     "tomli_w": "train",
     "torch": "export",
+    "tuf": "device",
 }
 
 #: Failures of the system that another path would not have.
@@ -65,7 +71,9 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (export, calibrate, build, inspect, embed, bench, doctor, train, evaluate, search, data, demo):
+_MAKE = (export, calibrate, build, inspect, embed, bench, doctor, train, evaluate, search, data, demo)
+_SHIP = (keys, publish, rollout, device)
+for command in (*_MAKE, *_SHIP):
     cli.add_command(command)
 
 

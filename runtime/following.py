@@ -17,7 +17,6 @@ from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder, Embeddings
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
 from osnet_edge.runtime.files import write_aside
 
-
 T = TypeVar("T")
 
 

@@ -103,7 +103,12 @@ class Fleet:
         self.repository.install_targets(draft, [self.online])
 
     def publish(
-        self, release: str, *packages: Path, rollout: Rollout | None = None, wanted: str = "", **measured: float
+        self,
+        release: str,
+        *packages: Path,
+        rollout: Rollout | None = None,
+        wanted: str = "",
+        **measured: float,
     ) -> None:
         """Publish packages as a release."""
         given = {package: Measured(**measured) for package in packages}

@@ -168,7 +168,9 @@ class Repository:
         """Make the next targets metadata, for its keys' owners to sign, wherever they are."""
         targets = {path: file for path, file in self.files().items() if path not in set(remove)}
         targets.update({file.path: file for file in files})
-        return Metadata(Targets(self._targets_version() + 1, expires=self.expiry.of("targets"), targets=targets))
+        return Metadata(
+            Targets(self._targets_version() + 1, expires=self.expiry.of("targets"), targets=targets)
+        )
 
     def install_targets(self, draft: Metadata[Targets], online: Sequence[Signer]) -> None:
         """Put the next targets metadata in place, and let the timestamp lead to it.
@@ -198,6 +200,26 @@ class Repository:
         if self._snapshot() is None:
             raise InputError(f"{self.folder} has nothing to refresh; publish a package first")
         self._lead(self._targets_version(), online)
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """Return of each role its keys, its threshold, the version that is in place and when it expires."""
+        root, snapshot = self.root().signed, self._snapshot()
+        stamp = _read(self._metadata / "timestamp.json", Timestamp).signed if snapshot else None
+        signed = {
+            Root.type: root,
+            Targets.type: self.targets(),
+            Snapshot.type: snapshot.signed if snapshot else None,
+            Timestamp.type: stamp,
+        }
+        return {
+            role: {
+                "keys": root.roles[role].keyids,
+                "threshold": root.roles[role].threshold,
+                "version": each.version if each else None,
+                "expires": format_time(each.expires) if each else None,
+            }
+            for role, each in signed.items()
+        }
 
     def _targets_version(self) -> int:
         targets = self.targets()

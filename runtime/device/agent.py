@@ -6,16 +6,18 @@ next run reads in the journal what was going on, and finishes it or takes it bac
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import IO
 
 from osnet_edge.runtime.device.build_once import Builder, build_apart
 from osnet_edge.runtime.device.channel import Channel, Offer, Release, format_time, parse_channel, target_of
 from osnet_edge.runtime.device.choose import choose
 from osnet_edge.runtime.device.config import DeviceConfig
-from osnet_edge.runtime.device.disk import require_space
+from osnet_edge.runtime.device.disk import remove, require_space
 from osnet_edge.runtime.device.facts import DeviceFacts, find_facts
 from osnet_edge.runtime.device.lock import hold_lock
 from osnet_edge.runtime.device.prove import Prover, prove_apart
@@ -25,11 +27,12 @@ from osnet_edge.runtime.device.stage import Stage
 from osnet_edge.runtime.device.state import Bad, Event, Installed, State
 from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.device.trial import Trials, Watcher, watch
-from osnet_edge.runtime.device.trust import TufTrust, Trust
+from osnet_edge.runtime.device.trust import Trust, TufTrust
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import sha256_of
 
 _MB = 1_000_000
+_BLOCK = 1 << 18
 
 
 class Agent:
@@ -44,6 +47,7 @@ class Agent:
         facts: what this device is; None looks.
         now: the time.
         say: told what is being done.
+        progress: told of what takes long, and the share of it done.
     """
 
     def __init__(
@@ -57,10 +61,11 @@ class Agent:
         facts: DeviceFacts | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
         say: Callable[[str], None] = lambda step: None,
+        progress: Callable[[str, float], None] = lambda what, share: None,
     ) -> None:
         self._store, self._trust = store, trust
         self._prove, self._build, self._facts = prove, build, facts
-        self._now, self._say = now, say
+        self._now, self._say, self._progress = now, say, progress
         self._config: DeviceConfig = store.config()
         self._trials = Trials(store, self._config.health, watcher, now)
 
@@ -92,23 +97,53 @@ class Agent:
             except (RefusedError, OSError) as error:
                 return self._refused(error)
 
-    def install(self, archive: Path, release: str) -> Event:
+    def install(self, archive: Path, release: str, package: str) -> Event:
         """Stage, prove and try an archive that was brought by hand.
 
         Raises:
             RefusedError: another update is running.
         """
         with hold_lock(self._store.lock_file):
-            self._store.sweep()
-            state = self._store.read_state()
-            if state.trial:
-                self._trials.resume(state)
-                state = self._store.read_state()
-            digest = sha256_of(archive)
+            return self._install(archive, release, package)
+
+    def install_stream(self, source: IO[bytes], size: int, release: str, package: str) -> Event:
+        """As `install`, of an archive of `size` bytes that is being sent.
+
+        Raises:
+            RefusedError: another update is running.
+        """
+        limits = self._config.limits
+        with (
+            hold_lock(self._store.lock_file),
+            tempfile.TemporaryDirectory(dir=self._store.downloads) as folder,
+        ):
+            archive = Path(folder) / "sent.tar"
             try:
-                return self._put(state, archive, Installed(release, archive.stem, digest))
+                if not 0 < size <= limits.package_mb * _MB:
+                    raise RefusedError(
+                        "limit",
+                        f"expected an archive of at most {limits.package_mb:g} MB, got {size:,} bytes",
+                    )
+                require_space(self._store.root, 2 * size, int(limits.reserve_mb * _MB))
+                _receive(source, archive, size)
             except (RefusedError, OSError) as error:
                 return self._refused(error)
+            return self._install(archive, release, package)
+
+    def _install(self, archive: Path, release: str, package: str) -> Event:
+        self._store.sweep()
+        state = self._store.read_state()
+        if state.trial:
+            self._trials.resume(state)
+            state = self._store.read_state()
+        if state.trial:
+            return self._refused(
+                RefusedError("busy", "an engine is on trial: confirm it or roll it back first")
+            )
+        try:
+            return self._put(state, archive, Installed(release, package, sha256_of(archive)))
+        except (RefusedError, OSError) as error:
+            return self._refused(error)
 
     def confirm(self) -> Event:
         """Keep the engine that is on trial.
@@ -218,11 +253,13 @@ class Agent:
         archive = self._store.downloads / f"{digest}.tar"
         for other in self._store.downloads.iterdir():
             if other != archive:
-                other.unlink()
+                remove(other)
         has = archive.stat().st_size if archive.exists() else 0
         require_space(self._store.root, max(0, file.length - has) + offer.bytes, int(limits.reserve_mb * _MB))
-        self._say(f"downloading {offer.name} of {release.name}, {file.length / _MB:.2f} MB")
-        self._trust.fetch(file, archive, limits.download_s, lambda size: None)
+        what = f"downloading {offer.name} of {release.name}, {file.length / _MB:.2f} MB"
+        self._trust.fetch(
+            file, archive, limits.download_s, lambda size: self._progress(what, size / file.length)
+        )
         return self._put(state, archive, holds, keep=False)
 
     def _put(self, state: State, archive: Path, holds: Installed, *, keep: bool = True) -> Event:
@@ -267,3 +304,16 @@ class Agent:
 
     def _time(self) -> str:
         return format_time(self._now())
+
+
+def _receive(source: IO[bytes], archive: Path, size: int) -> None:
+    """Write what is sent to a file."""
+    with archive.open("wb") as file:
+        left = size
+        while left and (block := source.read(min(_BLOCK, left))):
+            file.write(block)
+            left -= len(block)
+    if left:
+        raise RefusedError(
+            "network", f"expected {size:,} bytes, and {left:,} of them did not come; send it again"
+        )

@@ -87,6 +87,14 @@ def empty_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
+def remove(path: Path) -> None:
+    """Remove a file or a folder; a link is removed, never followed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def sweep(folder: Path) -> None:
     """Remove what a run that was killed left aside."""
     for path in folder.glob(f"{ASIDE_PREFIX}*"):

@@ -52,6 +52,8 @@ class Trials:
             raise RuntimeError("there is no trial")
         if trial.phase == "returning":
             return self._return(state, trial)
+        if not self._store.is_whole(trial.slot):
+            return self.take_back(state, "corrupt", "a file of the new engine was damaged on the disk")
         if trial.phase == "starting":
             self._store.flip(trial.slot)
             trial = replace(trial, phase="watching")

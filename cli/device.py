@@ -1,0 +1,180 @@
+"""`osnet-edge device`: what runs on a camera; a timer calls `update`, and the rest is for hands."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from osnet_edge.cli.device_init import init, store_option
+from osnet_edge.cli.options import json_flag
+from osnet_edge.cli.progress import shares, step
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import write_aside
+
+if TYPE_CHECKING:
+    from osnet_edge.runtime.device.agent import Agent
+    from osnet_edge.runtime.device.state import Event
+
+#: Ends of a run that leave the camera with what it should have, or on its way there.
+_WELL = ("installed", "current", "waiting", "trial")
+
+
+@click.group()
+def device() -> None:
+    """Keep a camera's engine up to date: signed, proven here, undone by itself when wrong.
+
+    \b
+    Example:
+      osnet-edge device init --url https://engines.example.com --root root.json --device camera-7
+      osnet-edge device update
+      osnet-edge device status
+    """
+
+
+device.add_command(init)
+
+
+@device.command()
+@store_option
+@click.option("--retry", is_flag=True, help="Try what was bad on this device once more.")
+@json_flag
+def update(store: str, retry: bool, as_json: bool) -> int:
+    """Bring this camera to the release that it should have, or leave it as it is.
+
+    Exit code 0 when it has it or waits for its turn, 1 when an update was refused or taken back.
+
+    \b
+    Example:
+      osnet-edge device update --json
+    """
+    with _agent(store) as agent:
+        event = agent.update(retry=retry)
+    return _report(store, event, as_json)
+
+
+@device.command()
+@store_option
+@click.option("--prometheus", is_flag=True, help="Prometheus text instead of a line of JSON.")
+@click.option("-o", "--output", metavar="FILE", help="Write it to a file, whole or not at all.")
+def status(store: str, prometheus: bool, output: str | None) -> None:
+    """Say what this camera has, as one line of JSON.
+
+    \b
+    Example:
+      osnet-edge device status
+      osnet-edge device status --prometheus -o /var/lib/node_exporter/osnet_edge.prom
+    """
+    from osnet_edge.runtime.device.status import read_status, to_line, to_prometheus
+    from osnet_edge.runtime.device.store import Store
+
+    found = read_status(Store(Path(store)))
+    text = to_prometheus(found) if prometheus else to_line(found) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    with write_aside(output) as partial:
+        partial.write_text(text, encoding="utf-8")
+        # For a collector that runs as somebody else.
+        partial.chmod(0o644)
+
+
+@device.command()
+@store_option
+@json_flag
+def confirm(store: str, as_json: bool) -> int:
+    """Keep the engine that is on trial.
+
+    \b
+    Example:
+      osnet-edge device confirm
+    """
+    with _agent(store) as agent:
+        event = agent.confirm()
+    return _report(store, event, as_json)
+
+
+@device.command()
+@store_option
+@click.option("--why", default="asked for on the device", help="For the status.")
+@json_flag
+def rollback(store: str, why: str, as_json: bool) -> int:
+    """Go back to the engine before, and never take this one again.
+
+    \b
+    Example:
+      osnet-edge device rollback --why "boxes flicker"
+    """
+    with _agent(store) as agent:
+        event = agent.rollback(why)
+    _report(store, event, as_json)
+    return 0
+
+
+@device.command()
+@click.argument("archive")
+@store_option
+@click.option("--release", default="by-hand", show_default=True, help="What to call it.")
+@click.option("--package", default="by-hand", show_default=True, help="Likewise of the package in it.")
+@click.option("--bytes", "size", type=int, metavar="N", help="Of an archive on standard input (-).")
+@json_flag
+def install(archive: str, store: str, release: str, package: str, size: int | None, as_json: bool) -> int:
+    """Stage, prove and try an ARCHIVE that was brought by hand; `osnet-edge ship` calls it on the far side.
+
+    \b
+    Example:
+      osnet-edge device install osnet.tar --release bench-3
+    """
+    from osnet_edge.runtime.device.config import check_name
+
+    check_name("release", release)
+    check_name("package", package)
+    with _agent(store) as agent:
+        if archive == "-":
+            if size is None:
+                raise InputError("expected --bytes with an archive on standard input, to tell a whole one")
+            event = agent.install_stream(sys.stdin.buffer, size, release, package)
+        elif Path(archive).is_file():
+            event = agent.install(Path(archive), release, package)
+        else:
+            raise InputError(f"expected an archive, found no file at {archive}")
+    return _report(store, event, as_json)
+
+
+class _agent:  # noqa: N801 - reads as a function
+    """An agent that shows what it does while the block runs."""
+
+    def __init__(self, store: str) -> None:
+        self._store, self._shares = store, shares()
+
+    def __enter__(self) -> Agent:
+        from osnet_edge.runtime.device.agent import Agent
+        from osnet_edge.runtime.device.store import Store
+
+        return Agent(Store(Path(self._store)), say=step, progress=self._shares.__enter__())
+
+    def __exit__(self, *error: object) -> None:
+        self._shares.__exit__(None, None, None)
+
+
+def _report(store: str, event: Event, as_json: bool) -> int:
+    from osnet_edge.runtime.device.status import read_status
+    from osnet_edge.runtime.device.store import Store
+
+    found = read_status(Store(Path(store)))
+    if as_json:
+        document = {"event": asdict(event), **asdict(found)}
+        click.echo(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+    else:
+        reason = f" ({event.reason})" if event.reason else ""
+        why = f": {event.why}" if event.why else ""
+        proof = ", ".join(f"{name} {value:.3g}" for name, value in found.proof.items())
+        click.echo(f"{event.what} {event.release}".rstrip() + reason + why)
+        click.echo(
+            f"serving {found.release or 'nothing'}" + (f" ({found.package}; {proof})" if proof else "")
+        )
+    return 0 if event.what in _WELL else 1

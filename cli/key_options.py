@@ -1,0 +1,89 @@
+"""Options of commands that sign: where the keys are, and how a passphrase comes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from osnet_edge.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
+
+    from osnet_edge.engines.fleet.repository import Expiry, Repository
+
+F = TypeVar("F", bound=Callable[..., Any])
+KEY_HELP = "A file, or env:NAME for a variable that holds it."
+
+repository_option = click.option(
+    "--repo", "repository", required=True, metavar="DIR", help="The repository's folder."
+)
+channel_option = click.option("--channel", default="stable", show_default=True, help="Whose releases.")
+
+
+def signing_options(command: F) -> F:
+    """Add what changing targets needs: keys, or a draft for keys that are elsewhere; and expiry."""
+    for option in (
+        click.option(
+            "--targets-key", "targets", multiple=True, metavar="KEY", help=f"Signs packages. {KEY_HELP}"
+        ),
+        click.option("--online-key", "online", metavar="KEY", help=f"Signs what is now. {KEY_HELP}"),
+        click.option("--draft", metavar="FILE", help="Write what the targets' keys must sign, elsewhere."),
+        click.option(
+            "--expires", type=float, metavar="DAYS", help="Of the targets' signatures; default 180."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def open_repository(folder: str, **days: float | None) -> Repository:
+    """Open a repository, with other days of expiry where they are given."""
+    from osnet_edge.engines.fleet.repository import Expiry, Repository
+
+    given = {role: value for role, value in days.items() if value is not None}
+    if any(not 0 < value <= 3660 for value in given.values()):
+        raise InputError(f"expected days of expiry of up to ten years, got {given}")
+    expiry: Expiry = Expiry(**given)
+    return Repository(Path(folder), expiry)
+
+
+def open_keys(places: Iterable[str]) -> list[CryptoSigner]:
+    """Open private keys, asking for a passphrase where one is encrypted and somebody is there to type it."""
+    from osnet_edge.engines.fleet.keys import PASSPHRASE_VARIABLE, PassphraseError, open_key
+
+    signers = []
+    for place in places:
+        passphrase = os.environ.get(PASSPHRASE_VARIABLE, "").encode() or None
+        try:
+            signers.append(open_key(place, passphrase))
+        except PassphraseError:
+            if passphrase or not sys.stdin.isatty():
+                raise
+            typed = click.prompt(f"passphrase of {place}", hide_input=True, err=True)
+            signers.append(open_key(place, typed.encode()))
+    return signers
+
+
+def finish(
+    repository: Repository, draft: Any, targets: tuple[str, ...], online: str | None, file: str | None
+) -> bool:
+    """Sign and install a draft of targets, or write it down; return whether it is in place."""
+    from osnet_edge.engines.fleet.repository import sign, write_draft
+
+    if file is not None:
+        sign(draft, open_keys(targets))
+        write_draft(Path(file), draft)
+        return False
+    if not targets or online is None:
+        raise InputError(
+            "expected --targets-key and --online-key to sign with, or --draft FILE for keys that are elsewhere"
+        )
+    sign(draft, open_keys(targets))
+    repository.install_targets(draft, open_keys([online]))
+    return True

@@ -1,0 +1,179 @@
+"""`osnet-edge keys`: keys, the root that names them, and signing where a key is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from osnet_edge.cli.key_options import KEY_HELP, open_keys, open_repository, repository_option
+from osnet_edge.cli.options import echo_json, json_flag
+from osnet_edge.runtime.errors import InputError
+
+
+@click.group()
+def keys() -> None:
+    """Make and rotate the keys that a fleet trusts.
+
+    The root names everybody else's keys, and is signed by several people's, offline. Targets' keys sign
+    packages and decisions. The online key says what is now, and must be at hand every few days.
+
+    \b
+    Example:
+      osnet-edge keys new alice.key --encrypt          # likewise bob.key, carol.key: each on their own machine
+      osnet-edge keys new targets.key
+      osnet-edge keys new online.key
+      osnet-edge keys root --repo fleet --root alice.key.pub --root bob.key.pub --root carol.key.pub \\
+          --threshold 2 --targets targets.key.pub --online online.key.pub -o root.draft
+      osnet-edge keys sign root.draft --key alice.key  # then Bob, on his machine
+      osnet-edge keys install root.draft --repo fleet
+    """
+
+
+@keys.command()
+@click.argument("file")
+@click.option("--encrypt", is_flag=True, help="By a passphrase: typed, or in OSNET_EDGE_KEY_PASSPHRASE.")
+def new(file: str, encrypt: bool) -> None:
+    """Make a key in FILE, which stays, and its public half in FILE.pub, which travels.
+
+    \b
+    Example:
+      osnet-edge keys new targets.key --encrypt
+    """
+    from osnet_edge.engines.fleet.keys import PASSPHRASE_VARIABLE, make_key, public_file
+
+    passphrase = None
+    if encrypt:
+        passphrase = os.environ.get(PASSPHRASE_VARIABLE) or click.prompt(
+            f"passphrase of {file}", hide_input=True, confirmation_prompt=True, err=True
+        )
+    key = make_key(Path(file), passphrase.encode() if passphrase else None)
+    click.echo(
+        f"{file}: key {key.keyid[:12]}, for its owner alone; its public half is {public_file(Path(file))}"
+    )
+
+
+@keys.command()
+@repository_option
+@click.option(
+    "--root", "root_keys", multiple=True, required=True, metavar="PUB", help="A root key's public half."
+)
+@click.option("--threshold", type=int, default=2, show_default=True, help="Root keys that must sign.")
+@click.option("--targets", multiple=True, required=True, metavar="PUB", help="A targets key's public half.")
+@click.option("--targets-threshold", type=int, default=1, show_default=True, help="Of those, that must sign.")
+@click.option("--online", multiple=True, required=True, metavar="PUB", help="An online key's public half.")
+@click.option("--expires", type=float, metavar="DAYS", help="Of the root; default 365.")
+@click.option("-o", "--output", required=True, metavar="FILE", help="Draft to write.")
+def root(
+    repository: str,
+    root_keys: tuple[str, ...],
+    threshold: int,
+    targets: tuple[str, ...],
+    targets_threshold: int,
+    online: tuple[str, ...],
+    expires: float | None,
+    output: str,
+) -> None:
+    """Draft the first root, or the next one: to rotate a key, name others; to renew, the same again.
+
+    \b
+    Example:
+      osnet-edge keys root --repo fleet --root alice.key.pub --root bob.key.pub --root dora.key.pub \\
+          --threshold 2 --targets targets2.key.pub --online online.key.pub -o root.draft
+    """
+    from osnet_edge.engines.fleet.keys import read_public
+    from osnet_edge.engines.fleet.repository import Signers, write_draft
+
+    read = [tuple(read_public(Path(file)) for file in files) for files in (root_keys, targets, online)]
+    signers = Signers(read[0], threshold, read[1], targets_threshold, read[2])
+    draft = open_repository(repository, root=expires).draft_root(signers)
+    write_draft(Path(output), draft)
+    click.echo(
+        f"{output}: root version {draft.signed.version}, until {draft.signed.expires:%Y-%m-%d}; to be signed"
+    )
+
+
+@keys.command()
+@click.argument("draft")
+@click.option("--key", "places", multiple=True, required=True, metavar="KEY", help=KEY_HELP)
+def sign(draft: str, places: tuple[str, ...]) -> None:
+    """Add a signature to a DRAFT, where the key is; neither network nor repository is needed.
+
+    \b
+    Example:
+      osnet-edge keys sign root.draft --key alice.key
+      osnet-edge keys sign targets.draft --key env:TARGETS_KEY
+    """
+    from osnet_edge.engines.fleet import repository
+
+    read = repository.read_draft(Path(draft))
+    repository.sign(read, open_keys(places))
+    repository.write_draft(Path(draft), read)
+    click.echo(
+        f"{draft}: {read.signed.type} version {read.signed.version}, {len(read.signatures)} signatures"
+    )
+
+
+@keys.command()
+@click.argument("draft")
+@repository_option
+@click.option("--online-key", "online", metavar="KEY", help=f"For targets: signs what is now. {KEY_HELP}")
+def install(draft: str, repository: str, online: str | None) -> None:
+    """Put a signed DRAFT in place; below the threshold it is refused.
+
+    \b
+    Example:
+      osnet-edge keys install root.draft --repo fleet
+      osnet-edge keys install targets.draft --repo fleet --online-key online.key
+    """
+    from osnet_edge.engines.fleet.repository import read_draft
+
+    read, place = read_draft(Path(draft)), open_repository(repository)
+    if read.signed.type == "root":
+        place.install_root(read)
+    elif read.signed.type == "targets":
+        if online is None:
+            raise InputError("expected --online-key with a draft of targets")
+        place.install_targets(read, open_keys([online]))
+    else:
+        raise InputError(f"expected a draft of root or targets, got {read.signed.type}")
+    click.echo(f"{repository}: {read.signed.type} version {read.signed.version} is in place")
+
+
+@keys.command()
+@repository_option
+@click.option("--online-key", "online", required=True, metavar="KEY", help=KEY_HELP)
+@click.option("--expires", type=float, metavar="DAYS", help="Of the timestamp; default 7.")
+def refresh(repository: str, online: str, expires: float | None) -> None:
+    """Sign what is now anew, before it expires: for a daily job, with the online key alone.
+
+    \b
+    Example:
+      osnet-edge keys refresh --repo fleet --online-key env:ONLINE_KEY
+    """
+    place = open_repository(repository, timestamp=expires)
+    place.refresh(open_keys([online]))
+    click.echo(f"{repository}: what is now was signed anew, for {place.expiry.timestamp:g} days")
+
+
+@keys.command()
+@repository_option
+@json_flag
+def show(repository: str, as_json: bool) -> None:
+    """Show who signs what, and until when.
+
+    \b
+    Example:
+      osnet-edge keys show --repo fleet
+    """
+    rows = open_repository(repository).summary()
+    if as_json:
+        echo_json(rows)
+        return
+    for role, row in rows.items():
+        names = ", ".join(key[:12] for key in row["keys"])
+        until = (
+            f"version {row['version']}, until {row['expires']}" if row["version"] else "nothing signed yet"
+        )
+        click.echo(f"{role:10} {row['threshold']} of {len(row['keys'])} ({names}), {until}")

@@ -1,0 +1,219 @@
+"""`osnet-edge publish` and `osnet-edge rollout`: packages to a fleet, and who takes them when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from osnet_edge.cli.key_options import (
+    channel_option,
+    finish,
+    open_repository,
+    repository_option,
+    signing_options,
+)
+from osnet_edge.cli.options import echo_json, json_flag
+from osnet_edge.cli.progress import step
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.schema import to_json
+
+if TYPE_CHECKING:
+    from osnet_edge.bench.result import BenchResult
+    from osnet_edge.engines.fleet.publish import Measured
+    from osnet_edge.runtime.device.channel import Rollout
+
+
+@click.command()
+@click.argument("packages", nargs=-1, required=True)
+@repository_option
+@channel_option
+@click.option(
+    "--release", required=True, metavar="NAME", help="A new one, or one that gets further packages."
+)
+@click.option(
+    "--for", "wanted", default="", metavar="WHAT,...", help="Device models, trt-10.3, sm87, mem-4g."
+)
+@click.option("--bench", "results", multiple=True, metavar="JSON", help="Results of osnet-edge bench.")
+@click.option("--share", type=float, metavar="PERCENT", help="Of the fleet that takes it; default 100.")
+@click.option("--ring", "rings", multiple=True, metavar="NAME=PERCENT", help="Another share for a ring.")
+@click.option("--not-before", metavar="TIME", help="When it begins, such as 2026-11-23T06:00:00Z.")
+@signing_options
+def publish(
+    packages: tuple[str, ...],
+    repository: str,
+    channel: str,
+    release: str,
+    wanted: str,
+    results: tuple[str, ...],
+    share: float | None,
+    rings: tuple[str, ...],
+    not_before: str | None,
+    targets: tuple[str, ...],
+    online: str | None,
+    draft: str | None,
+    expires: float | None,
+) -> None:
+    """Add PACKAGES, and recipes, to a repository as a release.
+
+    The repository is a folder of static files, for any web server, object store or CDN.
+
+    \b
+    Example:
+      osnet-edge publish osnet-orin --repo fleet --release 2026.11 --for jetson-orin-nano,trt-10.3 \\
+          --bench result.json --share 10 --ring canary=100 --targets-key targets.key --online-key online.key
+    """
+    from osnet_edge.engines.fleet.publish import draft_release
+    from osnet_edge.runtime.device.channel import Rollout
+
+    place = open_repository(repository, targets=expires)
+    asked = share is not None or rings or not_before is not None
+    rollout = Rollout(100.0 if share is None else share, _rings(rings), not_before or "")
+    made = draft_release(
+        place,
+        channel,
+        release,
+        _measured(packages, results),
+        wanted=wanted,
+        rollout=rollout if asked else None,
+        progress=step,
+    )
+    if finish(place, made, targets, online, draft):
+        click.echo(
+            f"{repository}: {', '.join(Path(each).name for each in packages)} in {release} of {channel}"
+        )
+    else:
+        click.echo(f"{draft}: to be signed by the targets' keys; then osnet-edge keys install {draft}")
+
+
+@click.command()
+@click.argument("release", required=False)
+@repository_option
+@channel_option
+@click.option("--share", type=float, metavar="PERCENT", help="Of the fleet that takes it.")
+@click.option("--ring", "rings", multiple=True, metavar="NAME=PERCENT", help="Another share for a ring.")
+@click.option("--not-before", metavar="TIME", help="When it begins; now, to begin at once.")
+@click.option("--pause/--resume", default=None, help="Whether no further device takes it.")
+@click.option("--recall", metavar="WHY", help="No device may keep it.")
+@click.option("--to", "back", metavar="RELEASE", help="With --recall: what they go back to.")
+@signing_options
+@json_flag
+def rollout(
+    release: str | None,
+    repository: str,
+    channel: str,
+    share: float | None,
+    rings: tuple[str, ...],
+    not_before: str | None,
+    pause: bool | None,
+    recall: str | None,
+    back: str | None,
+    targets: tuple[str, ...],
+    online: str | None,
+    draft: str | None,
+    expires: float | None,
+    as_json: bool,
+) -> None:
+    """Decide anew about a RELEASE, or show a channel's releases where none is named.
+
+    \b
+    Example:
+      osnet-edge rollout --repo fleet
+      osnet-edge rollout 2026.11 --repo fleet --share 50 --targets-key targets.key --online-key online.key
+      osnet-edge rollout 2026.11 --repo fleet --recall "boxes flicker" --to 2026.10 \\
+          --targets-key targets.key --online-key online.key
+    """
+    from osnet_edge.engines.fleet.publish import draft_rollout, read_channel
+
+    place = open_repository(repository, targets=expires)
+    if release is None:
+        _show(read_channel(place, channel), as_json)
+        return
+    if back and not recall:
+        raise InputError("expected --recall WHY with --to")
+    if all(each is None for each in (share, not_before, pause, recall)) and not rings:
+        raise InputError("expected a decision: --share, --ring, --not-before, --pause, --resume or --recall")
+
+    def change(before: Rollout) -> Rollout:
+        return replace(
+            before,
+            share=before.share if share is None else share,
+            rings={**before.rings, **_rings(rings)},
+            not_before=before.not_before if not_before is None else not_before.removeprefix("now"),
+            paused=before.paused if pause is None else pause,
+            recalled=before.recalled if recall is None else recall,
+            back_to=before.back_to if back is None else back,
+        )
+
+    made = draft_rollout(place, channel, release, change)
+    if finish(place, made, targets, online, draft):
+        _show(read_channel(place, channel), as_json)
+    else:
+        click.echo(f"{draft}: to be signed by the targets' keys; then osnet-edge keys install {draft}")
+
+
+def _show(channel: object, as_json: bool) -> None:
+    from osnet_edge.runtime.device.channel import Channel
+
+    if not isinstance(channel, Channel):
+        raise TypeError(type(channel))
+    if as_json:
+        echo_json(to_json(channel))
+        return
+    for release in reversed(channel.releases):
+        how = release.rollout
+        rings = "".join(f", {share:g} % of {ring}" for ring, share in how.rings.items())
+        state = f"recalled: {how.recalled}" if how.recalled else ("paused" if how.paused else "")
+        begins = f", from {how.not_before}" if how.not_before else ""
+        names = ", ".join(f"{offer.name} ({_for(offer.needs.models)})" for offer in release.offers)
+        click.echo(f"{release.name:16} {how.share:g} %{rings}{begins} {state}".rstrip() + f"  {names}")
+
+
+def _for(models: tuple[str, ...]) -> str:
+    return ", ".join(models) or "any device"
+
+
+def _rings(given: tuple[str, ...]) -> dict[str, float]:
+    rings = {}
+    for text in given:
+        name, equals, share = text.partition("=")
+        try:
+            rings[name] = float(share)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise InputError(f"expected --ring NAME=PERCENT such as canary=100, got {text!r}")
+    return rings
+
+
+def _measured(packages: tuple[str, ...], results: tuple[str, ...]) -> dict[Path, Measured]:
+    """Find in results of the bench what they say of each package, by its name."""
+    from osnet_edge.engines.fleet.publish import Measured
+
+    read = [_read_result(file) for file in results]
+    found = {}
+    for package in map(Path, packages):
+        engines = [each for result in read for each in result.engines if each.name == package.resolve().name]
+        if read and not engines:
+            raise InputError(
+                f"expected {package.name} among the engines of {', '.join(results)}, found it in none"
+            )
+        accuracy = next((each.accuracy for each in engines if each.accuracy), None)
+        alone = next((batch for each in engines if (batch := each.at(1))), None)
+        found[package] = Measured(
+            accuracy.scores.mean_ap if accuracy else None,
+            accuracy.scores.rank1 if accuracy else None,
+            alone.latency.p50_ms if alone else None,
+        )
+    return found
+
+
+def _read_result(file: str) -> BenchResult:
+    from osnet_edge.bench.result import from_json
+
+    try:
+        return from_json(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the result {file}: {error.strerror}") from None
