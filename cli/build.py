@@ -85,7 +85,7 @@ def build(
         precision=cast("AskedPrecision", precision),
         batch=limits,
         placement=read_placement(placement) if placement else None,
-        calibration=_calibration(calibration, budget, budget_rank1),
+        calibration=read_calibration(calibration, budget, budget_rank1),
         replace=force,
         progress=step,
     )
@@ -105,7 +105,7 @@ def build(
         click.echo(f"int8: {describe_int8(manifest.int8)}")
 
 
-def _calibration(file: str | None, budget: float | None, rank1: float | None) -> Calibration | None:
+def read_calibration(file: str | None, budget: float | None, rank1: float | None) -> Calibration | None:
     """Read a calibration set, with what may be lost."""
     from osnet_edge.cli.held_out_loss import held_out_loss
     from osnet_edge.engines.calibration import read_calibration_set

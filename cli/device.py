@@ -17,7 +17,7 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside
 
 if TYPE_CHECKING:
-    from osnet_edge.runtime.device.agent import Agent
+    from osnet_edge.runtime.device.by_hand import HandAgent
     from osnet_edge.runtime.device.state import Event
 
 #: Ends of a run that leave the camera with what it should have, or on its way there.
@@ -145,17 +145,41 @@ def install(archive: str, store: str, release: str, package: str, size: int | No
     return _report(store, event, as_json)
 
 
+@device.command()
+@store_option
+@click.option("--needs", required=True, metavar="JSON", help="What the package needs.")
+@click.option("--bytes", "size", type=int, required=True, metavar="N", help="Of its archive.")
+def fits(store: str, needs: str, size: int) -> int:
+    """Say whether a package would fit, changing nothing; `osnet-edge ship --dry-run` asks it.
+
+    \b
+    Example:
+      osnet-edge device fits --needs '{"backend": "onnxruntime"}' --bytes 1000000
+    """
+    from osnet_edge.runtime.device.channel import Needs
+    from osnet_edge.runtime.schema import from_json
+
+    try:
+        document = json.loads(needs)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"expected --needs as JSON, got {error}") from None
+    with _agent(store) as agent:
+        why = agent.fits(from_json(Needs, document, "needs"), size)
+    click.echo(json.dumps({"fits": not why, "why": why}))
+    return int(bool(why))
+
+
 class _agent:  # noqa: N801 - reads as a function
     """An agent that shows what it does while the block runs."""
 
     def __init__(self, store: str) -> None:
         self._store, self._shares = store, shares()
 
-    def __enter__(self) -> Agent:
-        from osnet_edge.runtime.device.agent import Agent
+    def __enter__(self) -> HandAgent:
+        from osnet_edge.runtime.device.by_hand import HandAgent
         from osnet_edge.runtime.device.store import Store
 
-        return Agent(Store(Path(self._store)), say=step, progress=self._shares.__enter__())
+        return HandAgent(Store(Path(self._store)), say=step, progress=self._shares.__enter__())
 
     def __exit__(self, *error: object) -> None:
         self._shares.__exit__(None, None, None)

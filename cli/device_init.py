@@ -143,7 +143,7 @@ def _health(probe: str | None, heartbeat: str | None, manual: bool, window: floa
 
 
 def _read_root(path: Path) -> bytes:
-    """Read root metadata, and hold it to its own signatures: a wrong file shows now, not at the first update."""
+    """Read root metadata, and hold it to its own signatures: a wrong file shows now, not later."""
     from tuf.api.metadata import Metadata, Root
 
     try:

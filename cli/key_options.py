@@ -82,7 +82,8 @@ def finish(
         return False
     if not targets or online is None:
         raise InputError(
-            "expected --targets-key and --online-key to sign with, or --draft FILE for keys that are elsewhere"
+            "expected --targets-key and --online-key to sign with, or --draft FILE for keys that "
+            "are elsewhere"
         )
     sign(draft, open_keys(targets))
     repository.install_targets(draft, open_keys([online]))

@@ -24,7 +24,9 @@ from osnet_edge.cli.export import export
 from osnet_edge.cli.inspect import inspect
 from osnet_edge.cli.keys import keys
 from osnet_edge.cli.publish import publish, rollout
+from osnet_edge.cli.recipe import recipe
 from osnet_edge.cli.search import search
+from osnet_edge.cli.ship import ship
 from osnet_edge.cli.train import train
 from osnet_edge.runtime.errors import OsnetEdgeError, first_line
 
@@ -71,8 +73,8 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
 
 
-_MAKE = (export, calibrate, build, inspect, embed, bench, doctor, train, evaluate, search, data, demo)
-_SHIP = (keys, publish, rollout, device)
+_MAKE = (export, calibrate, build, recipe, inspect, embed, bench, doctor, train, evaluate, search, data, demo)
+_SHIP = (keys, publish, rollout, ship, device)
 for command in (*_MAKE, *_SHIP):
     cli.add_command(command)
 

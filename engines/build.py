@@ -96,7 +96,7 @@ def build_package(
     model_name = CPU_MODEL_NAME if spec.backend in ("onnxruntime", "openvino") else PLAN_NAME
     with write_folder_aside(output, replace=replace) as folder:
         progress("building the engine")
-        built_for = _build_model(graph, model, folder / model_name, settled, spec, batch, progress)
+        built_for = build_model(graph, model, folder / model_name, settled, spec, batch, progress)
         progress("writing golden pairs")
         quantized = settled.quantize(False) if settled.quantize else None
         golden = write_golden(graph, folder, golden_crops, info, settled.precision, quantized)
@@ -109,7 +109,7 @@ def build_package(
             target=built_for,
             model_file=model_name,
             onnx_sha256=sha256_of(graph),
-            files={name: _entry(folder / name) for name in (model_name, golden.file)},
+            files={name: file_entry(folder / name) for name in (model_name, golden.file)},
             golden=golden,
             tools=tools,
             int8=settled.int8,
@@ -130,7 +130,7 @@ def _prove(folder: Path, progress: Callable[[str], None]) -> None:
     embedder.prove()
 
 
-def _build_model(
+def build_model(
     graph: Path,
     model: ModelProto,
     destination: Path,
@@ -139,6 +139,11 @@ def _build_model(
     batch: BatchRange,
     progress: Callable[[str], None],
 ) -> Target:
+    """Build the model file of a package, by the builder of its backend.
+
+    Returns:
+        What it was built for, as its manifest says it.
+    """
     if spec.backend == "onnxruntime" or spec.backend == "openvino":
         return build_cpu(graph, destination, spec.backend, settled.precision, settled.quantize)
     # Imported here: a builder for the CPU needs nothing of TensorRT's.
@@ -156,5 +161,6 @@ def _build_model(
     )
 
 
-def _entry(path: Path) -> FileEntry:
+def file_entry(path: Path) -> FileEntry:
+    """Return how a manifest lists a file."""
     return FileEntry(sha256_of(path), path.stat().st_size)

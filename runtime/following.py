@@ -41,7 +41,7 @@ class FollowingEmbedder:
         UnavailableError: this machine lacks what it needs.
 
     Example:
-        with FollowingEmbedder("/var/lib/osnet-edge/current", heartbeat="/run/osnet-edge/heartbeat") as embedder:
+        with FollowingEmbedder("/var/lib/osnet-edge/current", heartbeat="/run/osnet-edge/beat") as embedder:
             embeddings, valid = embedder.embed_boxes(frame, boxes, bgr=True)
     """
 

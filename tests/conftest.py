@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fleet import Web, nginx
 
 from osnet_edge.engines.build import build_package
 from osnet_edge.export.to_onnx import export_onnx
@@ -70,6 +72,14 @@ def openvino_package(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         graph, path, target="openvino", golden_crops=sample_crops(2, 100, 40), batch=BatchRange(1, 3, 32)
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """A folder that nginx serves; one nginx for all tests of a process."""
+    folder = tmp_path_factory.mktemp("web")
+    with nginx(folder, tmp_path_factory.mktemp("nginx")) as url:
+        yield Web(folder, url)
 
 
 @pytest.fixture

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -28,6 +32,7 @@ from osnet_edge.runtime.device.facts import DeviceFacts
 from osnet_edge.runtime.device.prove import prove_here
 from osnet_edge.runtime.device.state import Event
 from osnet_edge.runtime.device.store import Store
+from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.graph_info import METADATA_KEY, GraphInfo, dump_graph_info
 from osnet_edge.runtime.manifest import ModelInfo
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -64,9 +69,10 @@ def tiny_onnx(path: Path, seed: int) -> Path:
     return path
 
 
-def tiny_package(folder: Path, seed: int = 0, name: str = "tiny") -> Path:
-    """A package of a tiny network, in a folder of its own."""
-    place = folder / f"{name}-{seed}"
+@functools.cache
+def tiny_package(seed: int, name: str = "tiny") -> Path:
+    """A package of a tiny network, made once in a process."""
+    place = _folder() / f"{name}-{seed}"
     place.mkdir()
     crops = np.random.default_rng(seed).integers(0, 256, (4, 40, 40, 3), np.uint8)
     build_package(tiny_onnx(place / "t.onnx", seed), place / name, target="cpu", golden_crops=crops)
@@ -82,7 +88,7 @@ class Fleet:
     targets: tuple[CryptoSigner, ...]
     online: CryptoSigner
     url: str = ""
-    expiry: Expiry = Expiry()
+    expiry: Expiry = field(default_factory=Expiry)
 
     @property
     def repository(self) -> Repository:
@@ -168,6 +174,26 @@ def update(store: Store, **parts: Any) -> Event:
     return Agent(store, **{"prove": prove_here, "facts": FACTS, **parts}).update()
 
 
+def serving(store: Store) -> str:
+    """Return the network that the link leads to, loaded and proven."""
+    embedder = Embedder.load(store.link)
+    embedder.prove()
+    return embedder.manifest.model.checkpoint
+
+
+class Web(NamedTuple):
+    """A folder and the address at which nginx serves it; repositories are folders in it."""
+
+    folder: Path
+    url: str
+
+    def fleet(self, name: str, **how: Any) -> Fleet:
+        """A repository that is served."""
+        fleet = make_fleet(self.folder / name, **how)
+        fleet.url = f"{self.url}/{name}"
+        return fleet
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -183,15 +209,13 @@ def nginx(folder: Path, scratch: Path) -> Iterator[str]:
         pytest.skip("needs nginx, which is not installed: apt-get install nginx-light")
     port = free_port()
     scratch.mkdir(parents=True, exist_ok=True)
-    # World-readable, lest nginx's workers, where the master is root, cannot.
-    temporary = " ".join(
-        f"{kind}_temp_path {scratch}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = " ".join(f"{kind}_temp_path {scratch}/{kind};" for kind in kinds)
+    # Its workers, where we are root, would be somebody who may not read our files.
+    user = "user root;" if os.geteuid() == 0 else ""
     (scratch / "nginx.conf").write_text(
-        f"daemon off; worker_processes 1; pid {scratch}/pid; error_log {scratch}/error.log;\n"
-        + ("user root;\n" if Path("/root").owner() == "root" and __import__("os").geteuid() == 0 else "")
-        + "events { worker_connections 2048; }\n"
-        f"http {{ {temporary} access_log {scratch}/access.log; sendfile on; default_type application/octet-stream;\n"
+        f"daemon off; worker_processes 1; pid {scratch}/pid; {user} events {{ worker_connections 2048; }}\n"
+        f"http {{ {temporary} access_log {scratch}/access.log; sendfile on;\n"
         f"server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}; }} }}\n"
     )
     server = subprocess.Popen([program, "-c", str(scratch / "nginx.conf"), "-e", str(scratch / "error.log")])
@@ -212,3 +236,10 @@ def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
             break
         time.sleep(0.05)
     raise RuntimeError(f"the server did not start: {log.read_text() if log.exists() else ''}")
+
+
+@functools.cache
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="osnet-edge-fleet-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -6,9 +6,12 @@ import tarfile
 from pathlib import Path
 
 from osnet_edge.runtime.device.build_once import RECIPE_NAME, read_recipe
+from osnet_edge.runtime.device.channel import Needs
+from osnet_edge.runtime.device.fit import needs_of
 from osnet_edge.runtime.device.host_code import refuse_host_code
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_aside
+from osnet_edge.runtime.manifest import read_manifest
 from osnet_edge.runtime.package import open_package
 
 
@@ -32,6 +35,17 @@ def package_files(package: Path) -> tuple[str, ...]:
     if manifest.target.device == "cuda":
         refuse_host_code(package / manifest.model_file)
     return (MANIFEST_NAME, *sorted(manifest.files))
+
+
+def needs_of_package(package: Path) -> Needs:
+    """Return what a package or a recipe asks of a device by itself.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if (package / RECIPE_NAME).is_file():
+        return read_recipe(package).needs
+    return needs_of(read_manifest(package))
 
 
 def write_archive(package: Path, target: Path) -> int:

@@ -85,7 +85,8 @@ def read_public(path: Path) -> Key:
         raise InputError(f"cannot read the public key {path}: {error.strerror}") from None
     except (ValueError, KeyError, AttributeError, TypeError):
         raise InputError(
-            f"expected {path} as a public key, NAME.pub of osnet-edge keys new; a private key is not asked for here"
+            f"expected {path} as a public key, NAME.pub of osnet-edge keys new; a private key is "
+            f"not asked for here"
         ) from None
 
 
@@ -128,7 +129,8 @@ def _read_pem(where: str) -> bytes:
             mode = os.fstat(file.fileno()).st_mode
             if mode & _OTHERS:
                 raise InputError(
-                    f"others can read the private key {path} (mode {stat.S_IMODE(mode):o}): chmod 600 {path}, and "
+                    f"others can read the private key {path} (mode {stat.S_IMODE(mode):o}): chmod "
+                    f"600 {path}, and "
                     "make a new key if anybody may have"
                 )
             return file.read()

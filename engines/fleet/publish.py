@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Literal
 
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
-from osnet_edge.engines.fleet.archive import write_archive
+from osnet_edge.engines.fleet.archive import needs_of_package, write_archive
 from osnet_edge.engines.fleet.repository import Repository
 from osnet_edge.engines.fleet.wanted import narrow
 from osnet_edge.runtime.device.build_once import RECIPE_NAME, read_recipe
@@ -26,7 +27,6 @@ from osnet_edge.runtime.device.channel import (
     target_of,
 )
 from osnet_edge.runtime.device.config import check_name
-from osnet_edge.runtime.device.fit import needs_of
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import read_manifest
 
@@ -123,20 +123,16 @@ def draft_rollout(
 
 
 def _offer(package: Path, name: str, file: TargetFile, size: int, wanted: str, measured: Measured) -> Offer:
-    if (package / RECIPE_NAME).is_file():
-        recipe = read_recipe(package)
-        model, precision, needs = recipe.model, recipe.precision, recipe.needs
-    else:
-        manifest = read_manifest(package)
-        model, precision, needs = manifest.model, manifest.precision, needs_of(manifest)
+    kind: Literal["engine", "recipe"] = "recipe" if (package / RECIPE_NAME).is_file() else "engine"
+    about = read_recipe(package) if kind == "recipe" else read_manifest(package)
     return Offer(
         name=name,
         target=file.path,
-        kind="recipe" if (package / RECIPE_NAME).is_file() else "engine",
+        kind=kind,
         bytes=size,
-        variant=model.variant,
-        precision=precision,
-        needs=narrow(needs, wanted),
+        variant=about.model.variant,
+        precision=about.precision,
+        needs=narrow(needs_of_package(package), wanted),
         mean_ap=measured.mean_ap,
         rank1=measured.rank1,
         latency_ms=measured.latency_ms,

@@ -147,7 +147,8 @@ class Repository:
         before = None if first else self.root().signed
         if root.version != (1 if before is None else before.version + 1):
             raise InputError(
-                f"expected root version {before.version + 1 if before else 1}, got {root.version}; draft it anew"
+                f"expected root version {before.version + 1 if before else 1}, got "
+                f"{root.version}; draft it anew"
             )
         for who in (root, before):
             if who is not None:

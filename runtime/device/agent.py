@@ -6,12 +6,11 @@ next run reads in the journal what was going on, and finishes it or takes it bac
 
 from __future__ import annotations
 
-import tempfile
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO
 
 from osnet_edge.runtime.device.build_once import Builder, build_apart
 from osnet_edge.runtime.device.channel import Channel, Offer, Release, format_time, parse_channel, target_of
@@ -29,10 +28,8 @@ from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.device.trial import Trials, Watcher, watch
 from osnet_edge.runtime.device.trust import Trust, TufTrust
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import sha256_of
 
 _MB = 1_000_000
-_BLOCK = 1 << 18
 
 
 class Agent:
@@ -96,85 +93,6 @@ class Agent:
                 return self._update(state)
             except (RefusedError, OSError) as error:
                 return self._refused(error)
-
-    def install(self, archive: Path, release: str, package: str) -> Event:
-        """Stage, prove and try an archive that was brought by hand.
-
-        Raises:
-            RefusedError: another update is running.
-        """
-        with hold_lock(self._store.lock_file):
-            return self._install(archive, release, package)
-
-    def install_stream(self, source: IO[bytes], size: int, release: str, package: str) -> Event:
-        """As `install`, of an archive of `size` bytes that is being sent.
-
-        Raises:
-            RefusedError: another update is running.
-        """
-        limits = self._config.limits
-        with (
-            hold_lock(self._store.lock_file),
-            tempfile.TemporaryDirectory(dir=self._store.downloads) as folder,
-        ):
-            archive = Path(folder) / "sent.tar"
-            try:
-                if not 0 < size <= limits.package_mb * _MB:
-                    raise RefusedError(
-                        "limit",
-                        f"expected an archive of at most {limits.package_mb:g} MB, got {size:,} bytes",
-                    )
-                require_space(self._store.root, 2 * size, int(limits.reserve_mb * _MB))
-                _receive(source, archive, size)
-            except (RefusedError, OSError) as error:
-                return self._refused(error)
-            return self._install(archive, release, package)
-
-    def _install(self, archive: Path, release: str, package: str) -> Event:
-        self._store.sweep()
-        state = self._store.read_state()
-        if state.trial:
-            self._trials.resume(state)
-            state = self._store.read_state()
-        if state.trial:
-            return self._refused(
-                RefusedError("busy", "an engine is on trial: confirm it or roll it back first")
-            )
-        try:
-            return self._put(state, archive, Installed(release, package, sha256_of(archive)))
-        except (RefusedError, OSError) as error:
-            return self._refused(error)
-
-    def confirm(self) -> Event:
-        """Keep the engine that is on trial.
-
-        Raises:
-            InputError: none is.
-        """
-        with hold_lock(self._store.lock_file):
-            state = self._store.read_state()
-            if state.trial is None or state.trial.phase != "watching":
-                raise InputError(
-                    "expected an engine on trial to confirm, and there is none; see osnet-edge device status"
-                )
-            return self._trials.commit(state)
-
-    def rollback(self, why: str = "asked for on the device") -> Event:
-        """Go back to the engine before, and never take this one again.
-
-        Raises:
-            InputError: there is no other engine that is whole.
-        """
-        with hold_lock(self._store.lock_file, wait=5.0):
-            state = self._store.read_state()
-            if state.trial:
-                return self._trials.take_back(state, "operator", why)
-            spare = self._store.spare()
-            if self._store.active() is None or spare not in state.slots or not self._store.is_whole(spare):
-                raise InputError(
-                    "expected an engine to go back to, and the other slot holds none that is whole"
-                )
-            return self._trials.take_back(state, "operator", why, to=spare)
 
     def _heal(self, state: State) -> Event | None:
         """Go to the other slot where the one that serves was damaged, as flash memory does."""
@@ -248,7 +166,8 @@ class Agent:
         if max(file.length, offer.bytes) > limits.package_mb * _MB:
             raise RefusedError(
                 "limit",
-                f"{offer.name} has {max(file.length, offer.bytes) / _MB:.1f} MB, over this device's {limits.package_mb:g}",
+                f"{offer.name} has {max(file.length, offer.bytes) / _MB:.1f} MB, over this "
+                f"device's {limits.package_mb:g}",
             )
         archive = self._store.downloads / f"{digest}.tar"
         for other in self._store.downloads.iterdir():
@@ -289,11 +208,9 @@ class Agent:
         why = str(error) if isinstance(error, RefusedError) else f"{error.strerror}: {error.filename}"
         event = Event("refused", self._time(), "", reason, why)
         state = self._store.read_state()
-        try:
+        # A disk so full that the journal cannot be written: the line on standard output has it.
+        with contextlib.suppress(OSError):
             self._end(state, event)
-        except OSError:
-            # A full disk: the line on standard output has it.
-            pass
         return event
 
     def _end(self, state: State, event: Event) -> Event:
@@ -304,16 +221,3 @@ class Agent:
 
     def _time(self) -> str:
         return format_time(self._now())
-
-
-def _receive(source: IO[bytes], archive: Path, size: int) -> None:
-    """Write what is sent to a file."""
-    with archive.open("wb") as file:
-        left = size
-        while left and (block := source.read(min(_BLOCK, left))):
-            file.write(block)
-            left -= len(block)
-    if left:
-        raise RefusedError(
-            "network", f"expected {size:,} bytes, and {left:,} of them did not come; send it again"
-        )

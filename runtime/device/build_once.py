@@ -23,7 +23,7 @@ from osnet_edge.runtime.precision import Int8
 from osnet_edge.runtime.schema import from_json
 
 RECIPE_NAME = "recipe.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 _MODULE = "osnet_edge.engines.from_recipe"
 #: Builds the recipe in a folder into another, within limits, or raises RefusedError.
 Builder = Callable[[Path, Path, Limits], None]

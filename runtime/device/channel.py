@@ -177,7 +177,8 @@ def parse_channel(content: bytes, where: str) -> Channel:
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError(
-            f"{where}: expected schema_version {SCHEMA_VERSION}, got {version!r}; install the osnet-edge that wrote it"
+            f"{where}: expected schema_version {SCHEMA_VERSION}, got {version!r}; install the "
+            f"osnet-edge that wrote it"
         )
     return from_json(Channel, document, where)
 

@@ -60,7 +60,7 @@ class Health:
         interval_s: seconds between looks.
         probe: command and arguments; it exits 0 when all is well.
         heartbeat: the file that `osnet_edge.runtime.FollowingEmbedder` writes.
-        most_resumes: restarts in the midst of a trial that are taken for power cuts; one more is a crash loop.
+        most_resumes: restarts within a trial that are taken for power cuts; one more is a crash loop.
     """
 
     kind: HealthKind = "proof"
@@ -87,7 +87,7 @@ class DeviceConfig:
     Attributes:
         schema_version: of this document.
         device: its name in the fleet; shares of a rollout are drawn by it.
-        url: of the repository, with `metadata/` and `targets/` below; empty for one that is shipped to by hand.
+        url: of the repository, with `metadata/` and `targets/` below; empty where engines come by hand.
         model: what kind of device it is, as `--for` of `osnet-edge publish` names it.
         channel: whose releases it takes.
         ring: which part of the fleet it is in.
@@ -122,7 +122,8 @@ def check_name(what: str, value: str) -> str:
     """
     if not NAME.fullmatch(value):
         raise InputError(
-            f"expected the {what} as up to 100 letters, digits, dots, dashes and underscores, got {value[:120]!r}"
+            f"expected the {what} as up to 100 letters, digits, dots, dashes and underscores, got "
+            f"{value[:120]!r}"
         )
     return value
 

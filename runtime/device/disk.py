@@ -111,6 +111,7 @@ def require_space(folder: Path, needed: int, reserve: int) -> None:
     if free < needed + reserve:
         raise RefusedError(
             "disk",
-            f"{folder}: expected {(needed + reserve) / 1e6:.0f} MB free ({needed / 1e6:.1f} for this update, the "
+            f"{folder}: expected {(needed + reserve) / 1e6:.0f} MB free ({needed / 1e6:.1f} for "
+            f"this update, the "
             f"rest kept for others), found {free / 1e6:.0f}; make room, or init with a smaller --reserve",
         )

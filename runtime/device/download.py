@@ -1,4 +1,4 @@
-"""Bytes from a web server, in bounded amounts: metadata for TUF, and archives that go on where they broke off.
+"""Bytes from a web server, in bounded amounts: metadata for TUF, and archives that can be resumed.
 
 The standard library's client: it takes proxies from the environment, and the system's certificates.
 """

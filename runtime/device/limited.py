@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -89,10 +90,8 @@ def _watch(child: subprocess.Popen[bytes], seconds: float, megabytes: float, wha
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
     """End the command's whole session, also what it left behind."""
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     child.wait()
 
 

@@ -1,4 +1,4 @@
-"""Turning the link to a new engine, judging it, and turning back: each step in the journal before it is done."""
+"""Turning the link to a new engine, judging it, and turning back: each step journaled before it is done."""
 
 from __future__ import annotations
 

@@ -194,7 +194,8 @@ def _check_clock(now: datetime, signed: str) -> None:
     if signed and now < parse_time(signed) - _CLOCK_SLACK:
         raise RefusedError(
             "clock",
-            f"this camera's clock says {format_time(now)}, and the repository was signed at {signed}: set the "
+            f"this camera's clock says {format_time(now)}, and the repository was signed at "
+            f"{signed}: set the "
             "clock, since expiry cannot be told by a wrong one",
         )
 

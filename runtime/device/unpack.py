@@ -43,7 +43,7 @@ def unpack(archive: Path, folder: Path, most_bytes: int) -> tuple[str, ...]:
         The files' names.
 
     Raises:
-        RefusedError: it holds anything but plain files of plain names, twice the same name, or more than may be.
+        RefusedError: it holds anything but plain files of plain names, one name twice, or too much.
     """
     names: list[str] = []
     total = 0
@@ -53,7 +53,8 @@ def unpack(archive: Path, folder: Path, most_bytes: int) -> tuple[str, ...]:
             if total > most_bytes or len(names) == _MOST_FILES:
                 raise RefusedError(
                     "archive",
-                    f"{archive.name}: expected at most {_MOST_FILES} files of {most_bytes:,} bytes together, got "
+                    f"{archive.name}: expected at most {_MOST_FILES} files of {most_bytes:,} "
+                    f"bytes together, got "
                     f"{len(names) + 1} of {total:,} or more",
                 )
             if entry.name in names:

@@ -1,0 +1,66 @@
+"""`osnet-edge recipe`: what a device needs to build its engine itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from osnet_edge.cli.build import read_calibration
+from osnet_edge.cli.options import output_option, parse_batch_range
+from osnet_edge.cli.progress import step
+
+if TYPE_CHECKING:
+    from osnet_edge.runtime.manifest import Precision
+
+
+@click.command()
+@click.argument("graph")
+@output_option("recipe folder")
+@click.option("--target", required=True, metavar="TARGET", help="As for build, such as tensorrt.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "fp16", "bf16", "int8"]), default="fp32", show_default=True
+)
+@click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes the engine takes; default 1,8,32.")
+@click.option("--calibration", metavar="FILE", help="Calibration set, for int8.")
+@click.option("--budget", type=float, metavar="POINTS", help="Points of mAP that may be lost, such as 0.5.")
+@click.option("--budget-rank1", type=float, metavar="POINTS", help="Likewise of Rank-1.")
+def recipe(
+    graph: str,
+    output: str,
+    target: str,
+    precision: str,
+    batch: str | None,
+    calibration: str | None,
+    budget: float | None,
+    budget_rank1: float | None,
+) -> None:
+    """Write a recipe by which a device builds its engine from GRAPH itself, once.
+
+    It is for targets whose engines fit one device alone, such as TensorRT on a Jetson: the library need not
+    be on this machine. Publish it as a package.
+
+    \b
+    Example:
+      osnet-edge recipe osnet.onnx --target tensorrt --precision int8 --calibration calib.json -o osnet-orin
+      osnet-edge publish osnet-orin --repo fleet --release 2026.11 --for jetson-orin-nano,trt-10.3 ...
+    """
+    limits = parse_batch_range(batch) if batch else None
+    from osnet_edge.engines.recipe import write_recipe
+    from osnet_edge.train.synthetic import sample_crops
+
+    made = write_recipe(
+        graph,
+        output,
+        target=target,
+        golden_crops=sample_crops(4, height=200, width=80, seed=1),
+        precision=cast("Precision", precision),
+        batch=limits,
+        calibration=read_calibration(calibration, budget, budget_rank1),
+        progress=step,
+    )
+    size = sum(entry.bytes for entry in made.files.values()) / 1e6
+    click.echo(
+        f"{output}: {made.model.variant} {made.precision}, to be built for {target} on the "
+        f"device, {size:.1f} MB"
+    )

@@ -1,0 +1,112 @@
+"""`osnet-edge ship`: a package to a few devices by hand, over the system's own ssh."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from osnet_edge.cli.options import echo_json, json_flag
+from osnet_edge.cli.progress import bar, say
+from osnet_edge.runtime.errors import InputError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from osnet_edge.cli.ship_host import Shipped
+
+_COLUMNS = ("host", "result", "release", "latency ms", "seconds", "why")
+
+
+@click.command()
+@click.argument("package")
+@click.argument("hosts", nargs=-1, required=True)
+@click.option("--release", metavar="NAME", help="What to call it there; default: the package's name.")
+@click.option(
+    "--store", default="/var/lib/osnet-edge", show_default=True, metavar="DIR", help="On each host."
+)
+@click.option(
+    "--remote", default="osnet-edge", show_default=True, metavar="COMMAND", help="osnet-edge on each host."
+)
+@click.option("--jobs", type=click.IntRange(1, 256), default=16, show_default=True, help="Hosts at once.")
+@click.option(
+    "--timeout", type=float, default=1800, show_default=True, metavar="SECONDS", help="For each host."
+)
+@click.option("-F", "ssh_config", metavar="FILE", help="ssh configuration, instead of the user's.")
+@click.option("--dry-run", is_flag=True, help="Log in and look whether it fits; change nothing.")
+@json_flag
+def ship(
+    package: str,
+    hosts: tuple[str, ...],
+    release: str | None,
+    store: str,
+    remote: str,
+    jobs: int,
+    timeout: float,
+    ssh_config: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Ship a PACKAGE, or a recipe, to HOSTS: stage, prove and flip there, as an update does.
+
+    Over the system's ssh with its configuration, keys and agent; a host whose key is not known is refused.
+    The exit code is the worst host's.
+
+    \b
+    Example:
+      osnet-edge ship osnet-orin root@cam-1 root@cam-2 cam-3 --dry-run
+      osnet-edge ship osnet-orin root@cam-1 root@cam-2 cam-3
+    """
+    from osnet_edge.cli.ship_host import Shipment, ship_to_all
+    from osnet_edge.engines.fleet.archive import needs_of_package, write_archive
+    from osnet_edge.runtime.device.config import check_name
+
+    if shutil.which("ssh") is None:
+        raise UnavailableError(
+            "this needs the program ssh, which is not installed: apt-get install openssh-client"
+        )
+    if doubtful := [host for host in hosts if host.startswith("-") or not host.strip()]:
+        raise InputError(f"expected hosts such as user@host, got {doubtful[0]!r}")
+    name = check_name("package", Path(package).resolve().name)
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "package.tar"
+        write_archive(Path(package), archive)
+        shipment = Shipment(
+            archive,
+            needs_of_package(Path(package)),
+            name,
+            check_name("release", release or name),
+            store,
+            remote,
+            ssh_config,
+            timeout,
+            dry_run,
+        )
+        total = 0 if dry_run else archive.stat().st_size * len(hosts)
+        with bar(f"shipping to {len(hosts)} hosts", total, shown=not dry_run) as advance:
+            results = ship_to_all(shipment, tuple(dict.fromkeys(hosts)), jobs, advance, say)
+    if as_json:
+        echo_json([vars(each) for each in results])
+    else:
+        _print(results)
+    return max(each.code for each in results)
+
+
+def _print(results: Sequence[Shipped]) -> None:
+    rows = [
+        (
+            each.host,
+            each.result,
+            each.release,
+            "" if each.latency_ms is None else f"{each.latency_ms:.3g}",
+            f"{each.seconds:.1f}",
+            each.why,
+        )
+        for each in results
+    ]
+    widths = [max(len(row[column]) for row in (_COLUMNS, *rows)) for column in range(len(_COLUMNS))]
+    for row in (_COLUMNS, tuple("-" * width for width in widths), *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

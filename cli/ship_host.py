@@ -1,0 +1,180 @@
+"""One host of `osnet-edge ship`: an archive into `osnet-edge device install` on the far side of an ssh."""
+
+from __future__ import annotations
+
+import json
+import queue
+import shlex
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from osnet_edge.runtime.device.channel import Needs
+from osnet_edge.runtime.errors import first_line
+from osnet_edge.runtime.schema import to_json
+
+#: Exit code of ssh for its own failures, as its manual has it.
+_SSH_FAILED = 255
+_NOT_FOUND = 127
+_BLOCK = 1 << 16
+#: Never asks, never takes a key that is not known, notices a host that vanished.
+_OPTIONS = (
+    *("-o", "BatchMode=yes"),
+    *("-o", "StrictHostKeyChecking=yes"),
+    *("-o", "ConnectTimeout=15"),
+    *("-o", "ServerAliveInterval=15"),
+    *("-o", "ServerAliveCountMax=4"),
+)
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """What is shipped, and how.
+
+    Attributes:
+        archive: the package as a file.
+        needs: what it asks of a device.
+        package: its name.
+        release: what to call it on the hosts.
+        store: the store on each host.
+        remote: the command osnet-edge on each host.
+        ssh_config: configuration instead of the user's.
+        timeout: seconds for each host.
+        dry_run: whether to look only.
+    """
+
+    archive: Path
+    needs: Needs
+    package: str
+    release: str
+    store: str
+    remote: str
+    ssh_config: str | None
+    timeout: float
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """How it went on one host; `code` is its share in the exit code."""
+
+    host: str
+    result: str
+    code: int
+    release: str = ""
+    latency_ms: float | None = None
+    seconds: float = 0.0
+    why: str = ""
+
+
+def ship_to_all(
+    shipment: Shipment,
+    hosts: Sequence[str],
+    jobs: int,
+    advance: Callable[[int], None],
+    say: Callable[[str], None],
+) -> list[Shipped]:
+    """Ship to many hosts at once.
+
+    Args:
+        shipment: what.
+        hosts: where to, as ssh takes them.
+        jobs: how many at once.
+        advance: told of bytes as they go, in this thread.
+        say: told of each host as it is done, in this thread.
+
+    Returns:
+        How it went, in the order of the hosts.
+    """
+    events: queue.SimpleQueue[int | Shipped] = queue.SimpleQueue()
+
+    def one(host: str) -> None:
+        started = time.monotonic()
+        try:
+            result = _ship(shipment, host, events.put)
+        except (OSError, ValueError) as error:
+            result = Shipped(host, "failed", 1, why=first_line(error))
+        events.put(Shipped(**{**vars(result), "seconds": round(time.monotonic() - started, 1)}))
+
+    done: dict[str, Shipped] = {}
+    with ThreadPoolExecutor(min(jobs, len(hosts)), "osnet-edge-ship") as pool:
+        for host in hosts:
+            pool.submit(one, host)
+        while len(done) < len(hosts):
+            event = events.get()
+            if isinstance(event, int):
+                advance(event)
+            else:
+                done[event.host] = event
+                say(f"{event.host}: {event.result}" + (f": {event.why}" if event.why else ""))
+    return [done[host] for host in hosts]
+
+
+def _ship(shipment: Shipment, host: str, sent: Callable[[int], None]) -> Shipped:
+    size = shipment.archive.stat().st_size
+    action = (
+        ["fits", "--needs", json.dumps(to_json(shipment.needs))]
+        if shipment.dry_run
+        else ["install", "-", "--release", shipment.release, "--package", shipment.package, "--json"]
+    )
+    words = [shipment.remote, "device", *action, "--bytes", str(size), "--store", shipment.store]
+    config = ["-F", shipment.ssh_config] if shipment.ssh_config else []
+    command = ["ssh", *config, *_OPTIONS, "--", host, shlex.join(words)]
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=errors) as process:  # noqa: S603
+            limit = threading.Timer(shipment.timeout, process.kill)
+            limit.start()
+            try:
+                _send(None if shipment.dry_run else shipment.archive, process, sent)
+                code = process.wait()
+            finally:
+                late = not limit.is_alive()
+                limit.cancel()
+        output.seek(0)
+        errors.seek(0)
+        said, complaint = output.read().decode(errors="replace"), errors.read().decode(errors="replace")
+    if late:
+        return Shipped(host, "failed", 1, why=f"not done within {shipment.timeout:g} s")
+    return _result(host, code, said, complaint, shipment.dry_run)
+
+
+def _send(archive: Path | None, process: subprocess.Popen[bytes], sent: Callable[[int], None]) -> None:
+    if process.stdin is None:
+        raise ValueError("ssh was started without a pipe")
+    if archive is None:
+        process.stdin.close()
+        return
+    try:
+        with archive.open("rb") as source, process.stdin as pipe:
+            while block := source.read(_BLOCK):
+                pipe.write(block)
+                sent(len(block))
+    except BrokenPipeError:
+        # It ended early, and says why in its own words.
+        pass
+
+
+def _result(host: str, code: int, said: str, complaint: str, dry_run: bool) -> Shipped:
+    lines = [
+        line.removeprefix("error: ") for line in complaint.strip().splitlines() if not line.startswith("  ")
+    ]
+    last = lines[-1].strip() if lines else f"exit code {code}"
+    if code == _SSH_FAILED:
+        return Shipped(host, "unreachable", 1, why=last)
+    if code == _NOT_FOUND:
+        return Shipped(host, "failed", 1, why=f"{last} (name osnet-edge there with --remote)")
+    try:
+        answer: dict[str, Any] = json.loads(said)
+    except ValueError:
+        return Shipped(host, "failed", code or 1, why=last)
+    if dry_run:
+        return Shipped(host, "would fit" if code == 0 else "would not fit", code, why=str(answer["why"]))
+    event = answer["event"]
+    latency = answer["proof"].get("latency_ms") if event["what"] == "installed" else None
+    return Shipped(host, event["what"], code, answer["release"], latency, why=event["why"])
