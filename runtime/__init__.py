@@ -9,6 +9,7 @@ Example:
 
 from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder
 from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError
+from osnet_edge.runtime.following import FollowingEmbedder
 from osnet_edge.runtime.manifest import Manifest, read_manifest
 from osnet_edge.runtime.preprocessing import Preprocessing
 
@@ -16,6 +17,7 @@ __all__ = [
     "BoxEmbeddings",
     "CheckError",
     "Embedder",
+    "FollowingEmbedder",
     "InputError",
     "Manifest",
     "OsnetEdgeError",

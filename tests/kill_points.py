@@ -13,6 +13,7 @@ whose folder was not synced have not happened. OUTCOME is `good` or `bad`: how t
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -194,6 +195,9 @@ EXPECTED = {
 
 def main(template: Path, scratch: Path, mode: str, outcome: str) -> None:
     problems, point, killed = {}, 0, True
+    # A child that collects would copy every page it looks at.
+    gc.disable()
+    gc.freeze()
     while killed:
         point += 1
         store = Store(scratch / "store")

@@ -27,6 +27,7 @@ _SILENCE_S = 20.0
 #: Of metadata, in all: a server that drips bytes must not hold an update for ever.
 _METADATA_S = 120.0
 _BLOCK = 1 << 18
+#: How often a download is begun, and seconds before the second time; each further one waits twice as long.
 _TRIES, _PAUSE_S = 4, 0.5
 _PARTIAL_CONTENT, _NOT_SATISFIABLE = 206, 416
 
@@ -66,7 +67,6 @@ def download(
     length: int,
     seconds: float,
     progress: Callable[[int], None] = lambda size: None,
-    pause_s: float = _PAUSE_S,
 ) -> None:
     """Download `length` bytes, going on from what is there already.
 
@@ -76,7 +76,6 @@ def download(
         length: how many bytes it has: one more is never written, whatever is sent.
         seconds: how long it may take in all.
         progress: told how much is there.
-        pause_s: before the second try; each further one waits twice as long.
 
     Raises:
         RefusedError: the server cannot be reached or says no, or it ends early; what came stays there.
@@ -84,7 +83,7 @@ def download(
     until = time.monotonic() + seconds
     for attempt in range(_TRIES):
         if attempt:
-            time.sleep(min(pause_s * 2**attempt, max(0.0, until - time.monotonic())))
+            time.sleep(min(_PAUSE_S * 2**attempt, max(0.0, until - time.monotonic())))
         try:
             _go_on(url, destination, length, until, progress)
         except urllib.error.HTTPError as error:

@@ -1,0 +1,175 @@
+"""An embedder that follows a link, while frames go through it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fleet import tiny_package
+
+from osnet_edge.runtime import FollowingEmbedder, InputError
+from osnet_edge.runtime.device.config import Health
+from osnet_edge.runtime.device.health import Watch
+from osnet_edge.runtime.device.refused import RefusedError
+from osnet_edge.runtime.device.store import Store
+from osnet_edge.runtime.embedder import Embedder
+
+CROPS = [np.full((40, 40, 3), 10 * n, np.uint8) for n in range(1, 4)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two slots with an engine each, and the link at the first."""
+    store = Store(tmp_path)
+    store.make()
+    shutil.copytree(tiny_package(1), store.slot("a"))
+    shutil.copytree(tiny_package(2), store.slot("b"))
+    store.flip("a")
+    return store
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came")
+
+
+def beat(file: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(file.read_text())
+    return document
+
+
+def test_calls_change_engines_between_two_of_them_and_none_is_dropped(store: Store) -> None:
+    one, two = (Embedder.load(store.slot(slot))(CROPS) for slot in ("a", "b"))
+    stop, results, failures = threading.Event(), [], []
+
+    with FollowingEmbedder(store.link, interval=0.01) as embedder:
+
+        def frames() -> None:
+            while not stop.is_set():
+                try:
+                    results.append(embedder(CROPS))
+                except Exception as error:
+                    failures.append(error)
+
+        threads = [threading.Thread(target=frames) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for slot in ("b", "a", "b"):
+            store.flip(slot)
+            wait_for(lambda slot=slot: embedder.embedder.package.name == slot)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not failures
+    kinds = [
+        "one" if np.allclose(each, one) else "two" if np.allclose(each, two) else "?" for each in results
+    ]
+    assert set(kinds) == {"one", "two"}
+
+
+def test_an_engine_that_cannot_be_loaded_leaves_the_old_one_and_is_told_of(
+    store: Store, tmp_path: Path
+) -> None:
+    os.truncate(store.slot("b") / "model.onnx", 100)
+    heart = tmp_path / "heart"
+    with FollowingEmbedder(store.link, interval=0.01, heartbeat=heart) as embedder:
+        store.flip("b")
+        wait_for(lambda: beat(heart)["failed"] != "")
+        assert embedder(CROPS).shape == (3, 8)
+        assert embedder.embedder.package == store.slot("a")
+        told = beat(heart)
+        assert told["package"] == str(store.slot("b"))
+        assert "model.onnx is not the file that was built" in told["failed"]
+        store.flip("a")
+        wait_for(lambda: beat(heart)["failed"] == "")
+
+
+def test_there_must_be_an_engine_to_begin_with(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected an engine package"):
+        FollowingEmbedder(tmp_path / "current")
+
+
+PROGRAM = """
+import sys, time, numpy
+from osnet_edge.runtime import FollowingEmbedder
+embedder = FollowingEmbedder(sys.argv[1], interval=3600, on_hangup=True)
+while True:
+    embedder([numpy.zeros((9, 9, 3), numpy.uint8)])
+    print(embedder.embedder.package.name, flush=True)
+    time.sleep(0.01)
+"""
+
+
+def test_a_program_changes_engines_on_sighup(store: Store) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(store.link)], stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout
+        lines: Iterator[str] = iter(program.stdout)
+        assert next(lines) == "a\n"
+        store.flip("b")
+        assert [next(lines) for _ in range(5)] == ["a\n"] * 5
+        program.send_signal(signal.SIGHUP)
+        assert any(line == "b\n" for line in lines)
+        program.kill()
+
+
+def watched(store: Store, heart: Path, seconds: float = 0.3) -> str:
+    """Watch slot b by a heartbeat; return why it does not do well."""
+    health = Health("heartbeat", window_s=seconds, interval_s=0.05, heartbeat=str(heart))
+    try:
+        Watch(health, store.slot("b"), seconds)()
+    except RefusedError as refused:
+        return str(refused)
+    return ""
+
+
+def test_a_heartbeat_tells_of_the_engine_that_a_program_uses(store: Store, tmp_path: Path) -> None:
+    heart = tmp_path / "heart"
+    assert "no program was using the new engine" in watched(store, heart)
+    with FollowingEmbedder(store.link, interval=0.02, heartbeat=heart) as embedder:
+        assert "no program was using the new engine" in watched(store, heart)
+        store.flip("b")
+        wait_for(lambda: beat(heart)["package"] == str(store.slot("b")))
+        assert watched(store, heart) == ""
+        embedder(CROPS)
+        with pytest.raises(InputError):
+            embedder("no pictures")
+        wait_for(lambda: beat(heart)["calls"] == 1)
+        assert beat(heart)["errors"] == 0
+        document = {**beat(heart), "errors": 3}
+    heart.write_text(json.dumps(document))
+    os.utime(heart, (time.time() + 60, time.time() + 60))
+    assert watched(store, heart) == "3 of 1 calls of the new engine failed in the program that uses it"
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (("true",), ""),
+        (("sh", "-c", "echo camera is blind >&2; exit 3"), "the health probe sh says no: camera is blind"),
+        (("/no/such/probe",), "the health probe /no/such/probe cannot run: No such file or directory"),
+    ],
+)
+def test_a_probe_says_how_an_engine_does(command: tuple[str, ...], why: str, store: Store) -> None:
+    health = Health("probe", window_s=0, interval_s=0.05, probe=command)
+    if not why:
+        Watch(health, store.slot("b"), 0.1)()
+        return
+    with pytest.raises(RefusedError) as refused:
+        Watch(health, store.slot("b"), 0.1)()
+    assert (refused.value.reason, str(refused.value)) == ("health", why)
