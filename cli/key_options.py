@@ -70,21 +70,38 @@ def open_keys(places: Iterable[str]) -> list[CryptoSigner]:
     return signers
 
 
-def finish(
-    repository: Repository, draft: Any, targets: tuple[str, ...], online: str | None, file: str | None
-) -> bool:
-    """Sign and install a draft of targets, or write it down; return whether it is in place."""
-    from osnet_edge.engines.fleet.repository import sign, write_draft
+class Signing:
+    """The keys of a command that changes targets, opened before any work is done.
 
-    if file is not None:
-        sign(draft, open_keys(targets))
-        write_draft(Path(file), draft)
-        return False
-    if not targets or online is None:
-        raise InputError(
-            "expected --targets-key and --online-key to sign with, or --draft FILE for keys that "
-            "are elsewhere"
+    Args:
+        targets: where the targets' keys are.
+        online: where the online key is.
+        draft: a file for what keys that are elsewhere must sign.
+
+    Raises:
+        InputError: a key cannot be opened, or there are neither keys nor a draft.
+    """
+
+    def __init__(self, targets: tuple[str, ...], online: str | None, draft: str | None) -> None:
+        if draft is None and (not targets or online is None):
+            raise InputError(
+                "expected --targets-key and --online-key to sign with, or --draft FILE for keys "
+                "that are elsewhere"
+            )
+        self._targets = open_keys(targets)
+        self._online = [] if draft or online is None else open_keys([online])
+        self._draft = draft
+
+    def finish(self, repository: Repository, made: Any) -> bool:
+        """Sign and install what was made, or write it down; return whether it is in place."""
+        from osnet_edge.engines.fleet.repository import sign, write_draft
+
+        sign(made, self._targets)
+        if self._draft is None:
+            repository.install_targets(made, self._online)
+            return True
+        write_draft(Path(self._draft), made)
+        click.echo(
+            f"{self._draft}: to be signed with osnet-edge keys sign, and put in place with keys install"
         )
-    sign(draft, open_keys(targets))
-    repository.install_targets(draft, open_keys([online]))
-    return True
+        return False

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from osnet_edge.cli.key_options import (
+    Signing,
     channel_option,
-    finish,
     open_repository,
     repository_option,
     signing_options,
@@ -68,7 +68,7 @@ def publish(
     from osnet_edge.engines.fleet.publish import draft_release
     from osnet_edge.runtime.device.channel import Rollout
 
-    place = open_repository(repository, targets=expires)
+    place, signing = open_repository(repository, targets=expires), Signing(targets, online, draft)
     asked = share is not None or rings or not_before is not None
     rollout = Rollout(100.0 if share is None else share, _rings(rings), not_before or "")
     made = draft_release(
@@ -80,12 +80,10 @@ def publish(
         rollout=rollout if asked else None,
         progress=step,
     )
-    if finish(place, made, targets, online, draft):
+    if signing.finish(place, made):
         click.echo(
             f"{repository}: {', '.join(Path(each).name for each in packages)} in {release} of {channel}"
         )
-    else:
-        click.echo(f"{draft}: to be signed by the targets' keys; then osnet-edge keys install {draft}")
 
 
 @click.command()
@@ -136,6 +134,8 @@ def rollout(
     if all(each is None for each in (share, not_before, pause, recall)) and not rings:
         raise InputError("expected a decision: --share, --ring, --not-before, --pause, --resume or --recall")
 
+    signing = Signing(targets, online, draft)
+
     def change(before: Rollout) -> Rollout:
         return replace(
             before,
@@ -148,10 +148,8 @@ def rollout(
         )
 
     made = draft_rollout(place, channel, release, change)
-    if finish(place, made, targets, online, draft):
+    if signing.finish(place, made):
         _show(read_channel(place, channel), as_json)
-    else:
-        click.echo(f"{draft}: to be signed by the targets' keys; then osnet-edge keys install {draft}")
 
 
 def _show(channel: object, as_json: bool) -> None:
