@@ -54,7 +54,13 @@ def _limit_options(command: F) -> F:
 @click.option("--model", metavar="NAME", help="What kind of device it is; default: what its board says.")
 @click.option("--channel", default="stable", show_default=True, help="Whose releases it takes.")
 @click.option("--ring", default="default", show_default=True, help="Which part of the fleet it is in.")
-@click.option("--prefer", type=click.Choice(["fast", "accurate"]), default="fast", show_default=True)
+@click.option(
+    "--prefer",
+    type=click.Choice(["fast", "accurate"]),
+    default="fast",
+    show_default=True,
+    help="What the best of several fitting packages is, by the bench.",
+)
 @click.option(
     "--probe", metavar="COMMAND", help="Judge a new engine by a command that exits 0 when all is well."
 )

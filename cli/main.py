@@ -8,27 +8,33 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
-from osnet_edge.cli.bench import bench
-from osnet_edge.cli.build import build
-from osnet_edge.cli.calibrate import calibrate
-from osnet_edge.cli.data import data
-from osnet_edge.cli.demo import demo
-from osnet_edge.cli.device import device
-from osnet_edge.cli.doctor import doctor
-from osnet_edge.cli.embed import embed
-from osnet_edge.cli.eval import evaluate
-from osnet_edge.cli.export import export
-from osnet_edge.cli.inspect import inspect
-from osnet_edge.cli.keys import keys
-from osnet_edge.cli.publish import publish, rollout
-from osnet_edge.cli.recipe import recipe
-from osnet_edge.cli.search import search
-from osnet_edge.cli.ship import ship
-from osnet_edge.cli.train import train
 from osnet_edge.runtime.errors import OsnetEdgeError, first_line
+
+#: The commands, in their order, each with the function of its module that it is.
+_COMMANDS = {
+    "export": "export:export",
+    "calibrate": "calibrate:calibrate",
+    "build": "build:build",
+    "recipe": "recipe:recipe",
+    "inspect": "inspect:inspect",
+    "embed": "embed:embed",
+    "bench": "bench:bench",
+    "doctor": "doctor:doctor",
+    "train": "train:train",
+    "eval": "eval:evaluate",
+    "search": "search:search",
+    "data": "data:data",
+    "demo": "demo:demo",
+    "keys": "keys:keys",
+    "publish": "publish:publish",
+    "rollout": "publish:rollout",
+    "ship": "ship:ship",
+    "device": "device:device",
+}
 
 #: Which extra brings a library that a command needs.
 _EXTRAS = {
@@ -56,7 +62,23 @@ _CHOSEN = {
 }
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """A group that imports a command when it is named: `device status` waits for no other's libraries."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the commands' names."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a command; None where there is none of that name."""
+        if name not in _COMMANDS:
+            return None
+        module, function = _COMMANDS[name].split(":")
+        command: click.Command = getattr(import_module(f"osnet_edge.cli.{module}"), function)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="osnet-edge")
 @click.option("-v", "--verbose", is_flag=True, help="Show the log of what runs underneath, TensorRT's too.")
 def cli(verbose: bool) -> None:
@@ -71,12 +93,6 @@ def cli(verbose: bool) -> None:
     # What goes wrong underneath is in our own message, which is the only line that a failure should have.
     level = logging.INFO if verbose else logging.CRITICAL
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
-
-
-_MAKE = (export, calibrate, build, recipe, inspect, embed, bench, doctor, train, evaluate, search, data, demo)
-_SHIP = (keys, publish, rollout, ship, device)
-for command in (*_MAKE, *_SHIP):
-    cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

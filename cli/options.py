@@ -6,13 +6,15 @@ import json
 import re
 import shlex
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import BatchRange
+
+if TYPE_CHECKING:
+    from osnet_edge.runtime.manifest import BatchRange
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -91,6 +93,8 @@ def parse_batch_range(text: str) -> BatchRange:
     Raises:
         InputError: it is spelt otherwise, or the numbers do not rise.
     """
+    from osnet_edge.runtime.manifest import BatchRange
+
     numbers = parse_numbers(text, "--batch")
     if len(numbers) == 1:
         return BatchRange(numbers[0], numbers[0], numbers[0])

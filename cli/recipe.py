@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 @output_option("recipe folder")
 @click.option("--target", required=True, metavar="TARGET", help="As for build, such as tensorrt.")
 @click.option(
-    "--precision", type=click.Choice(["fp32", "fp16", "bf16", "int8"]), default="fp32", show_default=True
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="Of weights and arithmetic.",
 )
 @click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes the engine takes; default 1,8,32.")
 @click.option("--calibration", metavar="FILE", help="Calibration set, for int8.")

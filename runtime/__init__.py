@@ -7,11 +7,32 @@ Example:
     embeddings = embedder(crops)
 """
 
-from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder
-from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError
-from osnet_edge.runtime.following import FollowingEmbedder
-from osnet_edge.runtime.manifest import Manifest, read_manifest
-from osnet_edge.runtime.preprocessing import Preprocessing
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder
+    from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError
+    from osnet_edge.runtime.following import FollowingEmbedder
+    from osnet_edge.runtime.manifest import Manifest, read_manifest
+    from osnet_edge.runtime.preprocessing import Preprocessing
+
+#: Where each name is; it is imported when it is asked for, so that what embeds nothing, as a camera's
+#: `osnet-edge device status`, does not wait for numpy and Pillow.
+_HOMES = {
+    "BoxEmbeddings": "embedder",
+    "CheckError": "errors",
+    "Embedder": "embedder",
+    "FollowingEmbedder": "following",
+    "InputError": "errors",
+    "Manifest": "manifest",
+    "OsnetEdgeError": "errors",
+    "Preprocessing": "preprocessing",
+    "UnavailableError": "errors",
+    "read_manifest": "manifest",
+}
 
 __all__ = [
     "BoxEmbeddings",
@@ -25,3 +46,9 @@ __all__ = [
     "UnavailableError",
     "read_manifest",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

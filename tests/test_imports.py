@@ -60,13 +60,24 @@ def test_rooms_do_without_the_libraries_barred_to_them(folder: str) -> None:
 
 
 def test_runtime_imports_nothing_that_a_camera_lacks() -> None:
-    code = "import osnet_edge.runtime, sys; print(*sys.modules)"
+    code = "from osnet_edge.runtime import *; import sys; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in ran.stdout.split()}
     assert {"numpy", "PIL"} <= loaded
     # Backends are loaded when a package asks for one.
     backends = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"}
     assert not loaded & {*backends, "torch", "onnx", "click", "cv2", "pycuda"}
+
+
+def test_a_status_needs_neither_numpy_nor_what_verifies_signatures() -> None:
+    code = (
+        "import osnet_edge.cli.main, osnet_edge.cli.device, osnet_edge.runtime.device.status as s, sys; "
+        "print(*sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in ran.stdout.split()}
+    assert "click" in loaded
+    assert not loaded & {"numpy", "PIL", "tuf", "securesystemslib", "cryptography", "onnxruntime"}
 
 
 def test_every_folder_with_code_is_installed() -> None:

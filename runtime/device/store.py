@@ -20,8 +20,6 @@ from osnet_edge.runtime.device.config import DeviceConfig, read_config
 from osnet_edge.runtime.device.disk import point_link, sweep, sync_folder
 from osnet_edge.runtime.device.state import Installed, State, read_state, write_state
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import read_manifest
-from osnet_edge.runtime.package import open_package
 
 SLOTS = ("a", "b")
 DEFAULT_STORE = "/var/lib/osnet-edge"
@@ -110,6 +108,9 @@ class Store:
 
     def is_whole(self, slot: str) -> bool:
         """Whether every file of a slot's package is as it was built."""
+        # Imported here: packages bring numpy, which a status does without.
+        from osnet_edge.runtime.package import open_package
+
         try:
             open_package(self.slot(slot))
         except (InputError, OSError):
@@ -122,6 +123,8 @@ class Store:
             return read_state(self.state_file)
         except InputError:
             os.replace(self.state_file, self.state_file.with_suffix(".damaged"))
+        from osnet_edge.runtime.manifest import read_manifest
+
         state, active = State(), self.active()
         if active is not None and self.is_whole(active):
             variant = read_manifest(self.slot(active)).model.variant
