@@ -153,10 +153,10 @@ def run(folder: Path, fleet: Fleet, log: Path, count: int) -> dict[str, Any]:
     return result
 
 
-def run_real(folder: Path, fleet: Fleet, package: Path, count: int) -> dict[str, Any]:
-    """Publish to real processes; measure until the last has proven it, the agents' memory, and a cold status."""
+def run_real(folder: Path, fleet: Fleet, package: Path, count: int, looks: int = 11) -> dict[str, Any]:
+    """Publish to real processes; measure until the last has proven it, their memory, and a cold status."""
     cameras = [make_camera(folder / f"real-{at:02}", fleet, device=f"real-{at:02}") for at in range(count)]
-    command = [sys.executable, "-m", "osnet_edge.cli.main", "device"]
+    command = [str(Path(sys.executable).with_name("osnet-edge")), "device"]
     started = time.monotonic()
     fleet.publish("real", package)
     agents = [
@@ -173,7 +173,7 @@ def run_real(folder: Path, fleet: Fleet, package: Path, count: int) -> dict[str,
     assert all(agent.returncode == 0 for agent in agents), [agent.communicate() for agent in agents]
     assert set(releases_of(cameras)) == {"real"}
     cold = []
-    for _ in range(11):
+    for _ in range(looks):
         began = time.monotonic()
         subprocess.run(
             [*command, "status", "--store", str(cameras[0].root)], check=True, stdout=subprocess.DEVNULL

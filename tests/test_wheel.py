@@ -40,6 +40,7 @@ def test_every_source_file_is_in_the_wheel_and_nothing_else(installed: Path) -> 
     data = {
         str(path.relative_to(ROOT)) for kind in ("*.json", "*.toml") for path in (ROOT / "train").rglob(kind)
     }
+    data |= {str(path.relative_to(ROOT)) for path in (ROOT / "runtime" / "device" / "units").iterdir()}
     package = installed / "osnet_edge"
     assert {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()} == sources | typed | data
 
