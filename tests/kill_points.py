@@ -187,7 +187,19 @@ def problem(store: Store, outcome: str) -> str:
 
 
 EXPECTED = {
-    *("a", "b", "current", "device.json", "download", "lock", "metadata", "root.json", "slots", "state.json"),
+    *(
+        "a",
+        "b",
+        "channel.json",
+        "current",
+        "device.json",
+        "download",
+        "lock",
+        "metadata",
+        "root.json",
+        "slots",
+        "state.json",
+    ),
     *("golden.npz", "manifest.json", "model.onnx", "state.damaged"),
     *("1.root.json", "root_history", "snapshot.json", "targets.json", "timestamp.json"),
 }

@@ -132,7 +132,7 @@ class Agent:
                     "network", "this device has no repository: init it with --url, or ship to it by hand"
                 )
             root = self._store.trusted_root.read_bytes()
-            self._trust = TufTrust(root, self._store.metadata, self._config.url)
+            self._trust = TufTrust(root, self._store.metadata, self._config.url, self._store.channel_file)
         self._say(f"refreshing from {self._config.url}")
         verified = self._trust.refresh(state.seen, state.signed, self._now())
         if (verified.versions, verified.signed) != (state.seen, state.signed):

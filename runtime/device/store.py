@@ -1,12 +1,15 @@
 """The camera's store: two slots, one symbolic link, and what is kept beside them.
 
-device.json    what the camera was told at init
-root.json      the keys it trusts, from a hand that was there
-state.json     the journal
-metadata/      what TUF has verified
-download/      an archive on its way
-slots/a, b     two engine packages: one serves, the other is the last one or the next
-current        -> slots/a or slots/b: what programs load
+What is in its folder:
+
+    device.json    what the camera was told at init
+    root.json      the keys it trusts, from a hand that was there
+    state.json     the journal
+    channel.json   the channel's document, as last read
+    metadata/      what TUF has verified
+    download/      an archive on its way
+    slots/a, b     two engine packages: one serves, the other is the last one or the next
+    current        -> slots/a or slots/b: what programs load
 """
 
 from __future__ import annotations
@@ -52,6 +55,11 @@ class Store:
     def metadata(self) -> Path:
         """TUF's metadata."""
         return self.root / "metadata"
+
+    @property
+    def channel_file(self) -> Path:
+        """The channel's document, as last read."""
+        return self.root / "channel.json"
 
     @property
     def downloads(self) -> Path:

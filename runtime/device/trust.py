@@ -9,6 +9,7 @@ that was set back would make anything look unexpired.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Time
 from tuf.ngclient import Updater, UpdaterConfig
 
 from osnet_edge.runtime.device.channel import LARGEST, format_time, parse_time
-from osnet_edge.runtime.device.disk import sync_tree
+from osnet_edge.runtime.device.disk import sync_tree, write_file
 from osnet_edge.runtime.device.download import Fetcher, download
 from osnet_edge.runtime.device.refused import Reason, RefusedError
 from osnet_edge.runtime.errors import InputError, first_line
@@ -72,10 +73,11 @@ class TufTrust:
         root: the root metadata that is trusted from the beginning.
         folder: where verified metadata is kept.
         url: of the repository.
+        cache: a file for the target that is read at every look, so that it is downloaded when it changes.
     """
 
-    def __init__(self, root: bytes, folder: Path, url: str) -> None:
-        self._root, self._folder, self._url = root, folder, url.rstrip("/")
+    def __init__(self, root: bytes, folder: Path, url: str, cache: Path) -> None:
+        self._root, self._folder, self._url, self._cache = root, folder, url.rstrip("/"), cache
         self._updater: Updater | None = None
 
     def refresh(self, seen: Mapping[str, int], signed: str, now: datetime) -> Verified:
@@ -99,11 +101,12 @@ class TufTrust:
                 bootstrap=self._root,
             )
             self._updater.refresh()
+            verified = self._read_verified()
         except Exception as error:
             raise _refusal(error, self._url) from None
         finally:
+            # Also of a refresh that failed half-way: what it has verified must not be forgotten.
             sync_tree(self._folder)
-        verified = self._read_verified()
         for role, version in verified.versions.items():
             if version < seen.get(role, 0):
                 raise RefusedError(
@@ -125,11 +128,16 @@ class TufTrust:
             raise RefusedError(
                 "limit", f"expected {target} of at most {LARGEST:,} bytes, got {file.length:,}"
             )
+        with contextlib.suppress(OSError, tuf_errors.LengthOrHashMismatchError):
+            content = self._cache.read_bytes()
+            file.verify_length_and_hashes(content)
+            return content
         try:
             content = Fetcher().download_bytes(self._address(file), file.length)
             file.verify_length_and_hashes(content)
         except (tuf_errors.DownloadError, tuf_errors.RepositoryError) as error:
             raise _refusal(error, self._url) from None
+        write_file(self._cache, content)
         return content
 
     def find(self, target: str) -> TargetFile:

@@ -1,0 +1,160 @@
+"""`osnet-edge device`: what a camera is told, and what it says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fleet import Fleet, Web, make_fleet, serving, tiny_package
+
+from osnet_edge.cli.main import main
+from osnet_edge.runtime.device.status import read_status
+from osnet_edge.runtime.device.store import Store
+
+
+@pytest.fixture
+def fleet(web: Web, request: pytest.FixtureRequest) -> Fleet:
+    fleet = web.fleet(f"device-{abs(hash(request.node.nodeid))}")
+    fleet.publish("r1", tiny_package(1))
+    return fleet
+
+
+def init(store: Path, fleet: Fleet, *more: str) -> int:
+    root = str(fleet.folder / "metadata" / "1.root.json")
+    return main(
+        [
+            "device",
+            "init",
+            "--store",
+            str(store),
+            "--device",
+            "cam-1",
+            "--url",
+            fleet.url,
+            "--root",
+            root,
+            *more,
+        ]
+    )
+
+
+def test_a_camera_is_told_updates_and_says_so(
+    fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "store"
+    assert init(place, fleet, "--ring", "canary", "--reserve-mb", "0") == 0
+    assert main(["device", "status", "--store", str(place)]) == 0
+    fresh = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (fresh["release"], fresh["ring"], fresh["last"]) == ("", "canary", None)
+    assert main(["device", "update", "--store", str(place)]) == 0
+    assert capsys.readouterr().out.startswith("installed r1\nserving r1 (tiny; distance ")
+    assert main(["device", "update", "--store", str(place), "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    document = json.loads(line)
+    assert document["event"]["what"] == "current"
+    assert (document["release"], document["installed"], document["returned"]) == ("r1", 1, 0)
+    assert document["proof"]["latency_ms"] > 0
+    assert main(["device", "rollback", "--store", str(place)]) == 2
+    assert "an engine to go back to" in capsys.readouterr().err
+    # Told anew, it keeps what it has.
+    assert init(place, fleet, "--ring", "default") == 0
+    assert serving(Store(place)) == "seed-1"
+    assert read_status(Store(place)).ring == "default"
+
+
+def test_a_status_for_prometheus_is_what_its_format_says(fleet: Fleet, tmp_path: Path) -> None:
+    place, file = tmp_path / "store", tmp_path / "osnet.prom"
+    assert init(place, fleet, "--latency-ms", "0.000001", "--reserve-mb", "0") == 0
+    assert main(["device", "update", "--store", str(place)]) == 1
+    assert main(["device", "status", "--store", str(place), "--prometheus", "-o", str(file)]) == 0
+    lines = file.read_text().splitlines()
+    assert file.stat().st_mode & 0o777 == 0o644
+    samples = [line for line in lines if not line.startswith("#")]
+    named = {line.split("{")[0] for line in samples}
+    assert {line.split()[2] for line in lines if line.startswith("# TYPE")} == named
+    assert {line.split()[2] for line in lines if line.startswith("# HELP")} == named
+    refused = {
+        line.split('reason="')[1].split('"')[0]: line.split()[-1] for line in samples if "reason=" in line
+    }
+    assert {reason for reason, value in refused.items() if value == "1"} == {"proof"}
+    assert any(line.startswith("osnet_edge_device_bad_releases{") and line.endswith(" 1") for line in samples)
+
+
+def test_units_name_the_store_and_the_program(fleet: Fleet, tmp_path: Path) -> None:
+    units = tmp_path / "systemd"
+    units.mkdir()
+    assert init(tmp_path / "store", fleet, "--systemd", str(units)) == 0
+    service = (units / "osnet-edge-update.service").read_text()
+    assert f"device update --store {tmp_path}/store\n" in service
+    assert "@" not in service
+    assert "OnUnitInactiveSec=1h" in (units / "osnet-edge-update.timer").read_text()
+    checker = shutil.which("systemd-analyze")
+    if checker:
+        ran = subprocess.run([checker, "verify", *map(str, units.iterdir())], capture_output=True, text=True)
+        assert "osnet-edge" not in ran.stderr, ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--device", "cam 1"], "expected the device as"),
+        (["--device", "c", "--url", "ftp://x"], "expected --root FILE with --url"),
+        (
+            ["--device", "c", "--url", "ftp://x", "--root", "{root}"],
+            "expected the repository's address as https://",
+        ),
+        (["--device", "c", "--root", "{package}/manifest.json"], "as signed TUF root metadata"),
+        (["--device", "c", "--root", "nowhere"], "cannot read the root metadata"),
+        (["--device", "c", "--probe", "true", "--manual"], "one of --probe, --heartbeat and --manual"),
+        (["--device", "c", "--prove-s", "0"], "expected a positive prove_s"),
+        (["--device", "c", "--window", "-1"], "expected a health window"),
+        (["--device", "c", "--channel", "../x"], "expected the channel as"),
+    ],
+)
+def test_what_makes_no_sense_to_a_camera_is_refused_and_makes_no_store(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_fleet(tmp_path / "repository").folder / "metadata" / "1.root.json"
+    given = [word.format(root=root, package=tiny_package(1)) for word in arguments]
+    assert main(["device", "init", "--store", str(tmp_path / "store"), *given]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("command", ["update", "status", "confirm", "rollback"])
+def test_a_folder_that_is_no_store_is_refused(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["device", command, "--store", str(tmp_path)]) == 2
+    assert "make the store with osnet-edge device init" in capsys.readouterr().err
+
+
+def test_an_archive_by_hand_is_whole_or_nothing(fleet: Fleet, tmp_path: Path) -> None:
+    from osnet_edge.engines.fleet.archive import write_archive
+
+    place, archive = tmp_path / "store", tmp_path / "a.tar"
+    assert init(place, fleet, "--reserve-mb", "0") == 0
+    write_archive(tiny_package(1), archive)
+    command = [
+        sys.executable,
+        "-m",
+        "osnet_edge.cli.main",
+        "device",
+        "install",
+        "-",
+        "--store",
+        str(place),
+        "--json",
+    ]
+    content = archive.read_bytes()
+    short = [*command, "--bytes", str(len(content))]
+    ran = subprocess.run(short, input=content[:-600], capture_output=True)
+    assert (ran.returncode, json.loads(ran.stdout)["event"]["reason"]) == (1, "network")
+    assert Store(place).active() is None
+    ran = subprocess.run(short, input=content, capture_output=True)
+    assert (ran.returncode, json.loads(ran.stdout)["event"]["what"]) == (0, "installed")
+    assert not list(Store(place).downloads.iterdir())
