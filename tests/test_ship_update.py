@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -209,6 +210,35 @@ def limited(camera: Store, limits: Limits) -> None:
     write_config(camera.config_file, replace(camera.config(), limits=limits))
 
 
+def test_a_disk_that_fills_up_on_the_way_is_left_as_it_was(fleet: Fleet, tmp_path: Path) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("needs to mount a small disk, which root may")
+    try:
+        camera = make_camera(place / "camera", fleet)
+        assert update(camera).what == "installed"
+        fleet.publish("r2", tiny_package(2))
+        # As much as passes the check, and is not enough once the rest of the system has written a little.
+        (place / "others").write_bytes(bytes(shutil.disk_usage(place).free - 64_000))
+        event = update(camera, prove=fill_and_prove)
+        assert (event.what, event.reason) == ("refused", "disk"), event.why
+        assert serving(camera) == "seed-1"
+        (place / "others").unlink()
+        assert update(camera).release == "r2"
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def fill_and_prove(package: Path, limits: Limits) -> dict[str, float]:
+    """Let somebody else fill the disk while an engine is proven."""
+    with contextlib.suppress(OSError), (package.parents[2] / "others").open("ab", buffering=0) as others:
+        while others.write(bytes(4096)):
+            pass
+    return prove_here(package, limits)
+
+
 def test_what_failed_its_proof_is_not_tried_again_until_somebody_says_so(fleet: Fleet, camera: Store) -> None:
     publish_ruined(fleet, camera)
     assert update(camera).reason == "proof"
@@ -347,7 +377,7 @@ def test_a_recall_takes_a_camera_back_without_a_download(fleet: Fleet, camera: S
     archive_of(fleet, "r1").unlink()
     assert update(camera).release == "r1"
     assert serving(camera) == "seed-1"
-    assert update(camera).what == "waiting"
+    assert update(camera).what == "current"
 
 
 def test_a_paused_or_later_release_waits(fleet: Fleet, camera: Store) -> None:

@@ -90,7 +90,7 @@ class Agent:
             if healed := self._heal(state):
                 return healed
             try:
-                return self._update(state)
+                return self._update()
             except (RefusedError, OSError) as error:
                 return self._refused(error)
 
@@ -107,7 +107,7 @@ class Agent:
         self._store.write_state(state.with_slot(active, None))
         return None
 
-    def _update(self, state: State) -> Event:
+    def _update(self) -> Event:
         state, channel = self._refresh(self._store.read_state())
         active = self._store.active()
         serving = state.slots.get(active) if active else None
@@ -119,7 +119,7 @@ class Agent:
         )
         decision = decide(known, self._config.device, self._config.ring, has, self._now())
         if decision.release is None:
-            what = "waiting" if decision.why != "nothing newer is published" else "current"
+            what = "waiting" if decision.waits else "current"
             return self._end(state, Event(what, self._time(), has, why=decision.why))
         self._say(decision.why)
         offer = self._choose(decision.release)
@@ -192,8 +192,10 @@ class Agent:
         self._say("staging and proving the engine")
         try:
             proof = Stage(limits, self._facts, self._prove, self._build).put(archive, self._store.slot(slot))
-        except RefusedError as error:
-            if error.reason in LASTING:
+        except (RefusedError, OSError) as error:
+            # First of all: the disk may be full of it.
+            remove(self._store.slot(slot))
+            if isinstance(error, RefusedError) and error.reason in LASTING:
                 bad = Bad(holds.release, holds.sha256, error.reason, str(error), self._time())
                 self._store.write_state(state.with_bad(bad))
             raise
@@ -205,7 +207,11 @@ class Agent:
 
     def _refused(self, error: RefusedError | OSError) -> Event:
         reason = error.reason if isinstance(error, RefusedError) else "disk"
-        why = str(error) if isinstance(error, RefusedError) else f"{error.strerror}: {error.filename}"
+        why = (
+            str(error)
+            if isinstance(error, RefusedError)
+            else f"{error.strerror}: {error.filename or self._store.root}"
+        )
         event = Event("refused", self._time(), "", reason, why)
         state = self._store.read_state()
         # A disk so full that the journal cannot be written: the line on standard output has it.

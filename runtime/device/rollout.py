@@ -18,12 +18,12 @@ class Decision:
     Attributes:
         release: the release to have; None for the one that it has, or for none at all.
         why: in a few words.
-        recalled: whether the one it has was recalled, so that it must go.
+        waits: whether something newer is out, and not for this device yet.
     """
 
     release: Release | None
     why: str
-    recalled: bool = False
+    waits: bool = False
 
 
 def bucket(device: str, release: str) -> float:
@@ -69,22 +69,32 @@ def decide(channel: Channel, device: str, ring: str, has: str, now: datetime) ->
         now: the time.
     """
     installed = channel.named(has)
-    recalled = installed is not None and bool(installed.rollout.recalled)
-    if installed is not None and recalled and installed.rollout.back_to:
-        back = channel.named(installed.rollout.back_to)
-        if back is not None and not back.rollout.recalled:
-            return Decision(back, f"{has} was recalled: {installed.rollout.recalled}", recalled)
+    if installed and installed.rollout.recalled:
+        back = _fallback(channel, installed, device, ring, now)
+        why = f"{has} was recalled: {installed.rollout.recalled}"
+        return Decision(back, why if back else f"{why}; but nothing else stands", waits=back is None)
     reasons = []
     for release in reversed(channel.releases):
-        if release.name == has and not recalled:
+        if release.name == has:
             break
         reason = why_not_yet(release, device, ring, now)
         if not reason:
-            return Decision(release, f"{release.name} is the newest for this device", recalled)
-        reasons.append(reason)
-    if recalled:
-        # Nothing newer is for this device, so what it must go back to is whatever stands.
-        for release in reversed(channel.releases):
-            if not release.rollout.recalled and installed and release.number < installed.number:
-                return Decision(release, f"{has} was recalled, {release.name} stands", recalled)
-    return Decision(None, reasons[0] if reasons else "nothing newer is published", recalled)
+            return Decision(release, f"{release.name} is the newest for this device")
+        if not release.rollout.recalled:
+            reasons.append(reason)
+    return Decision(None, reasons[0] if reasons else "nothing newer is published", waits=bool(reasons))
+
+
+def _fallback(channel: Channel, recalled: Release, device: str, ring: str, now: datetime) -> Release | None:
+    """Return what a device goes to from a recalled release.
+
+    What the recall names; else what is for this device; else the newest before it, whatever its share is now.
+    """
+    named = channel.named(recalled.rollout.back_to)
+    if named and not named.rollout.recalled:
+        return named
+    standing = [release for release in reversed(channel.releases) if not release.rollout.recalled]
+    for release in standing:
+        if not why_not_yet(release, device, ring, now):
+            return release
+    return next((release for release in standing if release.number < recalled.number), None)
