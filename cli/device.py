@@ -42,8 +42,11 @@ device.add_command(init)
 @device.command()
 @store_option
 @click.option("--retry", is_flag=True, help="Try what was bad on this device once more.")
+@click.option(
+    "--wait", type=float, default=0, metavar="SECONDS", help="For another update to end; default 0."
+)
 @json_flag
-def update(store: str, retry: bool, as_json: bool) -> int:
+def update(store: str, retry: bool, wait: float, as_json: bool) -> int:
     """Bring this camera to the release that it should have, or leave it as it is.
 
     Exit code 0 when it has it or waits for its turn, 1 when an update was refused or taken back.
@@ -53,7 +56,7 @@ def update(store: str, retry: bool, as_json: bool) -> int:
       osnet-edge device update --json
     """
     with _agent(store) as agent:
-        event = agent.update(retry=retry)
+        event = agent.update(retry=retry, wait=wait)
     return _report(store, event, as_json)
 
 

@@ -191,6 +191,22 @@ def test_an_attack_works_on_an_updater_without_tuf_and_is_refused_by_ours(
         assert ours.active() is None
 
 
+def test_a_camera_that_lost_its_metadata_still_knows_what_it_has_seen(web: Web, tmp_path: Path) -> None:
+    """A power cut may empty what TUF keeps, and an older day would be new again; the journal remembers."""
+    fleet = web.fleet("lost")
+    camera = make_camera(tmp_path / "camera", fleet)
+    fleet.publish("r1", tiny_package(1))
+    shutil.copytree(fleet.folder, day_one(fleet))
+    fleet.publish("r2", tiny_package(2))
+    assert update(camera).release == "r2"
+    attack(fleet, serve_the_first_day)
+    shutil.rmtree(camera.metadata)
+    camera.make()
+    event = update(camera)
+    assert (event.what, event.reason) == ("refused", "replayed")
+    assert serving(camera) == NEW
+
+
 def test_a_signed_release_is_not_replaced_by_none(web: Web, tmp_path: Path) -> None:
     """A repository that forgets what it published, honestly signed, takes nothing away from a camera."""
     fleet = web.fleet("forgets")
@@ -400,6 +416,21 @@ def test_a_manifest_that_names_an_absolute_path_would_load_it_and_is_refused(
         assert Embedder.load(package).engine is not None
     store = by_hand(tmp_path / "store", tmp_path / "evil.tar")
     assert "plain file names" in store
+
+
+def test_a_manifest_of_huge_pictures_would_take_all_memory_and_is_refused() -> None:
+    code = (
+        "import resource, sys, numpy; resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))\n"
+        "from osnet_edge.runtime.preprocessing import Preprocessing, to_batch\n"
+        "if sys.argv[1] == 'off': Preprocessing.__post_init__ = lambda self: None\n"
+        "to_batch([numpy.zeros((9, 9, 3), numpy.uint8)], Preprocessing(height=10**7, width=256))"
+    )
+    ran = [
+        subprocess.run([sys.executable, "-c", code, defence], capture_output=True, text=True).stderr
+        for defence in ("off", "on")
+    ]
+    assert "MemoryError" in ran[0]
+    assert "InputError" in ran[1]
 
 
 def test_a_manifest_that_names_huge_sizes_is_refused(tmp_path: Path) -> None:

@@ -66,6 +66,18 @@ def test_a_camera_is_told_updates_and_says_so(
     assert read_status(Store(place)).ring == "default"
 
 
+def test_two_updates_at_once_take_turns(fleet: Fleet, tmp_path: Path) -> None:
+    place = tmp_path / "store"
+    assert init(place, fleet, "--reserve-mb", "0") == 0
+    command = [sys.executable, "-m", "osnet_edge.cli.main", "device", "update", "--wait", "60", "--json"]
+    both = [
+        subprocess.Popen([*command, "--store", str(place)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    ends = sorted(json.loads(each.communicate()[0])["event"]["what"] for each in both)
+    assert ends == ["current", "installed"]
+
+
 def test_a_status_for_prometheus_is_what_its_format_says(fleet: Fleet, tmp_path: Path) -> None:
     place, file = tmp_path / "store", tmp_path / "osnet.prom"
     assert init(place, fleet, "--latency-ms", "0.000001", "--reserve-mb", "0") == 0

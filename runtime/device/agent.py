@@ -66,19 +66,20 @@ class Agent:
         self._config: DeviceConfig = store.config()
         self._trials = Trials(store, self._config.health, watcher, now)
 
-    def update(self, *, retry: bool = False) -> Event:
+    def update(self, *, retry: bool = False, wait: float = 0.0) -> Event:
         """Bring the camera to the release that it should have.
 
         Args:
             retry: whether what was bad on this device may be tried again.
+            wait: seconds to wait for another update to end.
 
         Returns:
             How it ended: `current`, `waiting`, `installed`, `trial`, `refused` or `returned`.
 
         Raises:
-            RefusedError: another update is running.
+            RefusedError: another update is running still.
         """
-        with hold_lock(self._store.lock_file):
+        with hold_lock(self._store.lock_file, wait):
             self._store.sweep()
             state = self._store.read_state()
             if retry and state.bad:
