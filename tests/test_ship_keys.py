@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from bench_examples import engine, result
 from fleet import tiny_package
 from tuf.api.metadata import Metadata
 
+from osnet_edge.bench.result import to_json
 from osnet_edge.cli.main import main
 
 KEYS = ("alice", "bob", "carol", "targets", "online")
@@ -182,6 +184,20 @@ def test_a_decision_that_makes_no_sense_is_refused_and_changes_nothing(
     assert main([*given, "--repo", "fleet", *SIGN]) == 2
     assert message in capsys.readouterr().err
     assert (repository / "metadata" / "timestamp.json").read_bytes() == before
+
+
+def test_what_the_bench_measured_goes_along(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured = engine("tiny", {1: 1.5, 8: 9.0}, 0.46)
+    Path("result.json").write_text(to_json(result(engine("other", {1: 9.0}, 0.5, reference=True), measured)))
+    assert publish("r1", "--bench", "result.json", *SIGN) == 0
+    capsys.readouterr()
+    run("rollout", "--repo", "fleet", "--json")
+    (release,) = json.loads(capsys.readouterr().out)["releases"]
+    (offer,) = release["offers"]
+    assert (offer["latency_ms"], offer["mean_ap"], offer["rank1"]) == (1.5, 0.46, pytest.approx(0.36))
+    Path("result.json").write_text(to_json(result(engine("other", {1: 9.0}, 0.5, reference=True))))
+    assert publish("r2", "--bench", "result.json", *SIGN) == 2
+    assert "expected tiny among the engines of result.json" in capsys.readouterr().err
 
 
 def test_a_channel_shows_its_releases(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,6 +117,9 @@ TRT = Needs("tensorrt", "10.3.0.30", machine="aarch64", compute_capabilities=("8
         (TRT, ""),
         (replace(TRT, backend_version="10.3"), ""),
         (replace(TRT, models=("jetson-orin-nano", "jetson-orin-nx")), ""),
+        # As JetPack's Python package tells less of its version than a plan does.
+        (replace(TRT, backend_version="10.3.0.30.1"), ""),
+        (replace(TRT, backend_version="10.3.0.3"), "needs tensorrt 10.3.0.3, has 10.3.0.30"),
         (replace(TRT, backend_version="10.30"), "needs tensorrt 10.30, has 10.3.0.30"),
         (replace(TRT, models=("jetson-orin-nx",)), "needs jetson-orin-nx, is jetson-orin-nano"),
         (replace(TRT, machine="x86_64"), "needs x86_64, is aarch64"),

@@ -26,6 +26,7 @@ from osnet_edge.runtime.device.agent import Agent
 from osnet_edge.runtime.device.by_hand import HandAgent
 from osnet_edge.runtime.device.channel import Needs, Rollout, dump_channel
 from osnet_edge.runtime.device.config import Health, Limits, write_config
+from osnet_edge.runtime.device.download import download
 from osnet_edge.runtime.device.lock import hold_lock
 from osnet_edge.runtime.device.prove import prove_here
 from osnet_edge.runtime.device.refused import RefusedError
@@ -229,6 +230,15 @@ def test_a_disk_that_fills_up_on_the_way_is_left_as_it_was(fleet: Fleet, tmp_pat
         assert update(camera).release == "r2"
     finally:
         subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_fills_up_during_a_download_is_said_to_be_full(fleet: Fleet) -> None:
+    archive = archive_of(fleet, "r1")
+    url = f"{fleet.url}/targets/packages/r1/{archive.name}"
+    # It opens, and takes nothing.
+    with pytest.raises(RefusedError, match="cannot be written: No space left on device") as refused:
+        download(url, Path("/dev/full"), archive.stat().st_size, 10)
+    assert refused.value.reason == "disk"
 
 
 def fill_and_prove(package: Path, limits: Limits) -> dict[str, float]:

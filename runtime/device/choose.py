@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
+from osnet_edge.runtime.backends.tensorrt_library import same_version
 from osnet_edge.runtime.device.channel import Needs, Offer
 from osnet_edge.runtime.device.facts import DeviceFacts
 
@@ -28,7 +29,8 @@ def why_not(needs: Needs, facts: DeviceFacts) -> str:
         return f"needs {needs.machine}, is {facts.machine}"
     if not has:
         return f"needs {needs.backend}, has none"
-    if needs.backend_version and not f"{has}.".startswith(f"{needs.backend_version}."):
+    # As far as both tell: a plan's header has four numbers, JetPack's Python package three.
+    if not same_version(has, needs.backend_version):
         return f"needs {needs.backend} {needs.backend_version}, has {has}"
     if needs.compute_capabilities and facts.compute_capability not in needs.compute_capabilities:
         wanted = " or ".join(needs.compute_capabilities)

@@ -78,7 +78,8 @@ def download(
         progress: told how much is there.
 
     Raises:
-        RefusedError: the server cannot be reached or says no, or it ends early; what came stays there.
+        RefusedError: the server cannot be reached or says no, or it ends early; what came stays there. Or the
+            disk is full.
     """
     until = time.monotonic() + seconds
     for attempt in range(_TRIES):
@@ -89,12 +90,12 @@ def download(
         except urllib.error.HTTPError as error:
             error.close()
             problem = f"{error.code} {error.reason}"
-            if error.code < http.client.INTERNAL_SERVER_ERROR and error.code != _NOT_SATISFIABLE:
+            if error.code == _NOT_SATISFIABLE:
+                # What is there is longer than what the server has.
+                destination.unlink(missing_ok=True)
+            elif error.code < http.client.INTERNAL_SERVER_ERROR:
                 break
         except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, OSError) and error.filename:
-                # The disk's, not the network's.
-                raise
             problem = _words(error)
         else:
             return
@@ -119,7 +120,7 @@ def _go_on(url: str, destination: Path, length: int, until: float, progress: Cal
                     done = 0
                 os.lseek(descriptor, done, os.SEEK_SET)
                 while done < length and (block := response.read1(min(_BLOCK, length - done))):
-                    write_all(descriptor, block)
+                    _keep(descriptor, block, destination)
                     done += len(block)
                     progress(done)
                     if time.monotonic() > until:
@@ -130,6 +131,14 @@ def _go_on(url: str, destination: Path, length: int, until: float, progress: Cal
     finally:
         os.close(descriptor)
     sync_folder(destination.parent)
+
+
+def _keep(descriptor: int, block: bytes, destination: Path) -> None:
+    """Write a block; a disk that does not take it is told from a network that does not bring it."""
+    try:
+        write_all(descriptor, block)
+    except OSError as error:
+        raise RefusedError("disk", f"{destination} cannot be written: {error.strerror}; make room") from None
 
 
 def _open(url: str, start: int, silence_s: float) -> http.client.HTTPResponse:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from osnet_edge.runtime.device.channel import Needs
 from osnet_edge.runtime.manifest import Manifest, Target
 
@@ -22,18 +20,7 @@ def needs_of_target(target: Target) -> Needs:
     cuda = target.device == "cuda"
     return Needs(
         backend=target.backend,
-        backend_version=_numbers(target.backend_version) if target.exact_version else "",
+        backend_version=target.backend_version if target.exact_version else "",
         machine=target.machine if cuda else "",
         compute_capabilities=target.compute_capabilities if cuda else (),
     )
-
-
-def _numbers(text: str) -> str:
-    """Return the leading numbers of a version: the header of a plan has four, a wheel's name more.
-
-    Example:
-        >>> _numbers("10.3.0.30-1+cuda12.5")
-        '10.3.0.30'
-    """
-    found = re.match(r"\d+(\.\d+)*", text)
-    return found[0] if found else ""
