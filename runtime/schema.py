@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 import types
 import typing
@@ -64,7 +65,7 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
 def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise _mismatch(where, "an object", value)
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     if unknown := sorted(set(value) - set(hints)):
         raise InputError(f"{where}: unknown field {unknown[0]!r}; expected only {', '.join(hints)}")
     parsed = {}
@@ -77,6 +78,12 @@ def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
         return kind(**parsed)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Return the types of a dataclass's fields; they are texts until they are looked up, which takes time."""
+    return typing.get_type_hints(kind)
 
 
 def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,12 @@ def _work(folders: Sequence[str]) -> tuple[list[tuple[str, str]], float]:
     return events, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def look(cameras: Sequence[Store], log: Path) -> Round:
+def look(pool: Pool, cameras: Sequence[Store], log: Path) -> Round:
     """Let every camera update, as many at once as there are threads."""
     sent = log.stat().st_size if log.exists() else 0
     shares = [[str(camera.root) for camera in cameras[at::_WORKERS]] for at in range(_WORKERS)]
     started = time.monotonic()
-    with multiprocessing.get_context("spawn").Pool(_WORKERS) as pool:
-        results = pool.map(_work, shares)
+    results = pool.map(_work, shares, chunksize=1)
     seconds = time.monotonic() - started
     with log.open() as lines:
         lines.seek(sent)
@@ -103,11 +103,16 @@ def releases_of(cameras: Sequence[Store]) -> Counter[str]:
 
 
 def run(folder: Path, fleet: Fleet, log: Path, count: int) -> dict[str, Any]:
-    """Take a fleet through a release, a staged one, and a bad one.
+    """Take a fleet through a release, a staged one, and a bad one, by workers that are started once.
 
     Raises:
         AssertionError: a camera ended elsewhere than it should have.
     """
+    with multiprocessing.get_context("spawn").Pool(_WORKERS) as pool:
+        return _run(pool, folder, fleet, log, count)
+
+
+def _run(pool: Pool, folder: Path, fleet: Fleet, log: Path, count: int) -> dict[str, Any]:
     cameras = [
         make_camera(folder / f"camera-{at:04}", fleet, device=f"camera-{at:04}") for at in range(count)
     ]
@@ -115,14 +120,14 @@ def run(folder: Path, fleet: Fleet, log: Path, count: int) -> dict[str, Any]:
     result: dict[str, Any] = {"cameras": count}
 
     fleet.publish("r1", tiny_package(1))
-    first = look(cameras, log)
+    first = look(pool, cameras, log)
     assert first.who("installed") == set(names), Counter(first.events.values())
     result["first release"] = {
         "seconds": round(first.seconds, 1),
         "bytes a camera": first.bytes // count,
         "worker peak MB": round(first.peak_mb),
     }
-    idle = look(cameras, log)
+    idle = look(pool, cameras, log)
     assert idle.who("current") == set(names)
     result["nothing new"] = {"seconds": round(idle.seconds, 1), "bytes a camera": idle.bytes // count}
 
@@ -131,20 +136,20 @@ def run(folder: Path, fleet: Fleet, log: Path, count: int) -> dict[str, Any]:
     took: set[str] = set()
     for share in (25, 50):
         fleet.decide("r2", share=share)
-        took |= look(cameras, log).who("installed")
+        took |= look(pool, cameras, log).who("installed")
         assert took == {name for name in names if bucket(name, "r2") < share}
         shares[share] = round(100 * len(took) / count, 1)
     result["shares, asked and found"] = shares
 
     before = releases_of(cameras)
     fleet.publish("r3", tiny_package(3), rollout=Rollout(share=10))
-    tried = look(cameras, log)
+    tried = look(pool, cameras, log)
     meant = {name for name in names if bucket(name, "r3") < 10}
     assert tried.who("returned") == meant
     assert releases_of(cameras) == before
     assert {c.root.name for c in cameras if any(b.release == "r3" for b in c.read_state().bad)} == meant
     # Nobody tries it again.
-    assert not look(cameras, log).who("returned")
+    assert not look(pool, cameras, log).who("returned")
     result["bad release at 10 %"] = {
         "took it": len(meant),
         "share": round(100 * len(meant) / count, 1),
