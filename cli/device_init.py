@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -65,6 +66,7 @@ def _limit_options(command: F) -> F:
     "--probe", metavar="COMMAND", help="Judge a new engine by a command that exits 0 when all is well."
 )
 @click.option("--heartbeat", metavar="FILE", help="Judge it by the file that FollowingEmbedder writes.")
+@click.option("--notify", metavar="COMMAND", help="Run when the link was turned, to tell a program of it.")
 @click.option("--manual", is_flag=True, help="Judge it by a person: osnet-edge device confirm.")
 @click.option("--window", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Of judging.")
 @click.option(
@@ -83,6 +85,7 @@ def init(
     prefer: str,
     probe: str | None,
     heartbeat: str | None,
+    notify: str | None,
     manual: bool,
     window: float,
     interval: float,
@@ -114,7 +117,7 @@ def init(
         ring,
         cast("Any", prefer),
         _limits(limits),
-        _health(probe, heartbeat, manual, window, interval),
+        replace(_health(probe, heartbeat, manual, window, interval), notify=tuple(shlex.split(notify or ""))),
     )
     trusted = _read_root(Path(root)) if root else None
     place.make()

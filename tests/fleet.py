@@ -24,7 +24,9 @@ from securesystemslib.signer import CryptoSigner
 
 from osnet_edge.engines.build import build_package
 from osnet_edge.engines.fleet.publish import Measured, draft_release, draft_rollout
-from osnet_edge.engines.fleet.repository import Expiry, Repository, Signers, sign
+from osnet_edge.engines.fleet.repository import Repository
+from osnet_edge.engines.fleet.roles import Expiry, Signers
+from osnet_edge.engines.fleet.signed import sign
 from osnet_edge.runtime.device.agent import Agent
 from osnet_edge.runtime.device.channel import Rollout
 from osnet_edge.runtime.device.config import DeviceConfig, Health, Limits, write_config

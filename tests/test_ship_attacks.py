@@ -27,7 +27,8 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata
 
 from osnet_edge.engines.fleet.archive import write_archive
-from osnet_edge.engines.fleet.repository import Expiry, sign
+from osnet_edge.engines.fleet.roles import Expiry
+from osnet_edge.engines.fleet.signed import sign
 from osnet_edge.runtime.device.by_hand import HandAgent
 from osnet_edge.runtime.device.host_code import refuse_host_code
 from osnet_edge.runtime.device.prove import prove_here

@@ -21,7 +21,7 @@ from fleet import FACTS, Fleet, Web, make_camera, serving, tiny_package, update
 from securesystemslib.signer import CryptoSigner
 
 from osnet_edge.engines.fleet.publish import Measured, draft_release, read_channel
-from osnet_edge.engines.fleet.repository import sign
+from osnet_edge.engines.fleet.signed import sign
 from osnet_edge.runtime.device.agent import Agent
 from osnet_edge.runtime.device.by_hand import HandAgent
 from osnet_edge.runtime.device.channel import Needs, Rollout, dump_channel
@@ -321,6 +321,20 @@ def test_an_engine_that_does_not_do_well_is_taken_back_and_remembered(fleet: Fle
     assert serving(camera) == "seed-1"
     assert update(camera).what == "current"
     fleet.publish("r3", tiny_package(3))
+    assert update(camera).release == "r3"
+
+
+def test_a_program_is_told_when_the_link_turns_either_way(fleet: Fleet, tmp_path: Path) -> None:
+    link, told = tmp_path / "camera" / "current", tmp_path / "told"
+    tell = ("sh", "-c", f"readlink {link} >> {told}")
+    camera = make_camera(tmp_path / "camera", fleet, health=Health(notify=tell))
+    update(camera)
+    fleet.publish("r2", tiny_package(2))
+    update(camera, watcher=unwell)
+    assert told.read_text().splitlines() == ["slots/a", "slots/b", "slots/a"]
+    # One that cannot be told is no reason to refuse: its heartbeat decides.
+    fleet.publish("r3", tiny_package(3))
+    write_config(camera.config_file, replace(camera.config(), health=Health(notify=("false",))))
     assert update(camera).release == "r3"
 
 

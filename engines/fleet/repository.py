@@ -13,63 +13,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from securesystemslib.signer import Key, Signer
-from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
+from securesystemslib.signer import Signer
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
-from tuf.api.serialization.json import JSONSerializer
 
+from osnet_edge.engines.fleet.roles import Expiry, Signers, now
+from osnet_edge.engines.fleet.signed import read_signed, sign, verify, write_draft
 from osnet_edge.runtime.device.channel import format_time
 from osnet_edge.runtime.device.trust import SIGNED_FIELD
-from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside
 
-T = TypeVar("T", Root, Snapshot, Targets, Timestamp)
-_SERIALIZER = JSONSerializer(compact=False)
 _ONLINE = (Snapshot.type, Timestamp.type)
-
-
-@dataclass(frozen=True)
-class Expiry:
-    """Days until each role's signatures expire: the rarer a key is at hand, the longer."""
-
-    root: float = 365
-    targets: float = 180
-    snapshot: float = 30
-    timestamp: float = 7
-
-    def of(self, role: str) -> datetime:
-        """Return when a signature of now expires."""
-        return _now() + timedelta(days=getattr(self, role))
-
-
-@dataclass(frozen=True)
-class Signers:
-    """Whose keys a root names, and how many of them must sign."""
-
-    root: tuple[Key, ...]
-    root_threshold: int
-    targets: tuple[Key, ...]
-    targets_threshold: int
-    online: tuple[Key, ...]
-
-    def __post_init__(self) -> None:
-        """Hold thresholds to what there is."""
-        for role, keys, threshold in (
-            ("root", self.root, self.root_threshold),
-            ("targets", self.targets, self.targets_threshold),
-            ("online", self.online, 1),
-        ):
-            if len({key.keyid for key in keys}) != len(keys):
-                raise InputError(f"expected different keys for {role}, got one twice")
-            if not 1 <= threshold <= len(keys):
-                raise InputError(
-                    f"expected a threshold of 1 to the number of {role} keys, got {threshold} of {len(keys)}"
-                )
 
 
 class Repository:
@@ -93,7 +50,7 @@ class Repository:
         versions = [int(path.name.split(".")[0]) for path in self._metadata.glob("[0-9]*.root.json")]
         if not versions:
             raise InputError(f"{self.folder} is no repository yet: make its root with osnet-edge keys root")
-        return _read(self._metadata / f"{max(versions)}.root.json", Root)
+        return read_signed(self._metadata / f"{max(versions)}.root.json", Root)
 
     def targets(self) -> Targets | None:
         """Read the targets metadata that the timestamp leads to; None where nothing was published yet."""
@@ -101,7 +58,7 @@ class Repository:
         if snapshot is None:
             return None
         version = snapshot.signed.meta["targets.json"].version
-        return _read(self._metadata / f"{version}.targets.json", Targets).signed
+        return read_signed(self._metadata / f"{version}.targets.json", Targets).signed
 
     def files(self) -> dict[str, TargetFile]:
         """Return the targets that are published, by path."""
@@ -152,7 +109,7 @@ class Repository:
             )
         for who in (root, before):
             if who is not None:
-                _verify(who, Root.type, draft)
+                verify(who, Root.type, draft)
         self._write(f"{root.version}.root.json", draft)
 
     def put(self, target: str, source: Path) -> TargetFile:
@@ -183,7 +140,7 @@ class Repository:
         old = self._targets_version()
         if targets.version != old + 1:
             raise InputError(f"expected targets version {old + 1}, got {targets.version}; publish again")
-        _verify(self.root().signed, Targets.type, draft)
+        verify(self.root().signed, Targets.type, draft)
         for file in targets.targets.values():
             if not (self._targets / file.get_prefixed_paths()[0]).is_file():
                 raise InputError(
@@ -205,7 +162,7 @@ class Repository:
     def summary(self) -> dict[str, dict[str, Any]]:
         """Return of each role its keys, its threshold, the version that is in place and when it expires."""
         root, snapshot = self.root().signed, self._snapshot()
-        stamp = _read(self._metadata / "timestamp.json", Timestamp).signed if snapshot else None
+        stamp = read_signed(self._metadata / "timestamp.json", Timestamp).signed if snapshot else None
         signed = {
             Root.type: root,
             Targets.type: self.targets(),
@@ -233,14 +190,16 @@ class Repository:
             Snapshot(version, expires=self.expiry.of("snapshot"), meta={"targets.json": MetaFile(targets)})
         )
         stamp = (
-            1 if before is None else _read(self._metadata / "timestamp.json", Timestamp).signed.version + 1
+            1
+            if before is None
+            else read_signed(self._metadata / "timestamp.json", Timestamp).signed.version + 1
         )
         timestamp = Metadata(
             Timestamp(
                 stamp,
                 expires=self.expiry.of("timestamp"),
                 snapshot_meta=MetaFile(version),
-                unrecognized_fields={SIGNED_FIELD: format_time(_now())},
+                unrecognized_fields={SIGNED_FIELD: format_time(now())},
             )
         )
         for role, metadata, name in (
@@ -248,68 +207,16 @@ class Repository:
             (Timestamp.type, timestamp, "timestamp.json"),
         ):
             sign(metadata, online)
-            _verify(root, role, metadata)
+            verify(root, role, metadata)
             self._write(name, metadata)
 
     def _snapshot(self) -> Metadata[Snapshot] | None:
         stamp = self._metadata / "timestamp.json"
         if not stamp.is_file():
             return None
-        version = _read(stamp, Timestamp).signed.snapshot_meta.version
-        return _read(self._metadata / f"{version}.snapshot.json", Snapshot)
+        version = read_signed(stamp, Timestamp).signed.snapshot_meta.version
+        return read_signed(self._metadata / f"{version}.snapshot.json", Snapshot)
 
     def _write(self, name: str, metadata: Metadata[Any]) -> None:
         self._metadata.mkdir(parents=True, exist_ok=True)
-        with write_aside(self._metadata / name) as partial:
-            partial.write_bytes(metadata.to_bytes(_SERIALIZER))
-
-
-def sign(metadata: Metadata[Any], signers: Iterable[Signer]) -> None:
-    """Add signatures to metadata."""
-    for signer in signers:
-        metadata.sign(signer, append=True)
-
-
-def read_draft(path: Path) -> Metadata[Any]:
-    """Read metadata that waits for signatures.
-
-    Raises:
-        InputError: it is none.
-    """
-    try:
-        return Metadata.from_file(str(path))
-    except Exception as error:
-        # tuf wraps storage's and JSON's errors, each in its own.
-        raise InputError(f"expected {path} as a draft of osnet-edge, got {first_line(error)}") from None
-
-
-def write_draft(path: Path, draft: Metadata[Any]) -> None:
-    """Write metadata that waits for signatures."""
-    with write_aside(path) as partial:
-        partial.write_bytes(draft.to_bytes(_SERIALIZER))
-
-
-def _read(path: Path, kind: type[T]) -> Metadata[T]:
-    metadata: Metadata[T] = read_draft(path)
-    if not isinstance(metadata.signed, kind):
-        raise InputError(
-            f"expected {path} as metadata of {kind.__name__}, got {type(metadata.signed).__name__}"
-        )
-    return metadata
-
-
-def _verify(root: Root, role: str, metadata: Metadata[Any]) -> None:
-    try:
-        root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
-    except UnsignedMetadataError:
-        result = root.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
-        raise InputError(
-            f"expected {result.threshold} signatures of the {role} keys of root version {root.version}, got "
-            f"{len(result.signed)}; sign it with osnet-edge keys sign, or with the right key"
-        ) from None
-    except RepositoryError as error:
-        raise InputError(f"the {role} metadata does not hold: {error}") from None
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc).replace(microsecond=0)
+        write_draft(self._metadata / name, metadata)

@@ -59,6 +59,7 @@ class Health:
         window_s: how long it must do well.
         interval_s: seconds between looks.
         probe: command and arguments; it exits 0 when all is well.
+        notify: command to run when the link was turned, to tell a program that does not look by itself.
         heartbeat: the file that `osnet_edge.runtime.FollowingEmbedder` writes.
         most_resumes: restarts within a trial that are taken for power cuts; one more is a crash loop.
     """
@@ -68,6 +69,7 @@ class Health:
     interval_s: float = 5.0
     probe: tuple[str, ...] = ()
     heartbeat: str = ""
+    notify: tuple[str, ...] = ()
     most_resumes: int = 3
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -10,10 +11,12 @@ from pathlib import Path
 from osnet_edge.runtime.device.channel import format_time, parse_time
 from osnet_edge.runtime.device.config import Health
 from osnet_edge.runtime.device.health import Watch
+from osnet_edge.runtime.device.limited import CommandError, run_limited
 from osnet_edge.runtime.device.refused import LASTING, Reason, RefusedError
 from osnet_edge.runtime.device.state import Bad, Event, Installed, State, Trial
 from osnet_edge.runtime.device.store import Store
 
+_NOTIFY_S, _NOTIFY_MB = 30.0, 256.0
 #: Watches an engine in a folder for some seconds; raises RefusedError where it does not do well.
 Watcher = Callable[[Health, Path, float], None]
 
@@ -55,7 +58,7 @@ class Trials:
         if not self._store.is_whole(trial.slot):
             return self.take_back(state, "corrupt", "a file of the new engine was damaged on the disk")
         if trial.phase == "starting":
-            self._store.flip(trial.slot)
+            self._flip(trial.slot)
             trial = replace(trial, phase="watching")
             state = self._write(replace(state, trial=trial))
         elif self._health.kind != "manual":
@@ -105,7 +108,7 @@ class Trials:
         return 0.0 if self._health.kind == "proof" else self._health.window_s
 
     def _return(self, state: State, trial: Trial) -> Event:
-        self._store.flip(trial.previous)
+        self._flip(trial.previous)
         left = state.slots.get(trial.slot)
         event = Event("returned", self._time(), left.release if left else "", trial.reason, trial.why)
         if left and trial.reason in LASTING:
@@ -116,6 +119,13 @@ class Trials:
         )
         self._write(state)
         return event
+
+    def _flip(self, slot: str | None) -> None:
+        self._store.flip(slot)
+        if self._health.notify:
+            # Whether it was heard is for the heartbeat or the probe to say.
+            with contextlib.suppress(RefusedError, CommandError, OSError):
+                run_limited(self._health.notify, _NOTIFY_S, _NOTIFY_MB, "telling of the new engine")
 
     def _write(self, state: State) -> State:
         self._store.write_state(state)

@@ -1,0 +1,75 @@
+"""Metadata and its signatures: drafts that wait for them, and what must hold before one is put in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from securesystemslib.signer import Signer
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+from tuf.api.serialization.json import JSONSerializer
+
+from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.files import write_aside
+
+T = TypeVar("T", Root, Snapshot, Targets, Timestamp)
+_SERIALIZER = JSONSerializer(compact=False)
+
+
+def sign(metadata: Metadata[Any], signers: Iterable[Signer]) -> None:
+    """Add signatures to metadata."""
+    for signer in signers:
+        metadata.sign(signer, append=True)
+
+
+def read_draft(path: Path) -> Metadata[Any]:
+    """Read metadata that waits for signatures.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return Metadata.from_file(str(path))
+    except Exception as error:
+        # tuf wraps storage's and JSON's errors, each in its own.
+        raise InputError(f"expected {path} as a draft of osnet-edge, got {first_line(error)}") from None
+
+
+def write_draft(path: Path, draft: Metadata[Any]) -> None:
+    """Write metadata, whole or not at all, whether or not it waits for signatures."""
+    with write_aside(path) as partial:
+        partial.write_bytes(draft.to_bytes(_SERIALIZER))
+
+
+def read_signed(path: Path, kind: type[T]) -> Metadata[T]:
+    """Read metadata of a kind.
+
+    Raises:
+        InputError: it is none, or of another kind.
+    """
+    metadata: Metadata[T] = read_draft(path)
+    if not isinstance(metadata.signed, kind):
+        raise InputError(
+            f"expected {path} as metadata of {kind.__name__}, got {type(metadata.signed).__name__}"
+        )
+    return metadata
+
+
+def verify(root: Root, role: str, metadata: Metadata[Any]) -> None:
+    """Hold metadata to the keys that a root names for its role.
+
+    Raises:
+        InputError: fewer of them signed it than the root asks for.
+    """
+    try:
+        root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+    except UnsignedMetadataError:
+        result = root.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
+        raise InputError(
+            f"expected {result.threshold} signatures of the {role} keys of root version {root.version}, got "
+            f"{len(result.signed)}; sign it with osnet-edge keys sign, or with the right key"
+        ) from None
+    except RepositoryError as error:
+        raise InputError(f"the {role} metadata does not hold: {error}") from None
