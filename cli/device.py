@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -172,20 +174,14 @@ def fits(store: str, needs: str, size: int) -> int:
     return int(bool(why))
 
 
-class _agent:  # noqa: N801 - reads as a function
-    """An agent that shows what it does while the block runs."""
+@contextmanager
+def _agent(store: str) -> Iterator[HandAgent]:
+    """Give an agent that shows what it does while the block runs."""
+    from osnet_edge.runtime.device.by_hand import HandAgent
+    from osnet_edge.runtime.device.store import Store
 
-    def __init__(self, store: str) -> None:
-        self._store, self._shares = store, shares()
-
-    def __enter__(self) -> HandAgent:
-        from osnet_edge.runtime.device.by_hand import HandAgent
-        from osnet_edge.runtime.device.store import Store
-
-        return HandAgent(Store(Path(self._store)), say=step, progress=self._shares.__enter__())
-
-    def __exit__(self, *error: object) -> None:
-        self._shares.__exit__(None, None, None)
+    with shares() as progress:
+        yield HandAgent(Store(Path(store)), say=step, progress=progress)
 
 
 def _report(store: str, event: Event, as_json: bool) -> int:

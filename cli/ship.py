@@ -70,6 +70,7 @@ def ship(
         )
     if doubtful := [host for host in hosts if host.startswith("-") or not host.strip()]:
         raise InputError(f"expected hosts such as user@host, got {doubtful[0]!r}")
+    hosts = tuple(dict.fromkeys(hosts))
     name = check_name("package", Path(package).resolve().name)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "package.tar"
@@ -87,7 +88,7 @@ def ship(
         )
         total = 0 if dry_run else archive.stat().st_size * len(hosts)
         with bar(f"shipping to {len(hosts)} hosts", total, shown=not dry_run) as advance:
-            results = ship_to_all(shipment, tuple(dict.fromkeys(hosts)), jobs, advance, say)
+            results = ship_to_all(shipment, hosts, jobs, advance, say)
     if as_json:
         echo_json([vars(each) for each in results])
     else:

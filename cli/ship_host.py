@@ -123,7 +123,15 @@ def _ship(shipment: Shipment, host: str, sent: Callable[[int], None]) -> Shipped
         if shipment.dry_run
         else ["install", "-", "--release", shipment.release, "--package", shipment.package, "--json"]
     )
-    words = [shipment.remote, "device", *action, "--bytes", str(size), "--store", shipment.store]
+    words = [
+        *shlex.split(shipment.remote),
+        "device",
+        *action,
+        "--bytes",
+        str(size),
+        "--store",
+        shipment.store,
+    ]
     config = ["-F", shipment.ssh_config] if shipment.ssh_config else []
     command = ["ssh", *config, *_OPTIONS, "--", host, shlex.join(words)]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:

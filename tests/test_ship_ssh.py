@@ -32,7 +32,7 @@ class Bench:
         return Store(self.folder / camera / "store")
 
     def ship(self, package: Path, *hosts: str, more: tuple[str, ...] = ()) -> int:
-        where = ("-F", str(self.config), "--remote", str(self.remote), "--store", "store")
+        where = ("-F", str(self.config), "--remote", f"env {self.remote}", "--store", "store")
         return main(["ship", str(package), *hosts, *where, *more])
 
 
