@@ -3,6 +3,8 @@
 The calls themselves are tried through the real packages in `test_cuda.py`, on a driver that is a stand-in.
 """
 
+# ruff: noqa: N802, N815 - functions are named as in cuda.h.
+
 from __future__ import annotations
 
 import ctypes
@@ -18,7 +20,7 @@ import pytest
 
 from osnet_edge.runtime.cuda import Cuda
 from osnet_edge.runtime.cuda_compile import SOURCE
-from osnet_edge.runtime.errors import UnavailableError
+from osnet_edge.runtime.cuda_driver import cuda_error
 
 
 class Memory(Cuda):
@@ -70,7 +72,7 @@ class Memory(Cuda):
 
     def _fail(self, function: str) -> None:
         if function in self.fails:
-            raise UnavailableError(f"CUDA says: {self.fails[function]} ({function})")
+            raise cuda_error(self.fails[function], function)
 
     def _handle(self) -> int:
         self._next += 1
@@ -79,7 +81,7 @@ class Memory(Cuda):
 
     def _cuMemAlloc(self, nbytes: int) -> int:
         if sum(item.nbytes for item in self.alive.values()) + nbytes > self._room:
-            raise UnavailableError("CUDA says: out of memory (cuMemAlloc)")
+            raise cuda_error("out of memory", "cuMemAlloc")
         # As uninitialised memory may be: not zero, which would hide a read of it.
         block = np.full(nbytes, 0xFF, np.uint8)
         self.alive[block.ctypes.data] = block
@@ -115,7 +117,13 @@ class Memory(Cuda):
     def _cuStreamDestroy(self, handle: int) -> None:
         self.handles.remove(handle)
 
-    _cuEventDestroy = _cuGraphDestroy = _cuGraphExecDestroy = _cuModuleUnload = _cuStreamDestroy
+    _cuEventDestroy = _cuModuleUnload = _cuStreamDestroy
+
+    def _cuGraphDestroy(self, handle: int) -> None:
+        self.handles.remove(handle)
+        del self._graphs[handle]
+
+    _cuGraphExecDestroy = _cuGraphDestroy
 
     def _cuEventCreate(self, flags: int) -> int:
         return self._handle()

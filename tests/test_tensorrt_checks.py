@@ -11,7 +11,7 @@ from tensorrt_graphs import manifest_for, rtx_target
 from osnet_edge.engines.tensorrt_capabilities import resolve_capabilities
 from osnet_edge.engines.tensorrt_network import allow_half, is_strongly_typed
 from osnet_edge.engines.tensorrt_support import find_support
-from osnet_edge.runtime.backends.tensorrt import check_device
+from osnet_edge.runtime.backends.tensorrt_checks import check_device
 from osnet_edge.runtime.backends.tensorrt_library import ErrorCollector, Library, same_version
 from osnet_edge.runtime.cuda import CudaDevice, CudaProbe
 from osnet_edge.runtime.errors import InputError, UnavailableError

@@ -71,6 +71,10 @@ def open_engine(package: Path, manifest: Manifest, threads: int | None) -> Engin
         from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(model, manifest.preprocessing, manifest.model.embedding_size, threads)
+    if manifest.target.backend == "onnxruntime_cuda":
+        from osnet_edge.runtime.backends.onnxruntime_cuda import OnnxRuntimeCudaEngine
+
+        return OnnxRuntimeCudaEngine(model, manifest.preprocessing, manifest.model.embedding_size)
     if manifest.target.backend == "openvino":
         from osnet_edge.runtime.backends.openvino_cpu import OpenVinoEngine
 
