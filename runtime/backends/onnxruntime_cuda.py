@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,9 @@ class OnnxRuntimeCudaEngine:
         onnxruntime = import_with_cuda()
         device = require_device("this engine")
         if hasattr(onnxruntime, "preload_dlls"):
-            # CUDA and cuDNN from NVIDIA's wheels, where they are not the system's.
-            onnxruntime.preload_dlls()
+            # CUDA and cuDNN from NVIDIA's wheels, where they are not the system's; it prints what it misses.
+            with redirect_stdout(StringIO()):
+                onnxruntime.preload_dlls()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -129,6 +131,6 @@ def import_with_cuda() -> Any:
 
 def _broken(onnxruntime: Any, why: str) -> str:
     return (
-        f"ONNX Runtime {onnxruntime.__version__} cannot run this engine by its CUDA provider ({why}); install "
-        f"the CUDA and cuDNN that it wants: {_INSTALL}"
+        f"ONNX Runtime {onnxruntime.__version__} cannot run this engine by its CUDA provider ({why}); "
+        f"install the CUDA and cuDNN that it wants: {_INSTALL}"
     )
