@@ -9,12 +9,15 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osnet_edge.runtime.backends.tensorrt_library import Library, log
 from osnet_edge.runtime.cuda import CudaDevice
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.files import write_aside
+
+if TYPE_CHECKING:
+    import tensorrt
 
 
 class RuntimeCache:
@@ -47,9 +50,10 @@ class RuntimeCache:
             log.warning("%s is not for this machine and library; kernels are compiled again", path)
         self._config.set_runtime_cache(self._cache)
 
-    def create_context(self) -> Any:
+    def create_context(self) -> tensorrt.IExecutionContext | None:
         """Create an execution context; None where TensorRT-RTX could not, as it does itself."""
-        return self._engine.create_execution_context(self._config)
+        context: tensorrt.IExecutionContext | None = self._engine.create_execution_context(self._config)
+        return context
 
     def save(self) -> None:
         """Write the cache, if anything was compiled since it was read; what fails is only logged."""

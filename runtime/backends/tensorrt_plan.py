@@ -8,7 +8,7 @@ import threading
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from osnet_edge.runtime.graph_info import OUTPUT_NAME as OUTPUT
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.plan import TITLES
 from osnet_edge.runtime.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import tensorrt
 
 
 @dataclass(eq=False)
@@ -53,8 +56,8 @@ class LoadedPlan:
 
     library: Library
     cuda: Cuda
-    runtime: Any
-    engine: Any
+    runtime: tensorrt.Runtime
+    engine: tensorrt.ICudaEngine
     how: Preprocessing
     embedding_size: int
     least: int
@@ -71,7 +74,7 @@ class LoadedPlan:
         """Type of the engine's input."""
         return np.dtype(np.uint8 if self.how.normalize_in == "graph" else np.float32)
 
-    def create_context(self) -> Any:
+    def create_context(self) -> tensorrt.IExecutionContext | None:
         """Create an execution context; None where TensorRT could not, as it says it itself."""
         return self.cache.create_context() if self.cache else self.engine.create_execution_context()
 
@@ -117,7 +120,9 @@ def load_plan(model: Path, manifest: Manifest) -> LoadedPlan:
     return plan
 
 
-def _deserialize(library: Library, model: Path, device: CudaDevice) -> tuple[Any, Any]:
+def _deserialize(
+    library: Library, model: Path, device: CudaDevice
+) -> tuple[tensorrt.Runtime, tensorrt.ICudaEngine]:
     trt, plan = library.trt, model.read_bytes()
     library.load_plugins()
     with library.errors.listen() as errors:
@@ -139,7 +144,9 @@ def _deserialize(library: Library, model: Path, device: CudaDevice) -> tuple[Any
     return runtime, engine
 
 
-def check_tensors(engine: Any, library: Library, model: Path, manifest: Manifest) -> tuple[int, int]:
+def check_tensors(
+    engine: tensorrt.ICudaEngine, library: Library, model: Path, manifest: Manifest
+) -> tuple[int, int]:
     """Hold the plan's tensors to the manifest, and return its smallest and largest batch."""
     types, how = library.trt.DataType, manifest.preprocessing
     names = {engine.get_tensor_name(index) for index in range(engine.num_io_tensors)}
@@ -150,7 +157,8 @@ def check_tensors(engine: Any, library: Library, model: Path, manifest: Manifest
         OUTPUT: ((manifest.model.embedding_size,), types.FLOAT),
     }
     for name, (shape, dtype) in wanted.items():
-        got_shape = tuple(engine.get_tensor_shape(name))[1:]
+        dims: Any = engine.get_tensor_shape(name)
+        got_shape = tuple(dims)[1:]
         got_dtype = engine.get_tensor_dtype(name)
         if got_shape != shape or got_dtype != dtype:
             raise InputError(

@@ -43,9 +43,9 @@ class Session:
             self._closers.append(self._cutter.free)
         with plan.library.errors.listen() as errors:
             # Held in a list alone, so that closing lets go of the last reference before the memory is freed.
-            self._context = [plan.create_context()]
+            self._context = [context for context in [plan.create_context()] if context]
             self._closers.append(self._context.clear)
-            self._check(self._context[0] is not None, errors)
+            self._check(bool(self._context), errors)
             self._check(self._context[0].set_tensor_address(INPUT, self._input), errors)
             self._check(self._context[0].set_tensor_address(OUTPUT, self._output), errors)
 
