@@ -43,7 +43,7 @@ class Session:
             self._closers.append(self._cutter.free)
         with plan.library.errors.listen() as errors:
             # Held in a list alone, so that closing lets go of the last reference before the memory is freed.
-            self._context = [context for context in [plan.create_context()] if context]
+            self._context = [context for context in [plan.create_context()] if context is not None]
             self._closers.append(self._context.clear)
             self._check(bool(self._context), errors)
             self._check(self._context[0].set_tensor_address(INPUT, self._input), errors)
