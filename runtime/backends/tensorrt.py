@@ -33,14 +33,15 @@ class TensorRTEngine:
     Args:
         model: the plan.
         manifest: what its package says of it.
+        cuda_graphs: whether CUDA graphs are used; without them, how much they bring can be measured.
 
     Raises:
         InputError: the plan was built for another library, version or GPU, or is not what the manifest says.
         UnavailableError: there is no GPU, or a library is missing; one line that says which.
     """
 
-    def __init__(self, model: Path, manifest: Manifest) -> None:
-        self._plan = load_plan(model, manifest)
+    def __init__(self, model: Path, manifest: Manifest, *, cuda_graphs: bool = True) -> None:
+        self._plan = load_plan(model, manifest, cuda_graphs)
         self._local = threading.local()
 
     @property

@@ -27,15 +27,16 @@ class RuntimeCache:
         engine: TensorRT-RTX's engine.
         library: TensorRT-RTX.
         path: see `cache_path`.
+        cuda_graphs: whether TensorRT-RTX's own CUDA graphs are asked for.
     """
 
-    def __init__(self, engine: Any, library: Library, path: Path) -> None:
+    def __init__(self, engine: Any, library: Library, path: Path, cuda_graphs: bool = True) -> None:
         self._engine, self._path = engine, path
         self._config = engine.create_runtime_config()
         self._cache = self._config.create_runtime_cache()
         #: How batches are launched, in words.
-        self.graphs = "no CUDA graphs: this TensorRT-RTX has none of its own"
-        if hasattr(self._config, "cuda_graph_strategy"):
+        self.graphs = "no CUDA graphs: none were asked for, or this TensorRT-RTX has none of its own"
+        if cuda_graphs and hasattr(self._config, "cuda_graph_strategy"):
             self._config.cuda_graph_strategy = library.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
             self.graphs = "TensorRT-RTX's own CUDA graphs"
         self._saved = b""

@@ -84,12 +84,13 @@ class LoadedPlan:
         return f"{self.library} through {self.cuda.package}, {self.graphs}; crops cut {crops}"
 
 
-def load_plan(model: Path, manifest: Manifest) -> LoadedPlan:
+def load_plan(model: Path, manifest: Manifest, cuda_graphs: bool = True) -> LoadedPlan:
     """Check a plan, and load it.
 
     Args:
         model: the plan.
         manifest: what its package says of it.
+        cuda_graphs: whether CUDA graphs are used.
 
     Raises:
         InputError: the plan was built for another library, version or GPU, or is not what the manifest says.
@@ -105,13 +106,16 @@ def load_plan(model: Path, manifest: Manifest) -> LoadedPlan:
     cuda = open_cuda()
     with cuda.current():
         runtime, engine = _deserialize(library, model, device)
-        least, most = check_tensors(engine, library, model, manifest)
+        least, most = check_profile(engine, library, model, manifest)
         size = manifest.model.embedding_size
         plan = LoadedPlan(library, cuda, runtime, engine, manifest.preprocessing, size, least, most)
         if hasattr(engine, "create_runtime_config") and hasattr(library.trt, "IRuntimeCache"):
             sha256 = manifest.files[manifest.model_file].sha256
-            plan.cache = RuntimeCache(engine, library, cache_path(model.parent, sha256, library, device))
+            where = cache_path(model.parent, sha256, library, device)
+            plan.cache = RuntimeCache(engine, library, where, cuda_graphs)
             plan.graphs, plan.can_capture = plan.cache.graphs, False
+        elif not cuda_graphs:
+            plan.graphs, plan.can_capture = "no CUDA graphs: none were asked for", False
         try:
             plan.kernels = cuda.load(compile_crops(device.compute_capability))
         except UnavailableError as error:
@@ -144,7 +148,7 @@ def _deserialize(
     return runtime, engine
 
 
-def check_tensors(
+def check_profile(
     engine: tensorrt.ICudaEngine, library: Library, model: Path, manifest: Manifest
 ) -> tuple[int, int]:
     """Hold the plan's tensors to the manifest, and return its smallest and largest batch."""
