@@ -18,6 +18,7 @@ import pytest
 from cuda_in_memory import Exchanged, Memory, OnDevice, kernels_on_host
 from hypothesis import given
 from hypothesis import strategies as st
+from tensorrt_graphs import manifest_for, rtx_target
 
 from osnet_edge.runtime.backends import DeviceEngine
 from osnet_edge.runtime.backends.buckets import bucket_of
@@ -25,7 +26,9 @@ from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
 from osnet_edge.runtime.backends.tensorrt_library import ErrorCollector, Library
 from osnet_edge.runtime.backends.tensorrt_plan import LoadedPlan
 from osnet_edge.runtime.cuda_resources import as_array
+from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.manifest import BatchRange
 from osnet_edge.runtime.preprocessing import Preprocessing, to_batch
 
 HOW = Preprocessing(32, 48)
@@ -416,6 +419,49 @@ def test_frames_and_crops_on_the_gpu_stay_there(kernels: Path, kind: type) -> No
     assert cuda.moved["HtoD"] == 2 * 24 * len(BOXES)
     with pytest.raises(InputError, match="expected H x W x 3 of uint8"):
         engine.infer_crops([kind(FRAME.astype(np.float32))], bgr=False)
+
+
+def embedder_on(engine: TensorRTEngine) -> Embedder:
+    target = rtx_target()
+    manifest = manifest_for(target, BatchRange(1, 8, LARGEST), size=SIZE, height=HOW.height, width=HOW.width)
+    return Embedder(manifest, engine, Path())
+
+
+@pytest.mark.parametrize("kind", [np.asarray, OnDevice, Exchanged])
+def test_an_embedder_cuts_on_the_gpu_what_lies_there_and_what_does_not(kernels: Path, kind: type) -> None:
+    _, _, engine = cutting(kernels)
+    boxes = [[-5.2, 30, 45.4, 120], [400, 0, 500, 90], *BOXES.tolist()]
+    rows, valid = embedder_on(engine).embed_boxes(kind(FRAME), boxes, l2_normalize=False)
+    assert valid.tolist() == [True, False] + [True] * len(BOXES)
+    assert np.isnan(rows[1]).all()
+    assert close(rows[valid], [FRAME[30:120, 0:45], *CROPS])
+
+
+def test_an_embedder_takes_crops_and_batches_from_the_gpu(kernels: Path) -> None:
+    cuda, _, engine = cutting(kernels)
+    embedder = embedder_on(engine)
+    crops = [np.ascontiguousarray(crop) for crop in CROPS]
+    on_gpu = embedder([OnDevice(crop) for crop in crops], l2_normalize=False)
+    assert close(on_gpu, crops)
+    batch = batch_of(LARGEST + 1)
+    moved = cuda.moved["HtoD"]
+    assert np.array_equal(embedder.infer(OnDevice(batch)), sums(batch))
+    assert cuda.moved["HtoD"] == moved
+    # A list of both is nobody's: it says what was expected.
+    with pytest.raises(InputError, match="crop 0: expected an H x W x 3 uint8 array, got OnDevice"):
+        embedder([OnDevice(crops[0]), crops[1]])
+
+
+def test_without_a_compiler_the_cpu_cuts_and_the_description_says_why() -> None:
+    _, _, engine = fresh(crops_problem="no CUDA compiler was found; install NVRTC")
+    embedder = embedder_on(engine)
+    rows, _ = embedder.embed_boxes(FRAME, BOXES, l2_normalize=False)
+    assert np.array_equal(rows, sums(to_batch(CROPS, HOW)))
+    assert "crops cut on the CPU: no CUDA compiler was found" in embedder.engine.description
+    with pytest.raises(
+        UnavailableError, match=r"cannot be cut on the GPU: no CUDA compiler .*copy them to the host"
+    ):
+        embedder.embed_boxes(OnDevice(FRAME), BOXES)
 
 
 def test_a_larger_frame_needs_more_memory_and_a_smaller_one_does_not(kernels: Path) -> None:
