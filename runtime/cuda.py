@@ -24,6 +24,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from osnet_edge.runtime.cuda_driver import (
     FORKED,
+    RESET,
     CudaDevice,
     CudaProbe,
     probe,
@@ -56,7 +57,7 @@ class Cuda(ABC):
     package: str
 
     def __init__(self) -> None:
-        self._process = os.getpid()
+        self._process, self._is_lost = os.getpid(), False
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -67,6 +68,8 @@ class Cuda(ABC):
         """
         if os.getpid() != self._process:
             raise UnavailableError(FORKED)
+        if self._is_lost:
+            raise UnavailableError(RESET)
         self.push()
         try:
             yield
@@ -81,6 +84,10 @@ class Cuda(ABC):
                 return bool(active)
         except UnavailableError:
             return False
+
+    def give_up(self) -> None:
+        """Refuse every further call: after a reset, an address of before may be another's memory."""
+        self._is_lost = True
 
     def allocate(self, nbytes: int) -> DeviceMemory:
         """Allocate memory of the GPU."""
@@ -210,7 +217,9 @@ def open_cuda() -> Cuda:
     """
     require_device("CUDA")
     with _opening:
-        if not (_opened and _opened[-1].is_alive()):
+        if _opened and not _opened[-1].is_alive():
+            _opened.pop().give_up()
+        if not _opened:
             _opened.append(_open())
         return _opened[-1]
 

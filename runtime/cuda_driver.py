@@ -20,13 +20,15 @@ FORKED = (
     "CUDA was used before this process forked, and does not work in the child; start workers with "
     "multiprocessing's spawn, or load no engine before the fork"
 )
+#: What to do where the context is gone.
+RESET = "the program has reset the GPU since this was loaded; load the engine again"
 #: What to do about some of CUDA's errors, by what it calls them.
 _ADVICE = {
     "out of memory": "free memory of the GPU, or use smaller batches",
     "initialization error": FORKED,
-    "context is destroyed": "the program has reset the GPU since this was loaded; load the engine again",
-    "invalid device context": "the program has reset the GPU since this was loaded; load the engine again",
-    "invalid resource handle": "the program has reset the GPU since this was loaded; load the engine again",
+    "context is destroyed": RESET,
+    "invalid device context": RESET,
+    "invalid resource handle": RESET,
 }
 
 

@@ -6,6 +6,7 @@ What of this a stand-in can show without a GPU is in `test_tensorrt_engine.py` a
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -187,8 +188,6 @@ del engine
 gc.collect()
 print(TensorRTEngine(path, manifest).infer(batch).shape)
 """
-    import pickle
-
     (tmp_path / "plan").write_bytes(pickle.dumps(plan))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
