@@ -166,8 +166,11 @@ class Embedder:
 
         Raises:
             InputError: the batch has another shape or type.
+            UnavailableError: it is in a GPU's memory, and this engine is not.
         """
-        if is_on_gpu(batch) and isinstance(self.engine, DeviceEngine):
+        if is_on_gpu(batch):
+            if self.manifest.target.device != "cuda":
+                self._device_engine()
             return self.engine.infer(batch)
         how = self.manifest.preprocessing
         dtype = np.uint8 if how.normalize_in == "graph" else np.float32

@@ -186,8 +186,11 @@ def test_where_tensorrt_rtx_has_its_own_graphs_none_is_captured() -> None:
     plan = Plan(cuda)
     cache = SimpleNamespace(create_context=plan.create_execution_context, save=lambda: saved.append(1))
     engine = engine_on(cuda, plan, cache=cache, can_capture=False, graphs="TensorRT-RTX's own CUDA graphs")
-    assert np.array_equal(engine.infer(batch_of(2)), sums(batch_of(2)))
-    assert (cuda.launched, plan.executed, saved) == (0, 1, [1])
+    for _ in range(12):
+        assert np.array_equal(engine.infer(batch_of(2)), sums(batch_of(2)))
+    assert (cuda.launched, plan.executed) == (0, 12)
+    # Kept after the first run and the tenth, as compiling goes on behind it, and not after every one.
+    assert len(saved) == 2
     assert "TensorRT-RTX's own CUDA graphs" in engine.description
 
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,6 +119,7 @@ def load_plan(model: Path, manifest: Manifest, cuda_graphs: bool = True) -> Load
             plan.graphs, plan.can_capture = "no CUDA graphs: none were asked for", False
         try:
             plan.kernels = cuda.load(compile_crops(device.compute_capability))
+            weakref.finalize(plan, give_back, cuda, [plan.kernels.unload])
         except UnavailableError as error:
             plan.crops_problem = str(error)
     _loaded.add(plan)
@@ -176,6 +178,27 @@ def check_profile(
             f"and the plan takes {least} to {most}; build the engine again"
         )
     return int(least), int(most)
+
+
+def give_back(cuda: Cuda, closers: list[Callable[[], None]]) -> None:
+    """Give back in reverse order; what a lost context or a forked process cannot free is left alone.
+
+    Args:
+        cuda: in whose context each is called.
+        closers: emptied.
+    """
+    while closers:
+        close = closers.pop()
+        try:
+            with cuda.current():
+                close()
+        except UnavailableError as error:
+            log.warning("%s", error)
+            if cuda.is_alive():
+                continue
+            # TensorRT's destructor would call CUDA, which may end the process: its objects are kept for good.
+            keep_for_good([*closers, close])
+            closers.clear()
 
 
 def keep_for_good(value: object) -> None:

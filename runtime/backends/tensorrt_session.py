@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,14 +12,16 @@ from numpy.typing import NDArray
 
 from osnet_edge.runtime.backends.buckets import bucket_of
 from osnet_edge.runtime.backends.tensorrt_library import first_line, log
-from osnet_edge.runtime.backends.tensorrt_plan import LoadedPlan, keep_for_good
-from osnet_edge.runtime.cuda import Cuda
+from osnet_edge.runtime.backends.tensorrt_plan import LoadedPlan, give_back
 from osnet_edge.runtime.cuda_crops import CropCutter, CropTable, GrowingBuffer
 from osnet_edge.runtime.cuda_resources import Graph
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.graph_info import INPUT_NAME as INPUT
 from osnet_edge.runtime.graph_info import OUTPUT_NAME as OUTPUT
 from osnet_edge.runtime.preprocessing import Picture
+
+#: Runs of a batch size after which compiled kernels are kept: TensorRT-RTX goes on compiling after the first.
+_SAVED_AFTER = (1, 10, 100, 1000)
 
 
 class Session:
@@ -28,9 +31,10 @@ class Session:
         self._plan, cuda = plan, plan.cuda
         self._shape = 0
         self._graphs: dict[int, Graph] = {}
+        self._runs: Counter[int] = Counter()
         self._closers: list[Callable[[], None]] = []
         # Runs when the thread ends, when the engine goes, or before the interpreter shuts down.
-        weakref.finalize(self, _close, cuda, self._closers)
+        weakref.finalize(self, give_back, cuda, self._closers)
         self.stream = cuda.create_stream()
         self._closers.append(self.stream.destroy)
         images = (plan.most, *plan.how.input_shape)
@@ -86,8 +90,11 @@ class Session:
                 # Also after a failure: the next call writes where a queued copy may still read.
                 self.stream.synchronize()
         result: NDArray[np.float32] = rows.copy()
-        if not graph:
-            self._after_first(bucket, result)
+        self._runs[bucket] += 1
+        if self._runs[bucket] == 1:
+            self._capture(bucket, result)
+        if self._plan.cache and self._runs[bucket] in _SAVED_AFTER:
+            self._plan.cache.save()
         return result
 
     def _execute(self, bucket: int, errors: list[str]) -> None:
@@ -99,10 +106,8 @@ class Session:
             self._shape = bucket
         self._check(self._context[0].execute_async_v3(self.stream.handle), errors)
 
-    def _after_first(self, bucket: int, expected: NDArray[np.float32]) -> None:
+    def _capture(self, bucket: int, expected: NDArray[np.float32]) -> None:
         """Capture a graph, now that the batch size has run once, as TensorRT wants before a capture."""
-        if self._plan.cache:
-            self._plan.cache.save()
         if not self._plan.can_capture:
             return
         try:
@@ -141,19 +146,3 @@ class Session:
     def _check(self, succeeded: bool, errors: list[str]) -> None:
         if not succeeded:
             raise UnavailableError(f"{self._plan.library} could not run the engine: {first_line(errors)}")
-
-
-def _close(cuda: Cuda, closers: list[Callable[[], None]]) -> None:
-    """Give back in reverse order; what a lost context or a forked process cannot free is left alone."""
-    while closers:
-        close = closers.pop()
-        try:
-            with cuda.current():
-                close()
-        except UnavailableError as error:
-            log.warning("%s", error)
-            if cuda.is_alive():
-                continue
-            # TensorRT's destructor would call CUDA, which may end the process: its objects are kept for good.
-            keep_for_good([*closers, close])
-            closers.clear()
