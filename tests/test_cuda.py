@@ -295,6 +295,10 @@ def test_the_packages_are_called_as_they_want_to_be(package: str, tmp_path: Path
     source = here / "libcuda_stand_in.c"
     build = [compiler, "-shared", "-fPIC", "-o", str(tmp_path / "libcuda.so.1"), str(source), "-ldl"]
     subprocess.run(build, check=True)
+    if package == "pycuda":
+        (tmp_path / "pycuda").mkdir()
+        (tmp_path / "pycuda" / "__init__.py").touch()
+        shutil.copy(here / "pycuda_stand_in.py", tmp_path / "pycuda" / "driver.py")
     chosen, count = ("not pycuda", 11) if package == "cuda-python" else ("pycuda", 9)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "gpu", "-k", chosen, __file__],
@@ -302,7 +306,7 @@ def test_the_packages_are_called_as_they_want_to_be(package: str, tmp_path: Path
             **os.environ,
             "LD_LIBRARY_PATH": str(tmp_path),
             "STAND_IN_KERNELS": str(kernels_on_host(tmp_path)),
-            "PYTHONPATH": str(here / "pycuda_stand_in") if package == "pycuda" else "",
+            "PYTHONPATH": str(tmp_path),
         },
         capture_output=True,
         text=True,

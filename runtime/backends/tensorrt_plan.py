@@ -146,7 +146,10 @@ def _deserialize(
                 log.warning("%s: built for other GPUs as well, or instead, and may be slower here", model)
         engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
-        raise InputError(f"{library} cannot load {model}: {first_line(errors)}; build the engine again here")
+        said = f"{library} cannot load {model}: {first_line(errors)}"
+        if "memory" in first_line(errors).lower():
+            raise UnavailableError(f"{said}; free memory of the GPU")
+        raise InputError(f"{said}; build the engine again here")
     return runtime, engine
 
 

@@ -1,10 +1,8 @@
-"""pycuda.driver's context, by the same functions of the driver."""
+"""As much of `pycuda.driver` as the package uses, the context, on whatever driver is there."""
 
 from __future__ import annotations
 
 import ctypes
-
-_driver = ctypes.CDLL("libcuda.so.1")
 
 
 class Error(Exception):
@@ -12,7 +10,7 @@ class Error(Exception):
 
 
 def _call(function: str, *arguments: object) -> None:
-    if getattr(_driver, function)(*arguments):
+    if getattr(ctypes.CDLL("libcuda.so.1"), function)(*arguments):
         raise Error(f"{function} failed: initialization error")
 
 

@@ -1,1 +1,0 @@
-"""As much of pycuda as `PyCuda` uses, on whatever driver is there: the context."""
