@@ -301,7 +301,19 @@ def test_the_packages_are_called_as_they_want_to_be(package: str, tmp_path: Path
         shutil.copy(here / "pycuda_stand_in.py", tmp_path / "pycuda" / "driver.py")
     chosen, count = ("not pycuda", 11) if package == "cuda-python" else ("pycuda", 9)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "gpu", "-k", chosen, __file__],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--noconftest",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "gpu",
+            "-k",
+            chosen,
+            __file__,
+        ],
         env={
             **os.environ,
             "LD_LIBRARY_PATH": str(tmp_path),
