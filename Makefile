@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := bench cli engines export runtime train
+STUB := .venv/stubs/tensorrt_bindings/tensorrt.pyi
 # Strict: links in place of an import hook, so that mypy finds the package too.
 EDITABLE := --config-settings editable_mode=strict -e
 
@@ -29,6 +30,9 @@ installed: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --upgrade pip setuptools wheel
 	$(BIN)/pip install -qq -c constraints.txt $(EDITABLE) '.[dev]'
+	$(BIN)/pip install -qq -c constraints.txt --no-deps --upgrade --target .venv/stubs tensorrt-stubs
+	# As published they do not parse: a parameter is called `in`, and one without a default follows others.
+	sed -i.published -e 's/, in: /, in_: /' -e 's/channel_axis: int)/channel_axis: int = ...)/' $(STUB)
 	touch $@
 
 clean:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "--target",
     required=True,
     metavar="TARGET",
-    help="cpu, cpu:fastest, openvino, rtx, rtx:sm86,sm89 or tensorrt.",
+    help="cpu, cpu:fastest, openvino, cuda, rtx, rtx:sm86,sm89 or tensorrt.",
 )
 @click.option(
     "--precision",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag
+
+if TYPE_CHECKING:
+    from osnet_edge.runtime.cuda import CudaProbe
 
 #: Import name, distribution, and the job that needs it.
 _LIBRARIES = (
@@ -70,6 +74,7 @@ def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]
     found = {"cpu": {"version": runtime, "build": [] if lacking else cpu, "run": cpu, "problems": lacking}}
     found["openvino"] = _openvino(libraries["openvino"], lacking)
     cuda, supports = find_support()
+    found["cuda"] = _onnxruntime_cuda(cuda, lacking)
     for support in supports:
         builds = [f"sm{capability.replace('.', '')}" for capability in support.builds]
         found[TARGET_NAMES[support.library]] = {
@@ -95,6 +100,23 @@ def _openvino(version: str | None, lacking: list[str]) -> dict[str, list[str]]:
         "version": [version] if version else [],
         "build": [] if lacking else cpu,
         "run": cpu,
+        "problems": [*problems, *lacking],
+    }
+
+
+def _onnxruntime_cuda(cuda: CudaProbe, lacking: list[str]) -> dict[str, list[str]]:
+    from osnet_edge.runtime.backends.onnxruntime_cuda import import_with_cuda
+    from osnet_edge.runtime.errors import UnavailableError
+
+    problems = [] if cuda.available else [f"no GPU to run engines on: {cuda.reason}"]
+    try:
+        installed = [import_with_cuda().__version__]
+    except UnavailableError as error:
+        installed, problems = [], [str(error), *problems]
+    return {
+        "version": installed,
+        "build": [] if lacking else ["any GPU"],
+        "run": [] if problems else [cuda.devices[0].name],
         "problems": [*problems, *lacking],
     }
 

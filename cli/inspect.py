@@ -30,14 +30,14 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
     """
     from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.package import open_package
-    from osnet_edge.runtime.plan import read_plan_header
+    from osnet_edge.runtime.plan import TITLES, read_plan_header
     from osnet_edge.runtime.plan_schedule import read_plan_schedule
 
     embedder = Embedder.load(package) if prove else None
     manifest = embedder.manifest if embedder else open_package(Path(package))
     distance = embedder.prove() if embedder else None
     # Read from a plan's own bytes, without TensorRT.
-    plan = Path(package) / manifest.model_file if manifest.target.device == "cuda" else None
+    plan = Path(package) / manifest.model_file if manifest.target.backend in TITLES else None
     schedule = read_plan_schedule(plan) if plan else None
     if plot:
         _draw(manifest, package, plot)
@@ -55,6 +55,8 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
     for name, value in rows:
         click.echo(f"{name:14} {value}")
     click.echo(f"{'files':14} {len(manifest.files)} as built (size and SHA-256 checked)")
+    if embedder and (runs := getattr(embedder.engine, "description", "")):
+        click.echo(f"{'runs by':14} {runs}")
     if distance is not None:
         click.echo(f"{'golden pairs':14} hold: largest mean-centred cosine distance {distance:.1g}")
     for line in group_lines(manifest.int8):

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from osnet_edge.engines.cpu import MODEL_NAME as CPU_MODEL_NAME
+from osnet_edge.engines.cpu import MODEL_NAME as ONNX_NAME
 from osnet_edge.engines.cpu import build_cpu
 from osnet_edge.engines.cpu_choice import choose_backend
 from osnet_edge.engines.golden import write_golden
 from osnet_edge.engines.graph import read_graph
 from osnet_edge.engines.int8 import Calibration
+from osnet_edge.engines.onnxruntime_cuda import build_onnxruntime_cuda
 from osnet_edge.engines.precision import AskedPrecision, Settled, check_asked, settle_precision
 from osnet_edge.engines.targets import TargetSpec, parse_target
 from osnet_edge.runtime.embedder import Embedder
@@ -28,6 +29,7 @@ from osnet_edge.runtime.manifest import (
     write_manifest,
 )
 from osnet_edge.runtime.placement import Placement, require_placement
+from osnet_edge.runtime.plan import TITLES
 from osnet_edge.runtime.preprocessing import Picture
 
 PLAN_NAME = "model.plan"
@@ -93,7 +95,7 @@ def build_package(
         progress("timing ONNX Runtime and OpenVINO")
         chosen, tools[CHOICE_KEY] = choose_backend(graph, info, batch.opt)
         spec = TargetSpec(chosen)
-    model_name = CPU_MODEL_NAME if spec.backend in ("onnxruntime", "openvino") else PLAN_NAME
+    model_name = PLAN_NAME if spec.backend in TITLES else ONNX_NAME
     with write_folder_aside(output, replace=replace) as folder:
         progress("building the engine")
         built_for = build_model(graph, model, folder / model_name, settled, spec, batch, progress)
@@ -146,6 +148,8 @@ def build_model(
     """
     if spec.backend == "onnxruntime" or spec.backend == "openvino":
         return build_cpu(graph, destination, spec.backend, settled.precision, settled.quantize)
+    if spec.backend == "onnxruntime_cuda":
+        return build_onnxruntime_cuda(graph, model, destination, settled.precision)
     # Imported here: a builder for the CPU needs nothing of TensorRT's.
     from osnet_edge.engines.tensorrt import build_plan
 

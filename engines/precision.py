@@ -19,7 +19,7 @@ from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, fine_tuni
 from osnet_edge.engines.overflow import check_overflow
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import rules_for
-from osnet_edge.engines.targets import TargetSpec, check_precision
+from osnet_edge.engines.targets import PRECISIONS, TargetSpec, check_precision
 from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.manifest import Precision
@@ -54,7 +54,7 @@ def check_asked(spec: TargetSpec, asked: AskedPrecision, request: Calibration | 
     Raises:
         InputError: the target has no such precision, or calibration set or budget are missing or for nothing.
     """
-    if asked != "auto":
+    if asked != "auto" or spec.backend == "onnxruntime_cuda":
         check_precision(spec, asked)
     if request is None and asked in ("int8", "auto"):
         raise InputError(
@@ -97,8 +97,8 @@ def settle_precision(
             of no use.
         CheckError: no group of layers is within the budget, and INT8 was asked for by name.
     """
-    on_gpu = spec.backend in ("tensorrt", "tensorrt_rtx")
-    if request is not None and on_gpu:
+    in_half = "fp16" in PRECISIONS[spec.backend]
+    if request is not None and in_half:
         progress(f"checking float16's range on {len(request.pictures.pictures):,} pictures")
         crops = load_pictures(request.pictures.pictures)
         check_overflow(model, crops, info.preprocessing, progress)

@@ -1,4 +1,4 @@
-"""What `--target` says: `cpu`, `cpu:fastest`, `openvino`, `rtx`, `rtx:sm86,sm89`, `tensorrt` and the like."""
+"""What `--target` says: `cpu`, `cpu:fastest`, `openvino`, `cuda`, `rtx`, `rtx:sm86`, `tensorrt` and so on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from osnet_edge.runtime.manifest import Backend, Precision
 #: The name of each backend's target.
 TARGET_NAMES: dict[Backend, str] = {
     "onnxruntime": "cpu",
+    "onnxruntime_cuda": "cuda",
     "openvino": "openvino",
     "tensorrt_rtx": "rtx",
     "tensorrt": "tensorrt",
@@ -18,14 +19,15 @@ TARGET_NAMES: dict[Backend, str] = {
 #: What each backend computes in. ONNX Runtime has no half kernels for CPUs: it would cast to and fro.
 PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
     "onnxruntime": ("fp32", "int8"),
+    "onnxruntime_cuda": ("fp32", "fp16"),
     "openvino": ("fp32", "bf16", "int8"),
     "tensorrt_rtx": ("fp32", "fp16", "int8"),
     "tensorrt": ("fp32", "fp16", "int8"),
 }
 _BACKENDS = {name: backend for backend, name in TARGET_NAMES.items()}
 SPELLING = (
-    "cpu, cpu:fastest (as timed here), openvino, rtx, rtx:sm86,sm89 (GPU generations), "
-    "rtx:current (the GPU here) or tensorrt"
+    "cpu, cpu:fastest (as timed here), openvino, cuda (ONNX Runtime on a GPU), rtx, rtx:sm86,sm89 (GPU "
+    "generations), rtx:current (the GPU here) or tensorrt"
 )
 
 
@@ -73,7 +75,7 @@ def parse_target(text: str) -> TargetSpec:
     return TargetSpec(_BACKENDS[name], tuple(dict.fromkeys(capabilities)))
 
 
-def check_precision(spec: TargetSpec, precision: Precision) -> None:
+def check_precision(spec: TargetSpec, precision: str) -> None:
     """Hold a precision to what a target computes in.
 
     Raises:
@@ -81,7 +83,8 @@ def check_precision(spec: TargetSpec, precision: Precision) -> None:
     """
     if precision not in PRECISIONS[spec.backend]:
         having = [name for backend, name in TARGET_NAMES.items() if precision in PRECISIONS[backend]]
+        elsewhere = f"; {precision} is for {' and '.join(having)}" if having else ""
         raise InputError(
             f"expected --precision {' or '.join(PRECISIONS[spec.backend])} for the target "
-            f"{TARGET_NAMES[spec.backend]}, got {precision}; {precision} is for {' and '.join(having)}"
+            f"{TARGET_NAMES[spec.backend]}, got {precision}{elsewhere}"
         )

@@ -8,7 +8,7 @@ is told which layers must stay float32. Which way is open is asked of the librar
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
 
@@ -16,6 +16,9 @@ from osnet_edge.engines.half import to_half
 from osnet_edge.runtime.backends.tensorrt_library import Library
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.manifest import BatchRange, Precision
+
+if TYPE_CHECKING:
+    import tensorrt
 
 #: Names of `LayerType`: what an instance norm or a mean over a map is, and what an input's normalisation is
 #: made of.
@@ -28,8 +31,8 @@ def is_strongly_typed(library: Library) -> bool:
 
 
 def make_network(
-    library: Library, builder: Any, model: onnx.ModelProto, precision: Precision
-) -> tuple[Any, Any]:
+    library: Library, builder: tensorrt.Builder, model: onnx.ModelProto, precision: Precision
+) -> tuple[tensorrt.INetworkDefinition, tensorrt.OnnxParser]:
     """Parse a float32 graph, or an INT8 one that is typed already, into a network of the precision.
 
     Returns:
@@ -58,12 +61,12 @@ def make_network(
 
 def configure(
     library: Library,
-    builder: Any,
-    network: Any,
+    builder: tensorrt.Builder,
+    network: tensorrt.INetworkDefinition,
     precision: Precision,
     batch: BatchRange,
     workspace_bytes: int,
-) -> Any:
+) -> tensorrt.IBuilderConfig:
     """Make the builder's configuration: memory, batch sizes and precision.
 
     Raises:
@@ -77,8 +80,10 @@ def configure(
     config.clear_flag(trt.BuilderFlag.TF32)
     profile = builder.create_optimization_profile()
     images = network.get_input(0)
-    item = tuple(images.shape)[1:]
-    profile.set_shape(images.name, *((size, *item) for size in (batch.min, batch.opt, batch.max)))
+    # A tuple stands for a Dims and a Dims reads as one, which the stubs do not say.
+    dims: Any = images.shape
+    shapes: list[Any] = [(size, *tuple(dims)[1:]) for size in (batch.min, batch.opt, batch.max)]
+    profile.set_shape(images.name, *shapes)
     if config.add_optimization_profile(profile) < 0:
         raise InputError(f"{library} takes no batches of {batch.min} to {batch.max}; choose a smaller range")
     preview: Any = getattr(trt, "PreviewFeature", None)
@@ -93,7 +98,12 @@ def configure(
     return config
 
 
-def allow_half(library: Library, builder: Any, network: Any, config: Any) -> None:
+def allow_half(
+    library: Library,
+    builder: tensorrt.Builder,
+    network: tensorrt.INetworkDefinition,
+    config: tensorrt.IBuilderConfig,
+) -> None:
     """Weak typing: allow float16, except where `to_half` keeps float32 as well."""
     flags = library.trt.BuilderFlag
     if not builder.platform_has_fast_fp16:
@@ -105,7 +115,7 @@ def allow_half(library: Library, builder: Any, network: Any, config: Any) -> Non
         layer.set_output_type(0, library.trt.float32)
 
 
-def float32_layers(library: Library, network: Any) -> Iterator[Any]:
+def float32_layers(library: Library, network: tensorrt.INetworkDefinition) -> Iterator[tensorrt.ILayer]:
     """Yield the layers whose arithmetic must stay float32: norms, means, and the input's normalisation.
 
     An instance norm is a NORMALIZATION, or, up to TensorRT 9, a plugin; OSNet has no other. What `to_half`
@@ -122,7 +132,7 @@ def float32_layers(library: Library, network: Any) -> Iterator[Any]:
             yield layer
 
 
-def _describe(error: Any, model: onnx.ModelProto) -> str:
+def _describe(error: tensorrt.ParserError, model: onnx.ModelProto) -> str:
     """Name the node, since a parser's error may be as short as `false`."""
     text, index = str(error.desc()).strip(), int(error.node())
     if not 0 <= index < len(model.graph.node):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from osnet_edge.runtime.cuda_array import shape_on_gpu
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Picture
 
@@ -42,6 +43,18 @@ def clip_boxes(boxes: ArrayLike, height: int, width: int) -> tuple[NDArray[np.in
     clipped = np.clip(np.rint(given), 0, limits).astype(np.intp)
     holds_pixels = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
     return clipped, holds_pixels
+
+
+def check_frame_on_gpu(frame: object) -> tuple[int, int, int]:
+    """Return the shape of a frame in a GPU's memory, if it is H x W x 3 with pixels.
+
+    Raises:
+        InputError: it is something else; its type is checked where it is used.
+    """
+    shape = shape_on_gpu(frame)
+    if len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise InputError(f"expected a frame of H x W x 3 uint8, got {shape}")
+    return shape
 
 
 def check_frame(frame: object) -> Picture:

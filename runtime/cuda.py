@@ -1,146 +1,208 @@
-"""The few CUDA calls that an engine needs, and the question whether there is a GPU at all.
+"""CUDA as an engine uses it: one small interface, with cuda-python or pycuda behind it.
 
-`probe` asks the driver itself, through ctypes: it needs no CUDA package and survives a machine without a
-driver, where TensorRT's own runtime object may crash the process. Memory, streams and copies go through
-cuda-python or pycuda, whichever is installed; `osnet_edge.runtime.cuda_packages` has both.
+Every call is CUDA's driver API on the first GPU, in its primary context, which CUDA's runtime API and so
+TensorRT, torch and CuPy share. The context is pushed for a call and popped after it, in whatever thread, so
+that a program's own contexts stay as they were and a call from any thread finds one.
+
+CUDA's runtime API would not do: a newer one refuses an older driver, such as a Jetson's, which the driver API
+works with.
 """
 
 from __future__ import annotations
 
 import ctypes
 import importlib.util
-import sys
+import os
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from osnet_edge.runtime.cuda_driver import (
+    FORKED,
+    RESET,
+    CudaDevice,
+    CudaProbe,
+    probe,
+    require_device,
+)
+from osnet_edge.runtime.cuda_resources import DeviceMemory, Graph, Module, PinnedArray, Stream, as_array
 from osnet_edge.runtime.errors import UnavailableError
 
-#: CUdevice_attribute values of cuda.h.
-_MAJOR, _MINOR = 75, 76
+__all__ = ["Cuda", "CudaDevice", "CudaProbe", "find_package", "open_cuda", "probe", "require_device"]
+
+#: CU_STREAM_NON_BLOCKING of cuda.h: no waiting for the default stream.
+_NON_BLOCKING = 1
+#: CU_EVENT_DISABLE_TIMING: an event that only orders streams.
+_ORDER_ONLY = 2
+#: CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile, such as allocating, is let be.
+_THREAD_LOCAL = 1
+#: CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL.
+_ORDINAL = 9
 
 
-class CudaDevice(NamedTuple):
-    """One GPU: what its maker calls it, and its compute capability such as `8.6`."""
+class Cuda(ABC):
+    """CUDA on the first GPU; every call but `current` and `is_alive` is made inside `current`.
 
-    name: str
-    compute_capability: str
-
-
-@dataclass(frozen=True)
-class CudaProbe:
-    """Whether CUDA can be used here.
+    Each raises `UnavailableError`, one line in CUDA's own words, where the driver says that it failed.
 
     Attributes:
-        available: whether there is a driver and at least one GPU.
-        reason: why not; empty when it can.
-        devices: the GPUs, in the driver's order; engines run on the first.
-        driver: CUDA version that the driver supports, such as `12.6`; empty without one.
+        package: what is behind it.
     """
-
-    available: bool
-    reason: str
-    devices: tuple[CudaDevice, ...] = ()
-    driver: str = ""
-
-
-def probe() -> CudaProbe:
-    """Ask the CUDA driver what GPUs there are; without a driver the answer is why not, never a crash."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        driver: Any = ctypes.CDLL(name)
-    except OSError:
-        return CudaProbe(False, f"no NVIDIA driver is installed ({name} is not there)")
-    try:
-        _call(driver, "cuInit", 0)
-        version, count = ctypes.c_int(), ctypes.c_int()
-        _call(driver, "cuDriverGetVersion", ctypes.byref(version))
-        _call(driver, "cuDeviceGetCount", ctypes.byref(count))
-        devices = tuple(_describe(driver, index) for index in range(count.value))
-    except UnavailableError as error:
-        return CudaProbe(False, str(error))
-    supported = f"{version.value // 1000}.{version.value % 1000 // 10}"
-    if not devices:
-        return CudaProbe(False, "the NVIDIA driver finds no GPU", driver=supported)
-    return CudaProbe(True, "", devices, supported)
-
-
-def require_device(purpose: str) -> CudaDevice:
-    """Return the first GPU.
-
-    Args:
-        purpose: what it is for, such as `this engine`.
-
-    Raises:
-        UnavailableError: there is none; one line that says why.
-    """
-    found = probe()
-    if not found.available:
-        raise UnavailableError(
-            f"{purpose} needs an NVIDIA GPU, and {found.reason}; use a machine that has one, or an engine "
-            "built for cpu"
-        )
-    return found.devices[0]
-
-
-@dataclass(frozen=True)
-class DeviceMemory:
-    """Memory of the GPU; it stays until `free` is called."""
-
-    address: int
-    nbytes: int
-    free: Callable[[], None]
-
-
-@dataclass(frozen=True)
-class PinnedArray:
-    """An array in page-locked memory, which the GPU copies from and to by itself; it stays until `free`."""
-
-    array: NDArray[Any]
-    free: Callable[[], None]
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A queue of work for the GPU; `handle` is the cudaStream_t as a number, `native` the package's own."""
-
-    handle: int
-    native: Any
-    synchronize: Callable[[], None]
-    destroy: Callable[[], None]
-
-
-class Cuda(Protocol):
-    """CUDA on the first GPU, in its primary context; every call but `current` is made inside `current`."""
 
     package: str
 
-    def current(self) -> AbstractContextManager[None]:
+    def __init__(self) -> None:
+        self._process, self._is_lost = os.getpid(), False
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
         """Make the primary context current in this thread, and restore what was current before.
 
         Raises:
-            UnavailableError: a CUDA call in the block failed; the message is CUDA's own.
+            UnavailableError: the process forked since, or the context is gone.
         """
+        if os.getpid() != self._process:
+            raise UnavailableError(FORKED)
+        if self._is_lost:
+            raise UnavailableError(RESET)
+        self.push()
+        try:
+            yield
+        finally:
+            self.pop()
+
+    def is_alive(self) -> bool:
+        """Return whether the context can still be used: the program may have reset the GPU, or forked."""
+        try:
+            with self.current():
+                _, active = self.do("cuDevicePrimaryCtxGetState", 0)
+                return bool(active)
+        except UnavailableError:
+            return False
+
+    def give_up(self) -> None:
+        """Refuse every further call: after a reset, an address of before may be another's memory."""
+        self._is_lost = True
 
     def allocate(self, nbytes: int) -> DeviceMemory:
         """Allocate memory of the GPU."""
+        address = self.do("cuMemAlloc", nbytes)
+        return DeviceMemory(address, nbytes, lambda: self.do("cuMemFree", address))
 
     def pin(self, shape: tuple[int, ...], dtype: DTypeLike) -> PinnedArray:
         """Allocate a page-locked array."""
+        address = self.do("cuMemHostAlloc", int(np.prod(shape)) * np.dtype(dtype).itemsize, 0)
+        return PinnedArray(as_array(address, shape, dtype), lambda: self.do("cuMemFreeHost", address))
 
     def create_stream(self) -> Stream:
         """Create a stream that does not wait for the default one."""
+        stream = self.do("cuStreamCreate", _NON_BLOCKING)
+        return Stream(
+            stream,
+            lambda: self.do("cuStreamSynchronize", stream),
+            lambda: self.do("cuStreamDestroy", stream),
+        )
 
-    def upload(self, source: NDArray[Any], target: DeviceMemory, stream: Stream) -> None:
+    def upload(self, source: NDArray[Any], target: int, stream: Stream) -> None:
         """Queue a copy of a contiguous pinned array to the GPU; `source` must stay as it is until then."""
+        self.do("cuMemcpyHtoDAsync", target, source.ctypes.data, source.nbytes, stream.handle)
 
-    def download(self, source: DeviceMemory, target: NDArray[Any], stream: Stream) -> None:
+    def download(self, source: int, target: NDArray[Any], stream: Stream) -> None:
         """Queue a copy from the GPU that fills a contiguous pinned array."""
+        self.do("cuMemcpyDtoHAsync", target.ctypes.data, source, target.nbytes, stream.handle)
+
+    def copy(self, source: int, target: int, nbytes: int, stream: Stream) -> None:
+        """Queue a copy within the GPU."""
+        self.do("cuMemcpyDtoDAsync", target, source, nbytes, stream.handle)
+
+    def wait_for(self, producer: int, stream: Stream) -> None:
+        """Let what is queued on `stream` from now on wait for what is queued on another one by now.
+
+        Args:
+            producer: a cudaStream_t as a number; 1 and 2 are the legacy and the per-thread default stream.
+            stream: ours.
+        """
+        event = self.do("cuEventCreate", _ORDER_ONLY)
+        try:
+            self.do("cuEventRecord", event, producer)
+            self.do("cuStreamWaitEvent", stream.handle, event, 0)
+        finally:
+            # The driver keeps it until both streams have passed it.
+            self.do("cuEventDestroy", event)
+
+    def device_of(self, address: int) -> int:
+        """Return the number of the GPU that memory belongs to."""
+        return int(self.do("cuPointerGetAttribute", _ORDINAL, address))
+
+    def capture(self, work: Callable[[], None], stream: Stream) -> Graph:
+        """Record what `work` queues on a stream, which does not run, as a graph.
+
+        Raises:
+            UnavailableError: it cannot be captured; the stream is as before.
+            Exception: what `work` raises; likewise.
+        """
+        self.do("cuStreamBeginCapture", stream.handle, _THREAD_LOCAL)
+        try:
+            work()
+        except BaseException:
+            self._abandon_capture(stream)
+            raise
+        graph = self.do("cuStreamEndCapture", stream.handle)
+        try:
+            made = self.do("cuGraphInstantiate", graph, 0)
+        finally:
+            self.do("cuGraphDestroy", graph)
+        return Graph(
+            lambda: self.do("cuGraphLaunch", made, stream.handle),
+            lambda: self.do("cuGraphExecDestroy", made),
+        )
+
+    def load(self, image: bytes) -> Module:
+        """Load a cubin."""
+        buffer = ctypes.create_string_buffer(image)
+        module = self.do("cuModuleLoadData", ctypes.addressof(buffer))
+        functions: dict[str, int] = {}
+
+        def launch(
+            name: str, blocks: tuple[int, int, int], threads: int, given: tuple[np.generic, ...], on: Stream
+        ) -> None:
+            if name not in functions:
+                functions[name] = self.do("cuModuleGetFunction", module, name.encode())
+            values = [np.array(value) for value in given]
+            pointers = np.array([value.ctypes.data for value in values], np.uint64)
+            shape = (*blocks, threads, 1, 1)
+            self.do("cuLaunchKernel", functions[name], *shape, 0, on.handle, pointers.ctypes.data, 0)
+
+        return Module(launch, lambda: self.do("cuModuleUnload", module))
+
+    def _abandon_capture(self, stream: Stream) -> None:
+        try:
+            if graph := self.do("cuStreamEndCapture", stream.handle):
+                self.do("cuGraphDestroy", graph)
+        except UnavailableError:
+            # So the driver says that the capture was broken, which is known.
+            pass
+
+    @abstractmethod
+    def push(self) -> None:
+        """Push the primary context in this thread."""
+
+    @abstractmethod
+    def pop(self) -> None:
+        """Pop it."""
+
+    @abstractmethod
+    def do(self, function: str, *arguments: Any) -> Any:
+        """Call a function of cuda.h, by its name there, with numbers for pointers and handles.
+
+        Returns:
+            What it gives back: a number, two in a tuple, or None.
+        """
 
 
 _opened: list[Cuda] = []
@@ -151,13 +213,15 @@ def open_cuda() -> Cuda:
     """Return CUDA through the package that is installed: cuda-python, else pycuda; one for the whole process.
 
     Raises:
-        UnavailableError: there is no GPU, or neither package.
+        UnavailableError: there is no GPU, or neither package, or the process forked after using CUDA.
     """
     require_device("CUDA")
     with _opening:
+        if _opened and not _opened[-1].is_alive():
+            _opened.pop().give_up()
         if not _opened:
             _opened.append(_open())
-        return _opened[0]
+        return _opened[-1]
 
 
 def find_package() -> str | None:
@@ -189,39 +253,3 @@ def _open() -> Cuda:
         "running a TensorRT engine needs cuda-python or pycuda, and neither is installed; "
         "install one with: pip install cuda-python"
     )
-
-
-def as_array(address: int, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """View memory at `address` as an array; the caller keeps that memory alive."""
-    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    buffer = (ctypes.c_uint8 * nbytes).from_address(address)
-    array: NDArray[Any] = np.frombuffer(memoryview(buffer), np.uint8).view(dtype).reshape(shape)
-    return array
-
-
-def _describe(driver: Any, index: int) -> CudaDevice:
-    device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-    name = ctypes.create_string_buffer(256)
-    _call(driver, "cuDeviceGet", ctypes.byref(device), index)
-    _call(driver, "cuDeviceGetName", name, len(name), device)
-    _call(driver, "cuDeviceGetAttribute", ctypes.byref(major), _MAJOR, device)
-    _call(driver, "cuDeviceGetAttribute", ctypes.byref(minor), _MINOR, device)
-    return CudaDevice(name.value.decode(errors="replace"), f"{major.value}.{minor.value}")
-
-
-def _call(driver: Any, function: str, *arguments: Any) -> None:
-    """Call a function of the driver.
-
-    Raises:
-        UnavailableError: it is missing, or it says that it failed.
-    """
-    try:
-        result = getattr(driver, function)(*arguments)
-        if result == 0:
-            return
-        text = ctypes.c_char_p()
-        driver.cuGetErrorString(result, ctypes.byref(text))
-    except AttributeError:
-        raise UnavailableError(f"the NVIDIA driver has no {function}") from None
-    said = (text.value or b"unknown error").decode(errors="replace")
-    raise UnavailableError(f"the NVIDIA driver says: {said} ({function}: error {result})")

@@ -1,28 +1,18 @@
-"""CUDA through cuda-python and through pycuda, behind `osnet_edge.runtime.cuda.Cuda`.
-
-Both use the driver API and the GPU's primary context, which CUDA's runtime API and so TensorRT, torch and
-other libraries share. The context is pushed for a call and popped after it, so that a program's own contexts
-stay as they were. cuda-python's `runtime` module would not do: a newer one refuses an older driver, such as a
-Jetson's, which the `driver` module works with.
-"""
+"""The two packages behind `osnet_edge.runtime.cuda.Cuda`: cuda-python, and pycuda that many Jetsons have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ctypes
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ctypes import c_int, c_size_t, c_uint, c_uint64, c_void_p
 from typing import Any
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-
-from osnet_edge.runtime.cuda import DeviceMemory, PinnedArray, Stream, as_array
-from osnet_edge.runtime.errors import UnavailableError
-
-#: CU_STREAM_NON_BLOCKING of cuda.h: no waiting for the default stream.
-NON_BLOCKING = 1
+from osnet_edge.runtime.cuda import Cuda
+from osnet_edge.runtime.cuda_driver import call, cuda_error, open_driver
 
 
-class CudaPython:
+class CudaPython(Cuda):
     """NVIDIA's cuda-python.
 
     Raises:
@@ -32,65 +22,85 @@ class CudaPython:
     package = "cuda-python"
 
     def __init__(self) -> None:
+        super().__init__()
         try:
             from cuda.bindings import driver
         except ImportError:
             # Its name until cuda-python 12.6.
             from cuda import cuda as driver
         self._driver: Any = driver
-        self._do("cuInit", 0)
+        #: The arguments, by function and position, that must be members of its enumerations.
+        self._enums: dict[tuple[str, int], Callable[[int], Any]] = {
+            ("cuStreamBeginCapture", 1): driver.CUstreamCaptureMode,
+            ("cuPointerGetAttribute", 0): driver.CUpointer_attribute,
+        }
+        self.do("cuInit", 0)
         # Retained once and for good: the process has one such object, and CUDA frees it at exit.
-        self._context = self._do("cuDevicePrimaryCtxRetain", self._do("cuDeviceGet", 0))
+        self._context = self.do("cuDevicePrimaryCtxRetain", self.do("cuDeviceGet", 0))
 
-    @contextmanager
-    def current(self) -> Iterator[None]:
-        """Push the primary context, and pop it after."""
-        self._do("cuCtxPushCurrent", self._context)
-        try:
-            yield
-        finally:
-            self._do("cuCtxPopCurrent")
+    def push(self) -> None:
+        """Push the primary context in this thread."""
+        self.do("cuCtxPushCurrent", self._context)
 
-    def allocate(self, nbytes: int) -> DeviceMemory:
-        """Allocate memory of the GPU."""
-        pointer = self._do("cuMemAlloc", nbytes)
-        return DeviceMemory(int(pointer), nbytes, lambda: self._do("cuMemFree", pointer))
+    def pop(self) -> None:
+        """Pop it."""
+        self.do("cuCtxPopCurrent")
 
-    def pin(self, shape: tuple[int, ...], dtype: DTypeLike) -> PinnedArray:
-        """Allocate a page-locked array."""
-        pointer = self._do("cuMemHostAlloc", int(np.prod(shape)) * np.dtype(dtype).itemsize, 0)
-        return PinnedArray(as_array(int(pointer), shape, dtype), lambda: self._do("cuMemFreeHost", pointer))
-
-    def create_stream(self) -> Stream:
-        """Create a stream that does not wait for the default one."""
-        stream = self._do("cuStreamCreate", NON_BLOCKING)
-        return Stream(
-            int(stream),
-            stream,
-            lambda: self._do("cuStreamSynchronize", stream),
-            lambda: self._do("cuStreamDestroy", stream),
-        )
-
-    def upload(self, source: NDArray[Any], target: DeviceMemory, stream: Stream) -> None:
-        """Queue a copy to the GPU."""
-        self._do("cuMemcpyHtoDAsync", target.address, source.ctypes.data, source.nbytes, stream.native)
-
-    def download(self, source: DeviceMemory, target: NDArray[Any], stream: Stream) -> None:
-        """Queue a copy from the GPU."""
-        self._do("cuMemcpyDtoHAsync", target.ctypes.data, source.address, target.nbytes, stream.native)
-
-    def _do(self, function: str, *arguments: Any) -> Any:
-        """Call a function of the driver API, which returns its error code and then what it made."""
-        error, *made = getattr(self._driver, function)(*arguments)
+    def do(self, function: str, *arguments: Any) -> Any:
+        """Call a function of cuda.h; cuda-python returns its error code, and then what it gives back."""
+        wrapped = [
+            self._enums[function, index](value) if (function, index) in self._enums else value
+            for index, value in enumerate(arguments)
+        ]
+        error, *made = getattr(self._driver, function)(*wrapped)
         if int(error) != 0:
             _, said = self._driver.cuGetErrorString(error)
-            text = said.decode(errors="replace") if isinstance(said, bytes) else str(error)
-            raise UnavailableError(f"CUDA says: {text} ({function})")
-        return made[0] if made else None
+            raise cuda_error(said.decode(errors="replace") if said else str(error), function)
+        if len(made) > 1:
+            return tuple(int(item) for item in made)
+        # A context must go back as the object that it is.
+        return None if not made else made[0] if function.endswith("Retain") else int(made[0])
 
 
-class PyCuda:
-    """pycuda, which many Jetson images have.
+_OUT, _IN = ctypes.POINTER(c_void_p), c_void_p
+#: Each function's name in the driver, and its parameters; pointers to a type are what it gives back.
+_SIGNATURES: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "cuMemAlloc": ("cuMemAlloc_v2", (_OUT, c_size_t)),
+    "cuMemFree": ("cuMemFree_v2", (_IN,)),
+    "cuMemHostAlloc": ("cuMemHostAlloc", (_OUT, c_size_t, c_uint)),
+    "cuMemFreeHost": ("cuMemFreeHost", (_IN,)),
+    "cuMemcpyHtoDAsync": ("cuMemcpyHtoDAsync_v2", (_IN, _IN, c_size_t, _IN)),
+    "cuMemcpyDtoHAsync": ("cuMemcpyDtoHAsync_v2", (_IN, _IN, c_size_t, _IN)),
+    "cuMemcpyDtoDAsync": ("cuMemcpyDtoDAsync_v2", (_IN, _IN, c_size_t, _IN)),
+    "cuStreamCreate": ("cuStreamCreate", (_OUT, c_uint)),
+    "cuStreamSynchronize": ("cuStreamSynchronize", (_IN,)),
+    "cuStreamDestroy": ("cuStreamDestroy_v2", (_IN,)),
+    "cuStreamWaitEvent": ("cuStreamWaitEvent", (_IN, _IN, c_uint)),
+    "cuStreamBeginCapture": ("cuStreamBeginCapture_v2", (_IN, c_int)),
+    "cuStreamEndCapture": ("cuStreamEndCapture", (_IN, _OUT)),
+    "cuEventCreate": ("cuEventCreate", (_OUT, c_uint)),
+    "cuEventRecord": ("cuEventRecord", (_IN, _IN)),
+    "cuEventDestroy": ("cuEventDestroy_v2", (_IN,)),
+    "cuGraphInstantiate": ("cuGraphInstantiateWithFlags", (_OUT, _IN, c_uint64)),
+    "cuGraphDestroy": ("cuGraphDestroy", (_IN,)),
+    "cuGraphLaunch": ("cuGraphLaunch", (_IN, _IN)),
+    "cuGraphExecDestroy": ("cuGraphExecDestroy", (_IN,)),
+    "cuModuleLoadData": ("cuModuleLoadData", (_OUT, _IN)),
+    "cuModuleGetFunction": ("cuModuleGetFunction", (_OUT, _IN, ctypes.c_char_p)),
+    "cuModuleUnload": ("cuModuleUnload", (_IN,)),
+    "cuLaunchKernel": ("cuLaunchKernel", (_IN, *[c_uint] * 7, _IN, _IN, _IN)),
+    "cuPointerGetAttribute": ("cuPointerGetAttribute", (ctypes.POINTER(c_int), c_int, _IN)),
+    "cuDevicePrimaryCtxGetState": (
+        "cuDevicePrimaryCtxGetState",
+        (c_int, ctypes.POINTER(c_uint), ctypes.POINTER(c_int)),
+    ),
+}
+
+
+class PyCuda(Cuda):
+    """pycuda for the context, of which it keeps a stack of its own, and the driver itself for the rest.
+
+    pycuda has no graphs and no streams of others, and what it has is the same functions of the driver.
 
     Raises:
         ImportError: it is not installed.
@@ -99,44 +109,42 @@ class PyCuda:
     package = "pycuda"
 
     def __init__(self) -> None:
+        super().__init__()
         from pycuda import driver
 
-        self._driver: Any = driver
-        driver.init()
-        self._context = driver.Device(0).retain_primary_context()
+        self._pycuda: Any = driver
+        self._driver = open_driver()
+        with self._errors("cuDevicePrimaryCtxRetain"):
+            driver.init()
+            self._context = driver.Device(0).retain_primary_context()
+
+    def push(self) -> None:
+        """Push the primary context in this thread."""
+        with self._errors("cuCtxPushCurrent"):
+            self._context.push()
+
+    def pop(self) -> None:
+        """Pop it."""
+        with self._errors("cuCtxPopCurrent"):
+            self._pycuda.Context.pop()
+
+    def do(self, function: str, *arguments: Any) -> Any:
+        """Call a function of cuda.h in the driver."""
+        symbol, parameters = _SIGNATURES[function]
+        given, passed, made = iter(arguments), list[Any](), list[Any]()
+        for parameter in parameters:
+            if isinstance(parameter, type(_OUT)):
+                made.append(parameter._type_())
+                passed.append(ctypes.byref(made[-1]))
+            else:
+                passed.append(parameter(next(given)))
+        call(self._driver, symbol, *passed)
+        values = tuple(item.value or 0 for item in made)
+        return values if len(values) > 1 else values[0] if values else None
 
     @contextmanager
-    def current(self) -> Iterator[None]:
-        """Push the primary context, and pop it after."""
+    def _errors(self, function: str) -> Iterator[None]:
         try:
-            self._context.push()
-            try:
-                yield
-            finally:
-                self._driver.Context.pop()
-        except self._driver.Error as error:
-            raise UnavailableError(f"CUDA says: {error}") from None
-
-    def allocate(self, nbytes: int) -> DeviceMemory:
-        """Allocate memory of the GPU."""
-        memory = self._driver.mem_alloc(nbytes)
-        return DeviceMemory(int(memory), nbytes, memory.free)
-
-    def pin(self, shape: tuple[int, ...], dtype: DTypeLike) -> PinnedArray:
-        """Allocate a page-locked array."""
-        array = self._driver.pagelocked_empty(shape, np.dtype(dtype))
-        return PinnedArray(array, array.base.free)
-
-    def create_stream(self) -> Stream:
-        """Create a stream that does not wait for the default one."""
-        stream = self._driver.Stream(NON_BLOCKING)
-        # pycuda destroys a stream with its last reference.
-        return Stream(stream.handle, stream, stream.synchronize, lambda: None)
-
-    def upload(self, source: NDArray[Any], target: DeviceMemory, stream: Stream) -> None:
-        """Queue a copy to the GPU."""
-        self._driver.memcpy_htod_async(target.address, source, stream.native)
-
-    def download(self, source: DeviceMemory, target: NDArray[Any], stream: Stream) -> None:
-        """Queue a copy from the GPU."""
-        self._driver.memcpy_dtoh_async(target, source.address, stream.native)
+            yield
+        except self._pycuda.Error as error:
+            raise cuda_error(str(error), function) from None

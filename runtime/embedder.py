@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from osnet_edge.runtime.backends import Engine, open_engine
-from osnet_edge.runtime.boxes import check_frame, clip_boxes
-from osnet_edge.runtime.errors import CheckError, InputError
+from osnet_edge.runtime.backends import DeviceEngine, Engine, open_engine
+from osnet_edge.runtime.boxes import check_frame, check_frame_on_gpu, clip_boxes
+from osnet_edge.runtime.cuda_array import is_on_gpu, on_gpu
+from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.package import check_target, open_package, read_golden
 from osnet_edge.runtime.preprocessing import Picture, check_crops, check_interpolation, to_batch
@@ -73,7 +74,9 @@ class Embedder:
         """Embed crops.
 
         Args:
-            crops: a list of H x W x 3 uint8 arrays of any sizes, or one array (N, H, W, 3); RGB.
+            crops: a list of H x W x 3 uint8 arrays of any sizes, or one array (N, H, W, 3); RGB. For engines
+                on a GPU they may lie in its memory, as arrays of torch, CuPy or another library with
+                `__dlpack__` or `__cuda_array_interface__`.
             bgr: whether they are blue-green-red instead, as OpenCV reads pictures.
             l2_normalize: whether rows get length 1, so that a dot product is the cosine similarity.
 
@@ -82,8 +85,12 @@ class Embedder:
 
         Raises:
             InputError: a crop is no such array, or holds no pixel.
+            UnavailableError: crops are in a GPU's memory, and this engine cannot take them from there.
         """
-        embeddings = self.infer_crops(check_crops(crops), bgr=bgr)
+        if crops_on_gpu := on_gpu(crops):
+            embeddings = self._device_engine().infer_crops(crops_on_gpu, bgr=bgr)
+        else:
+            embeddings = self.infer_crops(check_crops(crops), bgr=bgr)
         return normalize_rows(embeddings) if l2_normalize else embeddings
 
     def embed_boxes(
@@ -92,7 +99,7 @@ class Embedder:
         """Embed the people in a frame.
 
         Args:
-            frame: H x W x 3 uint8, RGB.
+            frame: H x W x 3 uint8, RGB; for engines on a GPU it may lie in its memory, as crops may.
             boxes: (N, 4) of x1, y1, x2, y2 in pixels, the last two exclusive; they are clipped to the frame.
             bgr: whether the frame is blue-green-red.
             l2_normalize: as for crops.
@@ -102,13 +109,37 @@ class Embedder:
 
         Raises:
             InputError: the frame is no such array, or the boxes are not finite numbers (N, 4).
+            UnavailableError: it is in a GPU's memory, and this engine cannot take it from there.
         """
-        picture = check_frame(frame)
-        clipped, valid = clip_boxes(boxes, *picture.shape[:2])
-        crops = [picture[y1:y2, x1:x2] for x1, y1, x2, y2 in clipped[valid]]
+        height, width, _ = check_frame_on_gpu(frame) if is_on_gpu(frame) else check_frame(frame).shape
+        clipped, valid = clip_boxes(boxes, height, width)
         embeddings = np.full((len(clipped), self.manifest.model.embedding_size), np.nan, np.float32)
-        embeddings[valid] = self(crops, bgr=bgr, l2_normalize=l2_normalize)
+        if valid.any():
+            rows = self._infer_boxes(frame, clipped[valid], bgr)
+            embeddings[valid] = normalize_rows(rows) if l2_normalize else rows
         return BoxEmbeddings(embeddings, valid)
+
+    def _infer_boxes(self, frame: object, boxes: NDArray[np.intp], bgr: bool) -> Embeddings:
+        """Run boxes that each hold a pixel of a checked frame, cut on the GPU where the engine can."""
+        if isinstance(self.engine, DeviceEngine) and not self.engine.crops_problem:
+            return self.engine.infer_boxes(frame, boxes, bgr=bgr)
+        if is_on_gpu(frame):
+            self._device_engine()
+        picture = check_frame(frame)
+        return self.infer_crops([picture[y1:y2, x1:x2] for x1, y1, x2, y2 in boxes], bgr=bgr)
+
+    def _device_engine(self) -> DeviceEngine:
+        """Return the engine, if it takes pictures from a GPU's memory."""
+        if not isinstance(self.engine, DeviceEngine):
+            raise UnavailableError(
+                f"this engine runs by {self.manifest.target.backend}, which takes pictures from the host's "
+                "memory; copy them there, in torch with .cpu().numpy()"
+            )
+        if self.engine.crops_problem:
+            raise UnavailableError(
+                f"pictures cannot be cut on the GPU: {self.engine.crops_problem}; or copy them to the host"
+            )
+        return self.engine
 
     def infer_crops(self, crops: Sequence[Picture], *, bgr: bool = False) -> Embeddings:
         """Preprocess and run checked crops in batches, so that memory stays bounded by the largest batch.
@@ -127,14 +158,20 @@ class Embedder:
         """Run one batch of preprocessed pictures through the engine, padded to its smallest batch if need be.
 
         Args:
-            batch: (N, *manifest.preprocessing.input_shape), what `to_batch` gives; 1 <= N <= batch.max.
+            batch: (N, *manifest.preprocessing.input_shape), what `to_batch` gives; 1 <= N <= batch.max. For
+                engines on a GPU it may lie in its memory, and N is then free.
 
         Returns:
             (N, D) float32, as the network gives them.
 
         Raises:
             InputError: the batch has another shape or type.
+            UnavailableError: it is in a GPU's memory, and this engine is not.
         """
+        if is_on_gpu(batch):
+            if self.manifest.target.device != "cuda":
+                self._device_engine()
+            return self.engine.infer(batch)
         how = self.manifest.preprocessing
         dtype = np.uint8 if how.normalize_in == "graph" else np.float32
         if batch.shape[1:] != how.input_shape or batch.dtype != dtype:

@@ -19,8 +19,9 @@ SCHEMA_VERSION = 1
 #: 400 MB of pictures; a typing error would ask for more.
 _LARGEST_BATCH = 4096
 
-#: The backend that runs a package: ONNX Runtime, OpenVINO, TensorRT-RTX or TensorRT.
-Backend = Literal["onnxruntime", "openvino", "tensorrt_rtx", "tensorrt"]
+#: The backend that runs a package: ONNX Runtime on the CPU or by its CUDA provider, OpenVINO, TensorRT-RTX or
+#: TensorRT.
+Backend = Literal["onnxruntime", "onnxruntime_cuda", "openvino", "tensorrt_rtx", "tensorrt"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 
@@ -75,7 +76,7 @@ class Target:
     Attributes:
         backend: the library that loads the model file.
         backend_version: its exact version at build time.
-        device: `cpu`, or `cuda` for the TensorRT family.
+        device: `cpu`, or `cuda` for the TensorRT family and ONNX Runtime's CUDA provider.
         machine: the processor's instruction set, as `platform.machine()` says it.
         compute_capabilities: CUDA compute capabilities such as `8.6`; empty where there are none to name.
         exact_version: whether another version of the backend refuses the model file.

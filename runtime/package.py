@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.manifest import Manifest, Target, read_manifest
+from osnet_edge.runtime.plan import TITLES
 from osnet_edge.runtime.preprocessing import Picture
 
 
@@ -40,7 +41,7 @@ def check_target(target: Target) -> None:
     Raises:
         InputError: it was built for another kind of processor.
     """
-    if target.device == "cuda" and target.machine != platform.machine():
+    if target.backend in TITLES and target.machine != platform.machine():
         raise InputError(
             f"this engine was built on {target.machine} and this machine is {platform.machine()}; "
             "a TensorRT plan runs on the kind of machine that it was built for: build it again here"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -218,3 +220,13 @@ def test_golden_pairs_prove_an_engine_and_catch_a_ruined_one(embedder: Embedder)
     for engine in (Ruined(), Silent()):
         with pytest.raises(CheckError, match="do not use this engine, build it again"):
             dataclasses.replace(embedder, engine=engine).prove()
+
+
+def test_a_package_may_go_while_it_is_loaded(package: Path, tmp_path: Path) -> None:
+    shutil.copytree(package, tmp_path / "osnet")
+    embedder, crops = Embedder.load(tmp_path / "osnet", threads=1), sample_crops(2)
+    before = embedder(crops)
+    shutil.rmtree(tmp_path / "osnet")
+    np.testing.assert_array_equal(embedder(crops), before)
+    with pytest.raises(InputError, match="expected golden pairs"):
+        embedder.prove()

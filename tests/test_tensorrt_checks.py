@@ -11,7 +11,7 @@ from tensorrt_graphs import manifest_for, rtx_target
 from osnet_edge.engines.tensorrt_capabilities import resolve_capabilities
 from osnet_edge.engines.tensorrt_network import allow_half, is_strongly_typed
 from osnet_edge.engines.tensorrt_support import find_support
-from osnet_edge.runtime.backends.tensorrt import check_device
+from osnet_edge.runtime.backends.tensorrt_checks import check_device, check_driver
 from osnet_edge.runtime.backends.tensorrt_library import ErrorCollector, Library, same_version
 from osnet_edge.runtime.cuda import CudaDevice, CudaProbe
 from osnet_edge.runtime.errors import InputError, UnavailableError
@@ -151,3 +151,40 @@ def test_doctor_hears_what_can_be_built_and_run_here() -> None:
         assert not support.runs or cuda.available
         assert all("\n" not in problem for problem in support.problems)
     assert ("8.6" in rtx.builds) == HAS_RTX
+
+
+@pytest.mark.parametrize(
+    ("wheels", "driver", "said"),
+    [
+        # As pip installs it: the name says which CUDA it was built with.
+        (
+            {"tensorrt-cu13-bindings"},
+            "12.6",
+            r"built for CUDA 13, and the driver supports CUDA 12\.6; update the",
+        ),
+        ({"tensorrt-cu13-bindings"}, "13.0", ""),
+        ({"tensorrt-cu12-bindings"}, "13.0", ""),
+        # Both: whichever is imported, one of them works.
+        ({"tensorrt-cu12-bindings", "tensorrt-cu13-bindings"}, "12.6", ""),
+        # JetPack's has no such name, and fits JetPack's driver.
+        (set(), "11.4", ""),
+    ],
+)
+def test_an_old_driver_is_found_before_tensorrt_is(
+    wheels: set[str], driver: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("osnet_edge.runtime.backends.tensorrt_checks._is_installed", wheels.__contains__)
+    library = Library("tensorrt", "11.4.0", None, None, ErrorCollector())
+    if not said:
+        check_driver(library, driver)
+        return
+    with pytest.raises(UnavailableError, match=said) as error:
+        check_driver(library, driver)
+    assert "install tensorrt-cu12 in its place" in str(error.value)
+
+
+@pytest.mark.skipif(not HAS_RTX, reason="TensorRT-RTX is not installed")
+def test_the_wheel_that_is_installed_is_recognised() -> None:
+    library = Library("tensorrt_rtx", "1.7.1", None, None, ErrorCollector())
+    with pytest.raises(UnavailableError, match="built for CUDA 1"):
+        check_driver(library, "10.2")

@@ -38,7 +38,9 @@ def test_every_source_file_is_in_the_wheel_and_nothing_else(installed: Path) -> 
     sources = {str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     typed = {f"{room}/py.typed" for room in ROOMS}
     data = {
-        str(path.relative_to(ROOT)) for kind in ("*.json", "*.toml") for path in (ROOT / "train").rglob(kind)
+        str(path.relative_to(ROOT))
+        for room, kind in (("train", "*.json"), ("train", "*.toml"), ("runtime", "*.cu"))
+        for path in (ROOT / room).rglob(kind)
     }
     data |= {str(path.relative_to(ROOT)) for path in (ROOT / "runtime" / "device" / "units").iterdir()}
     package = installed / "osnet_edge"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,14 +56,23 @@ class OnnxRuntimeEngine:
         except Exception as error:
             # onnxruntime's exceptions have no common base of their own to catch.
             raise InputError(f"ONNX Runtime cannot load {model}: {first_line(error)}") from None
-        tensors = [*self._session.get_inputs(), *self._session.get_outputs()]
-        got = [(tensor.name, tensor.type, tensor.shape[1:]) for tensor in tensors]
-        check_tensors(model, got, preprocessing, embedding_size, byte="tensor(uint8)", real="tensor(float)")
+        check_session(self._session, model, preprocessing, embedding_size)
 
     def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
         """Run (N, *input_shape), any N >= 1, to (N, D)."""
         embeddings: NDArray[np.float32] = self._session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
         return embeddings
+
+
+def check_session(session: Any, model: Path, preprocessing: Preprocessing, embedding_size: int) -> None:
+    """Hold a session's input and output to what its package says.
+
+    Raises:
+        InputError: they are others.
+    """
+    tensors = [*session.get_inputs(), *session.get_outputs()]
+    got = [(tensor.name, tensor.type, tensor.shape[1:]) for tensor in tensors]
+    check_tensors(model, got, preprocessing, embedding_size, byte="tensor(uint8)", real="tensor(float)")
 
 
 def checked_threads(threads: int | None) -> int:

@@ -2,243 +2,154 @@
 
 from __future__ import annotations
 
+import math
 import threading
-import weakref
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from osnet_edge.runtime.backends.tensorrt_library import Library, first_line, load_library, log, same_version
-from osnet_edge.runtime.cuda import Cuda, CudaDevice, open_cuda, require_device
-from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.graph_info import INPUT_NAME as INPUT
-from osnet_edge.runtime.graph_info import OUTPUT_NAME as OUTPUT
+from osnet_edge.runtime.backends.tensorrt_plan import load_plan
+from osnet_edge.runtime.backends.tensorrt_session import Session
+from osnet_edge.runtime.cuda_array import CudaArray, borrow, is_on_gpu
+from osnet_edge.runtime.cuda_crops import CropTable, crop_table
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import Manifest
-from osnet_edge.runtime.plan import TITLES, PlanHeader, read_plan_header
 
 
 class TensorRTEngine:
     """A plan on the first GPU; one engine for all threads, and one execution context for each.
 
     A thread's first call makes its context and buffers, which takes milliseconds (with TensorRT-RTX, which
-    compiles its kernels then, up to seconds): call from threads that stay.
+    compiles its kernels then, up to seconds): call from threads that stay. The first batch of each size is
+    slower too, as its CUDA graph is captured then.
+
+    Where CUDA's compiler is installed, crops are cut and resized on the GPU, and a frame crosses the bus
+    once.
 
     Args:
         model: the plan.
         manifest: what its package says of it.
+        cuda_graphs: whether CUDA graphs are used; without them, how much they bring can be measured.
 
     Raises:
         InputError: the plan was built for another library, version or GPU, or is not what the manifest says.
         UnavailableError: there is no GPU, or a library is missing; one line that says which.
     """
 
-    def __init__(self, model: Path, manifest: Manifest) -> None:
-        header = check_header(model, manifest)
-        # Asked of the driver before TensorRT is touched: without one, TensorRT's Runtime crashes the process.
-        device = require_device(f"this {TITLES[header.library]} engine")
-        check_device(header, manifest, device)
-        self._library = load_library(header.library)
-        check_version(header, manifest, self._library)
-        self._cuda = open_cuda()
-        self._item_shape = manifest.preprocessing.input_shape
-        self._dtype = np.dtype(np.uint8 if manifest.preprocessing.normalize_in == "graph" else np.float32)
-        self._embedding_size = manifest.model.embedding_size
-        with self._cuda.current():
-            # The runtime must outlive the engine.
-            self._runtime, self._engine = _deserialize(self._library, model, device)
-            self._largest = self._check_tensors(model, manifest)
+    def __init__(self, model: Path, manifest: Manifest, *, cuda_graphs: bool = True) -> None:
+        self._plan = load_plan(model, manifest, cuda_graphs)
         self._local = threading.local()
 
-    def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Run (N, *input_shape) to (N, D), for any N that the plan was built for.
+    @property
+    def crops_problem(self) -> str:
+        """Why crops are not cut on the GPU; empty where they are."""
+        return self._plan.crops_problem
+
+    @property
+    def description(self) -> str:
+        """What runs here and how, in words."""
+        return str(self._plan)
+
+    def infer(self, batch: object) -> NDArray[np.float32]:
+        """Run (N, *input_shape) to (N, D), for any N; more than the plan was built for is split.
+
+        Args:
+            batch: of the engine's type, in the host's memory or, as an array of torch, CuPy or another
+                library with `__dlpack__` or `__cuda_array_interface__`, in the GPU's.
 
         Raises:
             InputError: the batch has another shape or type.
             UnavailableError: the GPU failed; the message is CUDA's or TensorRT's own.
         """
-        if batch.shape[1:] != self._item_shape or batch.dtype != self._dtype or not len(batch):
-            raise InputError(
-                f"expected a batch of {self._dtype} (N, {', '.join(map(str, self._item_shape))}), got "
-                f"{batch.dtype} {batch.shape}"
-            )
-        if len(batch) > self._largest:
-            raise InputError(f"expected at most {self._largest} pictures, got {len(batch)}; split the batch")
-        with self._cuda.current():
+        plan = self._plan
+        with self._session() as session:
+            if not is_on_gpu(batch):
+                pictures = np.asarray(batch)
+                self._require(pictures.shape, pictures.dtype)
+                return _join(session.run_host(pictures[part]) for part in self._parts(len(pictures)))
+            with borrow(batch, plan.cuda, session.stream) as array:
+                self._require(array.shape, array.dtype)
+                item = math.prod(plan.how.input_shape) * plan.dtype.itemsize
+                return _join(
+                    session.run_device(array.address + part.start * item, part.stop - part.start)
+                    for part in self._parts(array.shape[0])
+                )
+
+    def infer_boxes(
+        self, frame: object, boxes: NDArray[np.integer[Any]], *, bgr: bool
+    ) -> NDArray[np.float32]:
+        """Cut boxes out of a frame on the GPU, and run them.
+
+        Args:
+            frame: uint8 (H, W, 3), in the host's memory (the rows that hold boxes cross the bus, once) or in
+                the GPU's.
+            boxes: (N, 4) whole x1, y1, x2, y2 within the frame, each with a pixel, N > 0.
+            bgr: whether the frame is blue-green-red.
+
+        Returns:
+            (N, D) float32.
+        """
+        with self._session() as session:
+            if not is_on_gpu(frame):
+                picture = np.asarray(frame)
+                top, bottom = int(boxes[:, 1].min()), int(boxes[:, 3].max())
+                width = picture.shape[1]
+                address = session.upload_frame(picture[top:bottom]) - 3 * width * top
+                return self._run_crops(session, crop_table(address, width, boxes.tolist()), bgr)
+            with borrow(frame, self._plan.cuda, session.stream) as array:
+                _require_picture(array)
+                table = crop_table(array.address, array.shape[1], boxes.tolist())
+                return self._run_crops(session, table, bgr)
+
+    def infer_crops(self, crops: Sequence[object], *, bgr: bool) -> NDArray[np.float32]:
+        """Run crops that are in the GPU's memory, uint8 (H, W, 3) each.
+
+        Raises:
+            InputError: one is not that, or is not contiguous, or on another GPU.
+        """
+        with self._session() as session, ExitStack() as borrowed:
+            tables = []
+            for crop in crops:
+                array = borrowed.enter_context(borrow(crop, self._plan.cuda, session.stream))
+                _require_picture(array)
+                height, width, _ = array.shape
+                tables.append(crop_table(array.address, width, [(0, 0, width, height)]))
+            return self._run_crops(session, np.concatenate(tables), bgr)
+
+    def _run_crops(self, session: Session, table: CropTable, bgr: bool) -> NDArray[np.float32]:
+        return _join(session.run_crops(table[part], bgr=bgr) for part in self._parts(len(table)))
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        """Give this thread's session, with the plan's context current."""
+        with self._plan.cuda.current():
             if not hasattr(self._local, "session"):
-                self._local.session = _Session(
-                    self._cuda,
-                    self._library,
-                    self._engine,
-                    ((self._largest, *self._item_shape), self._dtype),
-                    (self._largest, self._embedding_size),
-                )
-            session: _Session = self._local.session
-            return session.run(batch)
+                self._local.session = Session(self._plan)
+            session: Session = self._local.session
+            yield session
 
-    def _check_tensors(self, model: Path, manifest: Manifest) -> int:
-        """Hold the plan's tensors to the manifest, and return its largest batch."""
-        engine, types = self._engine, self._library.trt.DataType
-        names = {engine.get_tensor_name(index) for index in range(engine.num_io_tensors)}
-        if names != {INPUT, OUTPUT}:
-            raise InputError(f"{model}: expected the tensors {INPUT} and {OUTPUT}, got {sorted(names)}")
-        wanted = {
-            INPUT: (self._item_shape, types.UINT8 if self._dtype == np.uint8 else types.FLOAT),
-            OUTPUT: ((self._embedding_size,), types.FLOAT),
-        }
-        for name, (shape, dtype) in wanted.items():
-            got_shape = tuple(engine.get_tensor_shape(name))[1:]
-            got_dtype = engine.get_tensor_dtype(name)
-            if got_shape != shape or got_dtype != dtype:
-                raise InputError(
-                    f"{model}: expected {name} of {dtype.name} (N, {shape}), got {got_dtype.name} "
-                    f"(N, {got_shape}); build the engine again"
-                )
-        least, _, most = (shape[0] for shape in engine.get_tensor_profile_shape(INPUT, 0))
-        if least > manifest.batch.min or most < (manifest.batch.max or most):
+    def _parts(self, count: int) -> list[slice]:
+        most = self._plan.most
+        return [slice(start, min(start + most, count)) for start in range(0, count, most)]
+
+    def _require(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        wanted = self._plan.how.input_shape
+        if shape[1:] != wanted or dtype != self._plan.dtype or not shape[0]:
             raise InputError(
-                f"{model}: the manifest promises batches of {manifest.batch.min} to {manifest.batch.max}, "
-                f"and the plan takes {least} to {most}; build the engine again"
+                f"expected a batch of {self._plan.dtype} (N, {', '.join(map(str, wanted))}), got {dtype} "
+                f"{shape}"
             )
-        return int(most)
 
 
-class _Session:
-    """What one thread needs: an execution context, a stream, and memory for the largest batch."""
-
-    def __init__(
-        self,
-        cuda: Cuda,
-        library: Library,
-        engine: Any,
-        images: tuple[tuple[int, ...], np.dtype[Any]],
-        embeddings: tuple[int, int],
-    ) -> None:
-        self._cuda, self._library, self._size = cuda, library, 0
-        closers: list[Callable[[], None]] = []
-        # Runs when the thread ends, when the engine goes, or before the interpreter shuts down.
-        weakref.finalize(self, _close, cuda, closers)
-
-        def keep(resource: Any, close: Callable[[], None]) -> Any:
-            closers.append(close)
-            return resource
-
-        stream = cuda.create_stream()
-        self._stream = keep(stream, stream.destroy)
-        buffers = []
-        for shape, dtype in (images, (embeddings, np.dtype(np.float32))):
-            pinned = cuda.pin(shape, dtype)
-            array = keep(pinned.array, pinned.free)
-            memory = cuda.allocate(array.nbytes)
-            buffers.append((array, keep(memory, memory.free)))
-        (self._images, self._device_images), (self._embeddings, self._device_embeddings) = buffers
-        with library.errors.listen() as errors:
-            # Held in a list alone, so that closing lets go of the last reference before the memory is freed.
-            self._context = [engine.create_execution_context()]
-            closers.append(self._context.clear)
-            self._check(self._context[0] is not None, errors)
-            self._check(self._context[0].set_tensor_address(INPUT, self._device_images.address), errors)
-            self._check(self._context[0].set_tensor_address(OUTPUT, self._device_embeddings.address), errors)
-
-    def run(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Copy in, run, copy out, wait."""
-        size, (context,) = len(batch), self._context
-        images, embeddings = self._images[:size], self._embeddings[:size]
-        np.copyto(images, batch)
-        with self._library.errors.listen() as errors:
-            if size != self._size:
-                # Until a shape is accepted, none is set.
-                self._size = 0
-                self._check(context.set_input_shape(INPUT, batch.shape), errors)
-                self._size = size
-            self._cuda.upload(images, self._device_images, self._stream)
-            try:
-                self._check(context.execute_async_v3(self._stream.handle), errors)
-                self._cuda.download(self._device_embeddings, embeddings, self._stream)
-            finally:
-                # Also after a failure: the next call writes where a queued copy may still read.
-                self._stream.synchronize()
-        rows: NDArray[np.float32] = embeddings.copy()
-        return rows
-
-    def _check(self, succeeded: bool, errors: list[str]) -> None:
-        if not succeeded:
-            raise UnavailableError(f"{self._library} could not run the engine: {first_line(errors)}")
+def _require_picture(array: CudaArray) -> None:
+    if array.dtype != np.uint8 or len(array.shape) != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise InputError(f"expected H x W x 3 of uint8, got {array.shape} of {array.dtype}")
 
 
-def _close(cuda: Cuda, closers: list[Callable[[], None]]) -> None:
-    while closers:
-        try:
-            with cuda.current():
-                closers.pop()()
-        except UnavailableError as error:
-            # After a failure of the GPU nothing can be freed, and nothing needs to be.
-            log.warning("%s", error)
-
-
-def check_header(model: Path, manifest: Manifest) -> PlanHeader:
-    """Hold a plan's header to its manifest; needs neither TensorRT nor a GPU.
-
-    Raises:
-        InputError: it is no plan, or another one than the manifest says.
-    """
-    header = read_plan_header(model)
-    target = manifest.target
-    if header.library != target.backend or not same_version(header.version, target.backend_version):
-        raise InputError(
-            f"{model} is a plan of {header}, and its manifest says {TITLES[target.backend]} "
-            f"{target.backend_version}; build the package again"
-        )
-    return header
-
-
-def check_device(header: PlanHeader, manifest: Manifest, device: CudaDevice) -> None:
-    """Hold a plan to the GPU that is here.
-
-    Raises:
-        InputError: it was built for others.
-    """
-    built_for = header.compute_capabilities or manifest.target.compute_capabilities
-    if built_for and not header.open_ended and device.compute_capability not in built_for:
-        raise InputError(
-            f"this engine was built for compute capability {', '.join(built_for)} and {device.name} has "
-            f"{device.compute_capability}; build it for this GPU"
-        )
-
-
-def check_version(header: PlanHeader, manifest: Manifest, library: Library) -> None:
-    """Hold a plan to the library that is installed.
-
-    Raises:
-        InputError: another version built it, and it runs on no other.
-    """
-    if manifest.target.exact_version and not same_version(header.version, library.version):
-        title = TITLES[header.library]
-        raise InputError(
-            f"this engine was built by {title} {header.version} and {title} {library.version} is installed; "
-            "build it again with the installed version, or install the other"
-        )
-
-
-def _deserialize(library: Library, model: Path, device: CudaDevice) -> tuple[Any, Any]:
-    trt, plan = library.trt, model.read_bytes()
-    library.load_plugins()
-    with library.errors.listen() as errors:
-        runtime = library.create("Runtime")
-        if hasattr(runtime, "get_engine_validity"):
-            validity, diagnostics = runtime.get_engine_validity(plan)
-            if validity == trt.EngineValidity.INVALID:
-                named = trt.EngineInvalidityDiagnostics.__members__.items()
-                found = [name for name, member in named if int(diagnostics) & int(member)]
-                raise InputError(
-                    f"{library} says that this engine does not run on {device.name}: "
-                    f"{', '.join(found) or first_line(errors)}; build it again for this GPU and version"
-                )
-            if validity == trt.EngineValidity.SUBOPTIMAL:
-                log.warning("%s: built for other GPUs as well, or instead, and may be slower here", model)
-        engine = runtime.deserialize_cuda_engine(plan)
-    if engine is None:
-        raise InputError(f"{library} cannot load {model}: {first_line(errors)}; build the engine again here")
-    return runtime, engine
+def _join(parts: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    rows = list(parts)
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)

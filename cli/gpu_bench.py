@@ -1,0 +1,208 @@
+"""Published against rewritten on a GPU, in every library that is there: the figures of docs/GPU.md.
+
+    python -m osnet_edge.cli.gpu_bench --variant osnet_x1_0 -o gpu
+
+It writes gpu.json and gpu.md. PyTorch is all it must have; each library that is missing is a row that says
+so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from osnet_edge.bench.text_tables import Table, markdown
+from osnet_edge.cli.gpu_subjects import HOW, Engines, Subject, torch_subjects
+from osnet_edge.cli.gpu_timing import Ceilings, Run, Work, count_work, measure_ceilings, time_in_turns
+from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
+from osnet_edge.runtime.files import write_aside, write_json
+from osnet_edge.runtime.schema import to_json
+from osnet_edge.train.checkpoint import load_osnet, save_osnet
+from osnet_edge.train.osnet import OSNet
+from osnet_edge.train.synthetic import sample_crops
+from osnet_edge.train.variants import variant_named
+
+DEFAULT_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One subject at one batch size.
+
+    Attributes:
+        library: what ran it.
+        network: `published` or `rewritten`.
+        precision: of the arithmetic.
+        cuda_graph: whether its kernels were launched as one graph.
+        batch: pictures a call.
+        ms: median time of a call, until the device was idle; None where it could not run.
+        images_per_second: pictures a second at that time.
+        of_floor: the least time that this device could take, over this one: 1 is as fast as can be.
+        error: largest difference from the published network in float32, over its largest value.
+        why_not: why it could not run.
+    """
+
+    library: str
+    network: str
+    precision: str
+    cuda_graph: bool
+    batch: int
+    ms: float | None = None
+    images_per_second: float | None = None
+    of_floor: float | None = None
+    error: float | None = None
+    why_not: str = ""
+
+
+def measure(
+    subjects: Sequence[Subject],
+    batches: Sequence[int],
+    device: str,
+    seconds: float,
+    work: Work,
+    ceilings: Ceilings,
+) -> Iterator[Row]:
+    """Time every subject at every batch size, those of one size in turns.
+
+    Args:
+        subjects: the first is the published network in float32, which others are compared with.
+        batches: sizes.
+        device: `cuda` or `cpu`.
+        seconds: for each subject and size.
+        work: of one picture.
+        ceilings: of the device.
+    """
+    for batch in batches:
+        images = torch.from_numpy(sample_crops(min(batch, 8), HOW.height, HOW.width))
+        images = images.repeat(-(-batch // len(images)), 1, 1, 1)[:batch].contiguous().to(device)
+        present = [subject for subject in subjects if subject.batches is None or batch in subject.batches]
+        runs: dict[str, Run] = {}
+        errors, reasons = dict[str, float](), dict[str, str]()
+        wanted: torch.Tensor | None = None
+        for subject in present:
+            try:
+                run, rows_of = subject.make(images)
+                # Twice: what compiles or captures on the first call is done by the second.
+                rows_of()
+                rows = rows_of().cpu()
+            # Libraries raise what they like, and one that fails is a row, not the end.
+            except Exception as error:
+                reasons[subject.name] = f"{first_line(error)}"
+                continue
+            wanted = rows if wanted is None else wanted
+            runs[subject.name] = run
+            errors[subject.name] = float((rows - wanted).abs().max() / wanted.abs().max())
+        times = time_in_turns(runs, device, seconds)
+        for subject in present:
+            what = (subject.library, subject.network, subject.precision, subject.cuda_graph, batch)
+            if subject.name in reasons:
+                yield Row(*what, why_not=reasons[subject.name])
+                continue
+            ms = times[subject.name]
+            floor = ceilings.floor_ms(work, batch, subject.precision)
+            yield Row(*what, ms, 1000 * batch / ms, floor / ms, errors[subject.name])
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """Return a table, and a list of what could not run and why."""
+    cells = [
+        [
+            row.library,
+            row.network,
+            row.precision,
+            "yes" if row.cuda_graph else "no",
+            str(row.batch),
+            f"{row.ms:.3f}",
+            f"{row.images_per_second:,.0f}",
+            f"{row.of_floor:.1%}",
+            f"{row.error:.1e}",
+        ]
+        for row in rows
+        if row.ms is not None
+    ]
+    heads = ("library", "network", "precision", "CUDA graph", "batch", "ms", "images/s", "of floor", "error")
+    text = markdown(Table(heads, cells, words=4))
+    missing = {
+        f"{row.library} {row.network} {row.precision}{', CUDA graph' if row.cuda_graph else ''}": row.why_not
+        for row in rows
+        if row.ms is None
+    }
+    if missing:
+        text += "\nCould not run:\n\n" + "".join(f"- {name}: {why}\n" for name, why in missing.items())
+    return text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and write OUTPUT.json and OUTPUT.md."""
+    parser = argparse.ArgumentParser(prog="python -m osnet_edge.cli.gpu_bench", description=__doc__)
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument("--checkpoint", type=Path, help="weights; without, random ones of --variant")
+    weights.add_argument("--variant", default="osnet_x1_0", help="default: osnet_x1_0")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="cpu is for trying it out")
+    parser.add_argument("--batch", default=",".join(map(str, DEFAULT_BATCHES)), help="sizes, with commas")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each row; default: 1")
+    parser.add_argument("--calibration", type=Path, help="set of osnet-edge calibrate, for INT8")
+    parser.add_argument("--compile", default="1,64", help="sizes for torch.compile, a minute each; or none")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="name of the two files, less suffix")
+    given = parser.parse_args(arguments)
+    batches = _batches(given.batch)
+    compiled = frozenset([] if given.compile == "none" else _batches(given.compile))
+    if given.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("torch finds no GPU here; pass --device cpu to try the script out")
+    # Float32 means it, as in the engines.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    with tempfile.TemporaryDirectory() as name:
+        checkpoint = given.checkpoint or Path(name) / f"{given.variant}.pth"
+        if not given.checkpoint:
+            torch.manual_seed(0)
+            save_osnet(OSNet(variant_named(given.variant), num_classes=2), checkpoint)
+        osnet = load_osnet(checkpoint, "auto").eval()
+        print("measuring the device's ceilings")
+        ceilings, work = measure_ceilings(given.device), count_work(osnet, HOW.height, HOW.width)
+        engines = Engines(checkpoint, Path(name), max(batches), given.calibration)
+        subjects = [
+            *torch_subjects(osnet, given.device, compiled),
+            *engines.subjects(given.device),
+        ]
+        rows = []
+        for row in measure(subjects, batches, given.device, given.seconds, work, ceilings):
+            rows.append(row)
+            print(row.library, row.network, row.precision, row.batch, row.why_not or f"{row.ms:.3f} ms")
+    on_gpu = given.device == "cuda"
+    facts = {
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if on_gpu else None,
+        "network": osnet.variant.name,
+        "weights": given.checkpoint.name if given.checkpoint else "random",
+        "work": to_json(work),
+        "ceilings": to_json(ceilings),
+    }
+    write_json(given.output.with_suffix(".json"), {**facts, "rows": to_json(rows)})
+    with write_aside(given.output.with_suffix(".md")) as partial:
+        partial.write_text(_heading(facts) + to_markdown(rows), encoding="utf-8")
+
+
+def _heading(facts: dict[str, object]) -> str:
+    return f"{facts['network']} on {facts['device']}, torch {facts['torch']}, CUDA {facts['cuda']}.\n\n"
+
+
+def _batches(text: str) -> list[int]:
+    sizes = [int(item) if item.strip().isdecimal() else 0 for item in text.split(",")]
+    if not all(1 <= size <= 4096 for size in sizes):
+        raise InputError(f"expected batch sizes of 1 to 4096 with commas between them, got {text!r}")
+    return sizes
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OsnetEdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,257 @@
+"""What is measured on a GPU: one network in PyTorch, ONNX Runtime and TensorRT, published and rewritten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from osnet_edge.export.folding import fold_batch_norms
+from osnet_edge.export.rewrite import parse_rewrite, rewrite
+from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
+from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.train.osnet import OSNet
+
+HOW = Preprocessing()
+NETWORKS = ("published", "rewritten")
+#: A run, and the embeddings that it gave.
+Made = tuple[Callable[[], Any], Callable[[], Tensor]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One way to run the network.
+
+    Attributes:
+        library: what runs it.
+        network: `published` or `rewritten`.
+        precision: of the arithmetic.
+        cuda_graph: whether its kernels are launched as one graph.
+        make: gives, for pictures uint8 (N, H, W, 3) on the device, what is timed; raises whatever is missing.
+        batches: the sizes that it is for; None for all.
+    """
+
+    library: str
+    network: str
+    precision: str
+    cuda_graph: bool
+    make: Callable[[Tensor], Made]
+    batches: frozenset[int] | None = None
+
+    @property
+    def name(self) -> str:
+        """All of it in a line."""
+        graph = ", CUDA graph" if self.cuda_graph else ""
+        return f"{self.library} {self.network} {self.precision}{graph}"
+
+
+class BytesNetwork(nn.Module):
+    """A network that takes bytes and gives float32, computing in a type of its own, as engines do."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, osnet: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.osnet = osnet.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dtype = dtype
+        mean, std = (torch.tensor(each).view(1, 3, 1, 1) / HOW.scale for each in (HOW.mean, HOW.std))
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (N, H, W, 3) to (N, 512)."""
+        normal = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        rows: Tensor = self.osnet(normal.to(self.dtype))
+        return rows.float()
+
+
+def torch_subjects(osnet: OSNet, device: str, compiled: frozenset[int]) -> Iterator[Subject]:
+    """Yield PyTorch eager, compiled and with CUDA graphs.
+
+    Args:
+        osnet: as `load_osnet` gives it.
+        device: `cuda` or `cpu`.
+        compiled: batch sizes for `torch.compile`, which takes a minute for each.
+    """
+    with torch.no_grad():
+        folded = fold_batch_norms(osnet)
+        networks = dict(zip(NETWORKS, (folded, rewrite(folded, parse_rewrite("auto"))), strict=True))
+    for precision, dtype in (("fp32", torch.float32), ("fp16", torch.float16)):
+        if device == "cpu" and precision == "fp16":
+            continue
+        for name, network in networks.items():
+            module = BytesNetwork(deepcopy(network), dtype).to(device).eval()
+            yield Subject("PyTorch eager", name, precision, False, _Eager(module))
+            yield Subject("PyTorch", name, precision, True, _Captured(module))
+            for mode, graph in (("default", False), ("reduce-overhead", True)):
+                yield Subject("torch.compile", name, precision, graph, _Compiled(module, mode), compiled)
+
+
+@dataclass(frozen=True)
+class _Eager:
+    module: nn.Module
+
+    def __call__(self, images: Tensor) -> Made:
+        def run() -> Tensor:
+            with torch.inference_mode():
+                rows: Tensor = self.module(images)
+                return rows
+
+        return run, run
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    module: nn.Module
+    mode: str
+
+    def __call__(self, images: Tensor) -> Made:
+        if self.mode == "reduce-overhead" and images.device.type != "cuda":
+            raise UnavailableError("CUDA graphs need a GPU")
+        compiled: Any = torch.compile(self.module, dynamic=False, mode=self.mode)
+        run, _ = _Eager(compiled)(images)
+        # The next call may write over what a graph gave.
+        return run, lambda: run().clone()
+
+
+@dataclass(frozen=True)
+class _Captured:
+    module: nn.Module
+
+    def __call__(self, images: Tensor) -> Made:
+        if images.device.type != "cuda":
+            raise UnavailableError("CUDA graphs need a GPU")
+        eager, _ = _Eager(self.module)(images)
+        # Off the default stream, and warmed up there, as torch.cuda.graphs asks.
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                eager()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            rows = eager()
+        assert isinstance(rows, Tensor)
+
+        def replayed() -> Tensor:
+            graph.replay()
+            return rows.clone()
+
+        return graph.replay, replayed
+
+
+@dataclass
+class Engines:
+    """Packages of both networks, built when first asked for, and once.
+
+    Args:
+        checkpoint: the weights.
+        folder: where graphs and packages go.
+        largest: the largest batch.
+        calibration: file of `osnet-edge calibrate`, for INT8.
+    """
+
+    checkpoint: Path
+    folder: Path
+    largest: int
+    calibration: Path | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def subjects(self, device: str) -> Iterator[Subject]:
+        """Yield ONNX Runtime, TensorRT-RTX and TensorRT; on the CPU, ONNX Runtime there."""
+        targets: dict[str, tuple[str, tuple[str, ...], tuple[bool, ...]]] = {
+            "onnxruntime-CUDA": ("cuda", ("fp32", "fp16"), (False,)),
+            "TensorRT-RTX": ("rtx:current", ("fp32", "fp16", "int8"), (False, True)),
+            "TensorRT": ("tensorrt", ("fp32", "fp16", "int8"), (False, True)),
+        }
+        if device == "cpu":
+            targets = {"onnxruntime": ("cpu", ("fp32",), (False,))}
+        for library, (target, precisions, graphs) in targets.items():
+            for precision in precisions:
+                for network in NETWORKS:
+                    for graph in graphs:
+                        make = self._maker(target, network, precision, graph)
+                        yield Subject(library, network, precision, graph, make)
+
+    def _maker(self, target: str, network: str, precision: str, graph: bool) -> Callable[[Tensor], Made]:
+        def make(images: Tensor) -> Made:
+            package = self._package(target, network, precision)
+            engine = _open(package, graph)
+            # ONNX Runtime on the CPU knows no tensors of torch.
+            batch = images if images.device.type == "cuda" else images.numpy()
+            return lambda: engine(batch), lambda: torch.from_numpy(np.array(engine(batch)))
+
+        return make
+
+    def _package(self, target: str, network: str, precision: str) -> Path:
+        """Build a package; what failed once is not tried again."""
+        name = f"{target.replace(':', '-')}-{network}-{precision}"
+        if name in self.failed:
+            raise UnavailableError(self.failed[name])
+        package = self.folder / name
+        if not package.exists():
+            with self._remembered(name):
+                self._build(package, target, network, precision)
+        return package
+
+    def _build(self, package: Path, target: str, network: str, precision: str) -> None:
+        # Each needs libraries that a machine may lack, which is a row of its own.
+        from osnet_edge.engines.build import build_package
+        from osnet_edge.engines.calibration import read_calibration_set
+        from osnet_edge.engines.int8 import Calibration
+        from osnet_edge.export.to_onnx import export_onnx
+        from osnet_edge.runtime.manifest import BatchRange
+        from osnet_edge.train.synthetic import sample_crops
+
+        graph, calibration = self.folder / f"{network}.onnx", None
+        if not graph.exists():
+            passes = parse_rewrite("auto" if network == "rewritten" else "none")
+            export_onnx(self.checkpoint, graph, passes=passes)
+        if precision == "int8":
+            if self.calibration is None:
+                raise UnavailableError("INT8 needs --calibration FILE of osnet-edge calibrate")
+            calibration = Calibration(read_calibration_set(self.calibration), self.calibration)
+        build_package(
+            graph,
+            package,
+            target=target,
+            golden_crops=sample_crops(2, 200, 80),
+            precision=_as_precision(precision),
+            batch=BatchRange(1, min(8, self.largest), self.largest),
+            calibration=calibration,
+        )
+
+    @contextmanager
+    def _remembered(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (OsnetEdgeError, ImportError) as error:
+            self.failed[name] = str(error)
+            raise
+
+
+def _as_precision(text: str) -> Literal["fp32", "fp16", "int8"]:
+    for known in ("fp32", "fp16", "int8"):
+        if text == known:
+            return known
+    raise ValueError(text)
+
+
+def _open(package: Path, cuda_graphs: bool) -> Callable[[Any], object]:
+    from osnet_edge.runtime.backends import open_engine
+    from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
+    from osnet_edge.runtime.package import open_package
+    from osnet_edge.runtime.plan import TITLES
+
+    manifest = open_package(package)
+    if manifest.target.backend in TITLES:
+        return TensorRTEngine(package / manifest.model_file, manifest, cuda_graphs=cuda_graphs).infer
+    return open_engine(package, manifest, None).infer

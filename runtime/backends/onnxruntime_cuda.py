@@ -1,0 +1,136 @@
+"""ONNX Runtime's CUDA provider: an NVIDIA GPU without TensorRT."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osnet_edge.runtime.backends.onnxruntime_cpu import check_session
+from osnet_edge.runtime.cuda import open_cuda, require_device
+from osnet_edge.runtime.cuda_array import CudaArray, borrow, is_on_gpu
+from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
+from osnet_edge.runtime.preprocessing import Preprocessing
+
+PROVIDER = "CUDAExecutionProvider"
+_INSTALL = "pip uninstall -y onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'"
+_OPTIONS = {
+    "device_id": 0,
+    # As exact as float32 says, and as a package's golden pairs want it.
+    "use_tf32": 0,
+    # The default times every kernel again whenever the batch has another size, as frames of people do.
+    "cudnn_conv_algo_search": "HEURISTIC",
+}
+
+
+class OnnxRuntimeCudaEngine:
+    """One ONNX Runtime session on the first GPU; calls may come from several threads.
+
+    Nothing of the graph runs on the CPU: ONNX Runtime would put there what its CUDA provider lacks, or all of
+    it where that provider does not load, and say so in a log alone.
+
+    Args:
+        model: the ONNX file, float32 or float16 inside.
+        preprocessing: what the graph's input must look like.
+        embedding_size: columns of its output.
+
+    Raises:
+        InputError: the graph's input or output are others.
+        UnavailableError: there is no GPU, ONNX Runtime is not installed with its CUDA provider, or that
+            provider does not load or cannot run all of the graph.
+    """
+
+    def __init__(self, model: Path, preprocessing: Preprocessing, embedding_size: int) -> None:
+        onnxruntime = import_with_cuda()
+        device = require_device("this engine")
+        if hasattr(onnxruntime, "preload_dlls"):
+            # CUDA and cuDNN from NVIDIA's wheels, where they are not the system's; it prints what it misses.
+            with redirect_stdout(StringIO()):
+                onnxruntime.preload_dlls()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(model), options, providers=[(PROVIDER, _OPTIONS)]
+            )
+        except Exception as error:
+            # onnxruntime's exceptions have no common base of their own to catch.
+            raise UnavailableError(_broken(onnxruntime, f"{device.name}, {first_line(error)}")) from None
+        if PROVIDER not in self._session.get_providers():
+            raise UnavailableError(_broken(onnxruntime, f"{device.name}, CUDA or cuDNN is not there"))
+        check_session(self._session, model, preprocessing, embedding_size)
+        self._dtype = np.dtype(np.uint8 if preprocessing.normalize_in == "graph" else np.float32)
+        self._input_shape, self._lock = preprocessing.input_shape, threading.Lock()
+        self.description = f"ONNX Runtime {onnxruntime.__version__} on {device.name}; crops cut on the CPU"
+
+    def infer(self, batch: object) -> NDArray[np.float32]:
+        """Run (N, *input_shape), any N >= 1, to (N, D); a batch in the GPU's memory is read where it lies."""
+        binding = self._session.io_binding()
+        binding.bind_output(OUTPUT_NAME)
+        if not is_on_gpu(batch):
+            binding.bind_cpu_input(INPUT_NAME, np.ascontiguousarray(batch))
+            return self._run(binding)
+        with self._lock, self._borrowed(batch) as array:
+            if array.dtype != self._dtype or array.shape[1:] != self._input_shape:
+                raise InputError(
+                    f"expected a batch of {self._dtype} (N, {', '.join(map(str, self._input_shape))}), got "
+                    f"{array.dtype} {array.shape}"
+                )
+            binding.bind_input(INPUT_NAME, "cuda", 0, array.dtype, array.shape, array.address)
+            return self._run(binding)
+
+    def _run(self, binding: Any) -> NDArray[np.float32]:
+        try:
+            self._session.run_with_iobinding(binding)
+            embeddings: NDArray[np.float32] = binding.copy_outputs_to_cpu()[0]
+        except Exception as error:
+            raise UnavailableError(f"ONNX Runtime could not run the engine: {first_line(error)}") from None
+        return embeddings
+
+    @contextmanager
+    def _borrowed(self, batch: object) -> Iterator[CudaArray]:
+        """Give an array that is in the GPU's memory once its owner has written it: the stream is not ours."""
+        cuda = open_cuda()
+        with cuda.current():
+            stream = cuda.create_stream()
+            try:
+                with borrow(batch, cuda, stream) as array:
+                    stream.synchronize()
+                    yield array
+            finally:
+                stream.destroy()
+
+
+def import_with_cuda() -> Any:
+    """Import ONNX Runtime with its CUDA provider.
+
+    Raises:
+        UnavailableError: it is not installed, or without that provider, or too old.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UnavailableError(
+            f"this engine needs ONNX Runtime for CUDA, which is not installed: {_INSTALL}"
+        ) from None
+    if PROVIDER not in onnxruntime.get_available_providers():
+        raise UnavailableError(
+            f"this engine needs ONNX Runtime's CUDA provider, and onnxruntime {onnxruntime.__version__} has "
+            f"none: {_INSTALL}"
+        )
+    return onnxruntime
+
+
+def _broken(onnxruntime: Any, why: str) -> str:
+    return (
+        f"ONNX Runtime {onnxruntime.__version__} cannot run this engine by its CUDA provider ({why}); "
+        f"install the CUDA and cuDNN that it wants: {_INSTALL}"
+    )
