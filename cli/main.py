@@ -23,6 +23,7 @@ from osnet_edge.cli.export import export
 from osnet_edge.cli.inspect import inspect
 from osnet_edge.cli.search import search
 from osnet_edge.cli.train import train
+from osnet_edge.cli.tune import tune
 from osnet_edge.runtime.errors import OsnetEdgeError, first_line
 
 #: Which extra brings a library that a command needs.
@@ -65,7 +66,22 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (export, calibrate, build, inspect, embed, bench, doctor, train, evaluate, search, data, demo):
+_COMMANDS = (
+    export,
+    calibrate,
+    build,
+    tune,
+    inspect,
+    embed,
+    bench,
+    doctor,
+    train,
+    evaluate,
+    search,
+    data,
+    demo,
+)
+for command in _COMMANDS:
     cli.add_command(command)
 
 

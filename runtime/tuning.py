@@ -1,4 +1,4 @@
-"""What a manifest says of the tuning that a package won: every candidate, its times, and why it was dropped."""
+"""What a manifest says of the tuning that a package won: all candidates, and why each was dropped."""
 
 from __future__ import annotations
 

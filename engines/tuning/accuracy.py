@@ -153,7 +153,7 @@ class Accuracy:
 
     def _measure(self, candidate: Candidate, embed: Callable[[HeldOut], Any] | None) -> Loss:
         key = ["loss", self.digest(candidate), self._set]
-        loss = _parse(Loss, self._cache.read(key))
+        loss: Loss | None = _parse(Loss, self._cache.read(key))
         if loss is None:
             held_out = self._people()
             self._progress(f"measuring what {candidate} loses on {held_out.count:,} held-out pictures")

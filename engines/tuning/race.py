@@ -95,7 +95,7 @@ def surely_faster(rounds: Sequence[Round], one: str, other: str, gain: float = 1
     both = [each for each in rounds if one in each and other in each]
     means = [statistics.fmean(row) for row in _log_ratios(both, one, other)]
     wins, count = sum(mean < -math.log(gain) for mean in means), len(means)
-    chance = sum(math.comb(count, most) for most in range(wins, count + 1)) / 2**count
+    chance: float = sum(math.comb(count, most) for most in range(wins, count + 1)) / 2.0**count
     return chance <= _CHANCE
 
 

@@ -125,7 +125,9 @@ class Stopwatch:
 def _read_heat(value: Any, names: tuple[str, ...], sizes: int) -> tuple[list[Round], dict[str, str]] | None:
     """Return rounds and failures as they were kept, or None where that is not what was kept."""
     try:
-        rounds = [{name: tuple(map(float, times)) for name, times in one.items()} for one in value["rounds"]]
+        rounds: list[Round] = [
+            {name: tuple(map(float, times)) for name, times in one.items()} for one in value["rounds"]
+        ]
         failed = {str(name): str(why) for name, why in value["failed"].items()}
     except (TypeError, KeyError, ValueError, AttributeError):
         return None

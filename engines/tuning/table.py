@@ -14,24 +14,26 @@ from osnet_edge.runtime.tuning import TunedCandidate, Tuning
 
 def make_table(
     request: TuneRequest,
-    how: Literal["measured", "estimated"],
     device: str,
     candidates: Sequence[Candidate],
     outcome: Outcome,
     losses: Mapping[Candidate, Loss],
     notes: tuple[str, ...],
+    *,
+    measured: bool,
 ) -> Tuning:
     """Return the table, fastest first.
 
     Args:
         request: what was asked.
-        how: how times were found.
         device: on or for what.
         candidates: the reference first.
         outcome: who won, and all times.
         losses: that were measured.
         notes: a line each.
+        measured: whether times are, or estimated.
     """
+    how: Literal["measured", "estimated"] = "measured" if measured else "estimated"
     rows = [_row(each, request.batches, outcome, losses.get(each)) for each in candidates]
     rows.sort(key=lambda row: row.picture_ms or float("inf"))
     by_name = {row.name: row for row in rows}

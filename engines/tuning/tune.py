@@ -18,7 +18,6 @@ from osnet_edge.engines.tuning.ceilings import Ceilings, find_ceilings
 from osnet_edge.engines.tuning.cost_model import EVENT_US, LAUNCH_US
 from osnet_edge.engines.tuning.measure import measure
 from osnet_edge.engines.tuning.open_engine import EngineOpener
-from osnet_edge.engines.tuning.outcome import Outcome
 from osnet_edge.engines.tuning.rank import rank
 from osnet_edge.engines.tuning.request import TuneRequest, list_candidates, read_info, runs_here
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
@@ -89,8 +88,9 @@ def tune(
             stopwatch = make_stopwatch(request, candidates, info, accuracy, cache, Path(scratch), progress)
             outcome = measure(candidates, stopwatch, accuracy, request.plan, progress)
             stopwatch.close()
-    how = "estimated" if ceilings else "measured"
-    table = make_table(request, how, device, candidates, outcome, accuracy.losses, (*notes, *left_out))
+    table = make_table(
+        request, device, candidates, outcome, accuracy.losses, (*notes, *left_out), measured=timed
+    )
     if output is None:
         return table, None
     progress(f"building {outcome.winner}")
@@ -190,6 +190,6 @@ def _context(device: str, batches: tuple[int, ...]) -> Any:
 def _what_an_estimate_rests_on(ceilings: Ceilings) -> tuple[str, ...]:
     return (
         f"estimated, not measured: {LAUNCH_US:g} us a launch, {EVENT_US:g} us an event, and a roofline under "
-        f"{ceilings.bandwidth:g} GB/s, {ceilings.fp32:g} TFLOP/s in float32, {ceilings.fp16:g} in float16 and "
-        f"{ceilings.int8:g} TOP/s in int8 ({ceilings.source})",
+        f"{ceilings.bandwidth:g} GB/s and {ceilings.fp32:g}, {ceilings.fp16:g} and {ceilings.int8:g} TFLOP/s in "
+        f"float32, float16 and int8 ({ceilings.source})",
     )

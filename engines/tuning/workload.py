@@ -20,7 +20,12 @@ FUSED = frozenset(
 )
 #: These only name tensors, or shapes.
 _FREE = frozenset({"Constant", "ConstantOfShape", "Gather", "Shape"})
-_BYTES = {TensorProto.FLOAT: 4, TensorProto.FLOAT16: 2, TensorProto.INT8: 1, TensorProto.UINT8: 1}
+_BYTES: dict[int, int] = {
+    TensorProto.FLOAT: 4,
+    TensorProto.FLOAT16: 2,
+    TensorProto.INT8: 1,
+    TensorProto.UINT8: 1,
+}
 _UNITS: dict[int, Unit] = {4: "fp32", 2: "fp16", 1: "int8"}
 
 
