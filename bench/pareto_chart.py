@@ -190,9 +190,8 @@ def _mark(
         drawn.append(f'<path class="{kind}" d="M{point.x:.1f} {point.y:.1f}V{end:.1f}"/>')
     tip = escape(f"{each.name}: {each.picture_ms:.3g} ms a picture, {_lost(each):.2f} points lost")
     size = 6 if kind == "win" else 4
-    drawn.append(
-        f'<circle class="{kind}" cx="{point.x:.1f}" cy="{point.y:.1f}" r="{size}"><title>{tip}</title></circle>'
-    )
+    place = f'cx="{point.x:.1f}" cy="{point.y:.1f}" r="{size}"'
+    drawn.append(f'<circle class="{kind}" {place}><title>{tip}</title></circle>')
     if each in named:
         number = named.index(each) + 1
         place = f'x="{point.x + 8:.1f}" y="{point.y - 8:.1f}"'
@@ -204,6 +203,7 @@ def _key(named: Sequence[TunedCandidate], winner: str) -> list[str]:
     rows = []
     for index, each in enumerate(named):
         won = " (winner)" if each.name == winner else ""
-        text = f"{index + 1}  {each.name}{won}: {each.picture_ms:.3g} ms a picture, {_lost(each):.2f} points lost"
+        costs = f"{each.picture_ms:.3g} ms a picture, {_lost(each):.2f} points lost"
+        text = f"{index + 1}  {each.name}{won}: {costs}"
         rows.append(f'<text x="{_LEFT}" y="{_HEIGHT + _KEY_ROW * index}">{escape(text)}</text>')
     return rows

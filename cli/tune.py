@@ -1,4 +1,4 @@
-"""`osnet-edge tune`: rewrites, precisions and builder options timed against each other, and the winner built."""
+"""`osnet-edge tune`: ways to run a network timed against each other, and the fastest built."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from osnet_edge.cli.options import echo_json, json_flag, parse_numbers
+from osnet_edge.cli.options import echo_json, json_flag, parse_numbers, parse_size
 from osnet_edge.cli.progress import step
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import require_writable, write_aside
+from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.schema import to_json
 from osnet_edge.runtime.tuning import Tuning
 
@@ -44,7 +45,7 @@ _CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
 @click.option(
     "--calibration",
     metavar="FILE",
-    help="Calibration set; its held-out people are what the budget is held on.",
+    help="Calibration set; on the people it holds out, losses are measured.",
 )
 @click.option(
     "--precision", metavar="NAME,...", help="Precisions to try; default: all that the budget can be held on."
@@ -56,11 +57,12 @@ _CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
     metavar="none|auto|PASS,...",
     help="A rewrite to try, see export; repeat it. Default: a few, other ones for CPUs than for GPUs.",
 )
+@click.option(
+    "--size", default="256x128", show_default=True, metavar="HxW", help="Input size of a checkpoint."
+)
 @click.option("--device", metavar="NAME", help="GPU to estimate for, where the target cannot run here.")
 @click.option("--plot", metavar="SVG", help="Draw speed against accuracy, with the Pareto front.")
-@click.option(
-    "--cache", metavar="FOLDER", help="Where times are kept; default: the user's folder for caches."
-)
+@click.option("--cache", metavar="FOLDER", help="Where times are kept; default: the user's cache.")
 @click.option("--fresh", is_flag=True, help="Time everything anew, whatever is kept.")
 @click.option("--force", is_flag=True, help="Replace a package that is already there.")
 @json_flag
@@ -74,6 +76,7 @@ def tune(
     calibration: str | None,
     precision: str | None,
     rewrites: tuple[str, ...],
+    size: str,
     device: str | None,
     plot: str | None,
     cache: str | None,
@@ -103,7 +106,7 @@ def tune(
 
     started, facts = time.monotonic(), machine_facts()
     precisions = tuple(each.strip() for each in precision.split(",")) if precision else None
-    with _graphs(model, target, rewrites) as (graphs, notes):
+    with _graphs(model, target, rewrites, parse_size(size)) as (graphs, notes):
         request = TuneRequest(
             graphs=graphs,
             target=target,
@@ -130,7 +133,7 @@ def tune(
 
 @contextmanager
 def _graphs(
-    model: str, target: str, rewrites: tuple[str, ...]
+    model: str, target: str, rewrites: tuple[str, ...], size: tuple[int, int]
 ) -> Iterator[tuple[dict[Rewrite, Path], tuple[str, ...]]]:
     """Give the graphs to try by their rewrite, and notes on those that cannot be."""
     from osnet_edge.export.rewrite import parse_rewrite
@@ -141,9 +144,7 @@ def _graphs(
 
         own = read_graph(Path(model))[1].model.rewrite
         if rewrites and set(asked) != {own}:
-            raise InputError(
-                f"{model} is a graph, which has its rewrite; pass the checkpoint to try --rewrite"
-            )
+            raise InputError(f"{model} is a graph, which has its rewrite; pass a checkpoint to try others")
         had = ",".join(own) or "none"
         yield {own: Path(model)}, (f"one rewrite, {had}, was tried, the graph's own; a checkpoint has more",)
         return
@@ -155,7 +156,7 @@ def _graphs(
         for passes in dict.fromkeys([(), *asked]):
             step(f"exporting with the rewrite {','.join(passes) or 'none'}")
             graphs[passes] = Path(scratch) / f"{'-'.join(passes) or 'none'}.onnx"
-            export_onnx(model, graphs[passes], passes=passes)
+            export_onnx(model, graphs[passes], preprocessing=Preprocessing(*size), passes=passes)
         yield graphs, ()
 
 

@@ -16,7 +16,7 @@ from osnet_edge.engines.graph import read_graph
 from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.precision import AskedPrecision, Settled, check_asked, settle_precision
 from osnet_edge.engines.targets import TargetSpec, parse_target
-from osnet_edge.engines.tensorrt_options import BuilderOptions
+from osnet_edge.engines.tensorrt_options import DEFAULTS, BuilderOptions
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_folder_aside
@@ -50,7 +50,7 @@ def build_package(
     placement: Placement | None = None,
     calibration: Calibration | None = None,
     settled: Settled | None = None,
-    options: BuilderOptions | None = None,
+    options: BuilderOptions = DEFAULTS,
     tuning: Tuning | None = None,
     replace: bool = False,
     progress: Callable[[str], None] = lambda step: None,
@@ -69,7 +69,7 @@ def build_package(
         calibration: for `int8` and `auto`, pictures and what may be lost; for fp16, where given, pictures on
             which activations must stay within float16's range.
         settled: what a tuner decided, in place of `precision` and `calibration`.
-        options: of a TensorRT builder; None leaves all as the library has them.
+        options: of a TensorRT builder.
         tuning: that the package won, for its manifest.
         replace: whether a package already there is replaced.
         progress: told what is being done.
@@ -157,7 +157,7 @@ def _build_model(
     settled: Settled,
     spec: TargetSpec,
     batch: BatchRange,
-    options: BuilderOptions | None,
+    options: BuilderOptions,
     progress: Callable[[str], None],
 ) -> Target:
     if spec.backend == "onnxruntime" or spec.backend == "openvino":

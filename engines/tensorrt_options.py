@@ -24,6 +24,9 @@ class BuilderOptions:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+DEFAULTS = BuilderOptions()
+
+
 def set_options(config: Any, options: BuilderOptions) -> None:
     """Tell a builder's configuration; a library that has no such option is left alone.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from osnet_edge.engines.cpu import CpuBackend
-from osnet_edge.engines.tensorrt_options import BuilderOptions
+from osnet_edge.engines.tensorrt_options import DEFAULTS, BuilderOptions
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import Backend, BatchRange, Precision
 
@@ -34,7 +34,7 @@ class Candidate:
     precision: Precision
     rewrite: tuple[str, ...] = ()
     best: int | None = None
-    options: BuilderOptions = BuilderOptions()
+    options: BuilderOptions = DEFAULTS
 
     def __str__(self) -> str:
         """Return its name."""

@@ -1,4 +1,4 @@
-"""Tuning for a device that is not here: plans are built where that needs no GPU, and a cost model ranks them."""
+"""Tuning for a device that is not here: plans, where they can be built, and a cost model that ranks them."""
 
 from __future__ import annotations
 

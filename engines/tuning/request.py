@@ -1,4 +1,4 @@
-"""What is asked of the tuner, and what follows: whether the target runs here, and which candidates there are."""
+"""What is asked of the tuner, and what follows: if the target runs here, and which candidates there are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from osnet_edge.engines.graph import read_graph
 from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.targets import PRECISIONS, TARGET_NAMES, TargetSpec, parse_target
 from osnet_edge.engines.tuning.candidate import LOSSY, Candidate, cpu_candidates, gpu_candidates
-from osnet_edge.engines.tuning.halving import Plan
+from osnet_edge.engines.tuning.halving import DEFAULT_PLAN, Plan
 from osnet_edge.runtime.backends.openvino_cpu import installed_precisions, open_core
 from osnet_edge.runtime.backends.tensorrt_library import load_library
 from osnet_edge.runtime.cuda import probe
@@ -54,7 +54,7 @@ class TuneRequest:
     machine: str = ""
     cache: Path | None = None
     fresh: bool = False
-    plan: Plan = Plan()
+    plan: Plan = DEFAULT_PLAN
 
     def __post_init__(self) -> None:
         """Refuse what goes with nothing.

@@ -190,6 +190,6 @@ def _context(device: str, batches: tuple[int, ...]) -> Any:
 def _what_an_estimate_rests_on(ceilings: Ceilings) -> tuple[str, ...]:
     return (
         f"estimated, not measured: {LAUNCH_US:g} us a launch, {EVENT_US:g} us an event, and a roofline under "
-        f"{ceilings.bandwidth:g} GB/s and {ceilings.fp32:g}, {ceilings.fp16:g} and {ceilings.int8:g} TFLOP/s in "
-        f"float32, float16 and int8 ({ceilings.source})",
+        f"{ceilings.bandwidth:g} GB/s and {ceilings.fp32:g}, {ceilings.fp16:g} and {ceilings.int8:g} TFLOP/s "
+        f"in float32, float16 and int8 ({ceilings.source})",
     )
