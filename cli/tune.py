@@ -106,7 +106,7 @@ def tune(
 
     started, facts = time.monotonic(), machine_facts()
     precisions = tuple(each.strip() for each in precision.split(",")) if precision else None
-    with _graphs(model, target, rewrites, parse_size(size)) as (graphs, notes):
+    with graphs_of(model, target, rewrites, parse_size(size)) as (graphs, notes):
         request = TuneRequest(
             graphs=graphs,
             target=target,
@@ -132,10 +132,20 @@ def tune(
 
 
 @contextmanager
-def _graphs(
+def graphs_of(
     model: str, target: str, rewrites: tuple[str, ...], size: tuple[int, int]
 ) -> Iterator[tuple[dict[Rewrite, Path], tuple[str, ...]]]:
-    """Give the graphs to try by their rewrite, and notes on those that cannot be."""
+    """Give the graphs to try by their rewrite, in a scratch folder, and notes on those that cannot be.
+
+    Args:
+        model: a checkpoint or an ONNX file.
+        target: whose default rewrites are taken where none are asked for.
+        rewrites: as `export --rewrite` spells them.
+        size: height and width of the input, in pixels, for a checkpoint.
+
+    Raises:
+        InputError: it is neither, or a graph with another rewrite than those asked for.
+    """
     from osnet_edge.export.rewrite import parse_rewrite
 
     asked = [parse_rewrite(text) for text in rewrites or _default_rewrites(target)]

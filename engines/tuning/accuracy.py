@@ -201,7 +201,11 @@ class Accuracy:
             pictures_sha256=hash_pictures(request.pictures),
             threads=default_threads(),
         )
-        return Quantizer(model, table, rules_for(candidate.backend, platform.machine()))
+        try:
+            return Quantizer(model, table, rules_for(candidate.backend, platform.machine()))
+        except ValueError as error:
+            # Equalising knows the blocks as the paper draws them, and not every rewrite of them.
+            raise InputError(f"INT8 does not know the layers of this rewrite ({error})") from None
 
     def _check_range(self, candidate: Candidate) -> None:
         model, info = self._models[candidate.rewrite]

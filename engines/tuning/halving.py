@@ -1,8 +1,8 @@
 """Successive halving: many candidates timed a little, the better of them more, the best few for long.
 
 "Non-stochastic Best Arm Identification and Hyperparameter Optimization", Jamieson & Talwalkar, AISTATS 2016,
-algorithm 1 (arXiv:1502.07943): every rung costs about the same, since it has a third of the candidates and
-three times the rounds. Two things are added: candidates stand against each other within a round only, and
+algorithm 1 (arXiv:1502.07943): every rung costs about the same, since it has a quarter of the candidates and
+four times the rounds. Two things are added: candidates stand against each other within a round only, and
 some stay for as long as another does.
 """
 
@@ -26,25 +26,28 @@ class Plan:
         part: one of so many stays; the paper's eta.
         first: rounds of the first rung; each further one has `part` times as many.
         last: rounds of the last rung at least, so that a difference can be told from noise.
-        seats: candidates in memory at once; a rung of more is run in heats, each with the reference.
+        most: rounds of any rung at most.
+        seats: candidates in memory at once; a rung of more is run in heats, each with the reference, but the
+            last one.
     """
 
-    part: int = 3
-    first: int = 2
-    last: int = 15
+    part: int = 4
+    first: int = 3
+    last: int = 21
+    most: int = 48
     seats: int = 9
 
     def rungs(self, count: int) -> list[tuple[int, int]]:
         """Return for each rung how many candidates it has by their merit, and its rounds.
 
         Example:
-            >>> Plan().rungs(30)
-            [(30, 2), (10, 6), (4, 18)]
+            >>> Plan().rungs(40)
+            [(40, 3), (10, 12), (3, 48)]
         """
         sizes = [count]
-        while sizes[-1] > self.part + 1:
+        while sizes[-1] > self.part:
             sizes.append(math.ceil(sizes[-1] / self.part))
-        rounds = [self.first * self.part**rung for rung in range(len(sizes))]
+        rounds = [min(self.first * self.part**rung, self.most) for rung in range(len(sizes))]
         rounds[-1] = max(rounds[-1], self.last)
         return list(zip(sizes, rounds, strict=True))
 
@@ -58,7 +61,8 @@ class Field:
 
     Attributes:
         names: of the candidates, the reference first, which stays to the end.
-        kinds: of each; the best of every kind stays to the end, for others may turn out to be not allowed.
+        kinds: of each, the reference's being the one that is always allowed. Of that kind, and of those
+            that are faster, some stay in each rung, for what is faster still may turn out not to be allowed.
         stay_for: who stays for as long as a candidate does, to be compared with it to the end.
     """
 
@@ -80,19 +84,34 @@ def halve(field: Field, heat: Heat, plan: Plan = DEFAULT_PLAN) -> tuple[Race, li
     """
     race = Race(field.names[0])
     last: list[Round] = []
-    for rung, (size, rounds) in enumerate(plan.rungs(len(field.names))):
-        chosen = _stay(field, race, size) if rung else field.names
-        last = [one for some in _heats(chosen, plan.seats) for one in heat(rung, some, rounds)]
+    rungs = plan.rungs(len(field.names))
+    for rung, (size, rounds) in enumerate(rungs):
+        chosen = _stay(field, race, size, plan.part) if rung else field.names
+        # Those of the last rung are few, and any two of them may have to be compared: they share one heat.
+        heats = _heats(chosen, plan.seats) if rung < len(rungs) - 1 else [chosen]
+        last = [one for some in heats for one in heat(rung, some, rounds)]
         race.add(last)
     return race, last
 
 
-def _stay(field: Field, race: Race, size: int) -> tuple[str, ...]:
-    """Return the best, the best of each kind, and who stays for them, in the order of the field."""
+def exhaust(field: Field, heat: Heat, plan: Plan = DEFAULT_PLAN) -> Race:
+    """Time all candidates as often as `halve` times those that it keeps to the end, for comparison."""
+    race = Race(field.names[0])
+    rounds = sum(rounds for _, rounds in plan.rungs(len(field.names)))
+    for some in _heats(field.names, plan.seats):
+        race.add(heat(0, some, rounds))
+    return race
+
+
+def _stay(field: Field, race: Race, size: int, part: int) -> tuple[str, ...]:
+    """Return the best, the best of some kinds, and who stays for them, in the order of the field."""
     timed = race.names()
     order = sorted((name for name in field.names if name in timed), key=race.score)
-    best_of = {field.kinds[name]: name for name in reversed(order)}
-    kept = {field.names[0], *order[:size], *best_of.values()}
+    safe = field.kinds[field.names[0]]
+    first_safe = next(index for index, name in enumerate(order) if field.kinds[name] == safe)
+    kept = {field.names[0], *order[:size]}
+    for kind in {safe, *(field.kinds[name] for name in order[:first_safe])}:
+        kept |= set([name for name in order if field.kinds[name] == kind][: math.ceil(size / part)])
     kept |= {other for name in kept for other in field.stay_for.get(name, ()) if other in timed}
     return tuple(name for name in field.names if name in kept)
 

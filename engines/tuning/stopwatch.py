@@ -15,8 +15,9 @@ from osnet_edge.runtime.backends import Engine
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.preprocessing import Preprocessing
 
-#: Small networks take so little that rounds are added until a heat lasted so long.
-_LEAST_SECONDS, _MOST_ROUNDS = 1.0, 200
+#: Seconds that a round should count for: small networks take so little that rounds are added, in every heat
+#: as many for each that was asked for, ten at most.
+_ROUND_SECONDS, _MOST_ADDED = 0.03, 10
 
 
 class Stopwatch:
@@ -72,7 +73,9 @@ class Stopwatch:
         self._progress(f"timing {len(running)} candidates, {rounds} rounds or more")
         done: list[Round] = []
         order, began = random.Random(rung), self._clock()  # noqa: S311
-        while len(done) < rounds or (self._clock() - began < _LEAST_SECONDS and len(done) < _MOST_ROUNDS):
+        while len(done) < rounds or (
+            len(done) < _MOST_ADDED * rounds and self._clock() - began < _ROUND_SECONDS * rounds
+        ):
             # Each time in another order: who runs behind whom must not matter either.
             turn = order.sample(running, len(running))
             done.append({name: self._time(self._engines[name]) for name in turn})
