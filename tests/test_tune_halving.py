@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from osnet_edge.engines.tuning.candidate import Candidate, cpu_candidates, must_beat
 from osnet_edge.engines.tuning.halving import Field, Plan, halve
-from osnet_edge.engines.tuning.measure import LEAST_GAIN, field_of
-from osnet_edge.engines.tuning.outcome import pick
+from osnet_edge.engines.tuning.measure import choose, field_of
 from osnet_edge.engines.tuning.race import Race, Round, surely_faster
 
 REWRITES = ((), ("gate",), ("gate", "sum"), ("streams", "gate", "sum"), ("streams", "dense"))
@@ -50,10 +49,7 @@ class Machine:
 def find(machine: Machine, refuse: Callable[[Candidate], str | None] = lambda each: None) -> Candidate:
     """Halve and pick, as the tuner does with engines."""
     race, last = halve(field_of(CANDIDATES), machine)
-    finalists = [each for each in CANDIDATES if any(str(each) in one for one in last)]
-    order = sorted(finalists, key=lambda each: race.score(str(each)))
-    judge = lambda one, other: surely_faster(last, str(one), str(other), LEAST_GAIN)  # noqa: E731
-    return pick(order, CANDIDATES, judge, refuse)[0]
+    return choose(CANDIDATES, race, last, refuse)[0]
 
 
 def drawn(seed: int) -> list[float]:

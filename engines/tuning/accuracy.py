@@ -87,6 +87,7 @@ class Accuracy:
         self._set = sha256_of(request.file) if request else ""
         self._held_out: HeldOut | None = None
         self._quick: dict[tuple[Backend, tuple[str, ...]], Quantizer] = {}
+        self._unknown: dict[tuple[Backend, tuple[str, ...]], str] = {}
         self.losses: dict[Candidate, Loss] = {}
         self.decided: dict[Candidate, Quantized] = {}
 
@@ -113,9 +114,16 @@ class Accuracy:
             found = self.decided[candidate]
             return found.quantizer.make(found.groups, half=half)
         key = (candidate.backend, candidate.rewrite)
-        if key not in self._quick:
-            self._quick[key] = self._quantizer_for_timing(candidate)
-        return self._quick[key].make(tuple(self._quick[key].groups), half=half)
+        if key in self._unknown:
+            raise InputError(self._unknown[key])
+        try:
+            if key not in self._quick:
+                self._quick[key] = self._quantizer_for_timing(candidate)
+            return self._quick[key].make(tuple(self._quick[key].groups), half=half)
+        except ValueError as error:
+            # Shapes that do not fit: INT8 knows the blocks as the paper draws them, and not every rewrite.
+            self._unknown[key] = f"INT8 does not know the layers of this rewrite ({error})"
+            raise InputError(self._unknown[key]) from None
 
     def refuse(self, candidate: Candidate, embed: Callable[[HeldOut], Any] | None) -> str | None:
         """Hold a candidate to the budget.
@@ -201,11 +209,7 @@ class Accuracy:
             pictures_sha256=hash_pictures(request.pictures),
             threads=default_threads(),
         )
-        try:
-            return Quantizer(model, table, rules_for(candidate.backend, platform.machine()))
-        except ValueError as error:
-            # Equalising knows the blocks as the paper draws them, and not every rewrite of them.
-            raise InputError(f"INT8 does not know the layers of this rewrite ({error})") from None
+        return Quantizer(model, table, rules_for(candidate.backend, platform.machine()))
 
     def _check_range(self, candidate: Candidate) -> None:
         model, info = self._models[candidate.rewrite]

@@ -94,13 +94,9 @@ def halve(field: Field, heat: Heat, plan: Plan = DEFAULT_PLAN) -> tuple[Race, li
     return race, last
 
 
-def exhaust(field: Field, heat: Heat, plan: Plan = DEFAULT_PLAN) -> Race:
-    """Time all candidates as often as `halve` times those that it keeps to the end, for comparison."""
-    race = Race(field.names[0])
-    rounds = sum(rounds for _, rounds in plan.rungs(len(field.names)))
-    for some in _heats(field.names, plan.seats):
-        race.add(heat(0, some, rounds))
-    return race
+def exhaust(field: Field, heat: Heat, rounds: int, plan: Plan = DEFAULT_PLAN) -> list[Round]:
+    """Time all candidates alike, for comparison."""
+    return [one for some in _heats(field.names, plan.seats) for one in heat(0, some, rounds)]
 
 
 def _stay(field: Field, race: Race, size: int, part: int) -> tuple[str, ...]:

@@ -48,15 +48,14 @@ def measure(
     """
     named = {str(each): each for each in candidates}
     race, last = halve(field_of(candidates), stopwatch, plan)
-    finalists = [each for each in candidates if any(str(each) in one for one in last)]
+    finalists = finalists_of(candidates, last)
 
     def refuse(candidate: Candidate) -> str | None:
         return accuracy.refuse(candidate, lambda people: embed_with(stopwatch.engine(str(candidate)))(people))
 
     retimed: set[Candidate] = set()
     while True:
-        order = sorted(finalists, key=lambda each: race.score(str(each)))
-        winner, dropped = pick(order, candidates, _judge(last), refuse)
+        winner, dropped = choose(candidates, race, last, refuse)
         decided = accuracy.decided.get(winner)
         if decided is None or decided.whole or winner in retimed:
             break
@@ -76,11 +75,35 @@ def measure(
     return Outcome(winner, _times(named, race), dropped)
 
 
-def _judge(last: Sequence[Round]) -> Callable[[Candidate, Candidate], bool]:
-    def faster(one: Candidate, other: Candidate) -> bool:
-        return surely_faster(last, str(one), str(other), LEAST_GAIN)
+def finalists_of(candidates: Sequence[Candidate], last: Sequence[Round]) -> list[Candidate]:
+    """Return who was timed in the last rung."""
+    return [each for each in candidates if any(str(each) in one for one in last)]
 
-    return faster
+
+def choose(
+    candidates: Sequence[Candidate],
+    race: Race,
+    last: Sequence[Round],
+    refuse: Callable[[Candidate], str | None] = lambda candidate: None,
+) -> tuple[Candidate, dict[Candidate, str]]:
+    """Pick from the finalists: by all rounds who comes first, by the last rung's whether that is sure.
+
+    Args:
+        candidates: the reference first.
+        race: all rounds.
+        last: those of the last rung.
+        refuse: why one is not within the budget, or None.
+
+    Returns:
+        The winner, and why each was dropped that seemed faster.
+    """
+    order = sorted(finalists_of(candidates, last), key=lambda each: race.score(str(each)))
+    return pick(
+        order,
+        candidates,
+        lambda one, other: surely_faster(last, str(one), str(other), LEAST_GAIN),
+        refuse,
+    )
 
 
 def _slower(

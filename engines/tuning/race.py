@@ -109,7 +109,7 @@ def _chance_of(gains: Sequence[float]) -> float:
             (ways[total] if total < len(ways) else 0) + (ways[total - rank] if total >= rank else 0)
             for total in range(len(ways) + rank)
         ]
-    return sum(ways[won:]) / 2 ** len(order)
+    return float(sum(ways[won:]) / 2 ** len(order))
 
 
 def _log_ratios(rounds: Iterable[Round], name: str, reference: str) -> list[list[float]]:
