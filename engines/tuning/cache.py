@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
 
 
@@ -20,9 +21,14 @@ class TuningCache:
         folder: made when something is first kept; None keeps nothing.
         context: what every entry depends on, such as the machine and the libraries' versions.
         fresh: whether what is there already is left unread.
+
+    Raises:
+        InputError: a file is where the folder should be.
     """
 
     def __init__(self, folder: Path | None, context: Any, *, fresh: bool = False) -> None:
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise InputError(f"expected --cache as a folder, found a file at {folder}; name another place")
         self._folder, self._context, self._fresh = folder, context, fresh
 
     def read(self, key: Any) -> Any | None:

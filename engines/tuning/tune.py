@@ -24,7 +24,7 @@ from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.engines.tuning.table import make_table
 from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.cuda import probe
-from osnet_edge.runtime.errors import UnavailableError
+from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.tuning import Tuning
@@ -70,6 +70,8 @@ def tune(
             "TensorRT builds on the device itself, and there is none here that it could run on; leave -o out "
             "to have candidates ranked by a cost model, or tune for rtx"
         )
+    if timed and request.device is not None:
+        raise InputError("--device is for a target that cannot run here, and this one can; leave it out")
     candidates, left_out = list_candidates(request, timed=timed)
     ceilings = None
     if not timed:
