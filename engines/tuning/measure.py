@@ -115,8 +115,8 @@ def _slower(
         count = race.count(str(each))
         if count and each != winner:
             times = race.score(str(each)) / race.score(str(winner))
-            out = "" if each in finalists else f" after {count} rounds"
-            reasons[each] = f"{times:.2f} times as long as the winner{out}"
+            longer = f"{times:.2f} times as long as the winner"
+            reasons[each] = longer if each in finalists else f"dropped after {count} rounds, {longer}"
     return reasons
 
 

@@ -56,7 +56,7 @@ class Race:
             >>> race = Race("a")
             >>> race.add([{"a": (2.0, 8.0), "b": (1.0, 16.0)}, {"a": (2.0, 8.0), "b": (1.0, 4.0)}])
             >>> round(race.score("b"), 3)
-            0.5
+            0.707
         """
         return statistics.geometric_mean(self.ratios(name))
 

@@ -18,6 +18,7 @@ from osnet_edge.engines.tuning.ceilings import Ceilings, find_ceilings
 from osnet_edge.engines.tuning.cost_model import EVENT_US, LAUNCH_US
 from osnet_edge.engines.tuning.measure import measure
 from osnet_edge.engines.tuning.open_engine import EngineOpener
+from osnet_edge.engines.tuning.outcome import Times
 from osnet_edge.engines.tuning.rank import rank
 from osnet_edge.engines.tuning.request import TuneRequest, list_candidates, read_info, runs_here
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
@@ -31,6 +32,8 @@ from osnet_edge.runtime.tuning import Tuning
 
 _LIBRARIES = ("osnet-edge", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx-cu13")
 _CPU = ("onnxruntime", "openvino")
+#: On a quiet machine times spread by some percent.
+_BUSY = 0.5
 #: A compute capability for each of TensorRT's, where the target names none: a desktop's, a Jetson's.
 _STANDS_FOR = {"tensorrt_rtx": ("8.6",), "tensorrt": ("8.7",)}
 
@@ -90,6 +93,7 @@ def tune(
             stopwatch = make_stopwatch(request, candidates, info, accuracy, cache, Path(scratch), progress)
             outcome = measure(candidates, stopwatch, accuracy, request.plan, progress)
             stopwatch.close()
+    left_out = (*left_out, *_doubts(outcome.times[candidates[0]]))
     table = make_table(
         request, device, candidates, outcome, accuracy.losses, (*notes, *left_out), measured=timed
     )
@@ -187,6 +191,16 @@ def _context(device: str, batches: tuple[int, ...]) -> Any:
         except PackageNotFoundError:
             continue
     return {"format": 1, "device": device, "batches": batches, "versions": versions}
+
+
+def _doubts(reference: Times) -> tuple[str, ...]:
+    """Say so where the machine was so busy that hardly anything can be told."""
+    spread = max(reference.spread, default=0.0)
+    if spread < _BUSY:
+        return ()
+    return (
+        f"the machine was busy: the reference's times spread by {spread:.0%}; tune again when it is quiet",
+    )
 
 
 def _what_an_estimate_rests_on(ceilings: Ceilings) -> tuple[str, ...]:

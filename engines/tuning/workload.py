@@ -26,6 +26,8 @@ _BYTES: dict[int, int] = {
     TensorProto.INT8: 1,
     TensorProto.UINT8: 1,
 }
+#: Channels that a tensor core multiplies at once, in float16.
+_TILE = 8
 _UNITS: dict[int, Unit] = {4: "fp32", 2: "fp16", 1: "int8"}
 
 
@@ -51,9 +53,9 @@ class Work:
 def count_work(model: ModelProto) -> tuple[Work, ...]:
     """Count a graph's operations and bytes, node by node.
 
-    Convolutions and matrix products that are dense are for tensor cores, in the type of what they read (int8
-    behind a DequantizeLinear); grouped convolutions, whose groups of one to a few channels leave tensor cores
-    idle, and all else are for plain cores.
+    Convolutions and matrix products that sum over eight channels or more are for tensor cores, in the type of
+    what they read (int8 behind a DequantizeLinear); those of fewer, such as depthwise ones, would
+    leave tensor cores idle. They and all else are for plain cores.
 
     Args:
         model: typed as it will run: float32, `to_half`'s or with Q/DQ.
@@ -73,10 +75,10 @@ def _work(node: NodeProto, sizes: _Sizes) -> Work:
     if node.op_type not in ("Conv", "Gemm", "MatMul"):
         return Work(sum(map(sizes.count, read)), "cores", moved, weights, False)
     weight = sizes.shape(sizes.source(node.input[1]))
-    groups = next((a.i for a in node.attribute if a.name == "group"), 1)
     pixels = math.prod(sizes.shape(node.output[0])[2:]) if node.op_type == "Conv" else 1
     width = sizes.width(node.input[0])
-    unit = _UNITS.get(width, "cores") if groups == 1 else "cores"
+    # A Gemm's weights have their outputs first, as a Conv's do: see `engines.quantization.layers`.
+    unit = _UNITS.get(width, "cores") if weight[1] >= _TILE else "cores"
     return Work(2 * math.prod(weight) * pixels, unit, moved, weights, False)
 
 
