@@ -8,6 +8,7 @@ import click
 
 from osnet_edge.cli.int8_text import describe_int8, group_lines
 from osnet_edge.cli.options import echo_json, json_flag
+from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.manifest import Manifest
@@ -59,7 +60,7 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
         click.echo(f"{'runs by':14} {runs}")
     if distance is not None:
         click.echo(f"{'golden pairs':14} hold: largest mean-centred cosine distance {distance:.1g}")
-    for line in group_lines(manifest.int8):
+    for line in (*group_lines(manifest.int8), *tuning_lines(manifest.tuning)):
         click.echo(line)
 
 

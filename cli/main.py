@@ -19,6 +19,7 @@ _COMMANDS = {
     "export": "export:export",
     "calibrate": "calibrate:calibrate",
     "build": "build:build",
+    "tune": "tune:tune",
     "recipe": "recipe:recipe",
     "inspect": "inspect:inspect",
     "embed": "embed:embed",

@@ -17,6 +17,7 @@ from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.onnxruntime_cuda import build_onnxruntime_cuda
 from osnet_edge.engines.precision import AskedPrecision, Settled, check_asked, settle_precision
 from osnet_edge.engines.targets import TargetSpec, parse_target
+from osnet_edge.engines.tensorrt_options import DEFAULTS, BuilderOptions
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_folder_aside
@@ -31,6 +32,7 @@ from osnet_edge.runtime.manifest import (
 from osnet_edge.runtime.placement import Placement, require_placement
 from osnet_edge.runtime.plan import TITLES
 from osnet_edge.runtime.preprocessing import Picture
+from osnet_edge.runtime.tuning import Tuning
 
 PLAN_NAME = "model.plan"
 #: Where a manifest's `tools` say what the target `cpu:fastest` became, and why.
@@ -49,6 +51,9 @@ def build_package(
     batch: BatchRange | None = None,
     placement: Placement | None = None,
     calibration: Calibration | None = None,
+    settled: Settled | None = None,
+    options: BuilderOptions = DEFAULTS,
+    tuning: Tuning | None = None,
     replace: bool = False,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Manifest:
@@ -65,6 +70,9 @@ def build_package(
         placement: what the graph's must be; None takes any.
         calibration: for `int8` and `auto`, pictures and what may be lost; for fp16, where given, pictures on
             which activations must stay within float16's range.
+        settled: what a tuner decided, in place of `precision` and `calibration`.
+        options: of a TensorRT builder.
+        tuning: that the package won, for its manifest.
         replace: whether a package already there is replaced.
         progress: told what is being done.
 
@@ -80,16 +88,15 @@ def build_package(
     """
     graph, output, spec = Path(graph), Path(output), parse_target(target)
     check_asked(spec, precision, calibration)
-    if output.exists() and not replace:
-        raise InputError(f"{output} is already there; pass --force to replace it, or name another output")
-    if replace and output.exists() and not (output / MANIFEST_NAME).is_file():
-        raise InputError(f"{output} is no engine package, so it is not replaced; name another output")
+    require_place(output, replace=replace)
     progress("reading the graph")
     model, info = read_graph(graph)
     require_placement(placement, info.model.placement, str(graph))
     batch = batch or DEFAULT_BATCH
     tools = {**info.tools, "osnet-edge": version("osnet-edge")}
-    settled = settle_precision(graph, model, info, spec, precision, calibration, batch.opt, progress)
+    settled = settled or settle_precision(
+        graph, model, info, spec, precision, calibration, batch.opt, progress
+    )
     spec = settled.spec
     if spec.fastest:
         progress("timing ONNX Runtime and OpenVINO")
@@ -98,7 +105,7 @@ def build_package(
     model_name = PLAN_NAME if spec.backend in TITLES else ONNX_NAME
     with write_folder_aside(output, replace=replace) as folder:
         progress("building the engine")
-        built_for = build_model(graph, model, folder / model_name, settled, spec, batch, progress)
+        built_for = build_model(graph, model, folder / model_name, settled, spec, batch, progress, options)
         progress("writing golden pairs")
         quantized = settled.quantize(False) if settled.quantize else None
         golden = write_golden(graph, folder, golden_crops, info, settled.precision, quantized)
@@ -116,10 +123,23 @@ def build_package(
             tools=tools,
             int8=settled.int8,
             comparison=settled.comparison,
+            tuning=tuning,
         )
         write_manifest(folder, manifest)
         _prove(folder, progress)
     return manifest
+
+
+def require_place(output: Path, *, replace: bool) -> None:
+    """Hold that a package may be put at `output`, before work is put into it.
+
+    Raises:
+        InputError: something is there that may not be replaced.
+    """
+    if output.exists() and not replace:
+        raise InputError(f"{output} is already there; pass --force to replace it, or name another output")
+    if replace and output.exists() and not (output / MANIFEST_NAME).is_file():
+        raise InputError(f"{output} is no engine package, so it is not replaced; name another output")
 
 
 def _prove(folder: Path, progress: Callable[[str], None]) -> None:
@@ -140,6 +160,7 @@ def build_model(
     spec: TargetSpec,
     batch: BatchRange,
     progress: Callable[[str], None],
+    options: BuilderOptions = DEFAULTS,
 ) -> Target:
     """Build the model file of a package, by the builder of its backend.
 
@@ -161,6 +182,7 @@ def build_model(
         precision=settled.precision,
         quantize=settled.quantize,
         batch=batch,
+        options=options,
         progress=progress,
     )
 

@@ -14,6 +14,7 @@ from onnx import ModelProto
 
 from osnet_edge.engines.tensorrt_capabilities import resolve_capabilities, set_capabilities
 from osnet_edge.engines.tensorrt_network import configure, is_strongly_typed, make_network
+from osnet_edge.engines.tensorrt_options import DEFAULTS, BuilderOptions, set_options
 from osnet_edge.runtime.backends.tensorrt_library import Library, first_line, load_library
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError
 from osnet_edge.runtime.files import write_aside
@@ -36,6 +37,7 @@ def build_plan(
     batch: BatchRange,
     quantize: Callable[[bool], ModelProto] | None = None,
     workspace_bytes: int = 1 << 30,
+    options: BuilderOptions = DEFAULTS,
     progress: Callable[[str], None] | None = None,
 ) -> Target:
     """Build a plan and write it, whole or not at all.
@@ -52,6 +54,7 @@ def build_plan(
         quantize: for int8, makes the graph with Q/DQ, float16 around them or not.
         batch: sizes that the plan must take; it is tuned for `opt`.
         workspace_bytes: most GPU memory that a layer may use for scratch.
+        options: of the builder.
         progress: called with a line for each step.
 
     Returns:
@@ -74,6 +77,7 @@ def build_plan(
     say(f"{loaded}: reading the graph")
     network, parser = make_network(loaded, builder, model, precision)
     config = configure(loaded, builder, network, precision, batch, workspace_bytes)
+    set_options(config, options)
     with loaded.errors.listen() as errors:
         set_capabilities(loaded, config, wanted)
         where = ", ".join(wanted) or "its default GPUs"

@@ -14,6 +14,7 @@ from osnet_edge.runtime.placement import Placement
 from osnet_edge.runtime.precision import Comparison, Int8
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.tuning import Tuning
 
 SCHEMA_VERSION = 1
 #: 400 MB of pictures; a typing error would ask for more.
@@ -136,6 +137,7 @@ class Manifest:
         tools: versions of what exported and built it.
         int8: how INT8 was decided on; None where nobody asked for it.
         comparison: times of the precisions that were compared, and what came of it; None where none were.
+        tuning: what it won against, if a tuner made it.
     """
 
     schema_version: int
@@ -151,6 +153,7 @@ class Manifest:
     tools: dict[str, str] = field(default_factory=dict)
     int8: Int8 | None = None
     comparison: Comparison | None = None
+    tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
         """Hold what types cannot say."""

@@ -1,0 +1,205 @@
+"""`osnet-edge tune`: ways to run a network timed against each other, and the fastest built."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from osnet_edge.cli.options import echo_json, json_flag, parse_numbers, parse_size
+from osnet_edge.cli.progress import step
+from osnet_edge.cli.tune_text import tuning_lines
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import require_writable, write_aside
+from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.runtime.schema import to_json
+from osnet_edge.runtime.tuning import Tuning
+
+if TYPE_CHECKING:
+    from osnet_edge.engines.int8 import Calibration
+    from osnet_edge.runtime.manifest import Precision
+
+Rewrite = tuple[str, ...]
+#: Tried where no `--rewrite` is given. Which is best is the tuner's to find; one of each kind is here, and no
+#: more, since each costs its share of the time.
+CPU_REWRITES = ("none", "gate", "gate,sum", "streams,gate,sum", "auto")
+GPU_REWRITES = ("none", "gate,sum", "streams,gate,sum", "streams,dense,gate,sum", "auto")
+#: A checkpoint is a zip file, as torch writes it since 1.6, or a pickle; an ONNX file is neither.
+_CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--target", required=True, metavar="TARGET", help="As for build: cpu, cpu:fastest, openvino, rtx:sm86 ..."
+)
+@click.option("--batch", default="1,8,32", show_default=True, metavar="N,...", help="Batch sizes, all alike.")
+@click.option("-o", "--output", metavar="PATH", help="Package folder to write; without it, only the table.")
+@click.option("--budget", type=float, metavar="POINTS", help="Points of mAP that may be lost, such as 0.5.")
+@click.option("--budget-rank1", type=float, metavar="POINTS", help="Likewise of Rank-1.")
+@click.option(
+    "--calibration",
+    metavar="FILE",
+    help="Calibration set; on the people it holds out, losses are measured.",
+)
+@click.option(
+    "--precision", metavar="NAME,...", help="Precisions to try; default: all that the budget can be held on."
+)
+@click.option(
+    "--rewrite",
+    "rewrites",
+    multiple=True,
+    metavar="none|auto|PASS,...",
+    help="A rewrite to try, see export; repeat it. Default: a few, other ones for CPUs than for GPUs.",
+)
+@click.option(
+    "--size", default="256x128", show_default=True, metavar="HxW", help="Input size of a checkpoint."
+)
+@click.option("--device", metavar="NAME", help="GPU to estimate for, where the target cannot run here.")
+@click.option("--plot", metavar="SVG", help="Draw speed against accuracy, with the Pareto front.")
+@click.option("--cache", metavar="FOLDER", help="Where times are kept; default: the user's cache.")
+@click.option("--fresh", is_flag=True, help="Time everything anew, whatever is kept.")
+@click.option("--force", is_flag=True, help="Replace a package that is already there.")
+@json_flag
+def tune(
+    model: str,
+    target: str,
+    batch: str,
+    output: str | None,
+    budget: float | None,
+    budget_rank1: float | None,
+    calibration: str | None,
+    precision: str | None,
+    rewrites: tuple[str, ...],
+    size: str,
+    device: str | None,
+    plot: str | None,
+    cache: str | None,
+    fresh: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Find the fastest way to run MODEL, a checkpoint or an ONNX graph, and build it.
+
+    A checkpoint is exported once for each rewrite; an ONNX graph has the one it was exported with. Where the
+    target runs here, candidates are timed against each other; elsewhere a cost model ranks them, and the
+    manifest says so. Stopped, it goes on where it was.
+
+    \b
+    Example:
+      osnet-edge tune osnet.pth --target cpu:fastest --budget 0.5 --calibration calib.json -o osnet-best
+      osnet-edge tune osnet.pth --target rtx:sm86 --precision fp32,fp16 --device A10 -o osnet-rtx
+    """
+    batches = parse_numbers(batch, "--batch")
+    if plot:
+        require_writable(Path(plot))
+    from osnet_edge.bench.machine import machine_facts
+    from osnet_edge.engines.tuning.cache import default_folder
+    from osnet_edge.engines.tuning.request import TuneRequest
+    from osnet_edge.engines.tuning.tune import tune as run
+    from osnet_edge.train.synthetic import sample_crops
+
+    started, facts = time.monotonic(), machine_facts()
+    precisions = tuple(each.strip() for each in precision.split(",")) if precision else None
+    with graphs_of(model, target, rewrites, parse_size(size)) as (graphs, notes):
+        request = TuneRequest(
+            graphs=graphs,
+            target=target,
+            batches=batches,
+            golden_crops=sample_crops(4, height=200, width=80, seed=1),
+            calibration=_calibration(calibration, budget, budget_rank1),
+            precisions=cast("tuple[Precision, ...] | None", precisions),
+            device=device,
+            machine=f"{facts.cpu}, {facts.logical_cores} cores",
+            cache=Path(cache) if cache else default_folder(),
+            fresh=fresh,
+        )
+        tuning, manifest = run(request, output, replace=force, notes=notes, progress=step)
+    if plot:
+        _draw(tuning, plot)
+    if as_json:
+        echo_json(to_json(manifest) if manifest else to_json(tuning))
+        return
+    for line in tuning_lines(tuning):
+        click.echo(line)
+    done = f"{output}: {manifest.model.variant}, " if manifest else ""
+    click.echo(f"{done}tuned for {target} in {time.monotonic() - started:.0f} s")
+
+
+@contextmanager
+def graphs_of(
+    model: str, target: str, rewrites: tuple[str, ...], size: tuple[int, int]
+) -> Iterator[tuple[dict[Rewrite, Path], tuple[str, ...]]]:
+    """Give the graphs to try by their rewrite, in a scratch folder, and notes on those that cannot be.
+
+    Args:
+        model: a checkpoint or an ONNX file.
+        target: whose default rewrites are taken where none are asked for.
+        rewrites: as `export --rewrite` spells them.
+        size: height and width of the input, in pixels, for a checkpoint.
+
+    Raises:
+        InputError: it is neither, or a graph with another rewrite than those asked for.
+    """
+    from osnet_edge.export.rewrite import parse_rewrite
+
+    asked = [parse_rewrite(text) for text in rewrites or _default_rewrites(target)]
+    if not _is_checkpoint(Path(model)):
+        from osnet_edge.engines.graph import read_graph
+
+        own = read_graph(Path(model))[1].model.rewrite
+        if rewrites and set(asked) != {own}:
+            raise InputError(f"{model} is a graph, which has its rewrite; pass a checkpoint to try others")
+        had = ",".join(own) or "none"
+        yield {own: Path(model)}, (f"one rewrite, {had}, was tried, the graph's own; a checkpoint has more",)
+        return
+    from osnet_edge.export.to_onnx import export_onnx
+
+    with tempfile.TemporaryDirectory(prefix="osnet-edge-tune-") as scratch:
+        graphs: dict[Rewrite, Path] = {}
+        # The published graph comes first, asked for or not: it is what all others must beat.
+        for passes in dict.fromkeys([(), *asked]):
+            step(f"exporting with the rewrite {','.join(passes) or 'none'}")
+            graphs[passes] = Path(scratch) / f"{'-'.join(passes) or 'none'}.onnx"
+            export_onnx(model, graphs[passes], preprocessing=Preprocessing(*size), passes=passes)
+        yield graphs, ()
+
+
+def _default_rewrites(target: str) -> tuple[str, ...]:
+    from osnet_edge.engines.targets import parse_target
+
+    on_cpu = parse_target(target).backend in ("onnxruntime", "openvino")
+    return CPU_REWRITES if on_cpu else GPU_REWRITES
+
+
+def _is_checkpoint(path: Path) -> bool:
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise InputError(f"expected a checkpoint or an ONNX file, found {found} at {path}")
+    with path.open("rb") as file:
+        return file.read(4).startswith(_CHECKPOINT_STARTS)
+
+
+def _calibration(file: str | None, budget: float | None, rank1: float | None) -> Calibration | None:
+    """Read a calibration set; a budget alone is kept by trying nothing that rounds."""
+    from osnet_edge.cli.held_out_loss import held_out_loss
+    from osnet_edge.engines.calibration import read_calibration_set
+    from osnet_edge.engines.int8 import Calibration
+    from osnet_edge.engines.quantization.decide import Budget
+
+    given = None if budget is None and rank1 is None else Budget(budget, rank1)
+    if file is None:
+        return None
+    return Calibration(read_calibration_set(file), Path(file), held_out_loss, given)
+
+
+def _draw(tuning: Tuning, plot: str) -> None:
+    from osnet_edge.bench.pareto_chart import pareto_chart
+
+    with write_aside(Path(plot)) as partial:
+        partial.write_text(pareto_chart(tuning), encoding="utf-8")

@@ -1,0 +1,52 @@
+"""A manifest's tuning, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from osnet_edge.bench.text_tables import Table, aligned
+from osnet_edge.runtime.tuning import TunedCandidate, Tuning
+
+
+def tuning_lines(tuning: Tuning | None) -> Iterator[str]:
+    """Yield the table, fastest first, what won and why, and notes; nothing where there was no tuning."""
+    if tuning is None:
+        return
+    sizes = [str(size) for size in tuning.batches]
+    headers = (
+        "candidate",
+        *(f"ms at {size}" for size in sizes),
+        "ms a picture",
+        "spread",
+        "rounds" if tuning.how == "measured" else "launches",
+        "mAP lost",
+        "why not",
+    )
+    rows = [_row(each, sizes, tuning) for each in tuning.candidates]
+    # The last column holds words too, which aligning to the right would push away from their row.
+    last = [row.pop() for row in rows]
+    text = aligned(Table(headers[:-1], rows)).splitlines()
+    where = "measured on" if tuning.how == "measured" else "estimated, not measured, for"
+    yield f"{where} {tuning.device}"
+    yield f"{text[0]}  {headers[-1]}"
+    yield text[1] + "  " + "-" * len(headers[-1])
+    yield from (f"{line}  {why}".rstrip() for line, why in zip(text[2:], last, strict=True))
+    yield f"winner: {tuning.why}"
+    yield from (f"note: {note}" for note in tuning.notes)
+
+
+def _row(each: TunedCandidate, sizes: list[str], tuning: Tuning) -> list[str]:
+    score = each.picture_ms
+    return [
+        each.name,
+        *(f"{each.milliseconds[size]:.3g}" if size in each.milliseconds else "" for size in sizes),
+        "" if score is None else f"{score:.3g}",
+        f"{max(each.spread.values()):.0%}" if each.spread else "",
+        str(each.rounds or each.launches or ""),
+        f"{each.loss.mean_ap:.2f} ({each.loss.mean_ap_most:.2f})" if each.loss else _unmeasured(each),
+        "winner" if each.name == tuning.winner else each.dropped or "",
+    ]
+
+
+def _unmeasured(each: TunedCandidate) -> str:
+    return "0" if each.precision == "fp32" else "?"

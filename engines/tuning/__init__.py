@@ -1,0 +1,1 @@
+"""The tuner: rewrites, precisions and builder options timed against each other, and the winner built."""

@@ -1,0 +1,66 @@
+"""What a tuning found out, kept by what it depends on: an interrupted one goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import write_json
+
+
+class TuningCache:
+    """A folder of JSON files, each named by the hash of all that its content depends on.
+
+    Whatever cannot be read as such an entry is as good as absent, and is written anew.
+
+    Args:
+        folder: made when something is first kept; None keeps nothing.
+        context: what every entry depends on, such as the machine and the libraries' versions.
+        fresh: whether what is there already is left unread.
+
+    Raises:
+        InputError: a file is where the folder should be.
+    """
+
+    def __init__(self, folder: Path | None, context: Any, *, fresh: bool = False) -> None:
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise InputError(f"expected --cache as a folder, found a file at {folder}; name another place")
+        self._folder, self._context, self._fresh = folder, context, fresh
+
+    def read(self, key: Any) -> Any | None:
+        """Return what was kept under a key (what JSON can say), or None."""
+        if self._folder is None or self._fresh:
+            return None
+        name = self._name(key)
+        try:
+            document = json.loads((self._folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        # A file that was copied to another name, or cut short and mended by hand, is no entry.
+        same = isinstance(document, dict) and document.get("key") == self._describe(key)
+        return document.get("value") if same else None
+
+    def write(self, key: Any, value: Any) -> None:
+        """Keep a value (what JSON can say) under a key."""
+        if self._folder is None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_json(self._folder / self._name(key), {"key": self._describe(key), "value": value})
+
+    def _describe(self, key: Any) -> Any:
+        # As JSON gives it back, where tuples are lists.
+        return json.loads(json.dumps([self._context, key]))
+
+    def _name(self, key: Any) -> str:
+        text = json.dumps(self._describe(key), sort_keys=True)
+        return f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+
+def default_folder() -> Path:
+    """Return where tunings are kept: the user's folder for caches (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "osnet-edge" / "tuning"

@@ -1,0 +1,127 @@
+"""Tuning where the engines run: successive halving on rounds of real calls, then the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from osnet_edge.engines.tuning.accuracy import Accuracy, embed_with
+from osnet_edge.engines.tuning.candidate import Candidate, must_beat
+from osnet_edge.engines.tuning.halving import Field, Plan, halve
+from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
+from osnet_edge.engines.tuning.race import Race, Round, surely_faster
+from osnet_edge.engines.tuning.stopwatch import Stopwatch
+
+#: How much faster what rounds must be than what does not, or its loss bought nothing; also of a rewrite, for
+#: a graph that was rewritten for nothing is one more thing to explain.
+LEAST_GAIN = 1.01
+#: Rungs from here on are the last one once more.
+_AGAIN = 100
+
+
+def field_of(candidates: Sequence[Candidate]) -> Field:
+    """Return candidates as `halve` takes them: the best of each precision stays, and who must be beaten."""
+    return Field(
+        names=tuple(map(str, candidates)),
+        kinds={str(each): each.precision for each in candidates},
+        stay_for={str(each): tuple(map(str, must_beat(each, candidates))) for each in candidates},
+    )
+
+
+def measure(
+    candidates: Sequence[Candidate],
+    stopwatch: Stopwatch,
+    accuracy: Accuracy,
+    plan: Plan,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Outcome:
+    """Time candidates against each other and pick one.
+
+    Args:
+        candidates: the reference first.
+        stopwatch: times them, by their names.
+        accuracy: holds them to the budget, as they compute here.
+        plan: how many are timed how often.
+        progress: told what is being done.
+
+    Raises:
+        OsnetEdgeError: the reference cannot be run.
+    """
+    named = {str(each): each for each in candidates}
+    race, last = halve(field_of(candidates), stopwatch, plan)
+    finalists = finalists_of(candidates, last)
+
+    def refuse(candidate: Candidate) -> str | None:
+        return accuracy.refuse(candidate, lambda people: embed_with(stopwatch.engine(str(candidate)))(people))
+
+    retimed: set[Candidate] = set()
+    while True:
+        winner, dropped = choose(candidates, race, last, refuse)
+        decided = accuracy.decided.get(winner)
+        if decided is None or decided.whole or winner in retimed:
+            break
+        # It was timed with all of its layers in INT8, and keeps some of them in floating point.
+        progress(f"timing {winner} with {len(decided.groups)} groups in INT8")
+        retimed.add(winner)
+        stopwatch.forget(str(winner))
+        race.forget(str(winner))
+        last = stopwatch(_AGAIN + len(retimed), tuple(map(str, finalists)), plan.last)
+        race.add(last)
+    for each in finalists:
+        # Not needed to choose; a table that shows what speed costs is worth a few seconds.
+        if each.precision != "int8" and each not in accuracy.losses:
+            refuse(each)
+    dropped = {**_slower(candidates, finalists, race, winner), **dropped}
+    dropped.update({named[name]: why for name, why in stopwatch.failed.items()})
+    return Outcome(winner, _times(named, race), dropped)
+
+
+def finalists_of(candidates: Sequence[Candidate], last: Sequence[Round]) -> list[Candidate]:
+    """Return who was timed in the last rung."""
+    return [each for each in candidates if any(str(each) in one for one in last)]
+
+
+def choose(
+    candidates: Sequence[Candidate],
+    race: Race,
+    last: Sequence[Round],
+    refuse: Callable[[Candidate], str | None] = lambda candidate: None,
+) -> tuple[Candidate, dict[Candidate, str]]:
+    """Pick from the finalists: by all rounds who comes first, by the last rung's whether that is sure.
+
+    Args:
+        candidates: the reference first.
+        race: all rounds.
+        last: those of the last rung.
+        refuse: why one is not within the budget, or None.
+
+    Returns:
+        The winner, and why each was dropped that seemed faster.
+    """
+    order = sorted(finalists_of(candidates, last), key=lambda each: race.score(str(each)))
+    return pick(
+        order,
+        candidates,
+        lambda one, other: surely_faster(last, str(one), str(other), LEAST_GAIN),
+        refuse,
+    )
+
+
+def _slower(
+    candidates: Sequence[Candidate], finalists: Sequence[Candidate], race: Race, winner: Candidate
+) -> dict[Candidate, str]:
+    """Say of everyone but the winner that it was slower, and after how many rounds."""
+    reasons = {}
+    for each in candidates:
+        count = race.count(str(each))
+        if count and each != winner:
+            times = race.score(str(each)) / race.score(str(winner))
+            longer = f"{times:.2f} times as long as the winner"
+            reasons[each] = longer if each in finalists else f"dropped after {count} rounds, {longer}"
+    return reasons
+
+
+def _times(named: dict[str, Candidate], race: Race) -> dict[Candidate, Times]:
+    return {
+        named[name]: Times(race.milliseconds(name), race.spread(name), race.count(name))
+        for name in race.names()
+    }

@@ -1,0 +1,211 @@
+"""Candidates timed or estimated, one of them picked, and its package built with the table of all in it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from osnet_edge.engines.build import build_package, require_place
+from osnet_edge.engines.precision import Settled
+from osnet_edge.engines.targets import TARGET_NAMES, TargetSpec
+from osnet_edge.engines.tuning.accuracy import Accuracy
+from osnet_edge.engines.tuning.cache import TuningCache
+from osnet_edge.engines.tuning.candidate import Candidate
+from osnet_edge.engines.tuning.ceilings import Ceilings, find_ceilings
+from osnet_edge.engines.tuning.cost_model import EVENT_US, LAUNCH_US
+from osnet_edge.engines.tuning.measure import measure
+from osnet_edge.engines.tuning.open_engine import EngineOpener
+from osnet_edge.engines.tuning.outcome import Times
+from osnet_edge.engines.tuning.rank import rank
+from osnet_edge.engines.tuning.request import TuneRequest, list_candidates, read_info, runs_here
+from osnet_edge.engines.tuning.stopwatch import Stopwatch
+from osnet_edge.engines.tuning.table import make_table
+from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
+from osnet_edge.runtime.cuda import probe
+from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.graph_info import GraphInfo
+from osnet_edge.runtime.manifest import Manifest
+from osnet_edge.runtime.tuning import Tuning
+
+_LIBRARIES = ("osnet-edge", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx-cu13")
+_CPU = ("onnxruntime", "openvino")
+#: On a quiet machine times spread by some percent.
+_BUSY = 0.5
+#: A compute capability for each of TensorRT's, where the target names none: a desktop's, a Jetson's.
+_STANDS_FOR = {"tensorrt_rtx": ("8.6",), "tensorrt": ("8.7",)}
+
+
+def tune(
+    request: TuneRequest,
+    output: Path | str | None,
+    *,
+    replace: bool = False,
+    notes: Sequence[str] = (),
+    progress: Callable[[str], None] = lambda step: None,
+) -> tuple[Tuning, Manifest | None]:
+    """Find the fastest way to run a network on a target, and build its package.
+
+    Args:
+        request: what is asked.
+        output: the package's folder, made whole or not at all; None builds none.
+        replace: whether a package already there is replaced.
+        notes: what else the table should say, a line each.
+        progress: told what is being done.
+
+    Returns:
+        The table, and the package's manifest, which holds it too.
+
+    Raises:
+        InputError: a graph, the target, batches, precisions, device or calibration set cannot be used.
+        UnavailableError: the target's library is not here, or a package was asked for that only the device
+            itself can build.
+        CheckError: the finished engine fails its golden pairs. No package is left.
+    """
+    spec = request.spec
+    if output is not None:
+        require_place(Path(output), replace=replace)
+    info, timed = read_info(request), runs_here(spec)
+    if spec.backend == "tensorrt" and not timed and output is not None:
+        raise UnavailableError(
+            "TensorRT builds on the device itself, and there is none here that it could run on; leave -o out "
+            "to have candidates ranked by a cost model, or tune for rtx"
+        )
+    if timed and request.device is not None:
+        raise InputError("--device is for a target that cannot run here, and this one can; leave it out")
+    candidates, left_out = list_candidates(request, timed=timed)
+    ceilings = None
+    if not timed:
+        ceilings = find_ceilings(request.device, spec.capabilities or _STANDS_FOR[spec.backend])
+        left_out = (*left_out, *_what_an_estimate_rests_on(ceilings))
+    device = ceilings.device if ceilings else _device(request)
+    cache = TuningCache(request.cache, _context(device, request.batches), fresh=request.fresh)
+    accuracy = Accuracy(request.graphs, request.calibration, cache, progress)
+    with tempfile.TemporaryDirectory(prefix="osnet-edge-tune-") as scratch:
+        if ceilings:
+            capabilities = spec.capabilities or (ceilings.capability,)
+            outcome = rank(
+                candidates, accuracy, ceilings, request.batches, capabilities, Path(scratch), progress
+            )
+        else:
+            stopwatch = make_stopwatch(request, candidates, info, accuracy, cache, Path(scratch), progress)
+            outcome = measure(candidates, stopwatch, accuracy, request.plan, progress)
+            stopwatch.close()
+    left_out = (*left_out, *_doubts(outcome.times[candidates[0]]))
+    table = make_table(
+        request, device, candidates, outcome, accuracy.losses, (*notes, *left_out), measured=timed
+    )
+    if output is None:
+        return table, None
+    progress(f"building {outcome.winner}")
+    return table, _build(request, outcome.winner, accuracy, table, Path(output), replace, progress)
+
+
+def make_stopwatch(
+    request: TuneRequest,
+    candidates: Sequence[Candidate],
+    info: GraphInfo,
+    accuracy: Accuracy,
+    cache: TuningCache,
+    scratch: Path,
+    progress: Callable[[str], None],
+) -> Stopwatch:
+    """Return what times candidates by their names.
+
+    Args:
+        request: what is asked.
+        candidates: the reference first.
+        info: what their graphs say of themselves.
+        accuracy: makes their INT8 graphs.
+        cache: where times are kept.
+        scratch: a folder for graphs and plans.
+        progress: told what is being done.
+    """
+    opener = EngineOpener(
+        request.graphs,
+        info,
+        request.batches,
+        request.spec.capabilities,
+        request.golden_crops,
+        accuracy.quantize,
+        scratch,
+    )
+    named = {str(each): each for each in candidates}
+    return Stopwatch(
+        lambda name: opener(named[name]),
+        lambda name: accuracy.digest(named[name]),
+        str(candidates[0]),
+        info.preprocessing,
+        request.batches,
+        cache,
+        progress,
+    )
+
+
+def _build(
+    request: TuneRequest,
+    winner: Candidate,
+    accuracy: Accuracy,
+    table: Tuning,
+    output: Path,
+    replace: bool,
+    progress: Callable[[str], None],
+) -> Manifest:
+    found = accuracy.decided.get(winner)
+    settled = Settled(
+        TargetSpec(winner.backend, request.spec.capabilities),
+        winner.precision,
+        (lambda half: accuracy.quantize(winner, half)) if found else None,
+        found.decision if found else None,
+    )
+    return build_package(
+        request.graphs[winner.rewrite],
+        output,
+        target=TARGET_NAMES[winner.backend],
+        golden_crops=request.golden_crops,
+        batch=winner.batch_range(request.batches),
+        settled=settled,
+        options=winner.options,
+        tuning=table,
+        replace=replace,
+        progress=progress,
+    )
+
+
+def _device(request: TuneRequest) -> str:
+    """Say what times are taken on."""
+    if request.spec.backend in _CPU:
+        return f"{request.machine}, {default_threads()} threads".removeprefix(", ")
+    found = probe()
+    return f"{found.devices[0].name}, driver for CUDA {found.driver}"
+
+
+def _context(device: str, batches: tuple[int, ...]) -> Any:
+    """Return what everything that is remembered depends on."""
+    versions = {}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {"format": 1, "device": device, "batches": batches, "versions": versions}
+
+
+def _doubts(reference: Times) -> tuple[str, ...]:
+    """Say so where the machine was so busy that hardly anything can be told."""
+    spread = max(reference.spread, default=0.0)
+    if spread < _BUSY:
+        return ()
+    return (
+        f"the machine was busy: the reference's times spread by {spread:.0%}; tune again when it is quiet",
+    )
+
+
+def _what_an_estimate_rests_on(ceilings: Ceilings) -> tuple[str, ...]:
+    return (
+        f"estimated, not measured: {LAUNCH_US:g} us a launch, {EVENT_US:g} us an event, and a roofline under "
+        f"{ceilings.bandwidth:g} GB/s and {ceilings.fp32:g}, {ceilings.fp16:g} and {ceilings.int8:g} TFLOP/s "
+        f"in float32, float16 and int8 ({ceilings.source})",
+    )

@@ -1,0 +1,283 @@
+"""`osnet-edge tune`: a real small tuning on the CPU, what it leaves in the manifest, and where it resumes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from drawn_people import draw_people
+
+from osnet_edge.cli.main import main
+from osnet_edge.engines.tuning.halving import Plan
+from osnet_edge.engines.tuning.request import TuneRequest
+from osnet_edge.engines.tuning.tune import tune as run_tuner
+from osnet_edge.export.to_onnx import export_onnx
+from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.runtime.manifest import read_manifest
+from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.runtime.tuning import Tuning
+from osnet_edge.train.synthetic import sample_crops
+
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="needs OpenVINO: pip install openvino"
+)
+needs_rtx = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="needs TensorRT-RTX: pip install tensorrt-rtx"
+)
+SMALL = ["--batch", "1,2", "--size", "64x32"]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
+    """A folder with `osnet.pth`, its graph `osnet.onnx` of 64x32, `calib.json` and a place for the cache."""
+    folder = tmp_path_factory.mktemp("tune")
+    shutil.copy(checkpoint, folder / "osnet.pth")
+    assert main(["export", str(checkpoint), "--size", "64x32", "-o", str(folder / "osnet.onnx")]) == 0
+    people = draw_people(folder / "people", train=48)
+    calibrate = ["calibrate", "--data", str(people), "--images", "8", "--held-out", "32"]
+    assert main([*calibrate, "-o", str(folder / "calib.json")]) == 0
+    return folder
+
+
+def tune(work: Path, model: str, *options: str) -> int:
+    return main(["tune", str(work / model), "--cache", str(work / "cache"), *options])
+
+
+def tuning_of(package: Path) -> Tuning:
+    tuning = read_manifest(package).tuning
+    assert tuning is not None
+    return tuning
+
+
+def test_a_checkpoint_is_tuned_on_the_cpu_and_its_package_carries_the_table(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [
+        "--rewrite",
+        "gate",
+        "--rewrite",
+        "auto",
+        "--target",
+        "cpu",
+        *SMALL,
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    assert tune(work, "osnet.pth", *options) == 0
+    text = capsys.readouterr().out
+    manifest, tuning = read_manifest(tmp_path / "out"), tuning_of(tmp_path / "out")
+    assert {each.name for each in tuning.candidates} == {
+        "onnxruntime fp32",
+        "onnxruntime fp32 gate",
+        "onnxruntime fp32 streams,carry,dense,gate,unroll,sum,projection",
+    }
+    assert (tuning.how, tuning.batches, tuning.reference) == ("measured", (1, 2), "onnxruntime fp32")
+    by_name = {each.name: each for each in tuning.candidates}
+    winner, reference = by_name[tuning.winner], by_name[tuning.reference]
+    assert winner.dropped is None
+    assert all(each.dropped for each in tuning.candidates if each is not winner)
+    assert all(set(each.milliseconds) == {"1", "2"} and each.rounds >= 21 for each in tuning.candidates)
+    assert winner.picture_ms is not None
+    assert reference.picture_ms is not None
+    assert winner.picture_ms <= reference.picture_ms
+    assert manifest.model.rewrite == winner.rewrite
+    assert (manifest.batch.min, manifest.batch.max) == (1, 2)
+    assert Embedder.load(tmp_path / "out").prove() < 1e-4
+    assert "int8 were not tried: what they lose needs --calibration and --budget" in text
+    assert f"winner: {tuning.winner}" in text
+    assert main(["inspect", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in by_name)
+
+
+def test_a_second_tuning_remembers_every_time_and_a_damaged_memory_is_made_anew(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = tmp_path / "cache"
+    options = ["--target", "cpu", "--batch", "1,2", "--cache", str(cache), "--json"]
+    command = ["tune", str(work / "osnet.onnx"), *options]
+
+    def run(*more: str) -> tuple[dict[str, object], str]:
+        capsys.readouterr()
+        assert main([*command, *more]) == 0
+        said = capsys.readouterr()
+        return json.loads(said.out), said.err
+
+    first, said = run()
+    assert "timing 1 candidates" in said
+    again, said = run()
+    assert again == first
+    assert "timing" not in said
+    _, said = run("--fresh")
+    assert "timing" in said
+    kept = list(cache.iterdir())
+    assert kept
+    for damage in ("", "{", "[]", '{"key": 1, "value": {"rounds": []}}', kept[0].read_text()[:-40]):
+        for file in kept:
+            file.write_text(damage)
+        _, said = run()
+        assert "timing" in said, damage
+    assert "timing" not in run()[1]
+
+
+def test_an_interrupted_tuning_goes_on_where_it_was(work: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """Ctrl-C while the second heat loads: the first heat is remembered, and nothing else is left."""
+    graphs = {(): work / "osnet.onnx"}
+    for passes in (("gate",), ("streams",), ("sum",)):
+        graphs[passes] = tmp_path / f"{passes[0]}.onnx"
+        export_onnx(checkpoint, graphs[passes], preprocessing=Preprocessing(64, 32), passes=passes)
+    crops = sample_crops(2, 100, 40)
+    request = TuneRequest(graphs, "cpu", (1, 2), crops, cache=tmp_path / "cache", plan=Plan(part=2, seats=3))
+
+    def interrupt(text: str) -> None:
+        if text == "loading onnxruntime fp32 streams":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_tuner(request, tmp_path / "out", progress=interrupt)
+    assert not (tmp_path / "out").exists()
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    said: list[str] = []
+    run_tuner(request, tmp_path / "out", progress=said.append)
+    # Two heats make the first rung, and one of them was timed before: one and the last rung are left.
+    assert sum(text.startswith("timing") for text in said) == 2
+    assert (tmp_path / "out").is_dir()
+
+
+@needs_openvino
+def test_what_rounds_is_held_to_the_budget_and_drawn(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for budget, precisions in (("100", None), ("0", {"fp32"})):
+        out, plot = tmp_path / f"out{budget}", tmp_path / f"{budget}.svg"
+        options = ["--target", "cpu:fastest", "--batch", "1,2", "--calibration", str(work / "calib.json")]
+        status = tune(work, "osnet.onnx", *options, "--budget", budget, "-o", str(out), "--plot", str(plot))
+        assert status == 0
+        tuning, manifest = tuning_of(out), read_manifest(out)
+        assert tuning.budget == float(budget)
+        names = {each.name for each in tuning.candidates}
+        assert {
+            "onnxruntime fp32",
+            "onnxruntime int8",
+            "openvino fp32 best=2",
+            "openvino int8 best=2",
+        } <= names
+        winner = next(each for each in tuning.candidates if each.name == tuning.winner)
+        assert winner.precision in (precisions or {"fp32", "bf16", "int8"})
+        assert winner.precision == "fp32" or winner.loss is not None
+        assert manifest.precision == winner.precision
+        assert (manifest.int8 is not None) == (winner.precision == "int8")
+        assert ElementTree.fromstring(plot.read_text()).tag.endswith("svg")
+        assert Embedder.load(out).prove() < 1e-1
+        capsys.readouterr()
+        assert main(["inspect", str(out)]) == 0
+        assert f"winner: {tuning.winner}" in capsys.readouterr().out
+
+
+@needs_rtx
+def test_for_a_gpu_that_is_not_here_plans_are_ranked_and_the_manifest_says_estimated(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--target", "rtx:sm86", "--precision", "fp16", "--rewrite", "auto", "--batch", "1,8"]
+    assert tune(work, "osnet.pth", *options, "--device", "rtx3090", "-o", str(tmp_path / "out")) == 0
+    tuning, text = tuning_of(tmp_path / "out"), capsys.readouterr().out
+    assert (tuning.how, tuning.device) == ("estimated", "RTX 3090")
+    assert "estimated, not measured, for RTX 3090" in text
+    assert "what fp16 loses was not measured" in text
+    by_name = {each.name: each for each in tuning.candidates}
+    published = by_name[tuning.reference]
+    winner = by_name[tuning.winner]
+    assert published.rewrite == ()
+    assert len(winner.rewrite) == 7
+    assert published.launches is not None
+    assert winner.launches is not None
+    # From the plans' own schedules: the rewrite leaves a third of the launches.
+    assert winner.launches < published.launches / 2.5
+    assert all(each.rounds == 0 and each.spread == {} for each in tuning.candidates)
+    assert read_manifest(tmp_path / "out").model.rewrite == winner.rewrite
+
+
+def test_full_tensorrt_is_ranked_by_the_graph_alone_and_builds_nothing(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--target", "tensorrt", "--precision", "fp32,fp16", "--json"]
+    assert tune(work, "osnet.onnx", *options) == 0
+    tuning = json.loads(capsys.readouterr().out)
+    assert (tuning["how"], tuning["device"]) == ("estimated", "Jetson AGX Orin 64GB")
+    assert tuning["winner"].startswith("tensorrt fp16")
+
+
+def without_graph(work: Path) -> str:
+    (work / "torn.pth").write_bytes((work / "osnet.pth").read_bytes()[:2000])
+    return "torn.pth"
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "status", "says"),
+    [
+        ("osnet.onnx", ["--target", "phone"], 2, "expected a target of cpu"),
+        ("missing.pth", ["--target", "cpu"], 2, "expected a checkpoint or an ONNX file, found nothing at"),
+        ("people", ["--target", "cpu"], 2, "expected a checkpoint or an ONNX file, found a folder at"),
+        ("calib.json", ["--target", "cpu"], 2, "calib.json is no ONNX graph, or not a whole one"),
+        (without_graph, ["--target", "cpu"], 2, "torn.pth"),
+        ("osnet.onnx", ["--target", "cpu", "--batch", "0"], 2, "expected --batch as whole numbers"),
+        ("osnet.onnx", ["--target", "cpu", "--batch", "8,1"], 2, "1 to 512, rising, such as 1,8,32; got 8,1"),
+        ("osnet.onnx", ["--target", "cpu", "--batch", "9999"], 2, "expected --batch sizes of 1 to 512"),
+        ("osnet.onnx", ["--target", "cpu", "--budget", "-1"], 2, "of 0 to 100 points"),
+        ("osnet.onnx", ["--target", "cpu", "--calibration", "calib.json"], 2, "pass --budget POINTS"),
+        ("osnet.onnx", ["--target", "cpu", "--calibration", "no.json", "--budget", "1"], 2, "no.json"),
+        ("osnet.onnx", ["--target", "cpu", "--precision", "fp16"], 2, "of fp32, int8 for cpu, got fp16"),
+        ("osnet.onnx", ["--target", "cpu", "--precision", "int8"], 2, "int8 needs --calibration FILE"),
+        ("osnet.onnx", ["--target", "cpu", "--rewrite", "gate"], 2, "pass a checkpoint to try others"),
+        ("osnet.pth", ["--target", "cpu", "--rewrite", "faster"], 2, "expected none, auto or some of"),
+        ("osnet.onnx", ["--target", "rtx:sm86", "--device", "abacus"], 2, "expected --device as one of T4"),
+        ("osnet.onnx", ["--target", "cpu", "--device", "T4"], 2, "--device is for a target that"),
+        ("osnet.onnx", ["--target", "rtx:sm121"], 2, "no device stands for compute capability 12.1"),
+        ("osnet.onnx", ["--target", "cpu", "--plot", "nowhere/a.svg"], 2, "nowhere does not exist"),
+        ("osnet.onnx", ["--target", "cpu", "--cache", "calib.json"], 2, "calib.json"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    work: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    model: str | Callable[[Path], str],
+    options: list[str],
+    status: int,
+    says: str,
+) -> None:
+    monkeypatch.chdir(work)
+    name = model if isinstance(model, str) else model(work)
+    before = sorted(work.rglob("*"))
+    capsys.readouterr()
+    assert (
+        main(["tune", name, "--cache", str(tmp_path / "cache"), *options, "-o", str(tmp_path / "out")])
+        == status
+    )
+    error = capsys.readouterr().err.splitlines()
+    assert says in error[-1]
+    assert error[-1].startswith("error: ")
+    assert not (tmp_path / "out").exists()
+    assert sorted(work.rglob("*")) == before
+
+
+def test_tensorrt_without_its_device_builds_no_package(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune(work, "osnet.onnx", "--target", "tensorrt", "-o", str(tmp_path / "out")) == 1
+    assert "TensorRT builds on the device itself" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_package_that_is_there_is_not_replaced_unasked(
+    work: Path, package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune(work, "osnet.onnx", "--target", "cpu", "-o", str(package)) == 2
+    assert "pass --force to replace it" in capsys.readouterr().err.splitlines()[-1]
+    assert read_manifest(package).tuning is None
