@@ -10,7 +10,8 @@ from osnet_edge.bench.inverse_negative_penalty import (
     mean_inverse_negative_penalty,
 )
 from osnet_edge.bench.latency import LatencyStats, measure_interleaved, measure_latency
-from osnet_edge.bench.machine import NOT_AVAILABLE, MachineFacts, machine_facts
+from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
+from osnet_edge.bench.machine import MachineFacts, machine_facts
 from osnet_edge.bench.paired_bootstrap import PairedDifference, paired_bootstrap
 from osnet_edge.bench.picture_section import InlinePicture, PictureSection, Ranking
 from osnet_edge.bench.ranking import MatchRanks, match_ranks

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from osnet_edge.bench.accuracy import LabelledPicture, rank_pictures
 from osnet_edge.bench.accuracy_change import ChangeIntervals
+from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
 from osnet_edge.bench.latency import measure_interleaved
-from osnet_edge.bench.machine import NOT_AVAILABLE, machine_facts
+from osnet_edge.bench.machine import machine_facts
 from osnet_edge.bench.ranking import MatchRanks
 from osnet_edge.bench.result import Accuracy, BatchLatency, BenchResult, EngineResult, Settings
 from osnet_edge.bench.scores import RetrievalScores

@@ -133,7 +133,7 @@ class Embedder:
         return np.concatenate(parts) if parts else self._empty()
 
     def prepare(self, crops: Sequence[Picture], *, bgr: bool = False) -> NDArray[np.generic]:
-        """Turn checked crops into the batch that `infer` takes, resizing several at once where threads allow."""
+        """Turn checked crops into the batch that `infer` takes, several at once where threads allow."""
         return to_batch(crops, self.manifest.preprocessing, bgr=bgr, helpers=self.helpers)
 
     def infer(self, batch: NDArray[np.generic]) -> Embeddings:

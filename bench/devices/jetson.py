@@ -7,11 +7,14 @@ thermal management), and the layouts that jetson-stats knows of JetPack 4 to 6.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from osnet_edge.bench.devices.rails import find_rails
 from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE, number, text
+from osnet_edge.bench.devices.tegrastats import parse_rails, parse_temperatures
+from osnet_edge.bench.devices.tegrastats import read_line as read_tegrastats
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,25 @@ class JetsonFacts:
     rails: dict[str, float]
 
 
-def read_jetson(root: Path = Path("/")) -> JetsonFacts | None:
-    """Return the facts of this Jetson, or None on another machine."""
+def read_jetson(
+    root: Path = Path("/"), tegrastats: Callable[[], str] = read_tegrastats
+) -> JetsonFacts | None:
+    """Return the facts of this Jetson, or None on another machine.
+
+    Args:
+        root: where `proc`, `sys`, `etc` and `var` are.
+        tegrastats: gives a line of NVIDIA's monitor, or ""; asked where `sys` does not tell.
+    """
     model = text(root / "proc/device-tree/model")
     release = text(root / "etc/nv_tegra_release")
     # Orin's engineering boards do not say "Jetson"; the release file is L4T's alone.
     if not release and "jetson" not in model.lower():
         return None
+    rails = {rail.label: watts for rail in find_rails(root) if (watts := rail.watts()) is not None}
+    temperatures = read_temperatures(root)
+    # In a container sysfs may be hidden; NVIDIA's monitor then may still answer.
+    if line := "" if rails and temperatures else tegrastats():
+        rails, temperatures = rails or parse_rails(line), temperatures or parse_temperatures(line)
     return JetsonFacts(
         model=model or NOT_AVAILABLE,
         l4t=_l4t(release),
@@ -53,8 +68,8 @@ def read_jetson(root: Path = Path("/")) -> JetsonFacts | None:
         power_mode=_power_mode(root),
         jetson_clocks=_jetson_clocks(root),
         fan=_fan(root),
-        temperatures=read_temperatures(root),
-        rails={rail.label: watts for rail in find_rails(root) if (watts := rail.watts()) is not None},
+        temperatures=temperatures,
+        rails=rails,
     )
 
 
@@ -96,7 +111,7 @@ def _jetson_clocks(root: Path) -> str:
         (number(folder / "scaling_min_freq"), number(folder / "scaling_max_freq"))
         for folder in sorted(root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq"))
     ]
-    # The GPU goes by its address, such as 17000000.gpu, or by its architecture, such as 57000000.gpu or gv11b.
+    # The GPU goes by its address, such as 17000000.gpu, or by its architecture, such as gv11b.
     for folder in sorted(root.glob("sys/class/devfreq/*")):
         if re.search(r"gpu|gv11b|gp10b|ga10b|gb10b", folder.name):
             ranges.append((number(folder / "min_freq"), number(folder / "max_freq")))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from osnet_edge.bench.devices.nvml import open_nvml
@@ -114,7 +115,7 @@ def sampling_meter(source: str, watts: Sequence[Callable[[], float | None]]) -> 
         def end() -> float | None:
             stop.set()
             thread.join()
-            pairs = list(zip(samples, samples[1:], strict=False))
+            pairs = list(pairwise(samples))
             if not pairs:
                 return None
             return sum((later - before) * (a + b) / 2 for (before, a), (later, b) in pairs)

@@ -1,7 +1,7 @@
 """Energy counters of Intel and AMD processors (RAPL), where the kernel lets this user read them.
 
-Since Linux 5.10 `energy_uj` is readable by root alone, so on most machines this says nothing; virtual machines
-have none. Source: the kernel's Documentation/power/powercap/powercap.rst.
+Since Linux 5.10 `energy_uj` is readable by root alone, so on most machines this says nothing; virtual
+machines have none. Source: the kernel's Documentation/power/powercap/powercap.rst.
 """
 
 from __future__ import annotations
@@ -25,14 +25,11 @@ def find_packages(root: Path = Path("/")) -> list[Package]:
     """Return the processors whose counter can be read; the whole package of each, not its parts."""
     found = []
     for folder in sorted(root.glob("sys/class/powercap/intel-rapl:*")):
-        name, counter, most = (
-            text(folder / "name"),
-            folder / "energy_uj",
-            number(folder / "max_energy_range_uj"),
-        )
+        name, counter = text(folder / "name"), folder / "energy_uj"
         # A part, such as intel-rapl:0:0, is counted in its package, and psys counts the packages again.
         if name.startswith("package") and folder.name.count(":") == 1 and number(counter) is not None:
-            found.append(Package(name, counter, most or 0))
+            most = number(folder / "max_energy_range_uj") or 0
+            found.append(Package(name, counter, most))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Lines of `tegrastats`, NVIDIA's own monitor: for a Jetson whose sysfs cannot be read, as in some containers."""
+"""Lines of `tegrastats`, NVIDIA's own monitor: for where sysfs cannot be read, as in some containers."""
 
 from __future__ import annotations
 
