@@ -142,8 +142,8 @@ def _retention(result: BenchResult) -> str:
     found = next((engine.retention for engine in result.engines if engine.retention), None)
     note = (
         f"Against the float32 reference on the same pictures. Agreement: share of its first {found.top_k} "
-        "that the engine ranks among its own. Cosine: of the two embeddings of a picture, the reference's mean "
-        "taken off. Lost: queries that the reference found first and the engine did not."
+        "that the engine ranks among its own. Cosine: of a picture's two embeddings, with the mean of the "
+        "reference's taken off. Lost: queries that the reference found first and the engine did not."
         if found
         else ""
     )
@@ -203,8 +203,8 @@ def _start(result: BenchResult) -> str:
         ]
 
     note = (
-        "Package: all its files. Process: from the start of a new one to its first embedding and end, median. "
-        "Memory: the most that the engine's own process had, interpreter and libraries included."
+        "Package: all its files. Process: from the start of a new one to its first embedding and end, median "
+        "of several. Memory: the most that the engine's own process had, interpreter and libraries included."
     )
     return _grouped(result, "Starting, and memory", columns, rows, note)
 
@@ -231,8 +231,8 @@ def _sustained(result: BenchResult) -> str:
             ]
 
     note = (
-        "Drift: median of the last fifth of the run over that of the first fifth, less 1. Growth: memory of the "
-        "process after the run, less that after its first fifth."
+        "Drift: median of the last fifth of the run over that of the first fifth, less 1. Growth: memory of "
+        "the process after the run, less that after its first fifth."
     )
     return _grouped(result, "A long run", columns, rows, note)
 
@@ -283,8 +283,8 @@ def _layers(result: BenchResult) -> str:
             ]
 
     note = (
-        f"The {_LAYERS} slowest of each engine, as its backend counts them with its own fusions; counting slows "
-        "them, so that the sum is more than a call."
+        f"The {_LAYERS} slowest of each engine, as its backend counts them with its own fusions; counting "
+        "slows them, so that the sum is more than a call."
     )
     return _grouped(result, "Where the time goes", columns, rows, note)
 

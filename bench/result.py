@@ -117,7 +117,7 @@ class BenchResult:
 
     @property
     def common_batch(self) -> int | None:
-        """The smallest batch that every engine that ran was measured at, where they can be ranked, or None."""
+        """The smallest batch that every engine that ran was measured at, or None: where they are ranked."""
         measured = [
             {each.batch for each in engine.batches}
             for engine in self.engines

@@ -97,7 +97,7 @@ def _latencies(result: BenchResult) -> Table:
 
 
 def _frames(result: BenchResult) -> Table:
-    """Return a row for each engine and number of people, with its speed against each that it is set against."""
+    """Return a row for each engine and number of people, with its speed against each base."""
     speeds = {(each.engine, each.against, each.people): each for each in result.frame_ratios()}
     bases = [
         engine
