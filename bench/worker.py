@@ -1,12 +1,13 @@
 """An engine in a process of its own: what that process does, from loading to its last answer.
 
-A process for each engine means that one that dies takes no other with it, that its memory is its own, and that
-no library's threads or settings reach another's. The loops that are timed run in here, so that talking to the
-parent is outside of every sample.
+A process for each engine means that one that dies takes no other with it, that its memory is its own, and
+that no library's threads or settings reach another's. The loops that are timed run in here, so that talking
+to the parent is outside of every sample.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -144,7 +145,7 @@ class Worker:
         return None if self._subject.layers is None else self._subject.layers(self._subject.example(size))
 
     def embed(self, paths: list[Path], batch: int) -> npt.NDArray[np.float32] | None:
-        """Embed pictures through the engine's own preprocessing to (N, D), or None where it only tells times."""
+        """Embed pictures through the engine's own preprocessing to (N, D); None where it only tells times."""
         embed, done = self._subject.embed, 0
         if embed is None:
             return None
@@ -181,13 +182,19 @@ class Worker:
 def serve(connection: Connection, load: Callable[[], Subject]) -> None:
     """Load an engine and answer questions until the parent hangs up.
 
-    Each question is a method's name and arguments. Answers are `("done", value)`, `("told", share)` meanwhile,
-    or `("failed", kind, message)`, after which the next question is waited for.
+    Each question is a method's name and arguments. Answers are `("done", value)`, `("told", share)`
+    meanwhile, or `("failed", kind, message)`, after which the next question is waited for.
     """
     # Ctrl-C reaches every process of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What libraries print must not get into the parent's JSON.
     os.dup2(2, 1)
+    # A parent that was interrupted does not wait for the answer.
+    with contextlib.suppress(EOFError, OSError):
+        _answer_all(connection, load)
+
+
+def _answer_all(connection: Connection, load: Callable[[], Subject]) -> None:
     try:
         worker = Worker(load(), lambda share: connection.send(("told", share)))
     except Exception as error:
@@ -195,10 +202,7 @@ def serve(connection: Connection, load: Callable[[], Subject]) -> None:
         return
     connection.send(("done", worker.facts()))
     while True:
-        try:
-            question, arguments = connection.recv()
-        except EOFError:
-            return
+        question, arguments = connection.recv()
         try:
             answer: tuple[Any, ...] = ("done", getattr(worker, question)(*arguments))
         except Exception as error:

@@ -85,7 +85,8 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     \b
     Example:
       osnet-edge bench osnet-cpu --data viper --json result.json
-      osnet-edge bench osnet-cpu osnet-int8 --full --versus torch,ort,openvino --weights osnet.pth --report r.html
+      osnet-edge bench osnet-cpu osnet-int8 --full --report result.html
+      osnet-edge bench osnet-cpu --people 32 --versus torch,ort,openvino --weights osnet.pth
     """
     sizes = tuple(sorted(set(parse_numbers(options["batch"], "--batch"))))
     for name, most in (("duration", 3600), ("sustained", 24 * 3600)):

@@ -35,8 +35,11 @@ def load_boxmot(weights: str, variant: str, threads: int) -> Subject:
         from boxmot.reid.core.runtime import ReID
         from boxmot.reid.exporters.config import build_export_namespace
         from boxmot.reid.exporters.workflow import export_reid
+        from boxmot.utils.checks import RequirementsChecker
     except ImportError as error:
         raise UnavailableError(f"BoxMOT is not installed, or lacks {error.name}") from None
+    # BoxMOT runs pip where versions are not those it pins, torch among them; measuring changes no installation.
+    RequirementsChecker.check_packages = RequirementsChecker.sync_extra = _install_nothing
     folder = Path(tempfile.mkdtemp(prefix="osnet-edge-boxmot-"))
     try:
         named = Path(shutil.copy(weights, folder / f"{variant}.pt"))
@@ -72,6 +75,10 @@ def load_boxmot(weights: str, variant: str, threads: int) -> Subject:
         embed=embed,
         embed_frame=embed_frame,
     )
+
+
+def _install_nothing(*given: Any, **options: Any) -> None:
+    """Stand in for what would install packages."""
 
 
 def _hold_to(threads: int) -> None:

@@ -90,8 +90,9 @@ def read_times(text: str, size: int) -> BatchLatency:
         EngineFailedError: it is no such file.
 
     Example:
-        >>> call = {"startEnqMs": 0, "endEnqMs": 0.1, "h2dMs": 0.2, "computeMs": 1.5, "d2hMs": 0.3, "latencyMs": 2}
-        >>> found = read_times(json.dumps([call]), size=8)
+        >>> call = {"startEnqMs": 0, "endEnqMs": 0.1, "latencyMs": 2}
+        >>> parts = {"h2dMs": 0.2, "computeMs": 1.5, "d2hMs": 0.3}
+        >>> found = read_times(json.dumps([{**call, **parts}]), size=8)
         >>> found.latency.p50_ms, found.parts.compute_ms, found.images_per_second
         (2.0, 1.5, 4000.0)
     """
