@@ -51,8 +51,8 @@ def _result(result: BenchResult, key: str, several: bool) -> str:
     warning = caution(result)
     noisy = f'<p class="caution">{_html.unbroken(warning)}</p>' if warning else ""
     return (
-        f'<section>{heading}<p class="lead">{_html.unbroken(summary(result))}</p>{noisy}{problems(result)}'
-        f"{_tiles(result)}<h2>{_engines_at(result)}</h2>{overview_table(result)}{_legend(result)}"
+        f'<section>{heading}<p class="lead">{_html.unbroken(summary(result))}</p>{noisy}{_tiles(result)}'
+        f"<h2>{_engines_at(result)}</h2>{overview_table(result)}{problems(result)}{_legend(result)}"
         f'<div class="charts">{_latency_chart(result, key)}{_accuracy_chart(result, key)}'
         f"{_roofline(result, key)}</div>"
         f"{_batches(result)}{warnings(result)}{further_sections(result)}"

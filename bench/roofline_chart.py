@@ -25,7 +25,7 @@ def roofline_chart(chart: Chart, ceilings: Ceilings, series: Sequence[Series]) -
     x_range = _decades([*(x for x, _ in points), *ridges])
     y_range = _decades([*(y for _, y in points), *peaks.values()])
     frame = Frame(x_range, y_range)
-    body = frame.axes(chart, _ticks(x_range, "{:g}".format), _ticks(y_range, _format.operations))
+    body = frame.axes(chart, _ticks(x_range, "{:g}".format), _ticks(y_range, _tick))
     for place, (precision, peak) in enumerate(sorted(peaks.items(), key=lambda pair: pair[1])):
         left = max(x_range[0], math.log10(peak / copied)) if copied else x_range[0]
         (x1, y1), (x2, _) = frame.place(left, math.log10(peak)), frame.place(x_range[1], math.log10(peak))
@@ -53,6 +53,12 @@ def _decades(values: Sequence[float]) -> tuple[float, float]:
     logs = [math.log10(value) for value in values if value > 0] or [0.0]
     low, high = math.floor(min(logs)), math.ceil(max(logs) + 0.1)
     return float(low), float(max(high, low + 1))
+
+
+def _tick(rate: float) -> str:
+    """Return a power of ten in few letters, such as 10G: the axis's name stands close by."""
+    number, _, prefix = _format.operations(rate).partition(" ")
+    return f"{float(number):g}{prefix}"
 
 
 def _ticks(ends: tuple[float, float], shown: Callable[[float], str]) -> list[tuple[float, str]]:

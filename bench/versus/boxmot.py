@@ -38,7 +38,7 @@ def load_boxmot(weights: str, variant: str, threads: int) -> Subject:
         from boxmot.utils.checks import RequirementsChecker
     except ImportError as error:
         raise UnavailableError(f"BoxMOT is not installed, or lacks {error.name}") from None
-    # BoxMOT runs pip where versions are not those it pins, torch among them; measuring changes no installation.
+    # BoxMOT runs pip where versions are not those that it pins, and pip then replaces torch.
     RequirementsChecker.check_packages = RequirementsChecker.sync_extra = _install_nothing
     folder = Path(tempfile.mkdtemp(prefix="osnet-edge-boxmot-"))
     try:

@@ -100,14 +100,21 @@ def read_times(text: str, size: int) -> BatchLatency:
         records: list[dict[str, Any]] = json.loads(text)
         latency = LatencyStats.from_nanoseconds([round(each["latencyMs"] * 1e6) for each in records])
         found = {
-            part: statistics.median(each[next(name for name in names if name in each)] for each in records)
+            part: statistics.median(_first_of(each, names) for each in records)
             for part, names in _PARTS.items()
         }
         enqueue = statistics.median(each["endEnqMs"] - each["startEnqMs"] for each in records)
-    except (ValueError, KeyError, TypeError, StopIteration) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise EngineFailedError(f"its times cannot be read ({first_line(error)})") from None
     parts = Parts(enqueue_ms=max(enqueue, 0.0), **found)
     # Without copies both are 0: version 11 leaves them out unless it is told otherwise.
     copies = bool(parts.input_ms or parts.output_ms)
     rate = latency.images_per_second(size)
     return BatchLatency(size, rate, latency, parts=parts, transfers=copies)
+
+
+def _first_of(record: dict[str, Any], names: tuple[str, ...]) -> float:
+    found = [record[name] for name in names if name in record]
+    if not found:
+        raise KeyError(names[0])
+    return float(found[0])
