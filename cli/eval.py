@@ -111,6 +111,7 @@ def _load_sources(
     """Load the checkpoints and packages, by the names of their files; a package brings its own input size."""
     from osnet_edge.cli.package_embedder import PackageEmbedder
     from osnet_edge.runtime.embedder import Embedder
+    from osnet_edge.runtime.files import MANIFEST_NAME
     from osnet_edge.train.checkpoint import load_osnet
     from osnet_edge.train.embed import TorchEmbedder
 
@@ -119,7 +120,7 @@ def _load_sources(
         raise InputError(f"expected checkpoints of different file names, got {', '.join(names)}")
     return {
         name: PackageEmbedder(Embedder.load(checkpoint, threads=threads))
-        if Path(checkpoint).is_dir()
+        if (Path(checkpoint) / MANIFEST_NAME).is_file()
         else TorchEmbedder(load_osnet(checkpoint), how)
         for name, checkpoint in zip(names, checkpoints, strict=True)
     }

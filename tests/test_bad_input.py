@@ -577,7 +577,7 @@ CASES: list[tuple[str, Arguments, str]] = [
     # Evaluation
     ("an evaluation of nothing", lambda b: ["eval", "--data", "x"], "Missing argument 'CHECKPOINTS...'"),
     ("an evaluation on nothing", lambda b: ["eval", good_checkpoint(b)], "Missing option '--data'"),
-    ("a package for a checkpoint", evaluated(lambda b: str(b.package)), "is a folder; name the .pth in it"),
+    ("a folder for a checkpoint", evaluated(lambda b: str(b.folder)), "is a folder; name the .pth in it"),
     ("a graph for a checkpoint", evaluated(good_graph), "is no torch checkpoint"),
     ("a test set nobody has", evaluated(good_checkpoint, "nowhere"), "found nothing called nowhere"),
     ("a test set without a name", evaluated(good_checkpoint, "a,,b"), "expected sets such as"),

@@ -80,7 +80,7 @@ CALLS = [
 def test_trtexecs_own_times_are_read(graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorrt_rtx")
     package = tmp_path / "osnet-rtx"
-    build_package(graph, package, target="rtx", golden_crops=sample_crops(1, 100, 40))
+    build_package(graph, package, target="rtx", golden_crops=sample_crops(2, 100, 40))
     program = tmp_path / "tensorrt_rtx"
     program.write_text(
         f"#!{sys.executable}\nimport sys, pathlib\n"
