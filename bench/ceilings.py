@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -22,50 +23,50 @@ from osnet_edge.runtime.manifest import Precision
 
 #: Well beyond any cache, in bytes; and a matrix whose product takes some 10 ms on a core.
 _COPY_BYTES, _SIDE = 256_000_000, 768
-#: The best of a second's tries, and of so many at least, is what the machine can do; others were disturbed.
-_SECONDS, _TIMES = 1.0, 7
+#: The best of so many tries or more is what the machine can do; the others were disturbed.
+_TIMES = 7
 
 
-def measure_ceilings(threads: int) -> Ceilings | None:
-    """Measure with so many threads, in a process of its own; None where that dies."""
+def measure_ceilings(threads: int, seconds: float = 1.0) -> Ceilings | None:
+    """Measure each for so long with so many threads, in a process of its own; None where that dies."""
     context = multiprocessing.get_context("spawn")
     with threads_in_environment(threads), ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
-            return pool.submit(_measure, threads).result()
+            return pool.submit(_measure, threads, seconds).result()
         except BrokenProcessPool:
             return None
 
 
-def _measure(threads: int) -> Ceilings:
-    products: dict[str, float] = {"fp32": _numpy_product()}
+def _measure(threads: int, seconds: float) -> Ceilings:
+    products: dict[str, float] = {"fp32": _numpy_product(seconds)}
     for precision in installed_precisions():
-        rate = _openvino_product(precision, threads)
+        rate = _openvino_product(precision, threads, seconds)
         products[precision] = max(rate, products.get(precision, 0.0))
     if "fp32" in products and installed_precisions():
-        products["int8"] = _openvino_product("int8", threads)
-    return Ceilings(_copy(threads), products)
+        products["int8"] = _openvino_product("int8", threads, seconds)
+    return Ceilings(_copy(threads, seconds), products)
 
 
-def _copy(threads: int) -> float:
+def _copy(threads: int, seconds: float) -> float:
     """Return the bytes read and written in a second by a large copy, shared among threads."""
     source = np.ones(_COPY_BYTES // 8)
     target = np.empty_like(source)
     pairs = list(zip(np.array_split(source, threads), np.array_split(target, threads), strict=True))
     with ThreadPoolExecutor(threads) as pool:
         # NumPy lets go of the interpreter while it copies.
-        return 2 * source.nbytes / _best(lambda: list(pool.map(_fill, pairs)))
+        return 2 * source.nbytes / _best(lambda: list(pool.map(_fill, pairs)), seconds)
 
 
 def _fill(pair: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]) -> None:
     np.copyto(pair[1], pair[0])
 
 
-def _numpy_product() -> float:
+def _numpy_product(seconds: float) -> float:
     one = np.random.default_rng(0).random((_SIDE, _SIDE), np.float32)
-    return 2 * _SIDE**3 / _best(lambda: one @ one)
+    return 2 * _SIDE**3 / _best(lambda: one @ one, seconds)
 
 
-def _openvino_product(precision: Precision, threads: int) -> float:
+def _openvino_product(precision: Precision, threads: int, seconds: float) -> float:
     """Return the operations in a second of a product with a constant matrix, as layers have."""
     import openvino
     from openvino import opset13 as ops
@@ -87,13 +88,14 @@ def _openvino_product(precision: Precision, threads: int) -> float:
     }
     request = open_core(precision).compile_model(model, "CPU", options).create_infer_request()
     batch = np.random.default_rng(1).random((_SIDE, _SIDE), np.float32)
-    return 2 * _SIDE**3 / _best(lambda: request.infer([batch], share_inputs=True, share_outputs=True))
+    run = partial(request.infer, [batch], share_inputs=True, share_outputs=True)
+    return 2 * _SIDE**3 / _best(run, seconds)
 
 
-def _best(run: Callable[[], object]) -> float:
+def _best(run: Callable[[], object], seconds: float) -> float:
     run()
     times: list[float] = []
-    while len(times) < _TIMES or sum(times) < _SECONDS:
+    while len(times) < _TIMES or sum(times) < seconds:
         began = time.perf_counter()
         run()
         times.append(time.perf_counter() - began)

@@ -28,7 +28,7 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
         >>> median_interval([3, 1, 2, 5, 4, 9])
         (1, 9)
         >>> median_interval(range(100))
-        (40, 59)
+        (39, 60)
         >>> median_interval([1, 2, 3]) is None
         True
     """

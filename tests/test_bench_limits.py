@@ -49,7 +49,7 @@ def test_the_floor_is_the_longer_of_two_times() -> None:
 
 
 def test_this_machine_has_ceilings() -> None:
-    found = measure_ceilings(1)
+    found = measure_ceilings(1, seconds=0.01)
     assert found is not None
     # Any machine that runs this is within these.
     assert 1e8 < (found.bytes_per_second or 0) < 1e13
