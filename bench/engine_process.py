@@ -18,7 +18,12 @@ from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
 #: Seconds that a process gets to end by itself.
 _PATIENCE = 5.0
 #: What libraries with threads of their own read when they are loaded.
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+)
 
 
 class EngineFailedError(OsnetEdgeError):

@@ -14,7 +14,6 @@ from pathlib import Path
 import click
 
 from osnet_edge.cli.main import main
-from osnet_edge.runtime.errors import CheckError
 from osnet_edge.runtime.preprocessing import Interpolation
 
 #: Endings of the packages' names, and how their crops are resized.
@@ -27,7 +26,7 @@ _RESIZED: dict[str, Interpolation] = {"": "pillow-bilinear", "-cv": "opencv-bili
 @click.option("--frames", required=True, metavar="FOLDER", help="MOT17 sequences.")
 @click.option("--data", metavar="SET", help="Set to score on, with one thread.")
 @click.option("--threads", default="1,2", show_default=True, help="Numbers of threads.")
-@click.option("--people", default="32", show_default=True, help="Boxes in the frame.")
+@click.option("--people", default=32, show_default=True, help="Boxes in the frame, 32 at most.")
 @click.option("--duration", default=10.0, show_default=True, help="Seconds of each engine.")
 @click.option("-o", "--output", default="duel", show_default=True, help="Folder of packages and results.")
 def frame_duel(
@@ -36,7 +35,7 @@ def frame_duel(
     frames: str,
     data: str | None,
     threads: str,
-    people: str,
+    people: int,
     duration: float,
     output: str,
 ) -> None:
@@ -46,12 +45,14 @@ def frame_duel(
     for checkpoint in checkpoints:
         stem = Path(checkpoint).stem
         packages = [
-            package for ending in _RESIZED for package in _build(checkpoint, ending, calibration, folder)
+            package
+            for ending in _RESIZED
+            for package in _build(checkpoint, ending, calibration, people, folder)
         ]
         for place, count in enumerate(threads.split(",")):
             click.echo(f"\n{stem}, {count} threads")
             rivals = ["--versus", "boxmot,ort,openvino,torch", "--weights", checkpoint]
-            timed = ["--people", people, "--frames", frames, "--batch", "1", "--duration", str(duration)]
+            timed = ["--people", str(people), "--frames", frames, "--batch", "1", "--duration", str(duration)]
             scored = ["--data", data] if data and not place else []
             made = [
                 f"--{kind}={folder / stem}-{count}.{end}"
@@ -60,7 +61,7 @@ def frame_duel(
             _run(["bench", *map(str, packages), "--threads", count, *timed, *rivals, *scored, *made])
 
 
-def _build(checkpoint: str, ending: str, calibration: str, folder: Path) -> list[Path]:
+def _build(checkpoint: str, ending: str, calibration: str, people: int, folder: Path) -> list[Path]:
     """Return packages of one kind of resizing, made where they are missing."""
     stem = f"{Path(checkpoint).stem}{ending}"
     graph = folder / f"{stem}.onnx"
@@ -71,14 +72,16 @@ def _build(checkpoint: str, ending: str, calibration: str, folder: Path) -> list
         packages.append(folder / f"{stem}-{precision}")
         if not packages[-1].exists():
             options = ["--calibration", calibration] if precision == "int8" else []
-            made = ["--target", "openvino", "--precision", precision, *options, "-o", str(packages[-1])]
+            # Compiled for the frame as a whole: OpenVINO is a fifth quicker at 32 than at 8 in x0.25.
+            options += ["--batch", f"1,{people},{people}", "-o", str(packages[-1])]
+            made = ["--target", "openvino", "--precision", precision, *options]
             _run(["build", str(graph), *made])
     return packages
 
 
 def _run(arguments: list[str]) -> None:
     if main(arguments):
-        raise CheckError(f"osnet-edge {' '.join(arguments[:2])} did not succeed")
+        raise click.ClickException(f"osnet-edge {' '.join(arguments[:2])} did not succeed")
 
 
 if __name__ == "__main__":
