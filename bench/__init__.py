@@ -4,13 +4,14 @@ from osnet_edge.bench.accuracy import LabelledPicture, evaluate_retrieval, rank_
 from osnet_edge.bench.accuracy_change import AccuracyChange, ChangeIntervals
 from osnet_edge.bench.average_precision import average_precisions, mean_average_precision
 from osnet_edge.bench.cmc import cumulative_matches, first_hits
+from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
 from osnet_edge.bench.distances import cosine_distances, euclidean_distances
 from osnet_edge.bench.inverse_negative_penalty import (
     inverse_negative_penalties,
     mean_inverse_negative_penalty,
 )
 from osnet_edge.bench.latency import LatencyStats, measure_interleaved, measure_latency
-from osnet_edge.bench.machine import NOT_AVAILABLE, MachineFacts, machine_facts
+from osnet_edge.bench.machine import MachineFacts, machine_facts
 from osnet_edge.bench.paired_bootstrap import PairedDifference, paired_bootstrap
 from osnet_edge.bench.picture_section import InlinePicture, PictureSection, Ranking
 from osnet_edge.bench.ranking import MatchRanks, match_ranks
@@ -30,7 +31,7 @@ from osnet_edge.bench.result import (
 from osnet_edge.bench.retrieval import feature_ranks, score_retrieval
 from osnet_edge.bench.scores import RetrievalScores
 from osnet_edge.bench.summary import caution, fastest, summary
-from osnet_edge.bench.table import markdown_table, text_table
+from osnet_edge.bench.table import csv_table, markdown_table, text_table
 from osnet_edge.bench.top import top_ranked
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "average_precisions",
     "caution",
     "cosine_distances",
+    "csv_table",
     "cumulative_matches",
     "euclidean_distances",
     "evaluate_retrieval",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 MISSING = "-"
 
 
@@ -75,6 +77,42 @@ def megabytes(size: int) -> str:
 def gibibytes(size: int | None) -> str:
     """Return a size of memory in GiB of 2**30 bytes."""
     return "not available" if size is None else f"{size / 2**30:.1f} GiB"
+
+
+def operations(rate: float) -> str:
+    """Return a rate of operations, or of bytes, a second with the prefix that keeps it short.
+
+    Example:
+        >>> [operations(rate) for rate in (181.2e9, 1.5e12, 92e6)]
+        ['181 G', '1.50 T', '92.0 M']
+    """
+    power = min(max(int(math.log10(rate) // 3) if rate > 0 else 0, 0), 4)
+    return f"{milliseconds(rate / 1000**power)} {('', 'k', 'M', 'G', 'T')[power]}".strip()
+
+
+def joules(value: float | None) -> str:
+    """Return energy in millijoules, or that it is not available."""
+    return "not available" if value is None else f"{milliseconds(value * 1e3)} mJ"
+
+
+def signed_percent(share: float) -> str:
+    """Return a relative change.
+
+    Example:
+        >>> signed_percent(0.0123), signed_percent(-0.2)
+        ('+1.2 %', '-20.0 %')
+    """
+    return f"{share * 100:+.1f} %"
+
+
+def between(ends: tuple[float, float]) -> str:
+    """Return the ends of an interval of times.
+
+    Example:
+        >>> between((1.234, 1.31))
+        '1.23 to 1.31'
+    """
+    return " to ".join(milliseconds(end) for end in ends)
 
 
 def printable(text: str) -> str:

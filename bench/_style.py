@@ -53,6 +53,12 @@ paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}
 .grid{stroke:var(--rule);fill:none}
 .axis{stroke:var(--soft);fill:none}
 .line{fill:none;stroke-width:2;stroke:var(--c)}
+.front{fill:none;stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
+.roof{fill:none;stroke:var(--soft);stroke-width:2}
+.layer{display:inline-block;max-width:34ch;white-space:normal;text-align:left}
+ul.plain{list-style:none}ul.plain li+li{margin-top:6px}
+details{margin-top:14px}summary{cursor:pointer;font-weight:600}
+details ul{margin:10px 0 0;padding-left:20px;font-size:.9rem}
 .mark{fill:var(--c);stroke:var(--card);stroke-width:1.5}
 .c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}.c5{--c:var(--c5)}
 .key{list-style:none;display:flex;flex-wrap:wrap;gap:4px 18px;padding:0;margin:0;font-size:.92rem}

@@ -58,7 +58,7 @@ def marker(slot: int, x: float = 0, y: float = 0, tip: str = "") -> str:
 def line_chart(chart: Chart, categories: Sequence[int], series: Sequence[Series]) -> str:
     """Return lines over evenly spaced categories (the points' x are indices into them), y from zero."""
     top = max((y for each in series for _, y in each.points), default=1)
-    frame = _Frame((-0.3, len(categories) - 0.7), (0, _ticks(0, top)[-1]))
+    frame = Frame((-0.3, len(categories) - 0.7), (0, _ticks(0, top)[-1]))
     body = frame.axes(chart, [(i, str(name)) for i, name in enumerate(categories)], _labelled(0, top))
     for each in series:
         places = [frame.place(x, y) for x, y in each.points]
@@ -68,7 +68,7 @@ def line_chart(chart: Chart, categories: Sequence[int], series: Sequence[Series]
             marker(each.slot, *place, tip=f"{each.name}, {chart.x_label} {categories[int(x)]}: {y:.3g}")
             for place, (x, y) in zip(places, each.points, strict=True)
         ]
-    return _drawing(chart, body)
+    return drawing(chart, body)
 
 
 def scatter_chart(chart: Chart, series: Sequence[Series]) -> str:
@@ -77,22 +77,48 @@ def scatter_chart(chart: Chart, series: Sequence[Series]) -> str:
     ys = [y for each in series for _, y in each.points]
     pad = max((max(ys) - min(ys)) * 0.25, 0.5)
     x_ticks, y_ticks = _ticks(0, max(xs) * 1.05), _ticks(min(ys) - pad, max(ys) + pad)
-    frame = _Frame((0, x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
+    frame = Frame((0, x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
     body = frame.axes(chart, _labelled(0, max(xs) * 1.05), _labelled(min(ys) - pad, max(ys) + pad))
+    front = [frame.place(*point) for point in pareto_front([each.points[0] for each in series])]
+    body.append(steps(front))
     placed = [(frame.place(*point), each) for each in series for point in each.points]
     body += [marker(each.slot, *place, tip=each.name) for place, each in placed]
-    body += _names(placed)
-    return _drawing(chart, body)
+    body += named(placed)
+    return drawing(chart, body)
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points that no other beats in both: none is further left and at least as high.
+
+    Example:
+        >>> pareto_front([(2, 45), (1, 44), (3, 44.5), (4, 46)])
+        [(1, 44), (2, 45), (4, 46)]
+    """
+    front: list[tuple[float, float]] = []
+    for point in sorted(points, key=lambda each: (each[0], -each[1])):
+        if not front or point[1] > front[-1][1]:
+            front.append(point)
+    return front
+
+
+def steps(places: Sequence[tuple[float, float]]) -> str:
+    """Return the line of a front, in drawing units: what is below and to the right of it is beaten."""
+    if len(places) < 2:
+        return ""
+    (x, y), *others = places
+    path = f"M{x:.1f} {y:.1f}" + "".join(f"H{x:.1f}V{y:.1f}" for x, y in others)
+    return f'<path class="front" d="{path}"/>'
 
 
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
     """The plotting area: data units to drawing units, and the axes around it."""
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
 
     def place(self, x: float, y: float) -> tuple[float, float]:
+        """Return where a point lies in the drawing."""
         across = (x - self.x_range[0]) / (self.x_range[1] - self.x_range[0])
         up = (y - self.y_range[0]) / (self.y_range[1] - self.y_range[0])
         return (
@@ -103,6 +129,7 @@ class _Frame:
     def axes(
         self, chart: Chart, x_ticks: list[tuple[float, str]], y_ticks: list[tuple[float, str]]
     ) -> list[str]:
+        """Return the axes in SVG, with their labels."""
         parts = []
         for value, label in y_ticks:
             _, y = self.place(0, value)
@@ -120,7 +147,7 @@ class _Frame:
         return parts
 
 
-def _names(placed: list[tuple[tuple[float, float], Series]]) -> list[str]:
+def named(placed: list[tuple[tuple[float, float], Series]]) -> list[str]:
     """Return a name beside, above or below each point, where it covers no other name or marker.
 
     A name that finds no room is left out: the page's key and the marker's own title still say it.
@@ -162,7 +189,8 @@ def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, 
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _drawing(chart: Chart, body: list[str]) -> str:
+def drawing(chart: Chart, body: list[str]) -> str:
+    """Return the drawing of a chart, with what reads it aloud."""
     key = escape(chart.key)
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-labelledby="{key}-title {key}-desc">'

@@ -168,21 +168,21 @@ def measure_interleaved(
     def share_done() -> float:
         return min(_share(kept, duration_s * _NS_PER_S, min_iterations) for kept in samples.values())
 
-    with _no_garbage_collection():
+    with no_garbage_collection():
         for run in runs.values():
-            _take_turn(run, warmup_s * _NS_PER_S, clock)
+            take_turn(run, warmup_s * _NS_PER_S, clock)
         while (done := share_done()) < 1:
             report(done)
             for name, run in runs.items():
                 if len(runs) > 1:
                     run()
-                samples[name] += _take_turn(run, turn_ns, clock)
+                samples[name] += take_turn(run, turn_ns, clock)
     if progress is not None:
         progress(1.0)
     return {name: LatencyStats.from_nanoseconds(kept) for name, kept in samples.items()}
 
 
-def _take_turn(run: Run, turn_ns: float, clock: Clock) -> list[int]:
+def take_turn(run: Run, turn_ns: float, clock: Clock = time.perf_counter_ns) -> list[int]:
     """Call `run` back to back, at least once, until the turn is over; return how long each call took."""
     kept: list[int] = []
     began = stop = clock()
@@ -214,7 +214,7 @@ def _throttled(progress: Progress | None, clock: Clock) -> Progress:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """Keep the collector from running inside a call: its pause would be read as the engine's own tail."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from osnet_edge.bench.devices.jetson import JetsonFacts, read_jetson
+from osnet_edge.bench.devices.nvml import GpuFacts, open_nvml
+from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE, field, first_line
 from osnet_edge.runtime.backends.onnxruntime_cpu import allowed_cores
-
-NOT_AVAILABLE = "not available"
 
 _LIBRARIES = ("numpy", "onnxruntime")
 
@@ -28,6 +29,9 @@ class MachineFacts:
         os: name and release of the operating system.
         accelerator: name of the GPU or other device the engines ran on.
         versions: of Python and the libraries that ran.
+        load: processes that wanted to run, on average over the minute before (the load average).
+        jetson: what a Jetson tells besides.
+        gpu: what an NVIDIA GPU tells through NVML.
     """
 
     cpu: str
@@ -38,6 +42,9 @@ class MachineFacts:
     os: str
     accelerator: str
     versions: dict[str, str]
+    load: float | None = None
+    jetson: JetsonFacts | None = None
+    gpu: GpuFacts | None = None
 
 
 def machine_facts(
@@ -53,11 +60,13 @@ def machine_facts(
         versions: of further libraries that ran, such as TensorRT.
         root: where `proc` and `sys` are.
     """
+    with open_nvml() as nvml:
+        gpu = nvml.facts() if nvml else None
     return MachineFacts(
         cpu=_cpu_model(root),
         architecture=platform.machine() or NOT_AVAILABLE,
         logical_cores=allowed_cores(),
-        governor=_first_line(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        governor=first_line(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         memory_bytes=_memory_bytes(root),
         os=f"{platform.system()} {platform.release()}".strip() or NOT_AVAILABLE,
         accelerator=accelerator,
@@ -66,39 +75,26 @@ def machine_facts(
             **{name: installed_version(name) for name in _LIBRARIES},
             **(versions or {}),
         },
+        load=_load(root),
+        jetson=read_jetson(root),
+        gpu=gpu,
     )
 
 
 def _cpu_model(root: Path) -> str:
     # A Jetson's kernel has no "model name"; its device tree names the board instead.
-    named = _field(root / "proc/cpuinfo", "model name")
-    return named if named != NOT_AVAILABLE else _first_line(root / "proc/device-tree/model")
+    named = field(root / "proc/cpuinfo", "model name")
+    return named if named != NOT_AVAILABLE else first_line(root / "proc/device-tree/model")
+
+
+def _load(root: Path) -> float | None:
+    words = first_line(root / "proc/loadavg").split()
+    return float(words[0]) if words and words[0].replace(".", "", 1).isdigit() else None
 
 
 def _memory_bytes(root: Path) -> int | None:
-    amount = _field(root / "proc/meminfo", "MemTotal").split()
+    amount = field(root / "proc/meminfo", "MemTotal").split()
     return int(amount[0]) * 1024 if amount[0].isdigit() and amount[1:] == ["kB"] else None
-
-
-def _field(path: Path, name: str) -> str:
-    """Return the value of the first `name : value` line of a file under /proc."""
-    for line in _text(path).splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name and value.strip():
-            return value.strip()
-    return NOT_AVAILABLE
-
-
-def _first_line(path: Path) -> str:
-    lines = _text(path).splitlines()
-    return lines[0].strip("\0 ") if lines and lines[0].strip("\0 ") else NOT_AVAILABLE
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def installed_version(library: str) -> str:

@@ -8,10 +8,12 @@ from html import escape
 from osnet_edge.bench import _format, _html
 from osnet_edge.bench._style import STYLE
 from osnet_edge.bench.charts import COLOURS, Chart, Series, line_chart, marker, scatter_chart
-from osnet_edge.bench.machine import MachineFacts
 from osnet_edge.bench.picture_section import PictureSection, picture_sections
+from osnet_edge.bench.report_machine import machine_section
+from osnet_edge.bench.report_sections import further_sections, problems, warnings
 from osnet_edge.bench.report_table import batch_table, name, overview_table
-from osnet_edge.bench.result import BenchResult, Settings
+from osnet_edge.bench.result import BenchResult
+from osnet_edge.bench.roofline_chart import roofline_chart
 from osnet_edge.bench.summary import caution, fastest, summary
 from osnet_edge.runtime.errors import InputError
 
@@ -35,9 +37,13 @@ def html_report(
     """
     if not results:
         raise InputError("expected at least one benchmark result to show, but got none")
+    return _html.page(title, html_report_body(results) + picture_sections(sections))
+
+
+def html_report_body(results: Sequence[BenchResult]) -> str:
+    """Return what the page says of each result, for a page that says more."""
     several = len(results) > 1
-    body = "".join(_result(result, f"r{index}", several) for index, result in enumerate(results))
-    return _html.page(title, body + picture_sections(sections))
+    return "".join(_result(result, f"r{index}", several) for index, result in enumerate(results))
 
 
 def _result(result: BenchResult, key: str, several: bool) -> str:
@@ -46,10 +52,11 @@ def _result(result: BenchResult, key: str, several: bool) -> str:
     noisy = f'<p class="caution">{_html.unbroken(warning)}</p>' if warning else ""
     return (
         f'<section>{heading}<p class="lead">{_html.unbroken(summary(result))}</p>{noisy}{_tiles(result)}'
-        f"<h2>{_engines_at(result)}</h2>{overview_table(result)}{_legend(result)}"
-        f'<div class="charts">{_latency_chart(result, key)}{_accuracy_chart(result, key)}</div>'
-        f"{_batches(result)}"
-        f'<h2>Machine and settings</h2><div class="card">{_facts(result.machine, result.settings)}</div>'
+        f"<h2>{_engines_at(result)}</h2>{overview_table(result)}{problems(result)}{_legend(result)}"
+        f'<div class="charts">{_latency_chart(result, key)}{_accuracy_chart(result, key)}'
+        f"{_roofline(result, key)}</div>"
+        f"{_batches(result)}{warnings(result)}{further_sections(result)}"
+        f'<h2>Machine and settings</h2><div class="card">{machine_section(result)}</div>'
         f"<h2>Repeat it</h2>{_html.command(result.settings.command)}</section>"
     )
 
@@ -137,41 +144,45 @@ def _accuracy_chart(result: BenchResult, key: str) -> str:
     chart = Chart(
         f"{key}-accuracy", "Accuracy against latency", "; ".join(told), f"p50 ms, batch {batch}", "mAP %"
     )
-    note = "Up and to the left is better. The mAP axis does not start at zero."
+    note = (
+        "Up and to the left is better; below and to the right of the line (Pareto front) an engine is beaten "
+        "in both. The mAP axis does not start at zero."
+    )
     return _figure(chart, note, scatter_chart(chart, series))
+
+
+def _roofline(result: BenchResult, key: str) -> str:
+    if not result.limits() or result.ceilings is None:
+        return ""
+    series, told = [], []
+    for slot, engine in enumerate(result.engines):
+        own = [each for each in result.limits() if each.engine == engine.name]
+        if own:
+            best = max(own, key=lambda each: each.operations_per_second)
+            series.append(
+                Series(engine.name, slot, ((best.operations_per_byte, best.operations_per_second),))
+            )
+            told.append(
+                f"{engine.name}: {_format.operations(best.operations_per_second)} operations a second"
+            )
+    chart = Chart(
+        f"{key}-roofline",
+        "Roofline",
+        "; ".join(told),
+        "operations a byte, nothing fused",
+        "operations a second",
+    )
+    note = (
+        "Each engine at its best batch, below what arithmetic in its precision (flat) and a large copy "
+        "(slanted) allow. Engines that keep numbers in caches may stand above the slanted roof."
+    )
+    return _figure(chart, note, roofline_chart(chart, result.ceilings, series))
 
 
 def _figure(chart: Chart, note: str, drawing: str) -> str:
     return (
         f'<figure class="card"><h3>{escape(chart.title)}</h3><figcaption>{escape(note)}</figcaption>'
         f"{drawing}</figure>"
-    )
-
-
-def _facts(machine: MachineFacts, settings: Settings) -> str:
-    threads = "the engine's choice" if settings.threads is None else str(settings.threads)
-    facts = {
-        "Processor": machine.cpu,
-        "Architecture": machine.architecture,
-        "Logical cores allowed": str(machine.logical_cores),
-        "Clock governor": machine.governor,
-        "Memory": _format.gibibytes(machine.memory_bytes),
-        "Accelerator": machine.accelerator,
-        "Operating system": machine.os,
-        **dict(machine.versions),
-        "What is timed": settings.measured,
-        "Threads": threads,
-        "Warm-up": f"{settings.warmup_s:g} s",
-        "Measured": f"{settings.duration_s:g} s and {settings.min_iterations} calls, or more",
-        "Engines take turns": "yes" if settings.interleaved else "no",
-        "Finished": settings.created,
-    }
-    return (
-        "<dl>"
-        + "".join(
-            f"<div><dt>{escape(fact)}</dt><dd>{escape(value)}</dd></div>" for fact, value in facts.items()
-        )
-        + "</dl>"
     )
 
 

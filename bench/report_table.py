@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from osnet_edge.bench import _format, _html
+from osnet_edge.bench.comparisons import Ratio
 from osnet_edge.bench.result import BatchLatency, BenchResult, EngineResult
 
 # What decides comes first: on a phone the rest is a swipe away.
@@ -15,6 +16,7 @@ _BATCHES = (
     ("p90", "ms"),
     ("p95", "ms"),
     ("p99", "ms"),
+    ("max", "ms"),
     ("Rate", "images/s"),
     ("Speed", "x ref."),
 )
@@ -27,6 +29,7 @@ def overview_table(result: BenchResult) -> str:
         f'<tr><th scope="row">{name(engine)}<small>{_kind(engine)}</small></th>'
         f"{_html.cells(_speed_cells(engine, result) + _own_cells(engine, result))}</tr>"
         for engine in result.engines
+        if engine.batches or engine.frames or not engine.problem
     )
     heads = _html.heads((("Engine", ""), *speed, *_OVERVIEW))
     return _html.table("overview", "Engines", f"<thead>{heads}</thead><tbody>{rows}</tbody>") + _html.note(
@@ -40,9 +43,9 @@ def batch_table(result: BenchResult) -> str:
     if not groups:
         return ""
     note = (
-        "p50 to p99: half, 90 %, 95 % and 99 % of the calls take at most this long. "
-        "Rate: batch over mean latency, of one caller. Speed: the reference's p50 over this engine's, "
-        "at the same batch."
+        "p50 to p99: half, 90 %, 95 % and 99 % of the calls take at most this long; below p50, what encloses "
+        "it with 95 %. Rate: batch over mean latency, of one caller. Speed: the reference's time over this "
+        "engine's, median over rounds of turns, and its 95 % interval."
     )
     rows = f"<thead>{_html.heads(_BATCHES)}</thead>{groups}"
     return _html.table("batches", "Latency at every batch", rows) + _html.note(note)
@@ -54,17 +57,17 @@ def name(engine: EngineResult) -> str:
 
 
 def _group(engine: EngineResult, result: BenchResult) -> str:
-    speeds = {ratio.batch: ratio.speedup for ratio in result.ratios() if ratio.engine == engine.name}
+    speeds = {ratio.batch: ratio for ratio in result.ratios() if ratio.engine == engine.name}
     rows = "".join(_batch_row(measured, speeds.get(measured.batch)) for measured in engine.batches)
     head = f'<tr><th scope="rowgroup" colspan="{len(_BATCHES)}">{name(engine)}</th></tr>'
     return f"<tbody>{head}{rows}</tbody>"
 
 
-def _batch_row(measured: BatchLatency, speed: float | None) -> str:
+def _batch_row(measured: BatchLatency, speed: Ratio | None) -> str:
     stats = measured.latency
-    cells = [
-        _format.milliseconds(value) for value in (stats.p50_ms, stats.p90_ms, stats.p95_ms, stats.p99_ms)
-    ]
+    times = (stats.p50_ms, stats.p90_ms, stats.p95_ms, stats.p99_ms, stats.max_ms)
+    cells = [_format.milliseconds(value) for value in times]
+    cells[0] += _interval(measured.median_interval)
     cells += [_format.rate(measured.images_per_second), _ratio(speed)]
     return f'<tr><th scope="row">{measured.batch}</th>{_html.cells(cells)}</tr>'
 
@@ -72,12 +75,19 @@ def _batch_row(measured: BatchLatency, speed: float | None) -> str:
 def _speed_cells(engine: EngineResult, result: BenchResult) -> list[str]:
     measured = engine.at(result.common_batch) if result.common_batch is not None else None
     if measured is None:
-        return []
-    speeds = {(ratio.engine, ratio.batch): ratio.speedup for ratio in result.ratios()}
+        return [_format.MISSING] * 2 if result.common_batch is not None else []
     return [
-        _format.milliseconds(measured.latency.p50_ms),
-        _ratio(speeds.get((engine.name, measured.batch))),
+        _format.milliseconds(measured.latency.p50_ms) + _interval(measured.median_interval),
+        _ratio(_ratios(result).get((engine.name, measured.batch))),
     ]
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return f"<small>{_format.between(ends)}</small>" if ends else ""
+
+
+def _ratios(result: BenchResult) -> dict[tuple[str, int], Ratio]:
+    return {(ratio.engine, ratio.batch): ratio for ratio in result.ratios()}
 
 
 def _own_cells(engine: EngineResult, result: BenchResult) -> list[str]:
@@ -107,8 +117,11 @@ def _change(change: float, interval: tuple[float, float] | None) -> str:
     return f"<small>{_format.points(change)}</small>{below}"
 
 
-def _ratio(speed: float | None) -> str:
-    return _format.MISSING if speed is None else f"{speed:.2f}"
+def _ratio(ratio: Ratio | None) -> str:
+    if ratio is None:
+        return _format.MISSING
+    known = ratio.low is not None and ratio.high is not None
+    return f"{ratio.speedup:.2f}" + (f"<small>{ratio.low:.2f} to {ratio.high:.2f}</small>" if known else "")
 
 
 def _kind(engine: EngineResult) -> str:
@@ -117,7 +130,7 @@ def _kind(engine: EngineResult) -> str:
 
 
 def _definitions(result: BenchResult) -> str:
-    text = "Speed: the reference's p50 over this engine's."
+    text = "Speed: the reference's time over this engine's, and its 95 % interval."
     base = result.reference.accuracy
     if base is None:
         return text

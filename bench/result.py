@@ -1,20 +1,39 @@
-"""The result of a benchmark: one versioned document that every table and page is made from."""
+"""The result of a benchmark: one versioned document that every table and page is made from.
+
+docs/BENCH.md says what each field means. Version 2 added turns and their intervals, frames, streams, memory,
+energy, layers, limits and rows of engines that failed; version 1 is read as one without these.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from osnet_edge.bench._require import require
-from osnet_edge.bench.accuracy_change import AccuracyChange, ChangeIntervals
-from osnet_edge.bench.latency import LatencyStats
+from osnet_edge.bench.accuracy_change import AccuracyChange
+from osnet_edge.bench.comparisons import FrameRatio, Ratio, accuracy_changes, frame_ratios, ratios
+from osnet_edge.bench.engine_result import Accuracy, BatchLatency, EngineResult
+from osnet_edge.bench.limits import Ceilings, Limit, Work, limit
 from osnet_edge.bench.machine import MachineFacts
-from osnet_edge.bench.scores import RetrievalScores
 from osnet_edge.runtime import schema
 from osnet_edge.runtime.errors import InputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Accuracy",
+    "BatchLatency",
+    "BenchResult",
+    "EngineResult",
+    "FrameRatio",
+    "Ratio",
+    "Settings",
+    "from_json",
+    "to_json",
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +50,9 @@ class Settings:
         min_iterations: least number of calls measured, per engine and batch.
         interleaved: whether engines took turns.
         measured: what a latency covers, in words, such as "inference" or "crops to embeddings".
+        frames: where the frames with people came from; None where none were measured.
+        interrupted: whether it was stopped before its end; what was measured until then stands.
+        power: what energy was measured by, in words.
     """
 
     command: str
@@ -42,6 +64,9 @@ class Settings:
     min_iterations: int
     interleaved: bool
     measured: str
+    frames: str | None = None
+    interrupted: bool = False
+    power: str | None = None
 
     def __post_init__(self) -> None:
         require(bool(self.batches) and min(self.batches) >= 1, "batches of 1 or more", self.batches)
@@ -49,119 +74,22 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class BatchLatency:
-    """Latency of one call at one batch size; `images_per_second` is batch over mean latency."""
-
-    batch: int
-    images_per_second: float
-    latency: LatencyStats
-
-    def __post_init__(self) -> None:
-        require(self.batch >= 1, "a batch of 1 or more", self.batch)
-        stats = self.latency
-        rising = (stats.min_ms, stats.p50_ms, stats.p90_ms, stats.p95_ms, stats.p99_ms, stats.max_ms)
-        require(rising[0] >= 0 and list(rising) == sorted(rising), "rising percentiles", rising)
-        require(stats.min_ms <= stats.mean_ms <= stats.max_ms, "a mean within the range", stats.mean_ms)
-        require(stats.cv >= 0, "a cv of 0 or more", stats.cv)
-        require(stats.iterations >= 1, "1 iteration or more", stats.iterations)
-        agrees = math.isclose(self.images_per_second, stats.images_per_second(self.batch), rel_tol=1e-6)
-        require(agrees, "images_per_second to be batch / mean latency", self.images_per_second)
-
-    @classmethod
-    def of(cls, batch: int, latency: LatencyStats) -> BatchLatency:
-        """Make one from the statistics alone."""
-        return cls(batch, latency.images_per_second(batch), latency)
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Retrieval scores and the data set they are of."""
-
-    data_set: str
-    distance: str
-    scores: RetrievalScores
-
-    def __post_init__(self) -> None:
-        s = self.scores
-        # Results of before Rank-20 and mINP were measured have neither.
-        curve = [share for share in (s.rank1, s.rank5, s.rank10, s.rank20) if share is not None]
-        for share in (*curve, s.mean_ap, *([] if s.mean_inp is None else [s.mean_inp])):
-            require(0 <= share <= 1, "accuracies in [0, 1]", share)
-        require(curve == sorted(curve), "Rank-1 <= Rank-5 <= Rank-10 <= Rank-20", curve)
-        require(0 <= s.skipped < s.queries, "fewer queries skipped than given", (s.skipped, s.queries))
-        require(s.gallery >= 1, "a gallery of 1 or more", s.gallery)
-
-
-@dataclass(frozen=True)
-class EngineResult:
-    """What was measured of one engine.
-
-    Attributes:
-        name: of the package, unique in the document.
-        variant: the model, such as "osnet_x0_25".
-        precision: such as "fp32" or "int8".
-        target: what runs it, such as "onnxruntime" or "tensorrt".
-        size_bytes: of the engine's files.
-        load_seconds: from file to ready.
-        batches: latency at each batch it was measured at, ascending.
-        accuracy: None where it was not measured.
-        reference: whether the others are compared with this one.
-        change_intervals: of its accuracy less the reference's; None where they were not scored on the same
-            pictures together, and in results of before it was measured.
-    """
-
-    name: str
-    variant: str
-    precision: str
-    target: str
-    size_bytes: int
-    load_seconds: float
-    batches: tuple[BatchLatency, ...]
-    accuracy: Accuracy | None
-    reference: bool
-    change_intervals: ChangeIntervals | None = None
-
-    def __post_init__(self) -> None:
-        require(bool(self.name), "an engine's name", self.name)
-        require(self.size_bytes >= 0, "a size of 0 or more", self.size_bytes)
-        require(self.load_seconds >= 0, "a load time of 0 or more", self.load_seconds)
-        sizes = [each.batch for each in self.batches]
-        require(sizes == sorted(set(sizes)), f"ascending batches of {self.name}", sizes)
-        alone = self.accuracy is None or self.reference
-        require(not (alone and self.change_intervals), "intervals only of an accuracy compared", self.name)
-
-    @property
-    def description(self) -> str:
-        """Model, precision and target in a few words."""
-        return f"{self.variant}, {self.precision}, {self.target}"
-
-    def at(self, batch: int) -> BatchLatency | None:
-        """Return the latency at `batch`, or None where it was not measured."""
-        return next((each for each in self.batches if each.batch == batch), None)
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """One engine against the reference at one batch.
-
-    Attributes:
-        engine: its name.
-        batch: images a call.
-        speedup: the reference's p50 over this engine's; above 1 this engine is the quicker.
-    """
-
-    engine: str
-    batch: int
-    speedup: float
-
-
-@dataclass(frozen=True)
 class BenchResult:
-    """A benchmark: the machine, how it was run, and every engine, exactly one of them the reference."""
+    """A benchmark: the machine, how it was run, and every engine, exactly one of them the reference.
+
+    Attributes:
+        machine: facts of it.
+        settings: of the run.
+        engines: a row each.
+        ceilings: what the machine does at best; None where it was not measured.
+        work: of the reference's graph; None where it was not counted.
+    """
 
     machine: MachineFacts
     settings: Settings
     engines: tuple[EngineResult, ...]
+    ceilings: Ceilings | None = None
+    work: Work | None = None
 
     def __post_init__(self) -> None:
         names = [engine.name for engine in self.engines]
@@ -176,52 +104,76 @@ class BenchResult:
 
     @property
     def candidates(self) -> tuple[EngineResult, ...]:
-        """The engines to choose from: the reference is what they are compared with, unless it is alone."""
-        return tuple(engine for engine in self.engines if not engine.reference) or self.engines
+        """The engines to choose from: those that ran, and are neither the reference nor what it is against.
+
+        Where there is no such engine, the reference alone.
+        """
+        found = (
+            each
+            for each in self.engines
+            if not each.reference and each.role == "package" and (each.batches or not each.problem)
+        )
+        return tuple(found) or (self.reference,)
 
     @property
     def common_batch(self) -> int | None:
-        """The smallest batch at which every engine was measured, or None: where engines can be ranked."""
-        measured = [{each.batch for each in engine.batches} for engine in self.engines]
-        return min(set.intersection(*measured), default=None)
+        """The smallest batch that every engine that ran was measured at, or None: where they are ranked."""
+        measured = [
+            {each.batch for each in engine.batches}
+            for engine in self.engines
+            if not engine.problem and (engine.batches or engine.role != "versus")
+        ]
+        return min(set.intersection(*measured), default=None) if measured else None
 
     def ratios(self) -> tuple[Ratio, ...]:
         """Return every engine's speed against the reference, at the batches both were measured at."""
-        return tuple(
-            Ratio(engine.name, there.batch, there.latency.p50_ms / here.latency.p50_ms)
-            for engine in self.engines
-            for there in self.reference.batches
-            if (here := engine.at(there.batch)) is not None and here.latency.p50_ms > 0
-        )
+        return ratios(self.reference, self.engines)
+
+    def frame_ratios(self) -> tuple[FrameRatio, ...]:
+        """Return every engine's speed on frames, against the reference and what a user would pick."""
+        return frame_ratios(self.reference, self.engines)
 
     def accuracy_changes(self) -> tuple[AccuracyChange, ...]:
         """Return every engine's change in accuracy, where both were scored on the same pictures."""
-        base = self.reference.accuracy
-        return tuple(
-            AccuracyChange(
-                engine.name,
-                engine.accuracy.scores.rank1 - base.scores.rank1,
-                engine.accuracy.scores.mean_ap - base.scores.mean_ap,
-                engine.change_intervals,
-            )
+        return accuracy_changes(self.reference, self.engines)
+
+    def limits(self) -> tuple[Limit, ...]:
+        """Return every engine's distance from the floor, where the ceilings and the work are known."""
+        if self.work is None or self.ceilings is None:
+            return ()
+        found = (
+            limit(engine.name, each.batch, engine.precision, each.latency.p50_ms, self.work, self.ceilings)
             for engine in self.engines
-            if base is not None and engine.accuracy is not None and _same_test(base, engine.accuracy)
+            if engine.variant == self.reference.variant
+            for each in engine.batches
         )
+        return tuple(each for each in found if each is not None)
+
+
+#: What a document says besides its fields, since readers of the file take it from there, and its type.
+_DERIVED: dict[str, Any] = {
+    "ratios": tuple[Ratio, ...],
+    "frame_ratios": tuple[FrameRatio, ...],
+    "accuracy_changes": tuple[AccuracyChange, ...],
+    "limits": tuple[Limit, ...],
+}
+#: Of these, what version 1 had.
+_DERIVED_IN_1 = ("ratios", "accuracy_changes")
+
+
+def to_document(result: BenchResult) -> dict[str, object]:
+    """Return the result as JSON's own types, with what follows from it."""
+    derived = {name: schema.to_json(getattr(result, name)()) for name in _DERIVED}
+    return {"schema_version": SCHEMA_VERSION, **schema.to_json(result), **derived}
 
 
 def to_json(result: BenchResult) -> str:
     """Return the result as an indented JSON document, ratios to the reference included."""
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        **schema.to_json(result),
-        "ratios": schema.to_json(result.ratios()),
-        "accuracy_changes": schema.to_json(result.accuracy_changes()),
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(to_document(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def from_json(text: str) -> BenchResult:
-    """Read what `to_json` wrote.
+    """Read what `to_json` wrote, of this version or of version 1.
 
     Raises:
         InputError: it is no JSON, of another schema version, a field is missing, unknown or of the wrong
@@ -234,22 +186,25 @@ def from_json(text: str) -> BenchResult:
     if not isinstance(document, dict) or "schema_version" not in document:
         raise InputError("expected a benchmark result, but the document has no schema_version; is it one?")
     version = document.pop("schema_version")
-    require(version == SCHEMA_VERSION, f"schema_version {SCHEMA_VERSION}", version)
-    ratios, changes = document.pop("ratios", None), document.pop("accuracy_changes", None)
+    require(version in (1, SCHEMA_VERSION), f"schema_version 1 or {SCHEMA_VERSION}", version)
+    names = _DERIVED_IN_1 if version == 1 else tuple(_DERIVED)
+    told = {name: document.pop(name, None) for name in names}
     result = schema.from_json(BenchResult, document, "result")
-    # Readers of the file take the ratios from it, so ratios of other engines must not pass.
-    require(ratios == schema.to_json(result.ratios()), "ratios that follow from the engines", ratios)
-    # Parsed, since results of before have no intervals here either.
-    told = schema.from_json(tuple[AccuracyChange, ...], changes, "accuracy_changes")
-    require(told == result.accuracy_changes(), "accuracy_changes that follow", changes)
+    for name, value in told.items():
+        # Parsed, since older results lack fields that have defaults here too.
+        schema.from_json(_DERIVED[name], value, name)
+        follows = _agrees(value, schema.to_json(getattr(result, name)()))
+        require(follows, f"{name} that follow from the engines", value)
     return result
 
 
-def _same_test(one: Accuracy, other: Accuracy) -> bool:
-    def test(a: Accuracy) -> tuple[str, str, int, int]:
-        return a.data_set, a.distance, a.scores.queries, a.scores.gallery
-
-    return test(one) == test(other)
+def _agrees(told: Any, derived: Any) -> bool:
+    """Say whether what a document tells is so; what it does not tell, it cannot tell wrong."""
+    if isinstance(told, dict) and isinstance(derived, dict):
+        return all(key in derived and _agrees(value, derived[key]) for key, value in told.items())
+    if isinstance(told, list) and isinstance(derived, list):
+        return len(told) == len(derived) and all(map(_agrees, told, derived))
+    return bool(told == derived)
 
 
 def _finite(text: str) -> float:

@@ -1,141 +1,214 @@
-"""Measuring engines together, in turns, into one result."""
+"""Measuring engines together, each in a process of its own, into one result."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from osnet_edge.bench.accuracy import LabelledPicture, rank_pictures
 from osnet_edge.bench.accuracy_change import ChangeIntervals
-from osnet_edge.bench.latency import measure_interleaved
-from osnet_edge.bench.machine import NOT_AVAILABLE, machine_facts
-from osnet_edge.bench.ranking import MatchRanks
-from osnet_edge.bench.result import Accuracy, BatchLatency, BenchResult, EngineResult, Settings
+from osnet_edge.bench.ceilings import measure_ceilings
+from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
+from osnet_edge.bench.engine_process import Contender, start
+from osnet_edge.bench.engine_result import Accuracy
+from osnet_edge.bench.limits import Ceilings
+from osnet_edge.bench.machine import machine_facts
+from osnet_edge.bench.plan import Plan, TestSet
+from osnet_edge.bench.result import BenchResult, Settings
+from osnet_edge.bench.retention import retention
+from osnet_edge.bench.retrieval import feature_ranks
+from osnet_edge.bench.row import Row
 from osnet_edge.bench.scores import RetrievalScores
-from osnet_edge.bench.subject import Subject
-from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.preprocessing import normalize
+from osnet_edge.bench.splits import split_labels
+from osnet_edge.bench.stages import (
+    Progress,
+    measure_cold_starts,
+    measure_energy,
+    measure_frame,
+    measure_latency_of,
+    measure_layers,
+    measure_streams,
+    measure_sustained,
+    note_memory,
+)
+from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
+from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError
 
-WARMUP_S, MIN_ITERATIONS = 0.2, 10
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """Pictures to score engines on: a name, queries and a gallery."""
-
-    name: str
-    query: Sequence[LabelledPicture]
-    gallery: Sequence[LabelledPicture]
+#: Pictures embedded at once for accuracy.
+_ACCURACY_BATCH = 32
 
 
 def run_bench(
-    subjects: Sequence[Subject],
+    contenders: Sequence[Contender],
+    plan: Plan,
     *,
-    batches: Sequence[int],
     command: str,
-    threads: int | None = None,
-    duration_s: float = 3.0,
-    test_set: TestSet | None = None,
-    progress: Callable[[str, float], None] = lambda what, share: None,
+    progress: Progress = lambda what, share: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> BenchResult:
-    """Measure latency at every batch, engines taking turns, and accuracy where there are pictures.
+    """Measure what a plan asks for, engines taking turns, and keep what was measured whatever happens.
 
-    What an engine costs in accuracy is said with its interval by a paired bootstrap over the queries.
+    An engine that dies, or cannot run here, is a row that says so, and the others go on. Ctrl-C ends the
+    measuring, and what was measured until then is the result.
 
     Args:
-        subjects: the engines; the first is the reference that the others are compared with.
-        batches: pictures a call.
+        contenders: the engines; the first is the reference that the others are compared with.
+        plan: what to measure.
         command: what to type to repeat this.
-        threads: what the subjects were loaded with, for the record.
-        duration_s: seconds measured per engine and batch.
-        test_set: pictures to score on; None leaves accuracy out.
         progress: told what is being measured, and the share of it done, in [0, 1].
+        note: told of an engine that fails.
 
     Raises:
-        InputError: an engine does not take a batch, a picture cannot be read, or the set cannot be scored.
+        InputError: a package is none, an engine does not take a batch, a picture cannot be read, or the set
+            cannot be scored.
+        UnavailableError, CheckError: no package could be loaded; that of the first.
     """
-    sizes = tuple(sorted(set(batches)))
-    for subject in subjects:
-        least, most = subject.batches
+    rows = [Row(contender) for contender in contenders]
+    run = _Run(rows, plan, progress, note)
+    try:
+        run.measure()
+    except KeyboardInterrupt:
+        run.interrupted = True
+    finally:
+        for row in rows:
+            row.close()
+    return run.result(command)
+
+
+class _Run:
+    """The state of one benchmark."""
+
+    def __init__(self, rows: list[Row], plan: Plan, progress: Progress, note: Callable[[str], None]) -> None:
+        self._rows, self._plan, self._progress, self._note = rows, plan, progress, note
+        self._told: set[str] = set()
+        self._ceilings: Ceilings | None = None
+        self._power: str | None = None
+        self.interrupted = False
+
+    def measure(self) -> None:
+        """Go through the stages, what people look for first in front."""
+        plan, rows, progress = self._plan, self._rows, self._progress
+        self._load()
+        for size in plan.batches:
+            measure_latency_of(rows, size, plan, progress)
+            self._tell_problems()
+        for scene in plan.frames.scenes if plan.frames else ():
+            measure_frame(rows, scene, plan, progress)
+            self._tell_problems()
+        if plan.test_set:
+            self._score(plan.test_set)
+        if plan.streams:
+            measure_streams(rows, plan, progress)
+        self._power = measure_energy(rows, plan, progress)
+        if plan.work:
+            progress("ceilings of this machine", 0.0)
+            self._ceilings = measure_ceilings(default_threads() if plan.threads is None else plan.threads)
+        if plan.layers:
+            measure_layers(rows, plan, progress)
+        if plan.sustained_s:
+            measure_sustained(rows, plan, progress)
+        note_memory(rows)
+        if plan.cold_starts:
+            measure_cold_starts(rows, plan, progress)
+        self._tell_problems()
+
+    def result(self, command: str) -> BenchResult:
+        """Return what there is."""
+        plan, rows = self._plan, self._rows
+        known = [row.facts for row in rows if row.facts]
+        accelerators = sorted({facts.accelerator for facts in known if facts.accelerator})
+        return BenchResult(
+            machine=machine_facts(
+                accelerator=", ".join(accelerators) or NOT_AVAILABLE,
+                versions={name: version for facts in known for name, version in facts.versions.items()},
+            ),
+            settings=Settings(
+                command=command,
+                created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+                threads=plan.threads,
+                batches=plan.batches,
+                warmup_s=plan.warmup_s,
+                duration_s=plan.duration_s,
+                min_iterations=plan.min_iterations,
+                interleaved=len(rows) > 1,
+                measured="inference of a batch that is already preprocessed",
+                frames=plan.frames.source if plan.frames else None,
+                interrupted=self.interrupted,
+                power=self._power,
+            ),
+            engines=tuple(row.result(reference=index == 0) for index, row in enumerate(rows)),
+            ceilings=self._ceilings,
+            work=plan.work,
+        )
+
+    def _load(self) -> None:
+        """Start every engine; one that cannot run here is noted, one that is wrong ends it all."""
+        first: OsnetEdgeError | None = None
+        for index, row in enumerate(self._rows):
+            self._progress("loading", index / len(self._rows))
+            try:
+                row.process = start(row.contender, self._plan.threads)
+                row.facts = row.process.facts
+                self._check_batches(row)
+            except InputError:
+                raise
+            except OsnetEdgeError as error:
+                row.fail(str(error))
+                first = first or (error if row.contender.role == "package" else None)
+        self._tell_problems()
+        if first and not any(row.running and row.contender.role == "package" for row in self._rows):
+            raise first if isinstance(first, UnavailableError | CheckError) else CheckError(str(first))
+
+    def _check_batches(self, row: Row) -> None:
+        assert row.facts is not None
+        (least, most), sizes = row.facts.batches, self._plan.batches
         if sizes[0] < least or (most is not None and sizes[-1] > most):
             limit = most or "any size"
             raise InputError(
-                f"{subject.name} takes batches of {least} to {limit}, and was asked for {sizes[0]} to "
+                f"{row.name} takes batches of {least} to {limit}, and was asked for {sizes[0]} to "
                 f"{sizes[-1]}; choose others with --batch, or build it for them"
             )
-    latencies: dict[str, list[BatchLatency]] = {subject.name: [] for subject in subjects}
-    for size in sizes:
-        runs = {subject.name: _call(subject, size) for subject in subjects}
-        measured = measure_interleaved(
-            runs,
-            warmup_s=WARMUP_S,
-            duration_s=duration_s,
-            min_iterations=MIN_ITERATIONS,
-            progress=lambda share, size=size: progress(f"latency at batch {size}", share),  # type: ignore[misc]
-        )
-        for name, stats in measured.items():
-            latencies[name].append(BatchLatency.of(size, stats))
-    accuracies: dict[str, Accuracy] = {}
-    intervals: dict[str, ChangeIntervals] = {}
-    if test_set:
-        ranks = {subject.name: _ranks(subject, test_set, progress) for subject in subjects}
-        accuracies = {name: _accuracy(each, test_set) for name, each in ranks.items()}
-        base, *others = ranks
-        intervals = {name: ChangeIntervals.between(ranks[base], ranks[name]) for name in others}
-    engines = [
-        EngineResult(
-            name=subject.name,
-            variant=subject.variant,
-            precision=subject.precision,
-            target=subject.target,
-            size_bytes=subject.size_bytes,
-            load_seconds=subject.load_seconds,
-            batches=tuple(latencies[subject.name]),
-            accuracy=accuracies.get(subject.name),
-            reference=index == 0,
-            change_intervals=intervals.get(subject.name),
-        )
-        for index, subject in enumerate(subjects)
-    ]
-    settings = Settings(
-        command=command,
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        threads=threads,
-        batches=sizes,
-        warmup_s=WARMUP_S,
-        duration_s=duration_s,
-        min_iterations=MIN_ITERATIONS,
-        interleaved=len(subjects) > 1,
-        measured="inference of a batch that is already preprocessed",
-    )
-    accelerators = sorted({subject.accelerator for subject in subjects if subject.accelerator})
-    facts = machine_facts(
-        accelerator=", ".join(accelerators) or NOT_AVAILABLE,
-        versions={name: version for subject in subjects for name, version in subject.versions.items()},
-    )
-    return BenchResult(facts, settings, tuple(engines))
 
+    def _score(self, test_set: TestSet) -> None:
+        """Embed the set by every engine, and set each against the reference."""
+        labels = split_labels(test_set)
+        base = self._rows[0]
+        for row in self._rows:
+            if not row.running:
+                continue
+            try:
+                sides = [
+                    row.ask(
+                        "embed",
+                        [picture.path for picture in side],
+                        _ACCURACY_BATCH,
+                        tell=lambda share, name=row.name: self._progress(f"accuracy of {name}", share),
+                    )
+                    for side in (test_set.query, test_set.gallery)
+                ]
+            except InputError:
+                # A picture that cannot be read stops every engine.
+                raise
+            except OsnetEdgeError as error:
+                row.fail(str(error))
+                continue
+            if sides[0] is None:
+                continue
+            row.features = (sides[0], sides[1])
+            row.ranks = feature_ranks(
+                *row.features,
+                labels.query_ids,
+                labels.gallery_ids,
+                labels.query_cameras,
+                labels.gallery_cameras,
+            )
+            row.accuracy = Accuracy(test_set.name, "cosine", RetrievalScores.from_ranks(row.ranks))
+            if row is not base and base.features and base.ranks:
+                row.change_intervals = ChangeIntervals.between(base.ranks, row.ranks)
+                both = (base.features, base.ranks), (row.features, row.ranks)
+                row.retention = retention(*both, test_set)
 
-def _call(subject: Subject, size: int) -> Callable[[], object]:
-    """Return a call of the bare engine on one batch; what the pictures show does not change its time."""
-    how = subject.preprocessing
-    pictures = np.random.default_rng(0).integers(0, 256, (size, how.height, how.width, 3), np.uint8)
-    batch: npt.NDArray[np.generic] = pictures if how.normalize_in == "graph" else normalize(pictures, how)
-    return lambda: subject.infer(batch)
-
-
-def _ranks(subject: Subject, test_set: TestSet, progress: Callable[[str, float], None]) -> MatchRanks:
-    return rank_pictures(
-        subject.embed,
-        test_set.query,
-        test_set.gallery,
-        progress=lambda share: progress(f"accuracy of {subject.name}", share),
-    )
-
-
-def _accuracy(ranks: MatchRanks, test_set: TestSet) -> Accuracy:
-    return Accuracy(test_set.name, "cosine", RetrievalScores.from_ranks(ranks))
+    def _tell_problems(self) -> None:
+        for row in self._rows:
+            if row.problem and row.name not in self._told:
+                self._told.add(row.name)
+                self._note(f"{row.name}: {row.problem}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,48 +13,87 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.bench._checks import FloatArray
+from osnet_edge.bench.engine_result import BatchLatency
+from osnet_edge.bench.layer_times import onnxruntime_layers, openvino_layers
 from osnet_edge.bench.machine import installed_version
+from osnet_edge.bench.measurements import Layers
 from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
+from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.cuda import probe
 from osnet_edge.runtime.embedder import Embedder, normalize_rows
 from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.graph_info import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, parse_graph_info
-from osnet_edge.runtime.preprocessing import Preprocessing, check_crops, to_batch
+from osnet_edge.runtime.preprocessing import Picture, Preprocessing, check_crops, to_batch
 
 REFERENCE_NAME = "float32 reference"
+Batch = npt.NDArray[np.generic]
+#: Boxes of a frame: (N, 4) of x1, y1, x2, y2 in pixels.
+Boxes = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """An engine to measure.
+class SubjectFacts:
+    """What an engine says of itself.
 
     Attributes:
-        name: unique among those measured together.
         variant: the network.
         precision: of its weights.
         target: what runs it.
-        size_bytes: of its files.
+        size_bytes: of the model file.
+        package_bytes: of all its files; None where there is no package.
         load_seconds: from file to ready.
-        preprocessing: what a batch for `infer` must look like.
         batches: smallest and largest batch that `infer` takes; a largest of None has no limit.
         accelerator: name of the GPU that runs it; None on the CPU.
         versions: of the library that runs it, by its name.
-        infer: takes (N, *preprocessing.input_shape) to (N, D).
-        embed: takes crops to (N, D) rows of length 1.
+        cuda_graph: whether calls replay a CUDA graph; None where there is no such thing.
+        transfers: whether calls copy to a device and back; None likewise.
     """
 
-    name: str
     variant: str
     precision: str
     target: str
     size_bytes: int
+    package_bytes: int | None
     load_seconds: float
-    preprocessing: Preprocessing
-    batches: tuple[int, int | None]
-    accelerator: str | None
-    versions: dict[str, str]
-    infer: Callable[[npt.NDArray[np.generic]], FloatArray]
-    embed: Callable[[Any], FloatArray]
+    batches: tuple[int, int | None] = (1, None)
+    accelerator: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    cuda_graph: bool | None = None
+    transfers: bool | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An engine to measure, loaded.
+
+    Attributes:
+        facts: of it.
+        embed: takes crops, H x W x 3 uint8 RGB, to (N, D) rows; None where it only tells times.
+        embed_frame: takes a frame, H x W x 3 uint8 as OpenCV reads it (BGR), and N boxes, to (N, D) rows of
+            length 1; None likewise.
+        infer: takes (N, *preprocessing.input_shape) to (N, D); None where only whole frames can be given.
+        preprocessing: what a batch for `infer` must look like.
+        crop_frame: the part of `embed_frame` that cuts out and resizes; None where it is no separate part.
+        layers: times of the layers at a batch; None where the backend does not tell.
+        parts: runs a batch and returns the milliseconds of its parts, by the names of `Parts`; None likewise.
+        read_batch: what another program says of a batch, run for so many seconds; None but for such.
+    """
+
+    facts: SubjectFacts
+    embed: Callable[[list[Picture]], Any] | None = None
+    embed_frame: Callable[[Picture, Boxes], Any] | None = None
+    infer: Callable[[Batch], FloatArray] | None = None
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    crop_frame: Callable[[Picture, Boxes], Any] | None = None
+    layers: Callable[[Batch], Layers] | None = None
+    parts: Callable[[Batch], Mapping[str, float]] | None = None
+    read_batch: Callable[[int, float], BatchLatency] | None = None
+
+    def example(self, size: int) -> Batch:
+        """Return a batch of noise; what pictures show does not change the time of an engine."""
+        how = self.preprocessing
+        pictures = np.random.default_rng(0).integers(0, 256, (size, how.height, how.width, 3), np.uint8)
+        return to_batch(list(pictures), how)
 
 
 def load_package(package: Path | str, threads: int | None = None) -> Subject:
@@ -65,23 +105,32 @@ def load_package(package: Path | str, threads: int | None = None) -> Subject:
     started = time.perf_counter()
     embedder = Embedder.load(package, threads=threads)
     seconds = time.perf_counter() - started
-    manifest = embedder.manifest
-    target = manifest.target
+    manifest, target = embedder.manifest, embedder.manifest.target
     # A plan runs with the version that built it; of the others the installed one counts.
     version = target.backend_version if target.exact_version else installed_version(target.backend)
+    on_device = target.device == "cuda"
     return Subject(
-        name=Path(package).resolve().name,
-        variant=manifest.model.variant,
-        precision=manifest.precision,
-        target=target.backend,
-        size_bytes=manifest.files[manifest.model_file].bytes,
-        load_seconds=seconds,
-        preprocessing=manifest.preprocessing,
-        batches=(manifest.batch.min, manifest.batch.max),
-        accelerator=probe().devices[0].name if target.device == "cuda" else None,
-        versions={target.backend: version},
-        infer=embedder.infer,
+        SubjectFacts(
+            variant=manifest.model.variant,
+            precision=manifest.precision,
+            target=target.backend,
+            size_bytes=manifest.files[manifest.model_file].bytes,
+            package_bytes=sum(file.stat().st_size for file in Path(package).rglob("*") if file.is_file()),
+            load_seconds=seconds,
+            batches=(manifest.batch.min, manifest.batch.max),
+            accelerator=probe().devices[0].name if on_device else None,
+            versions={target.backend: version},
+            cuda_graph=getattr(embedder.engine, "cuda_graph", False) if on_device else None,
+            transfers=True if on_device else None,
+        ),
         embed=embedder,
+        embed_frame=partial(embedder.embed_boxes, bgr=True),
+        infer=embedder.infer,
+        preprocessing=manifest.preprocessing,
+        crop_frame=lambda frame, boxes: embedder.prepare(cut_out(frame, boxes), bgr=True),
+        layers=_package_layers(embedder, threads),
+        # An engine on a device may offer this; those on the CPU have no parts.
+        parts=getattr(embedder.engine, "timed_parts", None),
     )
 
 
@@ -111,21 +160,58 @@ def load_reference(graph: Path | str, threads: int | None = None) -> Subject:
         raise InputError(f"{graph} does not say how pictures are prepared; expected one of osnet-edge export")
     info = parse_graph_info(metadata[METADATA_KEY], str(graph))
 
-    def infer(batch: npt.NDArray[np.generic]) -> FloatArray:
+    def infer(batch: Batch) -> FloatArray:
         rows: FloatArray = session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
         return rows
 
-    return Subject(
-        name=REFERENCE_NAME,
-        variant=info.model.variant,
-        precision="fp32",
-        target="onnxruntime by hand",
-        size_bytes=Path(graph).stat().st_size,
-        load_seconds=seconds,
-        preprocessing=info.preprocessing,
-        batches=(1, None),
-        accelerator=None,
-        versions={},
-        infer=infer,
-        embed=lambda crops: normalize_rows(infer(to_batch(check_crops(crops), info.preprocessing))),
+    return by_hand(
+        SubjectFacts(
+            variant=info.model.variant,
+            precision="fp32",
+            target="onnxruntime by hand",
+            size_bytes=Path(graph).stat().st_size,
+            package_bytes=None,
+            load_seconds=seconds,
+        ),
+        infer,
+        info.preprocessing,
+        layers=partial(onnxruntime_layers, Path(graph), threads=threads),
     )
+
+
+def by_hand(
+    facts: SubjectFacts,
+    infer: Callable[[Batch], FloatArray],
+    how: Preprocessing,
+    layers: Callable[[Batch], Layers] | None = None,
+) -> Subject:
+    """Return what somebody writes around a bare engine: crop, resize, one batch, rows of length 1."""
+
+    def crop(frame: Picture, boxes: Boxes) -> Batch:
+        return to_batch(cut_out(frame, boxes), how, bgr=True)
+
+    return Subject(
+        facts,
+        embed=lambda crops: normalize_rows(infer(to_batch(check_crops(crops), how))),
+        embed_frame=lambda frame, boxes: normalize_rows(infer(crop(frame, boxes))),
+        infer=infer,
+        preprocessing=how,
+        crop_frame=crop,
+        layers=layers,
+    )
+
+
+def cut_out(frame: Picture, boxes: Boxes) -> list[Picture]:
+    """Return the parts of a frame in its boxes; boxes that hold no pixel are left out."""
+    clipped, valid = clip_boxes(boxes, *frame.shape[:2])
+    return [frame[y1:y2, x1:x2] for x1, y1, x2, y2 in clipped[valid]]
+
+
+def _package_layers(embedder: Embedder, threads: int | None) -> Callable[[Batch], Layers] | None:
+    manifest = embedder.manifest
+    model = embedder.package / manifest.model_file
+    if manifest.target.backend == "onnxruntime":
+        return partial(onnxruntime_layers, model, threads=threads)
+    if manifest.target.backend == "openvino":
+        return partial(openvino_layers, model, precision=manifest.precision, threads=threads)
+    return None

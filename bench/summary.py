@@ -14,7 +14,8 @@ def fastest(result: BenchResult) -> EngineResult | None:
     batch = result.common_batch
     if batch is None:
         return None
-    return min(result.candidates, key=lambda engine: _p50(engine, batch))
+    timed = [engine for engine in result.candidates if engine.at(batch)]
+    return min(timed, key=lambda engine: _p50(engine, batch), default=None)
 
 
 def summary(result: BenchResult) -> str:

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 from osnet_edge.bench import _format
+from osnet_edge.bench.comparisons import FrameRatio, Ratio
 from osnet_edge.bench.result import BatchLatency, BenchResult, EngineResult
 from osnet_edge.bench.text_tables import Table, aligned, markdown
+from osnet_edge.runtime import schema
 
 _ENGINES = ("engine", "precision", "size MB", "load s", "Rank-1 %", "Rank-5 %", "Rank-10 %", "mAP %")
+_CSV = (
+    "engine",
+    "role",
+    "variant",
+    "precision",
+    "target",
+    "size_bytes",
+    "rank1",
+    "mean_ap",
+    "batch",
+    "people",
+    "mean_ms",
+    "min_ms",
+    "p50_ms",
+    "p90_ms",
+    "p95_ms",
+    "p99_ms",
+    "max_ms",
+    "cv",
+    "iterations",
+    "crop_ms",
+    "images_per_second",
+    "speedup",
+    "problem",
+)
 _LATENCIES = ("engine", "batch", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "images/s", "speed")
 
 
@@ -26,12 +56,13 @@ def markdown_table(result: BenchResult) -> str:
 
 
 def _tables(result: BenchResult) -> list[Table]:
-    changes = _changes(result)
-    return [_engines(result), *([changes] if changes.rows else []), _latencies(result)]
+    further = [_changes(result), _latencies(result), _frames(result), _energy(result), _problems(result)]
+    return [_engines(result), *(table for table in further if table.rows)]
 
 
 def _engines(result: BenchResult) -> Table:
-    return Table(_ENGINES, [_engine_cells(engine) for engine in result.engines], words=2)
+    measured = [engine for engine in result.engines if engine.batches or engine.frames or not engine.problem]
+    return Table(_ENGINES, [_engine_cells(engine) for engine in measured], words=2)
 
 
 def _changes(result: BenchResult) -> Table:
@@ -52,7 +83,7 @@ def _changes(result: BenchResult) -> Table:
 
 
 def _latencies(result: BenchResult) -> Table:
-    speeds = {(ratio.engine, ratio.batch): ratio.speedup for ratio in result.ratios()}
+    speeds = {(ratio.engine, ratio.batch): ratio for ratio in result.ratios()}
     rows = [
         [
             _format.printable(engine.name),
@@ -63,6 +94,99 @@ def _latencies(result: BenchResult) -> Table:
         for measured in engine.batches
     ]
     return Table(_LATENCIES, rows)
+
+
+def _frames(result: BenchResult) -> Table:
+    """Return a row for each engine and number of people, with its speed against each base."""
+    speeds = {(each.engine, each.against, each.people): each for each in result.frame_ratios()}
+    bases = [
+        engine
+        for engine in result.engines
+        if engine.frames and (engine.role == "versus" or engine is result.reference)
+    ]
+    rows = [
+        [
+            _format.printable(engine.name),
+            str(each.people),
+            _format.milliseconds(each.latency.p50_ms),
+            _format.MISSING if each.crop_ms is None else _format.milliseconds(each.crop_ms),
+            _format.rate(each.people_per_second),
+            *(_speed(speeds.get((engine.name, base.name, each.people))) for base in bases),
+        ]
+        for engine in result.engines
+        for each in engine.frames
+    ]
+    against = tuple(f"against {_format.printable(base.name)}" for base in bases)
+    return Table(("engine", "people", "p50 ms", "crops ms", "people/s", *against), rows)
+
+
+def _energy(result: BenchResult) -> Table:
+    rows = [
+        [
+            _format.printable(engine.name),
+            each.source,
+            str(each.batch),
+            _format.milliseconds(each.idle_w),
+            _format.milliseconds(each.busy_w),
+            _format.milliseconds(each.joules_per_image * 1e3),
+        ]
+        for engine in result.engines
+        for each in engine.energy
+    ]
+    return Table(("engine", "energy by", "batch", "rest W", "work W", "mJ an embedding"), rows, words=2)
+
+
+def _problems(result: BenchResult) -> Table:
+    rows = [
+        [_format.printable(engine.name), _format.printable(engine.problem)]
+        for engine in result.engines
+        if engine.problem
+    ]
+    return Table(("not measured", "because"), rows, words=2)
+
+
+def csv_table(result: BenchResult) -> str:
+    """Return a row for each engine and batch, and each engine and number of people, as CSV.
+
+    The columns are the fields of the JSON; one that does not apply is empty.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _CSV, lineterminator="\n")
+    writer.writeheader()
+    speeds = {(each.engine, each.batch): each.speedup for each in result.ratios()}
+    for engine in result.engines:
+        scores = engine.accuracy.scores if engine.accuracy else None
+        own = {
+            "engine": engine.name,
+            "role": engine.role,
+            "variant": engine.variant,
+            "precision": engine.precision,
+            "target": engine.target,
+            "size_bytes": engine.size_bytes,
+            "problem": engine.problem,
+            "rank1": scores.rank1 if scores else None,
+            "mean_ap": scores.mean_ap if scores else None,
+        }
+        jobs: list[dict[str, object]] = [
+            {
+                "batch": each.batch,
+                "images_per_second": each.images_per_second,
+                "speedup": speeds.get((engine.name, each.batch)),
+                **schema.to_json(each.latency),
+            }
+            for each in engine.batches
+        ]
+        jobs += [
+            {
+                "people": each.people,
+                "crop_ms": each.crop_ms,
+                "images_per_second": each.people_per_second,
+                **schema.to_json(each.latency),
+            }
+            for each in engine.frames
+        ]
+        writer.writerows({**own, **job} for job in jobs or [{}])
+    return text.getvalue()
 
 
 def _engine_cells(engine: EngineResult) -> list[str]:
@@ -87,5 +211,9 @@ def _latency_cells(measured: BatchLatency) -> list[str]:
     ]
 
 
-def _speed(speed: float | None) -> str:
-    return _format.MISSING if speed is None else _format.times(speed)
+def _speed(ratio: Ratio | FrameRatio | None) -> str:
+    if ratio is None:
+        return _format.MISSING
+    known = ratio.low is not None and ratio.high is not None
+    spread = f" ({ratio.low:.2f} to {ratio.high:.2f})" if known else ""
+    return _format.times(ratio.speedup) + spread

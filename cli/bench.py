@@ -1,23 +1,55 @@
-"""`osnet-edge bench`: latency, throughput and accuracy of packages, beside the float32 reference."""
+"""`osnet-edge bench`: latency, throughput, accuracy and energy of packages, beside the float32 reference."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.options import parse_numbers, threads_option
-from osnet_edge.cli.progress import shares
+from osnet_edge.cli.progress import say, shares
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from osnet_edge.bench.run import TestSet
-    from osnet_edge.bench.subject import Subject
+    from osnet_edge.bench.engine_process import Contender
+    from osnet_edge.bench.plan import Plan, TestSet
+    from osnet_edge.bench.result import BenchResult
+
+#: What `--full` adds, where an option is not given.
+_FULL = {"streams": "1,2", "people": "1,8,32", "cold_starts": 5, "layers": True, "limits": True}
 
 
-@click.command()
+class BenchCommand(click.Command):
+    """A command of packages, and of two more commands that go by the first word."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take `diff` and `merge` for commands, unless a package of that name lies here."""
+        found = {"diff": bench_diff, "merge": bench_merge}.get(args[0] if args else "")
+        if found is None or Path(args[0]).is_dir():
+            return super().parse_args(ctx, args)
+        # Runs it with what follows, as a group of commands would.
+        name = args[0]
+        with found.make_context(name, args[1:], parent=ctx) as inner:
+            ctx.exit(found.invoke(inner) or 0)
+        return args
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the two commands in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    ("diff OLD.json NEW.json", bench_diff.get_short_help_str(80)),
+                    ("merge *.json", bench_merge.get_short_help_str(80)),
+                ]
+            )
+
+
+@click.command(cls=BenchCommand)
 @click.argument("packages", nargs=-1, required=True)
 @click.option(
     "--data", metavar="SET", help="Folder, CSV or pattern of a set, or its name in $OSNET_EDGE_DATA."
@@ -28,82 +60,141 @@ if TYPE_CHECKING:
     "--reference", metavar="ONNX", help="Float32 graph to compare with; a CPU package brings its own."
 )
 @threads_option
+@click.option("--people", metavar="N,...", help="Also time frames with so many people, boxes to embeddings.")
+@click.option("--frames", metavar="FOLDER", help="MOT17 sequences to take them from; default: drawn ones.")
+@click.option("--streams", metavar="N,...", help="Also measure the throughput of so many callers at once.")
+@click.option("--sustained", default=0.0, metavar="SECONDS", help="Also run each engine for so long.")
+@click.option("--cold-starts", type=int, default=0, metavar="N", help="Also start so many processes of each.")
+@click.option("--layers", is_flag=True, help="Also ask backends for the times of their layers.")
+@click.option("--limits", is_flag=True, help="Also measure what this machine and graph allow.")
+@click.option("--full", is_flag=True, help="All of these but --sustained, with usual numbers.")
+@click.option(
+    "--versus", metavar="NAME,...", help="Add torch, ort, openvino, boxmot or trtexec as people use them."
+)
+@click.option("--weights", metavar="CHECKPOINT", help="What --versus runs: the packages' own checkpoint.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the result as JSON; - for standard output.")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write a row for each engine and batch as CSV.")
+@click.option("--markdown", is_flag=True, help="Print the tables in Markdown.")
 @click.option("--report", metavar="FILE", help="Write the result as one HTML page.")
-def bench(
-    packages: tuple[str, ...],
-    data: str | None,
-    batch: str,
-    duration: float,
-    reference: str | None,
-    threads: int | None,
-    json_file: str | None,
-    report: str | None,
-) -> None:
+def bench(packages: tuple[str, ...], **options: Any) -> None:
     """Measure engine PACKAGES in turns, beside the float32 reference.
+
+    Each runs in a process of its own: one that dies is a row that says so, and the rest goes on. Ctrl-C ends
+    the measuring and keeps what was measured.
 
     \b
     Example:
       osnet-edge bench osnet-cpu --data viper --json result.json
+      osnet-edge bench osnet-cpu osnet-int8 --full --report result.html
+      osnet-edge bench osnet-cpu --people 32 --versus torch,ort,openvino --weights osnet.pth
     """
-    sizes = parse_numbers(batch, "--batch")
-    if not 0 < duration <= 3600:
-        raise InputError(f"expected --duration in seconds, above 0 and up to 3600; got {duration:g}")
-    from osnet_edge.bench import caution, html_report, summary, text_table, to_json
+    sizes = tuple(sorted(set(parse_numbers(options["batch"], "--batch"))))
+    for name, most in (("duration", 3600), ("sustained", 24 * 3600)):
+        if not 0 <= options[name] <= most or (name == "duration" and not options[name]):
+            raise InputError(f"expected --{name} in seconds, above 0 and up to {most}; got {options[name]:g}")
+    if not 0 <= options["cold_starts"] <= 1000:
+        raise InputError(f"expected --cold-starts of 0 to 1000, got {options['cold_starts']}")
+    outputs = _outputs(options)
     from osnet_edge.bench.run import run_bench
-    from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
-    from osnet_edge.runtime.files import require_writable, write_aside
+    from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
 
-    for path in (json_file, report):
-        if path and path != "-":
-            require_writable(path)
-    if report and report == json_file:
-        raise InputError(f"expected --json and --report to name two files, got {report} for both")
-    test_set = _find_data(data) if data else None
-    threads = default_threads() if threads is None else threads
-    subjects = _load(packages, reference, threads)
-    with shares() as progress:
-        result = run_bench(
-            subjects,
-            batches=sizes,
-            command=_command(packages, data, batch, reference, threads, duration),
-            threads=threads,
-            duration_s=duration,
-            test_set=test_set,
-            progress=progress,
-        )
-    if json_file == "-":
-        click.echo(to_json(result), nl=False)
-    else:
-        click.echo(f"{text_table(result)}\n\n{summary(result)}")
-        if warning := caution(result):
-            click.echo(warning)
-    for path, text in ((json_file, to_json(result)), (report, html_report([result]))):
-        if path and path != "-":
-            with write_aside(path) as partial:
-                partial.write_text(text, encoding="utf-8")
+    threads = checked_threads(options["threads"])
+    command = _command(packages, options, threads)
+    if options["full"]:
+        options.update({name: value for name, value in _FULL.items() if not options[name]})
+    test_set = _find_data(options["data"]) if options["data"] else None
+    contenders, graph = _contenders(packages, options["reference"], threads)
+    plan = _plan(sizes, threads, options, test_set, graph)
+    with _rivals(options, packages, threads) as rivals, shares() as progress:
+        result = run_bench([*contenders, *rivals], plan, command=command, progress=progress, note=say)
+    _write(result, options["json_file"], outputs, in_markdown=options["markdown"])
+    if result.settings.interrupted:
+        click.echo("interrupted; what was measured until then was kept", err=True)
+        click.get_current_context().exit(1)
 
 
-def _load(packages: tuple[str, ...], reference: str | None, threads: int | None) -> list[Subject]:
-    """Load what is measured, the reference first."""
-    from osnet_edge.bench.subject import load_package, load_reference
+def _outputs(options: dict[str, Any]) -> dict[str, str]:
+    """Return the files to write, by kind, once it is sure that they can be."""
+    from osnet_edge.runtime.files import require_writable
+
+    kinds = {"json": options["json_file"], "csv": options["csv_file"], "report": options["report"]}
+    files = {kind: path for kind, path in kinds.items() if path and path != "-"}
+    for path in files.values():
+        require_writable(path)
+    if len(set(files.values())) != len(files):
+        twice = next(path for path in files.values() if list(files.values()).count(path) > 1)
+        names = " and ".join(f"--{kind}" for kind, path in files.items() if path == twice)
+        raise InputError(f"expected {names} to name two files, got {twice} for both")
+    return files
+
+
+def _contenders(
+    packages: tuple[str, ...], reference: str | None, threads: int
+) -> tuple[list[Contender], str | None]:
+    """Return what is measured, the reference first, and the reference's graph where there is one."""
+    from osnet_edge.bench.engine_process import Contender
+    from osnet_edge.bench.subject import REFERENCE_NAME, load_package, load_reference
     from osnet_edge.runtime.manifest import read_manifest
 
     names = [Path(package).resolve().name for package in packages]
     if len(set(names)) != len(names):
         raise InputError(f"expected packages of different folder names, got {', '.join(names)}")
-    subjects = [load_package(package, threads) for package in packages]
-    for package in packages if reference is None else ():
-        manifest = read_manifest(package)
+    manifests = {package: read_manifest(package) for package in packages}
+    found = [
+        Contender(name, partial(load_package, package, threads), package=package)
+        for name, package in zip(names, packages, strict=True)
+    ]
+    for package, manifest in manifests.items() if reference is None else ():
         # A package for the CPU holds the exported graph itself, also where it computes in bf16.
         if manifest.files[manifest.model_file].sha256 == manifest.onnx_sha256:
             reference = str(Path(package) / manifest.model_file)
             break
-    return [load_reference(reference, threads), *subjects] if reference else subjects
+    if reference is None:
+        return found, None
+    first = Contender(REFERENCE_NAME, partial(load_reference, reference, threads), role="reference")
+    return [first, *found], reference
+
+
+def _plan(
+    sizes: tuple[int, ...],
+    threads: int,
+    options: dict[str, Any],
+    test_set: TestSet | None,
+    graph: str | None,
+) -> Plan:
+    from osnet_edge.bench.plan import Plan
+    from osnet_edge.cli.bench_frames import find_frames
+
+    if options["limits"] and graph is None and not options["full"]:
+        raise InputError("--limits counts the operations of the float32 graph; name it with --reference")
+    work = None
+    if options["limits"] and graph is not None:
+        from osnet_edge.cli.bench_work import count_graph
+
+        work = count_graph(graph)
+    return Plan(
+        batches=sizes,
+        threads=threads,
+        duration_s=options["duration"],
+        streams=parse_numbers(options["streams"], "--streams") if options["streams"] else (),
+        frames=find_frames(options["people"], options["frames"]),
+        sustained_s=options["sustained"],
+        cold_starts=options["cold_starts"],
+        layers=options["layers"],
+        work=work,
+        test_set=test_set,
+    )
+
+
+def _rivals(options: dict[str, Any], packages: tuple[str, ...], threads: int) -> Any:
+    """Return what makes the rows of `--versus`, and cleans up what they were made of."""
+    from osnet_edge.cli.bench_versus import rivals
+
+    return rivals(options["versus"], options["weights"], packages, threads)
 
 
 def _find_data(spec: str) -> TestSet:
-    from osnet_edge.bench.run import TestSet
+    from osnet_edge.bench.plan import TestSet
     from osnet_edge.train.data import count_splits, open_set
 
     found, splits = open_set(spec), count_splits(spec)
@@ -119,21 +210,43 @@ def _find_data(spec: str) -> TestSet:
     return TestSet(name, found.query, found.gallery)
 
 
-def _command(
-    packages: tuple[str, ...],
-    data: str | None,
-    batch: str,
-    reference: str | None,
-    threads: int,
-    duration: float,
-) -> str:
-    """Return what to type to repeat the measurement, without what only says where results go."""
-    options = {
-        "--data": data,
-        "--batch": batch,
-        "--reference": reference,
-        "--threads": threads,
-        "--duration": f"{duration:g}",
+def _write(result: BenchResult, json_file: str | None, outputs: dict[str, str], *, in_markdown: bool) -> None:
+    from osnet_edge.bench import caution, csv_table, html_report, markdown_table, summary, text_table, to_json
+    from osnet_edge.runtime.files import write_aside
+
+    if json_file == "-":
+        click.echo(to_json(result), nl=False)
+    else:
+        table = markdown_table(result) if in_markdown else text_table(result)
+        click.echo(f"{table}\n{summary(result)}")
+        if warning := caution(result):
+            click.echo(warning)
+    makers: dict[str, Callable[[BenchResult], str]] = {
+        "json": to_json,
+        "csv": csv_table,
+        "report": lambda one: html_report([one]),
     }
-    given = [item for name, value in options.items() if value is not None for item in (name, str(value))]
-    return shlex.join(["osnet-edge", "bench", *packages, *given])
+    for kind, path in outputs.items():
+        with write_aside(path) as partial_file:
+            partial_file.write_text(makers[kind](result), encoding="utf-8", newline="")
+
+
+def _command(packages: tuple[str, ...], options: dict[str, Any], threads: int) -> str:
+    """Return what to type to repeat the measurement, without what only says where results go."""
+    given = {
+        "--data": options["data"],
+        "--batch": options["batch"],
+        "--reference": options["reference"],
+        "--threads": threads,
+        "--duration": f"{options['duration']:g}",
+        "--people": options["people"],
+        "--frames": options["frames"],
+        "--streams": options["streams"],
+        "--sustained": f"{options['sustained']:g}" if options["sustained"] else None,
+        "--cold-starts": options["cold_starts"] or None,
+        "--versus": options["versus"],
+        "--weights": options["weights"],
+    }
+    words = [item for name, value in given.items() if value is not None for item in (name, str(value))]
+    flags = [f"--{name}" for name in ("layers", "limits", "full") if options[name]]
+    return shlex.join(["osnet-edge", "bench", *packages, *words, *flags])

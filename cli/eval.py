@@ -16,6 +16,7 @@ from osnet_edge.runtime.errors import InputError
 if TYPE_CHECKING:
     from osnet_edge.bench.cross_domain import DomainScores
     from osnet_edge.bench.picture_section import PictureSection
+    from osnet_edge.cli.package_embedder import PackageEmbedder
     from osnet_edge.runtime.preprocessing import Preprocessing
     from osnet_edge.train.data import ReidSet
     from osnet_edge.train.embed import TorchEmbedder
@@ -59,7 +60,8 @@ def evaluate(
 ) -> None:
     """Score CHECKPOINTS on test sets: Rank-1 to Rank-20, mAP and mINP.
 
-    Several checkpoints or sets make a table of sources by targets. A checkpoint goes by its file's name.
+    Several checkpoints or sets make a table of sources by targets. A checkpoint goes by its file's name. An
+    engine package may stand in the place of one, and is scored through the runtime.
 
     \b
     Example:
@@ -84,7 +86,7 @@ def evaluate(
     if pictures:
         require_writable(pictures)
     # What can be wrong is looked at before the first picture is embedded.
-    sources = _load_sources(checkpoints, Preprocessing(height=height, width=width))
+    sources = _load_sources(checkpoints, Preprocessing(height=height, width=width), threads)
     targets = _open_targets(data)
     torch.set_num_threads(threads)
     results: list[DomainScores] = []
@@ -103,8 +105,13 @@ def evaluate(
         _write_page(pictures, results, sections, _command(checkpoints, data, size, distance, rerank))
 
 
-def _load_sources(checkpoints: Sequence[str], how: Preprocessing) -> dict[str, TorchEmbedder]:
-    """Load the checkpoints, by the names of their files."""
+def _load_sources(
+    checkpoints: Sequence[str], how: Preprocessing, threads: int
+) -> dict[str, TorchEmbedder | PackageEmbedder]:
+    """Load the checkpoints and packages, by the names of their files; a package brings its own input size."""
+    from osnet_edge.cli.package_embedder import PackageEmbedder
+    from osnet_edge.runtime.embedder import Embedder
+    from osnet_edge.runtime.files import MANIFEST_NAME
     from osnet_edge.train.checkpoint import load_osnet
     from osnet_edge.train.embed import TorchEmbedder
 
@@ -112,7 +119,9 @@ def _load_sources(checkpoints: Sequence[str], how: Preprocessing) -> dict[str, T
     if len(set(names)) != len(names):
         raise InputError(f"expected checkpoints of different file names, got {', '.join(names)}")
     return {
-        name: TorchEmbedder(load_osnet(checkpoint), how)
+        name: PackageEmbedder(Embedder.load(checkpoint, threads=threads))
+        if (Path(checkpoint) / MANIFEST_NAME).is_file()
+        else TorchEmbedder(load_osnet(checkpoint), how)
         for name, checkpoint in zip(names, checkpoints, strict=True)
     }
 

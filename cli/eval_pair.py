@@ -12,6 +12,7 @@ import numpy as np
 from osnet_edge.bench import InlinePicture, PictureSection, Reranking
 from osnet_edge.bench.cross_domain import DomainScores
 from osnet_edge.bench.splits import PictureRows, score_splits
+from osnet_edge.cli.package_embedder import PackageEmbedder
 from osnet_edge.cli.ranked_pictures import caption, rankings, spread
 from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.train.attention import attention_maps, overlay
@@ -43,13 +44,13 @@ class Pair:
 
     Attributes:
         source: the checkpoint's name.
-        embedder: its network.
+        embedder: its network, or a package of it.
         target: the set's name.
         splits: the set's test splits.
     """
 
     source: str
-    embedder: TorchEmbedder
+    embedder: TorchEmbedder | PackageEmbedder
     target: str
     splits: tuple[ReidSet, ...]
 
@@ -88,7 +89,7 @@ def score_pair(pair: Pair, embedded: PictureRows, way: Way, threads: int) -> Dom
     )
     return DomainScores(
         source=pair.source,
-        variant=pair.embedder.model.variant.name,
+        variant=pair.embedder.variant,
         target=pair.target,
         protocol=protocol,
         splits=len(pair.splits),
@@ -103,17 +104,25 @@ def picture_section(pair: Pair, embedded: PictureRows, way: Way, count: int) -> 
     """Show some queries: where the network looks, and what is nearest."""
     split = pair.splits[0]
     queries = spread(split.query, count)
+    maps = _attention(pair.embedder, queries)
+    seen = (
+        "Each query with its attention map, light where the features that become the embedding are strong. "
+    )
     return PictureSection(
         pair.name,
-        "Each query with its attention map, light where the features that become the embedding are strong. "
-        f"Below, the nearest gallery pictures by {way.distance} distance, as scored: without those of the "
-        "query's own person and camera.",
-        _attention(pair.embedder, queries),
+        f"{seen if maps else ''}Below, the nearest gallery pictures by {way.distance} distance, as scored: "
+        "without those of the query's own person and camera.",
+        maps,
         rankings(embedded.of, queries, split.gallery, distance=way.distance),
     )
 
 
-def _attention(embedder: TorchEmbedder, queries: list[Picture]) -> tuple[InlinePicture, ...]:
+def _attention(
+    embedder: TorchEmbedder | PackageEmbedder, queries: list[Picture]
+) -> tuple[InlinePicture, ...]:
+    if isinstance(embedder, PackageEmbedder):
+        # An engine gives nothing of what is inside of it.
+        return ()
     crops = [embedder.read(item.path) for item in queries]
     maps = attention_maps(embedder.model, embedder.batch(crops))
     return tuple(

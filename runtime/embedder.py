@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from osnet_edge.runtime.backends import DeviceEngine, Engine, open_engine
+from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
 from osnet_edge.runtime.boxes import check_frame, check_frame_on_gpu, clip_boxes
 from osnet_edge.runtime.cuda_array import is_on_gpu, on_gpu
 from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
@@ -41,6 +43,8 @@ class Embedder:
         manifest: what the package says of itself.
         engine: the backend's engine.
         package: the folder it was loaded from.
+        helpers: threads that resize crops, for engines on the CPU that may use several; None resizes in the
+            caller's own.
 
     Example:
         embedder = Embedder.load("osnet-cpu")
@@ -51,6 +55,7 @@ class Embedder:
     manifest: Manifest
     engine: Engine
     package: Path
+    helpers: Executor | None = None
 
     @classmethod
     def load(cls, package: Path | str, *, threads: int | None = None) -> Embedder:
@@ -68,7 +73,11 @@ class Embedder:
         manifest = open_package(package)
         check_target(manifest.target)
         check_interpolation(manifest.preprocessing.interpolation)
-        return cls(manifest, open_engine(package, manifest, threads), package)
+        engine = open_engine(package, manifest, threads)
+        # As many as the engine has, which does nothing while crops are resized.
+        count = checked_threads(threads)
+        helpers = ThreadPoolExecutor(count, "osnet-edge-resize") if count > 1 else None
+        return cls(manifest, engine, package, helpers)
 
     def __call__(self, crops: object, *, bgr: bool = False, l2_normalize: bool = True) -> Embeddings:
         """Embed crops.
@@ -149,10 +158,14 @@ class Embedder:
         """
         size = self.manifest.batch.max or len(crops) or 1
         parts = [
-            self.infer(to_batch(crops[start : start + size], self.manifest.preprocessing, bgr=bgr))
+            self.infer(self.prepare(crops[start : start + size], bgr=bgr))
             for start in range(0, len(crops), size)
         ]
         return np.concatenate(parts) if parts else self._empty()
+
+    def prepare(self, crops: Sequence[Picture], *, bgr: bool = False) -> NDArray[np.generic]:
+        """Turn checked crops into the batch that `infer` takes, several at once where threads allow."""
+        return to_batch(crops, self.manifest.preprocessing, bgr=bgr, helpers=self.helpers)
 
     def infer(self, batch: NDArray[np.generic]) -> Embeddings:
         """Run one batch of preprocessed pictures through the engine, padded to its smallest batch if need be.

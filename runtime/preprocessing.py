@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,25 +81,30 @@ def check_interpolation(interpolation: Interpolation) -> None:
             ) from None
 
 
-def to_batch(crops: Sequence[Picture], how: Preprocessing, *, bgr: bool = False) -> NDArray[np.generic]:
+def to_batch(
+    crops: Sequence[Picture], how: Preprocessing, *, bgr: bool = False, helpers: Executor | None = None
+) -> NDArray[np.generic]:
     """Resize, order and, where the graph does not, normalise crops.
 
     Args:
         crops: H x W x 3 uint8 arrays of any sizes, checked by `check_crops`.
         how: the manifest's preprocessing.
         bgr: whether the crops are blue-green-red, as OpenCV reads pictures.
+        helpers: threads to resize several crops at once, since Pillow and OpenCV let go of the interpreter
+            meanwhile; None resizes one after another.
 
     Returns:
         uint8 (N, height, width, 3), or float32 (N, 3, height, width) when `how.normalize_in` is `host`.
     """
     batch = np.empty((len(crops), how.height, how.width, 3), np.uint8)
-    for row, crop in zip(batch, crops, strict=True):
-        row[...] = resize(crop, how.height, how.width, how.interpolation)
-    if bgr:
-        batch = batch[..., ::-1]
-    if how.normalize_in == "graph":
-        return np.ascontiguousarray(batch)
-    return normalize(batch, how)
+
+    def place(row: Picture, crop: Picture) -> None:
+        row[...] = resize(crop, how.height, how.width, how.interpolation, bgr=bgr)
+
+    several = helpers.map if helpers is not None and len(crops) > 1 else map
+    # Exhausted, so that what a thread raised is raised here.
+    deque(several(place, batch, crops), maxlen=0)
+    return batch if how.normalize_in == "graph" else normalize(batch, how)
 
 
 def normalize(batch: Picture, how: Preprocessing) -> NDArray[np.float32]:
@@ -107,16 +114,28 @@ def normalize(batch: Picture, how: Preprocessing) -> NDArray[np.float32]:
     return np.ascontiguousarray(channels_last.transpose(0, 3, 1, 2))
 
 
-def resize(crop: Picture, height: int, width: int, interpolation: Interpolation) -> Picture:
-    """Resize one H x W x 3 uint8 picture to height x width; see `check_interpolation`."""
+def resize(
+    crop: Picture, height: int, width: int, interpolation: Interpolation, *, bgr: bool = False
+) -> Picture:
+    """Resize one H x W x 3 uint8 picture to height x width; see `check_interpolation`.
+
+    Args:
+        crop: the picture; a part of a frame need not be copied out of it first.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
+        interpolation: how.
+        bgr: whether the crop is blue-green-red. The result is red-green-blue.
+    """
     if crop.shape[:2] == (height, width):
-        return crop
+        return crop[..., ::-1] if bgr else crop
     if interpolation == "opencv-bilinear":
         import cv2
 
         resized = cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(resized, np.uint8)
-    picture = Image.fromarray(np.ascontiguousarray(crop))
+        return np.asarray(resized[..., ::-1] if bgr else resized, np.uint8)
+    # Pillow unpacks bytes to pixels of four either way, and turns colours round in the same pass.
+    order, size = "BGR" if bgr else "RGB", (crop.shape[1], crop.shape[0])
+    picture = Image.frombuffer("RGB", size, np.ascontiguousarray(crop), "raw", order, 0, 1)
     return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
 
 

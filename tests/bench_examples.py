@@ -16,6 +16,20 @@ from osnet_edge.bench import (
     RetrievalScores,
     Settings,
 )
+from osnet_edge.bench.devices.jetson import JetsonFacts
+from osnet_edge.bench.devices.nvml import GpuFacts
+from osnet_edge.bench.limits import Ceilings, LayerWork, Work
+from osnet_edge.bench.measurements import (
+    ColdStart,
+    Energy,
+    FrameTime,
+    Layers,
+    LayerTime,
+    Memory,
+    Retention,
+    StreamRate,
+    Sustained,
+)
 
 #: Of a change of -1.04 points.
 INTERVALS = ChangeIntervals((-0.0221, 0.0011), (-0.0162, -0.0048), 0.95, 2000)
@@ -57,6 +71,53 @@ def compared() -> BenchResult:
     """Return a result whose engines were scored together, so that intervals are known."""
     reference, int8 = result().engines
     return result(reference, replace(int8, change_intervals=INTERVALS))
+
+
+def everything() -> BenchResult:
+    """Return a result with every kind of figure, none of them round, so that each can be found again."""
+    reference, int8 = compared().engines
+
+    def timed(each: EngineResult, by: float) -> EngineResult:
+        turns = tuple(step * by for step in (1.013, 1.027, 1.041, 1.053, 1.069, 1.087, 1.091))
+        batches = tuple(BatchLatency.of(b.batch, b.latency, turns) for b in each.batches)
+        latency = LatencyStats.from_nanoseconds([round(step * 23e6) for step in turns])
+        interval = batches[0].median_interval
+        frame = FrameTime(32, latency, 7.77, latency.images_per_second(32), turns, interval)
+        return replace(
+            each,
+            batches=(replace(batches[0], warnings=("calls vary: 7.31 %, above 2.5 %",)), *batches[1:]),
+            frames=(frame,),
+            streams=(StreamRate(2, 8, 1717.1),),
+            sustained=Sustained(8, 0.55, (9.91, 9.97, 9.83, 9.79, 10.41), (10**8,) * 4 + (10**8 + 3_210_000,),
+                                10.41 / 9.91 - 1, 3_210_000),
+            cold_start=ColdStart(5, 0.27, (0.21, 0.33), 0.131, 0.083, 0.0123),
+            memory=Memory(123_450_000, 67_800_000),
+            package_bytes=3_456_789,
+            energy=(Energy(8, "module, INA3221 VDD_IN", 4.321, 9.876, 0.006543),),
+            layers=Layers(8, (LayerTime("conv1", "Conv", 0.789), LayerTime("fc", "Gemm", 0.147))),
+        )  # fmt: skip
+
+    kept = Retention(10, 0.9234, 0.98765, 0.54321, ("a.jpg", "b.jpg", "c.jpg", "d.jpg"), ())
+    rival = replace(timed(engine("BoxMOT", {1: 3.3}), 2.1), role="versus")
+    gone = replace(engine("rtx", {}, None), problem="no NVIDIA driver is installed")
+    base = result(
+        replace(timed(reference, 2.0), role="reference"),
+        replace(timed(int8, 1.0), retention=kept),
+        rival,
+        gone,
+    )
+    board = JetsonFacts(
+        "Jetson Orin Nano", "36.4.3", "6.2", "15W", "on", "34 %", {"cpu": 46.125}, {"VDD_IN": 7.55}
+    )
+    gpu = GpuFacts("Orin", "540.4", 1020, None, 25.0, 46.5, ("power cap",))
+    work = Work((LayerWork("conv1", "Conv", 178_000_000, 2_500_000, 203_000),), 98_304, 2_048)
+    return replace(
+        base,
+        machine=replace(base.machine, load=1.23, jetson=board, gpu=gpu),
+        settings=replace(base.settings, frames="drawn, 1920x1080", power="module, INA3221 VDD_IN"),
+        ceilings=Ceilings(21.7e9, {"fp32": 87.3e9, "int8": 345.6e9}),
+        work=work,
+    )
 
 
 def result(

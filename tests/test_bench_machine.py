@@ -71,6 +71,9 @@ def test_nothing_else_is_told() -> None:
         "os",
         "accelerator",
         "versions",
+        "load",
+        "jetson",
+        "gpu",
     }
     told = asdict(machine_facts())
     assert set(told) == facts

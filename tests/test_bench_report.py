@@ -73,7 +73,7 @@ def test_the_page_says_how_sure_a_change_is() -> None:
         "95 % interval (2000 resamples) by a paired bootstrap",
     ):
         assert figure in text, figure
-    assert "interval" not in Page(html_report([examples.result()])).text
+    assert "bootstrap" not in Page(html_report([examples.result()])).text
 
 
 def test_the_page_needs_nothing_else() -> None:

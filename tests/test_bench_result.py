@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import bench_examples as examples
@@ -100,8 +101,8 @@ def test_a_result_comes_back_as_it_was(result: BenchResult) -> None:
 
 def test_the_document_says_what_a_script_looks_for() -> None:
     document = json.loads(to_json(examples.result()))
-    assert document["schema_version"] == 1
-    assert document["ratios"][3] == {"engine": "x0_25-int8", "batch": 1, "speedup": 2.0}
+    assert document["schema_version"] == 2
+    assert document["ratios"][3]["speedup"] == 2.0
     assert document["engines"][1]["batches"][0]["latency"]["p50_ms"] == 0.85
     assert document["accuracy_changes"][1]["mean_ap"] == pytest.approx(-0.0104)
 
@@ -132,7 +133,50 @@ def test_the_change_in_accuracy_carries_its_interval() -> None:
         "mean_ap": [-0.0162, -0.0048],
         "confidence": 0.95,
         "samples": 2000,
+        "mean_inp": None,
     }
+
+
+def test_a_document_of_version_1_is_read() -> None:
+    """What version 2 added is not there, neither in engines nor in what follows from them."""
+    document = json.loads(to_json(examples.compared()))
+    document["schema_version"] = 1
+    for name in ("ceilings", "work", "frame_ratios", "limits"):
+        del document[name]
+    for name in ("load", "jetson", "gpu"):
+        del document["machine"][name]
+    kept = ("name", "variant", "precision", "target", "size_bytes", "load_seconds", "accuracy", "reference")
+    document["engines"] = [
+        {name: engine[name] for name in (*kept, "change_intervals")}
+        | {
+            "batches": [
+                {name: each[name] for name in ("batch", "images_per_second", "latency")}
+                for each in engine["batches"]
+            ]
+        }
+        for engine in document["engines"]
+    ]
+    document["ratios"] = [
+        {name: each[name] for name in ("engine", "batch", "speedup")} for each in document["ratios"]
+    ]
+    for each in document["accuracy_changes"]:
+        del each["mean_inp"]
+    assert from_json(json.dumps(document)) == examples.compared()
+
+
+def test_turns_give_ratios_their_spread() -> None:
+    """Round by round the second engine is twice as fast, whatever the machine does meanwhile."""
+    slow, quick = examples.result().engines
+    turns = (4.0, 8.0, 4.0, 12.0, 4.0, 4.0, 5.0, 6.0)
+    batches = [
+        BatchLatency.of(1, engine.batches[0].latency, tuple(turn / by for turn in turns))
+        for engine, by in ((slow, 1), (quick, 2))
+    ]
+    result = examples.result(replace(slow, batches=(batches[0],)), replace(quick, batches=(batches[1],)))
+    ratio = result.ratios()[1]
+    assert (ratio.speedup, ratio.low, ratio.high) == (2, 2, 2)
+    assert batches[0].median_interval == (4, 12)
+    assert from_json(to_json(result)) == result
 
 
 def test_accuracies_on_different_pictures_are_not_compared() -> None:
@@ -170,7 +214,7 @@ def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
     ("edit", "message"),
     [
         # A version this code does not know.
-        (change("schema_version", to=2), "schema_version 1, but got 2"),
+        (change("schema_version", to=3), "schema_version 1 or 2, but got 3"),
         (change("schema_version", to=None), "no schema_version"),
         # A field is missing, misspelt or of another type; the message gives the place.
         (change("machine", to=None), "'machine' is missing"),
@@ -204,6 +248,8 @@ def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
         (change("engines", 0, "reference", to=False), "exactly one reference"),
         (change("engines", 1, "reference", to=True), "exactly one reference"),
         (change("engines", 1, "name", to="x0_25-fp32"), "different names"),
+        (change("engines", 0, "batches", 0, "turns_ms", to=[1.0] * 6), "median_interval to follow"),
+        (change("engines", 0, "role", to="winner"), "'package' or 'reference' or 'versus'"),
         # A ratio that was polished by hand.
         (change("ratios", 3, "speedup", to=4.0), "ratios that follow"),
         (change("accuracy_changes", 1, "mean_ap", to=0.0), "accuracy_changes that follow"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -111,10 +112,36 @@ def test_bench_writes_a_result_that_reads_back_and_a_page(
     assert ours.change_intervals is not None
     assert (ours.change_intervals.mean_ap, ours.change_intervals.rank1) == ((0, 0), (0, 0))
     assert [each.batch for each in ours.batches] == [1, 2]
+    assert ours.retention is not None
+    assert (ours.retention.top_k_agreement, ours.retention.lost, ours.retention.gained) == (1, (), ())
+    assert ours.retention.centred_cosine_min == pytest.approx(1, abs=1e-5)
     assert f"{100 * ours.accuracy.scores.mean_ap:.2f}" in out
     assert "osnet-cpu" in (tmp_path / "r.html").read_text()
     assert main([*given, "--json", "-"]) == 0
     assert from_json(capsys.readouterr().out).engines[1].name == "osnet-cpu"
+
+
+def test_eval_and_bench_say_the_same_of_one_engine(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = str(tmp_path / "people")
+    counts = ["--train-people", "0", "--test-people", "6", "--cameras", "3", "--pictures", "2"]
+    assert main(["data", "synthesize", "-o", people, *counts]) == 0
+    timed = ["--batch", "1", "--duration", "0.01", "--json", str(tmp_path / "r.json")]
+    assert main(["bench", str(package), "--data", people, *timed]) == 0
+    capsys.readouterr()
+    assert main(["eval", str(package), "--data", people, "--json"]) == 0
+    scored = json.loads(capsys.readouterr().out)
+    found = dataclasses.asdict(from_json((tmp_path / "r.json").read_text()).engines[1].accuracy.scores)
+    told = next(value for value in walk(scored) if isinstance(value, dict) and "mean_inp" in value)
+    for name in ("rank1", "rank5", "mean_ap", "mean_inp"):
+        assert found[name] == pytest.approx(told[name], abs=1e-6), name
+
+
+def walk(value: object) -> Iterator[object]:
+    yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from walk(item)
 
 
 def test_a_data_set_is_found_by_name(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 
 from osnet_edge.runtime import Embedder
 from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.manifest import BatchRange
-from osnet_edge.runtime.preprocessing import Preprocessing, resize, to_batch
+from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing, resize, to_batch
 from osnet_edge.train.synthetic import draw_frame, sample_crops
 
 
@@ -190,6 +192,33 @@ def test_resizing_gives_the_size_and_keeps_a_flat_picture_flat(height: int, widt
     out = resize(crop, 64, 32, "pillow-bilinear")
     assert out.shape == (64, 32, 3)
     assert (out == value).all()
+
+
+@pytest.mark.parametrize("interpolation", ["pillow-bilinear", "opencv-bilinear"])
+@given(
+    sides=st.lists(st.tuples(st.integers(1, 90), st.integers(1, 60)), min_size=1, max_size=4),
+    bgr=st.booleans(),
+)
+def test_threads_and_colour_order_change_no_pixel(
+    interpolation: Interpolation, sides: list[tuple[int, int]], bgr: bool
+) -> None:
+    """Against the long way: copy the crop, turn its colours round, and let Pillow or OpenCV resize it."""
+    if interpolation == "opencv-bilinear":
+        cv2 = pytest.importorskip("cv2")
+    frame = np.random.default_rng(len(sides)).integers(0, 256, (90, 60, 3), np.uint8)
+    # Parts of a frame, which do not lie in one piece; one of them needs no resizing.
+    crops = [frame[:height, :width] for height, width in [*sides, (64, 32)]]
+    how = Preprocessing(64, 32, interpolation=interpolation)
+    with ThreadPoolExecutor(2) as helpers:
+        batches = [to_batch(crops, how, bgr=bgr), to_batch(crops, how, bgr=bgr, helpers=helpers)]
+    for row, crop in zip(batches[0], crops, strict=True):
+        rgb = np.ascontiguousarray(crop[..., ::-1] if bgr else crop)
+        if interpolation == "pillow-bilinear":
+            expected = np.asarray(Image.fromarray(rgb).resize((32, 64), Image.Resampling.BILINEAR))
+        else:
+            expected = cv2.resize(rgb, (32, 64), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_array_equal(row, expected)
+    np.testing.assert_array_equal(*batches)
 
 
 def test_the_host_normalises_as_the_formula_says() -> None:

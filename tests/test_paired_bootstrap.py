@@ -120,7 +120,8 @@ def test_intervals_of_a_change_are_of_rank1_and_of_map() -> None:
     right, second = ranks_with_the_match_at([1] * 5), ranks_with_the_match_at([2] * 5)
     found = ChangeIntervals.between(right, second, confidence=0.9, samples=50)
     # Every query loses the same, and so does every resample.
-    assert found == ChangeIntervals(rank1=(-1, -1), mean_ap=(-0.5, -0.5), confidence=0.9, samples=50)
+    halved = (-0.5, -0.5)
+    assert found == ChangeIntervals((-1, -1), halved, confidence=0.9, samples=50, mean_inp=halved)
     mixed = ChangeIntervals.between(right, ranks_with_the_match_at([1, 1, 1, 2, 4]))
     assert mixed.rank1[0] < -0.4 < mixed.rank1[1] == 0
     with pytest.raises(InputError, match="answer 5 and 4"):

@@ -38,6 +38,11 @@ class TorchEmbedder:
         # torch's stubs miss this overload of `to`.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    @property
+    def variant(self) -> str:
+        """Name of the network."""
+        return self.model.variant.name
+
     def __call__(self, crops: list[Picture]) -> NDArray[np.float32]:
         """Embed N crops of any sizes to (N, 512), as the network gives them: rows are not of length 1."""
         with torch.inference_mode():

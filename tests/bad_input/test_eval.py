@@ -19,7 +19,7 @@ def evaluated(
 
 @each(
     ("an evaluation of nothing", lambda b: ["eval", "--data", "x"], "Missing argument 'CHECKPOINTS...'"),
-    ("a package for a checkpoint", evaluated(lambda b: str(b.package)), "is a folder; name the .pth in it"),
+    ("a folder for a checkpoint", evaluated(lambda b: str(b.folder)), "is a folder; name the .pth in it"),
     ("a graph for a checkpoint", evaluated(good_graph), "is no torch checkpoint"),
     (
         "one checkpoint twice",

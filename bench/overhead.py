@@ -1,0 +1,112 @@
+"""What measuring costs: an engine of exactly 1 ms, timed by the harness and by a bare loop, in turns.
+
+Run it as `python -m osnet_edge.bench.overhead`. The engine spins for 1 ms of its thread's own time, so that
+what other processes take is not work of its; the harness runs in a process of its own, through every layer
+that a package's engine runs through.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from osnet_edge.bench._checks import FloatArray
+from osnet_edge.bench.engine_process import Contender, EngineProcess
+from osnet_edge.bench.spread import paired_ratio
+from osnet_edge.bench.subject import Batch, Subject, SubjectFacts
+
+#: What a call takes, in nanoseconds.
+CALL_NS = 1_000_000
+_TURN_S = 0.1
+_ROWS = np.zeros((1, 1), np.float32)
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """Medians of what a call of 1 ms is said to take, in milliseconds.
+
+    Attributes:
+        bare_ms: by a loop around the engine and two readings of the clock.
+        harness_ms: by the harness.
+        share: of the harness above the bare loop; median over rounds.
+        interval: of the share, 95 %; None of fewer than six rounds.
+        loop_share: time that the harness takes between calls, which is in no sample, as a share of theirs.
+    """
+
+    bare_ms: float
+    harness_ms: float
+    share: float
+    interval: tuple[float, float] | None
+    loop_share: float
+
+
+def spin(batch: Batch) -> FloatArray:
+    """Keep the processor busy for 1 ms of its own time."""
+    stop = time.thread_time_ns() + CALL_NS
+    while time.thread_time_ns() < stop:
+        pass
+    return _ROWS
+
+
+def spinning_subject() -> Subject:
+    """Return the engine that takes 1 ms."""
+    return Subject(SubjectFacts("spin", "fp32", "spin", 0, None, 0.0), infer=spin)
+
+
+def measure_overhead(rounds: int = 60) -> Overhead:
+    """Measure the same engine both ways, turn by turn."""
+    process = EngineProcess(Contender("spin", spinning_subject))
+    harness: list[float] = []
+    bare: list[float] = []
+    between: list[float] = []
+    try:
+        process.ask("set_batch", 1, 0.2)
+        for _ in range(rounds):
+            calls = process.ask("turn", _TURN_S, True)
+            harness.append(statistics.median(calls) / 1e6)
+            bare.append(statistics.median(_bare_loop(int(_TURN_S * 1e9 / CALL_NS))) / 1e6)
+            between.append(_between())
+    finally:
+        process.close()
+    found = paired_ratio(harness, bare)
+    assert found is not None, "a turn of calls that take time"
+    ratio, interval = found
+    return Overhead(
+        statistics.median(bare),
+        statistics.median(harness),
+        ratio - 1,
+        (interval[0] - 1, interval[1] - 1) if interval else None,
+        statistics.median(between),
+    )
+
+
+def _bare_loop(calls: int) -> list[int]:
+    kept = []
+    batch = np.zeros((1, 1))
+    for _ in range(calls):
+        began = time.perf_counter_ns()
+        spin(batch)
+        kept.append(time.perf_counter_ns() - began)
+    return kept
+
+
+def _between() -> float:
+    """Return the share of a turn's time that lies between its calls."""
+    from osnet_edge.bench.latency import take_turn
+
+    batch = np.zeros((1, 1))
+    began = time.thread_time_ns()
+    calls = take_turn(lambda: spin(batch), 20 * CALL_NS)
+    return (time.thread_time_ns() - began) / (len(calls) * CALL_NS) - 1
+
+
+if __name__ == "__main__":
+    measured = measure_overhead(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
+    low, high = measured.interval or (float("nan"), float("nan"))
+    print(f"bare loop {measured.bare_ms:.4f} ms, harness {measured.harness_ms:.4f} ms")
+    print(f"above it  {measured.share * 100:+.2f} % (95 %: {low * 100:+.2f} to {high * 100:+.2f})")
+    print(f"between calls, in no sample: {measured.loop_share * 100:.2f} %")

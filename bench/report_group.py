@@ -1,0 +1,39 @@
+"""A section of the page: a table with a group of rows for each engine that has something to show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+
+from osnet_edge.bench import _format, _html
+from osnet_edge.bench.engine_result import EngineResult
+from osnet_edge.bench.report_table import name
+from osnet_edge.bench.result import BenchResult
+
+Columns = Sequence[tuple[str, str]]
+
+
+def grouped(
+    result: BenchResult,
+    title: str,
+    columns: Columns,
+    rows: Callable[[EngineResult], Iterable[list[str]]],
+    note: str,
+) -> str:
+    """Return a section: a table with a group of rows for each engine that has any; "" where none has."""
+    groups = []
+    for engine in result.engines:
+        lines = [f"<tr>{_html.cells(cells)}</tr>" for cells in rows(engine)]
+        if lines:
+            head = f'<tr><th scope="rowgroup" colspan="{len(columns)}">{name(engine)}</th></tr>'
+            groups.append(f"<tbody>{head}{''.join(lines)}</tbody>")
+    if not groups:
+        return ""
+    heads = _html.heads([(escape(label), unit) for label, unit in columns])
+    table = _html.table("batches", title, f"<thead>{heads}</thead>{''.join(groups)}")
+    return f"<h2>{title}</h2>{table}{_html.note(note)}"
+
+
+def optional(value: object, shown: Callable[..., str]) -> str:
+    """Return a figure as it is shown, or that there is none."""
+    return _format.MISSING if value is None else shown(value)

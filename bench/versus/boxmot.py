@@ -1,0 +1,95 @@
+"""BoxMOT's own re-ID backend on its own ONNX export, called as a tracker of it does.
+
+BoxMOT is under the AGPL and no part of this project: it is measured where a user has installed it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from osnet_edge.bench.machine import installed_version
+from osnet_edge.bench.subject import Boxes, Subject, SubjectFacts
+from osnet_edge.runtime.errors import UnavailableError
+from osnet_edge.runtime.preprocessing import Picture
+
+
+def load_boxmot(weights: str, variant: str, threads: int) -> Subject:
+    """Let BoxMOT export a checkpoint, simplified and with a free batch size, and open what it wrote.
+
+    Args:
+        weights: plain float32 checkpoint.
+        variant: the network; BoxMOT takes it from the file's name.
+        threads: of ONNX Runtime and torch, which BoxMOT leaves at their defaults.
+
+    Raises:
+        UnavailableError: it is not installed, or not as it was when this was written (25.0).
+    """
+    _hold_to(threads)
+    try:
+        from boxmot.reid.core.runtime import ReID
+        from boxmot.reid.exporters.config import build_export_namespace
+        from boxmot.reid.exporters.workflow import export_reid
+        from boxmot.utils.checks import RequirementsChecker
+    except ImportError as error:
+        raise UnavailableError(f"BoxMOT is not installed, or lacks {error.name}") from None
+    # BoxMOT runs pip where versions are not those that it pins, and pip then replaces torch.
+    RequirementsChecker.check_packages = RequirementsChecker.sync_extra = _install_nothing
+    folder = Path(tempfile.mkdtemp(prefix="osnet-edge-boxmot-"))
+    try:
+        named = Path(shutil.copy(weights, folder / f"{variant}.pt"))
+        options = {"weights": str(named), "dynamic": True, "simplify": True, "include": ("onnx",)}
+        exported = Path(export_reid(build_export_namespace(options)).files["onnx"])
+        started = time.perf_counter()
+        model: Any = ReID(exported, device="cpu").model
+        seconds = time.perf_counter() - started
+        size = exported.stat().st_size
+    finally:
+        # The session has read the file whole.
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def embed_frame(frame: Picture, boxes: Boxes) -> Any:
+        return model.get_features(boxes.astype(np.float32), frame)
+
+    def embed(crops: list[Picture]) -> Any:
+        # A picture of a person is a frame with one box, all of it.
+        whole = [np.array([[0, 0, crop.shape[1], crop.shape[0]]], np.float64) for crop in crops]
+        frames = [np.ascontiguousarray(crop[..., ::-1]) for crop in crops]
+        return np.concatenate([embed_frame(*pair) for pair in zip(frames, whole, strict=True)])
+
+    return Subject(
+        SubjectFacts(
+            variant=variant,
+            precision="fp32",
+            target="BoxMOT's ONNX backend",
+            size_bytes=size,
+            package_bytes=None,
+            load_seconds=seconds,
+            versions={"boxmot": installed_version("boxmot")},
+        ),
+        embed=embed,
+        embed_frame=embed_frame,
+    )
+
+
+def _install_nothing(*given: Any, **options: Any) -> None:
+    """Stand in for what would install packages."""
+
+
+def _hold_to(threads: int) -> None:
+    """Make sessions that others open in this process use so many threads; torch takes OMP_NUM_THREADS."""
+    import onnxruntime
+
+    class Options(onnxruntime.SessionOptions):  # type: ignore[misc]
+        """ONNX Runtime's options with the number of threads set."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.intra_op_num_threads = threads
+
+    onnxruntime.SessionOptions = Options

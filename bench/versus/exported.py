@@ -1,0 +1,69 @@
+"""The graph as most people export it, in the runtimes as most people call them.
+
+What that is: `torch.onnx.export` of the network, float input (N, 3, H, W), normalisation in NumPy, a session
+with default options but for the number of threads.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from osnet_edge.bench._checks import FloatArray
+from osnet_edge.bench.machine import installed_version
+from osnet_edge.bench.subject import Batch, Subject, SubjectFacts, by_hand
+from osnet_edge.runtime.backends.openvino_cpu import open_core
+from osnet_edge.runtime.graph_info import INPUT_NAME
+from osnet_edge.runtime.preprocessing import Preprocessing
+
+
+def load_onnxruntime(graph: str, variant: str, how: Preprocessing, threads: int) -> Subject:
+    """Open the graph in ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    started = time.perf_counter()
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    seconds = time.perf_counter() - started
+
+    def infer(batch: Batch) -> FloatArray:
+        rows: FloatArray = session.run(None, {INPUT_NAME: batch})[0]
+        return rows
+
+    return by_hand(_facts(graph, variant, "onnxruntime", seconds), infer, how)
+
+
+def load_openvino(graph: str, variant: str, how: Preprocessing, threads: int) -> Subject:
+    """Compile the graph with OpenVINO for its latency, with a free batch size, in float32.
+
+    Raises:
+        UnavailableError: OpenVINO is not installed.
+    """
+    core = open_core()
+    started = time.perf_counter()
+    options = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    compiled = core.compile_model(core.read_model(graph), "CPU", options)
+    seconds = time.perf_counter() - started
+
+    def infer(batch: Batch) -> FloatArray:
+        rows: FloatArray = compiled(batch)[0]
+        return rows
+
+    return by_hand(_facts(graph, variant, "openvino", seconds), infer, how)
+
+
+def _facts(graph: str, variant: str, library: str, seconds: float) -> SubjectFacts:
+    return SubjectFacts(
+        variant=variant,
+        precision="fp32",
+        target=f"{library}, usual export",
+        size_bytes=Path(graph).stat().st_size,
+        package_bytes=None,
+        load_seconds=seconds,
+        versions={library: installed_version(library)},
+    )

@@ -1,0 +1,120 @@
+"""What NVIDIA's own `trtexec` (for RTX plans `tensorrt_rtx`) says of the same plan, where it is on the path.
+
+It cannot take turns with others: it is one run of its own at each batch, and its times are read from the file
+that `--exportTimes` writes, a record for each call.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from osnet_edge.bench.engine_process import EngineFailedError
+from osnet_edge.bench.engine_result import BatchLatency
+from osnet_edge.bench.latency import LatencyStats
+from osnet_edge.bench.measurements import Parts
+from osnet_edge.bench.subject import Subject, SubjectFacts
+from osnet_edge.runtime.errors import UnavailableError, first_line
+from osnet_edge.runtime.graph_info import INPUT_NAME
+from osnet_edge.runtime.manifest import read_manifest
+
+#: The program for each backend's plans.
+PROGRAMS = {"tensorrt": "trtexec", "tensorrt_rtx": "tensorrt_rtx"}
+#: Where a part stands in a record; releases before 8 say "in" and "out".
+_PARTS = {
+    "input_ms": ("h2dMs", "inMs"),
+    "compute_ms": ("computeMs",),
+    "output_ms": ("d2hMs", "outMs"),
+}
+
+
+def load_trtexec(package: str) -> Subject:
+    """Find the program for a package's plan.
+
+    Raises:
+        UnavailableError: it is not on the path.
+    """
+    manifest = read_manifest(package)
+    name = PROGRAMS[manifest.target.backend]
+    program = shutil.which(name)
+    if program is None:
+        raise UnavailableError(f"{name} is not on the path")
+    plan = Path(package) / manifest.model_file
+    return Subject(
+        SubjectFacts(
+            variant=manifest.model.variant,
+            precision=manifest.precision,
+            target=name,
+            size_bytes=plan.stat().st_size,
+            package_bytes=None,
+            load_seconds=0.0,
+            batches=(manifest.batch.min, manifest.batch.max),
+        ),
+        preprocessing=manifest.preprocessing,
+        read_batch=partial(_read_batch, program, plan, manifest.preprocessing.input_shape),
+    )
+
+
+def _read_batch(
+    program: str, plan: Path, picture: tuple[int, ...], size: int, seconds: float
+) -> BatchLatency:
+    """Run the program at one batch."""
+    shape = "x".join(map(str, (size, *picture)))
+    with tempfile.TemporaryDirectory() as folder:
+        times = Path(folder) / "times.json"
+        command = [
+            program,
+            f"--loadEngine={plan}",
+            f"--shapes={INPUT_NAME}:{shape}",
+            f"--duration={max(1, round(seconds))}",
+            f"--exportTimes={times}",
+        ]
+        # The user's own program.
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if ran.returncode or not times.is_file():
+            said = first_line(ran.stderr.strip() or ran.stdout)
+            raise EngineFailedError(f"{Path(program).name} ended with exit code {ran.returncode}: {said}")
+        return read_times(times.read_text(encoding="utf-8"), size)
+
+
+def read_times(text: str, size: int) -> BatchLatency:
+    """Return what `--exportTimes` wrote as a latency with its parts.
+
+    Raises:
+        EngineFailedError: it is no such file.
+
+    Example:
+        >>> call = {"startEnqMs": 0, "endEnqMs": 0.1, "latencyMs": 2}
+        >>> parts = {"h2dMs": 0.2, "computeMs": 1.5, "d2hMs": 0.3}
+        >>> found = read_times(json.dumps([{**call, **parts}]), size=8)
+        >>> found.latency.p50_ms, found.parts.compute_ms, found.images_per_second
+        (2.0, 1.5, 4000.0)
+    """
+    try:
+        records: list[dict[str, Any]] = json.loads(text)
+        latency = LatencyStats.from_nanoseconds([round(each["latencyMs"] * 1e6) for each in records])
+        found = {
+            part: statistics.median(_first_of(each, names) for each in records)
+            for part, names in _PARTS.items()
+        }
+        enqueue = statistics.median(each["endEnqMs"] - each["startEnqMs"] for each in records)
+    except (ValueError, KeyError, TypeError) as error:
+        raise EngineFailedError(f"its times cannot be read ({first_line(error)})") from None
+    parts = Parts(enqueue_ms=max(enqueue, 0.0), **found)
+    # Without copies both are 0: version 11 leaves them out unless it is told otherwise.
+    copies = bool(parts.input_ms or parts.output_ms)
+    rate = latency.images_per_second(size)
+    return BatchLatency(size, rate, latency, parts=parts, transfers=copies)
+
+
+def _first_of(record: dict[str, Any], names: tuple[str, ...]) -> float:
+    found = [record[name] for name in names if name in record]
+    if not found:
+        raise KeyError(names[0])
+    return float(found[0])

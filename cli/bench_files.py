@@ -1,0 +1,114 @@
+"""`osnet-edge bench diff` and `bench merge`: results that were written, compared and put on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from osnet_edge.cli.options import echo_json
+from osnet_edge.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from osnet_edge.bench.result import BenchResult
+
+
+@click.command("diff")
+@click.argument("old")
+@click.argument("new")
+@click.option(
+    "--fail-over", default="5%", show_default=True, metavar="SHARE", help="Loss that fails, such as 5%."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
+@click.pass_context
+def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_json: bool) -> int:
+    """Compare result NEW with OLD; exit code 1 where an engine got worse by more than --fail-over.
+
+    A time counts as worse only where the intervals of the two medians do not touch, so that noise alone fails
+    nothing; accuracy counts where more of it was lost than --fail-over, relative.
+
+    \b
+    Example:
+      osnet-edge bench diff main.json branch.json --fail-over 5%
+    """
+    share = _parse_share(fail_over)
+    from osnet_edge.bench.diff import changes, diff_table
+    from osnet_edge.bench.text_tables import aligned
+    from osnet_edge.runtime.schema import to_json
+
+    found = changes(_read(old), _read(new), share)
+    if as_json:
+        echo_json({"fail_over": share, "changes": to_json(found)})
+    else:
+        click.echo(aligned(diff_table(found)), nl=False)
+    worse = [each for each in found if each.worse]
+    for each in worse:
+        click.echo(f"worse: {each.engine}, {each.what}: {each.text}", err=True)
+    context.exit(1 if worse else 0)
+
+
+@click.command("merge")
+@click.argument("results", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", default="fleet.html", show_default=True, metavar="FILE", help="Page to write."
+)
+@click.option(
+    "--budget",
+    default=0.5,
+    show_default=True,
+    metavar="POINTS",
+    help="mAP that a choice may lose against its float32 reference.",
+)
+@click.option("--markdown", is_flag=True, help="Print the table of choices in Markdown.")
+def bench_merge(results: tuple[str, ...], output: str, budget: float, markdown: bool) -> None:
+    """Put RESULTS of several machines on one page, with the engine to choose for each machine.
+
+    The choice is the quickest engine on a frame (or, where none was timed, on a batch) among those that
+    lose no more than --budget points of mAP.
+
+    \b
+    Example:
+      osnet-edge bench merge orin.json nano.json nuc.json -o fleet.html
+    """
+    if not 0 <= budget <= 100:
+        raise InputError(f"expected --budget in points of mAP, 0 to 100; got {budget:g}")
+    from osnet_edge.bench.fleet import choices, fleet_page, fleet_table
+    from osnet_edge.bench.text_tables import aligned
+    from osnet_edge.bench.text_tables import markdown as in_markdown
+    from osnet_edge.runtime.files import require_writable, write_aside
+
+    require_writable(output)
+    read = [_read(path) for path in results]
+    table = fleet_table(choices(read, budget / 100))
+    click.echo((in_markdown if markdown else aligned)(table), nl=False)
+    with write_aside(output) as partial:
+        partial.write_text(fleet_page(read, budget / 100), encoding="utf-8")
+
+
+def _read(path: str) -> BenchResult:
+    from osnet_edge.bench import from_json
+
+    if not Path(path).is_file():
+        raise InputError(f"expected a result of osnet-edge bench --json, found nothing at {path}")
+    try:
+        return from_json(Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text; expected a result of osnet-edge bench --json") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _parse_share(text: str) -> float:
+    """Parse `5%`.
+
+    Raises:
+        InputError: it is spelt otherwise.
+    """
+    try:
+        share = float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not text.strip().endswith("%") or not 0 <= share < 10:
+        raise InputError(f"expected --fail-over as a share such as 5%, got {text!r}")
+    return share

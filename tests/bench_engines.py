@@ -1,0 +1,53 @@
+"""Engines to measure that need nothing: they wait, or end their process. Found by name in other processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import partial
+
+import numpy as np
+
+from osnet_edge.bench.engine_process import Contender
+from osnet_edge.bench.engine_result import Role
+from osnet_edge.bench.subject import Subject, SubjectFacts
+from osnet_edge.runtime.errors import UnavailableError
+
+
+def waiting(seconds: float = 0.001, dies_after: int | None = None, grows: int = 0) -> Subject:
+    """An engine that waits; its process dies of a segmentation fault after so many calls."""
+    calls, hoard = 0, []
+
+    def infer(batch: np.ndarray) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        if dies_after is not None and calls > dies_after:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if grows:
+            hoard.append(np.ones(grows, np.uint8))
+        time.sleep(seconds)
+        return np.ones((len(batch), 4), np.float32)
+
+    def embed_frame(frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        return infer(boxes)
+
+    return Subject(
+        SubjectFacts("osnet_x0_25", "fp32", "waiting", 1, None, 0.0),
+        embed=lambda crops: infer(np.stack([crop[:1, :1] for crop in crops])),
+        embed_frame=embed_frame,
+        infer=infer,
+        crop_frame=lambda frame, boxes: time.sleep(seconds / 4),
+    )
+
+
+def missing() -> Subject:
+    raise UnavailableError("its library is not installed")
+
+
+def broken() -> Subject:
+    raise RuntimeError("bad magic number\nand a trace")
+
+
+def contender(name: str, role: Role = "package", **options: float) -> Contender:
+    return Contender(name, partial(waiting, **options), role=role)

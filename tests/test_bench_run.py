@@ -1,0 +1,176 @@
+"""A benchmark as a whole: engines in processes of their own, of which any may fail, and the rest goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bench_engines as engines
+import numpy as np
+import pytest
+
+from osnet_edge.bench import BenchResult, from_json, html_report, text_table, to_json
+from osnet_edge.bench.engine_process import Contender, EngineFailedError, EngineProcess
+from osnet_edge.bench.plan import Frames, Plan, Scene
+from osnet_edge.bench.run import run_bench
+from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
+
+
+def plan(**options: object) -> Plan:
+    settings: dict[str, object] = {"batches": (1, 4), "duration_s": 0.04, "warmup_s": 0.0, "threads": 1}
+    return Plan(**{**settings, **options})  # type: ignore[arg-type]
+
+
+def run(*contenders: Contender, **options: object) -> BenchResult:
+    result = run_bench(contenders, plan(**options), command="bench")
+    # Whatever happened, the result can be stored, read and shown.
+    assert from_json(to_json(result)) == result
+    assert all(engine.name in html_report([result]) for engine in result.engines)
+    assert all(engine.name in text_table(result) for engine in result.engines)
+    return result
+
+
+def test_engines_that_fail_are_rows_that_say_so_and_the_rest_goes_on() -> None:
+    result = run(
+        engines.contender("reference", role="reference"),
+        # One call to warm up, one that leads, and then in the middle of its first turn.
+        engines.contender("dies", dies_after=3),
+        Contender("missing", engines.missing, role="versus"),
+        Contender("broken", engines.broken),
+        Contender("refused", engines.missing, role="versus", refused="needs --weights"),
+        engines.contender("steady"),
+    )
+    problems = {engine.name: engine.problem for engine in result.engines}
+    assert problems == {
+        "reference": None,
+        "dies": "its process died of SIGSEGV",
+        "missing": "its library is not installed",
+        "broken": "RuntimeError: bad magic number",
+        "refused": "needs --weights",
+        "steady": None,
+    }
+    for name in ("reference", "steady"):
+        engine = next(each for each in result.engines if each.name == name)
+        assert [each.batch for each in engine.batches] == [1, 4]
+        assert all(each.latency.iterations >= 10 for each in engine.batches)
+    assert result.common_batch == 1
+    assert [engine.name for engine in result.candidates] == ["steady"]
+
+
+def test_an_engine_that_dies_later_keeps_what_was_measured() -> None:
+    result = run(
+        engines.contender("reference", role="reference"),
+        engines.contender("dies", dies_after=60),
+        batches=(1, 2, 3),
+    )
+    dead = result.engines[1]
+    assert dead.problem == "its process died of SIGSEGV"
+    assert dead.batches[0].batch == 1
+    assert [each.batch for each in result.engines[0].batches] == [1, 2, 3]
+
+
+def test_an_interruption_keeps_what_was_measured() -> None:
+    def interrupt(what: str, share: float) -> None:
+        if what == "latency at batch 4" and share > 0.4:
+            raise KeyboardInterrupt
+
+    contenders = [engines.contender("reference", role="reference"), engines.contender("other")]
+    result = run_bench(contenders, plan(duration_s=0.3), command="bench", progress=interrupt)
+    assert result.settings.interrupted
+    for engine in result.engines:
+        assert [each.batch for each in engine.batches] == [1, 4]
+        # Half of what was asked for.
+        assert engine.batches[1].latency.iterations < engine.batches[0].latency.iterations
+    assert from_json(to_json(result)) == result
+    assert "interrupted" in html_report([result])
+
+
+def test_every_stage_leaves_its_figures() -> None:
+    frame, boxes = np.zeros((40, 40, 3), np.uint8), np.array([[0, 0, 9, 9], [5, 5, 20, 30]], float)
+    result = run(
+        engines.contender("reference", role="reference"),
+        engines.contender("other", seconds=0.002, grows=50_000),
+        frames=Frames("two boxes", (Scene(frame, boxes),)),
+        streams=(1, 3),
+        sustained_s=0.6,
+    )
+    other = result.engines[1]
+    assert [(each.streams, each.batch) for each in other.streams] == [(1, 1), (3, 1), (1, 4), (3, 4)]
+    assert all(each.images_per_second > 0 for each in other.streams)
+    (time_of_frame,) = other.frames
+    assert time_of_frame.people == 2
+    assert time_of_frame.crop_ms is not None
+    assert other.sustained is not None
+    assert len(other.sustained.median_ms) == 60
+    if Path("/proc/self/statm").exists():
+        # Some 300 calls of 50 kB, less what the first fifth had.
+        assert other.sustained.memory_growth_bytes > 3_000_000
+    assert other.memory is not None
+    assert other.memory.peak_host_bytes > 20_000_000
+    assert [(each.engine, each.against, each.people) for each in result.frame_ratios()] == [
+        ("other", "reference", 2)
+    ]
+
+
+def test_two_copies_of_one_engine_differ_by_less_than_the_interval_says() -> None:
+    """Sleeping engines on a busy machine: the interval of their ratio holds 1, within a hair."""
+    names = ("reference", "copy")
+    copies = [engines.contender(name, role="package", seconds=0.005) for name in names]
+    ratio = run(*copies, batches=(1,), duration_s=1.5).ratios()[1]
+    assert ratio.low is not None
+    assert ratio.high is not None
+    assert ratio.low - 0.02 <= 1 <= ratio.high + 0.02
+
+
+@pytest.mark.parametrize(
+    ("load", "error"),
+    [(engines.missing, UnavailableError), (engines.broken, CheckError)],
+)
+def test_when_no_package_runs_the_first_problem_ends_it(load: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"not installed|bad magic number$"):
+        run_bench([Contender("a", load)], plan(), command="bench")  # type: ignore[arg-type]
+
+
+def test_a_batch_that_an_engine_does_not_take_is_refused() -> None:
+    with pytest.raises(InputError, match="expected ascending batches"):
+        plan(batches=(4, 1))
+
+
+def test_what_an_engine_raises_comes_as_what_it_is() -> None:
+    process = EngineProcess(engines.contender("a"))
+    try:
+        with pytest.raises(EngineFailedError, match="AttributeError"):
+            process.ask("no_such_question")
+        with pytest.raises(InputError, match="found nothing at nowhere"):
+            process.ask("embed", [Path("nowhere")], 1)
+        # It still answers.
+        assert process.facts.target == "waiting"
+        assert len(process.ask("turn", 0.0, False)) == 1
+    finally:
+        process.close()
+    with pytest.raises(EngineFailedError, match="ended with exit code 0"):
+        process.ask("turn", 0.0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_on_the_command_line_writes_the_result(package: Path, tmp_path: Path) -> None:
+    given = [str(package), "--batch", "1,2", "--duration", "600", "--json", str(tmp_path / "r.json")]
+    command = [sys.executable, "-m", "osnet_edge.cli.main", "bench", *given]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "latency at batch 1" in line:
+                break
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "what was measured until then was kept" in err
+    assert "Traceback" not in err
+    result = from_json((tmp_path / "r.json").read_text())
+    assert result.settings.interrupted
+    assert all(engine.at(1) for engine in result.engines)

@@ -1,0 +1,110 @@
+"""What a user would pick instead: rows of the same weights, and rows that say why they are not there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from osnet_edge.bench import from_json
+from osnet_edge.bench.engine_process import EngineFailedError
+from osnet_edge.bench.subject import load_package
+from osnet_edge.bench.versus.boxmot import load_boxmot
+from osnet_edge.bench.versus.trtexec import load_trtexec, read_times
+from osnet_edge.cli.bench_versus import rivals
+from osnet_edge.cli.main import main
+from osnet_edge.engines.build import build_package
+from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.train.synthetic import draw_frame, sample_crops
+
+
+def test_every_runtime_gives_the_packages_embeddings(package: Path, checkpoint: Path) -> None:
+    frame, boxes, _ = draw_frame(people=3, size=(320, 240), seed=0)
+    frame = np.ascontiguousarray(frame[..., ::-1])
+    expected, valid = load_package(package, 1).embed_frame(frame, boxes.astype(float))
+    assert valid.all()
+    with rivals("torch, ort,openvino", str(checkpoint), [str(package)], 1) as contenders:
+        assert [each.role for each in contenders] == ["versus"] * 3
+        for contender in contenders:
+            if contender.name.endswith("OpenVINO"):
+                pytest.importorskip("openvino")
+            subject = contender.load()
+            np.testing.assert_allclose(subject.embed_frame(frame, boxes.astype(float)), expected, atol=2e-5)
+            rows = subject.embed(list(sample_crops(2, 100, 40)))
+            assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_not_there_is_a_row_that_says_so(package: Path, tmp_path: Path) -> None:
+    names = ["--versus", "torch,boxmot,trtexec", "--people", "1", "--batch", "1", "--duration", "0.01"]
+    assert main(["bench", str(package), *names, "--json", str(tmp_path / "r.json")]) == 0
+    problems = {each.name: each.problem for each in from_json((tmp_path / "r.json").read_text()).engines}
+    assert problems["PyTorch eager"] == "needs the packages' checkpoint: --weights CHECKPOINT"
+    assert problems["BoxMOT, ONNX"] == problems["PyTorch eager"]
+    assert problems["trtexec"] == "none of the packages is a TensorRT plan"
+    assert problems["osnet-cpu"] is None
+
+
+def test_boxmot_is_never_required(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    # Put back after: it is held to a number of threads for the process that it is loaded in.
+    monkeypatch.setattr(onnxruntime, "SessionOptions", onnxruntime.SessionOptions)
+    monkeypatch.setitem(sys.modules, "boxmot", None)
+    with pytest.raises(UnavailableError, match="BoxMOT is not installed"):
+        load_boxmot(str(checkpoint), "osnet_x0_25", 1)
+
+
+def test_figures_of_other_weights_do_not_compare(package: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.pth"
+    other.write_bytes(b"x")
+    with (
+        pytest.raises(InputError, match="is another checkpoint"),
+        rivals("ort", str(other), [str(package)], 1),
+    ):
+        pass
+    with pytest.raises(InputError, match="expected --versus of torch, ort"), rivals("keras", None, [""], 1):
+        pass
+    with rivals(None, None, [], 1) as nothing:
+        assert nothing == []
+
+
+#: As version 10 writes it, of two calls.
+CALLS = [
+    {"startEnqMs": 0.0, "endEnqMs": 0.2, "h2dMs": 0.1, "computeMs": 1.0, "d2hMs": 0.05, "latencyMs": 1.15},
+    {"startEnqMs": 2.0, "endEnqMs": 2.4, "h2dMs": 0.1, "computeMs": 3.0, "d2hMs": 0.05, "latencyMs": 3.15},
+]
+
+
+def test_trtexecs_own_times_are_read(graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    package = tmp_path / "osnet-rtx"
+    build_package(graph, package, target="rtx", golden_crops=sample_crops(2, 100, 40))
+    program = tmp_path / "tensorrt_rtx"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys, pathlib\n"
+        "given = dict(a[2:].split('=', 1) for a in sys.argv[1:])\n"
+        "assert given['shapes'] == 'images:8x256x128x3' and pathlib.Path(given['loadEngine']).is_file()\n"
+        f"pathlib.Path(given['exportTimes']).write_text({json.dumps(CALLS)!r})\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    subject = load_trtexec(str(package))
+    assert subject.read_batch is not None
+    found = subject.read_batch(8, 1.0)
+    assert found.latency.p50_ms == pytest.approx(2.15)
+    assert found.parts is not None
+    assert (found.parts.enqueue_ms, found.parts.compute_ms) == pytest.approx((0.3, 2.0))
+    assert found.transfers is True
+    with pytest.raises(EngineFailedError, match="tensorrt_rtx ended with exit code 1"):
+        subject.read_batch(4, 1.0)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UnavailableError, match="tensorrt_rtx is not on the path"):
+        load_trtexec(str(package))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '[{"latencyMs": 1}]', '[{"latencyMs": "x"}]'])
+def test_times_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(EngineFailedError, match="its times cannot be read"):
+        read_times(text, 1)
