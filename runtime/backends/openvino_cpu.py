@@ -106,7 +106,7 @@ def open_core(precision: Precision = "fp32") -> Any:
     """
     if precision not in HINTS:
         raise InputError(
-            f"expected fp32, bf16 or int8 for openvino, got {precision}; fp16 is for rtx and tensorrt"
+            f"expected fp32, bf16 or int8 for openvino, got {precision}; fp16 is for cuda, rtx and tensorrt"
         )
     core = _process_core()
     if "CPU" not in core.available_devices:

@@ -59,7 +59,7 @@ def test_graphs(case: Case, refused: Refused) -> None:
     ("a target nobody knows", built(good_graph, "--target", "npu"), "expected a target of cpu"),
     ("a GPU spelt oddly", built(good_graph, "--target", "rtx:ampere"), "GPU generations such as sm86"),
     ("a GPU for the CPU", built(good_graph, "--target", "cpu:sm86"), "expected a target of cpu"),
-    ("half precision on the CPU", precise("cpu", "fp16"), "fp16 is for rtx and tensorrt"),
+    ("half precision on the CPU", precise("cpu", "fp16"), "fp16 is for cuda and rtx and tensorrt"),
     (
         "bf16 in ONNX Runtime",
         precise("cpu", "bf16"),
