@@ -60,7 +60,8 @@ class TuneRequest:
         """Refuse what goes with nothing.
 
         Raises:
-            InputError: batches are none or too large, or the calibration comes without its budget.
+            InputError: batches are none or too large, or the calibration comes without its budget or
+                without people held out.
         """
         rising = tuple(sorted(set(self.batches)))
         if not rising or rising != self.batches or not 1 <= rising[0] <= rising[-1] <= _LARGEST:
@@ -70,7 +71,12 @@ class TuneRequest:
             )
         if self.calibration is not None and self.calibration.budget is None:
             raise InputError(
-                "a calibration set is for holding to a budget; pass --budget POINTS, such as 0.5"
+                "a calibration set is for holding to a budget; pass --budget POINTS of mAP, such as 0.5"
+            )
+        if self.calibration is not None and not self.calibration.pictures.held_out:
+            raise InputError(
+                f"a budget needs people held out, and {self.calibration.file} has none; draw it anew with "
+                "osnet-edge calibrate from a set with people on two cameras"
             )
 
     @property
