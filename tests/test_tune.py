@@ -267,6 +267,8 @@ def without_graph(work: Path) -> str:
         ("osnet.pth", ["--target", "cpu", "--rewrite", "faster"], 2, "expected none, auto or some of"),
         ("osnet.onnx", ["--target", "rtx:sm86", "--device", "abacus"], 2, "expected --device as one of T4"),
         ("osnet.onnx", ["--target", "cpu", "--device", "T4"], 2, "--device is for a target that"),
+        ("osnet.onnx", ["--target", "rtx:current"], 1, "rtx:current is for the GPU that is here"),
+        ("osnet.onnx", ["--target", "cuda"], 1, "cuda is tuned on the GPU it is for"),
         ("osnet.onnx", ["--target", "rtx:sm121"], 2, "no device stands for compute capability 12.1"),
         ("osnet.onnx", ["--target", "cpu", "--plot", "nowhere/a.svg"], 2, "nowhere does not exist"),
         ("osnet.onnx", ["--target", "cpu", "--cache", "calib.json"], 2, "calib.json"),

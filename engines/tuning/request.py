@@ -109,7 +109,7 @@ def runs_here(spec: TargetSpec) -> bool:
     """Return whether engines for a target can be timed on this machine.
 
     Raises:
-        UnavailableError: the target is the GPU that is here, and there is none.
+        UnavailableError: the target can be tuned on its GPU alone, and there is none.
     """
     if spec.backend in ("onnxruntime", "openvino"):
         return True
@@ -117,7 +117,11 @@ def runs_here(spec: TargetSpec) -> bool:
     if not found.available:
         if "current" in spec.capabilities:
             raise UnavailableError(f"rtx:current is for the GPU that is here, and {found.reason}; name one")
+        if spec.backend == "onnxruntime_cuda":
+            raise UnavailableError(f"cuda is tuned on the GPU it is for, and {found.reason}; tune it there")
         return False
+    if spec.backend == "onnxruntime_cuda":
+        return True
     here = found.devices[0].compute_capability
     if spec.capabilities and not {here, "current"} & set(spec.capabilities):
         return False
