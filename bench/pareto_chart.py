@@ -136,8 +136,7 @@ def _axes(x_range: tuple[float, float], y_range: tuple[float, float]) -> list[st
     return [
         *drawn,
         f'<text class="soft" text-anchor="middle" {middle}>milliseconds a picture (logarithmic)</text>',
-        f'<text class="soft" text-anchor="middle" transform="{turned}">'
-        "points of mAP lost (to 95 %: at most)</text>",
+        f'<text class="soft" text-anchor="middle" transform="{turned}">mAP points lost, and at most</text>',
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -18,6 +19,17 @@ from osnet_edge.engines.tuning.workload import Work, count_work
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.plan_schedule import PlanSchedule
 
+_PLAN = PlanSchedule(
+    launches=7,
+    convolutions=4,
+    generated=3,
+    fused=0,
+    matrix_products=0,
+    pools=0,
+    copies=0,
+    events=0,
+    streams=1,
+)
 A10 = find_ceilings("A10", ())
 
 
@@ -40,7 +52,7 @@ def test_float16_moves_half_the_bytes_on_tensor_cores(graph: Path) -> None:
     shares = {unit: sum(each.operations for each in half if each.unit == unit) for unit in ("fp32", "fp16")}
     # The gates' convolutions stay float32; depthwise ones have no use for tensor cores.
     assert shares["fp32"] < 0.01 * shares["fp16"]
-    assert shares["fp16"] > 0.7 * sum(each.operations for each in half)
+    assert shares["fp16"] > 0.6 * sum(each.operations for each in half)
     assert estimate(half, A10, 32) < estimate(whole, A10, 32)
 
 
@@ -84,7 +96,7 @@ def test_it_is_launches_and_events_and_the_slower_of_arithmetic_and_memory(
     operations: int, moved: int, weights: int, batch: int, launches: int, events: int
 ) -> None:
     work = (Work(operations, "fp16", moved, weights, False),)
-    schedule = PlanSchedule(launches, 0, 0, 0, 0, 0, events, 1)
+    schedule = replace(_PLAN, launches=launches, events=events)
     rest = estimate(work, A10, batch, schedule) - (LAUNCH_US * launches + EVENT_US * events) / 1000
     arithmetic, traffic = batch * operations / 125e9, (batch * moved + weights) / 600e6
     assert rest == pytest.approx(max(arithmetic, traffic), abs=1e-9)
@@ -94,7 +106,7 @@ def test_it_is_launches_and_events_and_the_slower_of_arithmetic_and_memory(
 def test_without_a_plan_launches_are_the_operations_that_nothing_fuses() -> None:
     work = count_work(quantized())
     assert launches_of(work, None) == 1
-    assert launches_of(work, PlanSchedule(7, 0, 0, 0, 0, 0, 0, 1)) == 7
+    assert launches_of(work, _PLAN) == 7
 
 
 def test_every_device_is_found_by_its_name_and_has_a_source() -> None:

@@ -34,7 +34,7 @@ from osnet_edge.runtime.schema import from_json, to_json
 
 #: Ranges do not change what INT8 takes, so that a few pictures do for timing it.
 _FOR_TIMING, _AT_ONCE = 8, 4
-_GPU: tuple[Backend, ...] = ("tensorrt", "tensorrt_rtx")
+_GPU: tuple[Backend, ...] = ("tensorrt", "tensorrt_rtx", "onnxruntime_cuda")
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def gpu_candidates(
     """Return a GPU's candidates, the published graph first.
 
     Args:
-        backend: one of TensorRT's.
+        backend: one of TensorRT's, or ONNX Runtime with CUDA.
         precisions: those wanted.
         rewrites: of the graphs there are, the published one first.
         batches: batch sizes to tune for.
@@ -111,14 +111,16 @@ def gpu_candidates(
 
     # TensorRT-RTX 1.7 writes the same plan at every level and with every source of tactics.
     levels = (None, 5) if timed and backend == "tensorrt" else (None,)
-    sizes: tuple[int | None, ...] = best_sizes(batches) if timed else (middle(batches),)
+    auxiliary = (None,) if backend == "onnxruntime_cuda" else (None, 0)
+    tuned_for_one = timed and backend != "onnxruntime_cuda"
+    sizes: tuple[int | None, ...] = best_sizes(batches) if tuned_for_one else (middle(batches),)
     found = [
         Candidate(backend, precision, rewrite, best, BuilderOptions(level, streams))
         for rewrite in rewrites
         for precision in precisions
         if precision in PRECISIONS[backend]
         for level in levels
-        for streams in (None, 0)
+        for streams in auxiliary
         for best in sizes
     ]
     return _reference_first(found)

@@ -60,7 +60,8 @@ class TuneRequest:
         """Refuse what goes with nothing.
 
         Raises:
-            InputError: batches are none or too large, or the calibration comes without its budget.
+            InputError: batches are none or too large, or the calibration comes without its budget or
+                without people held out.
         """
         rising = tuple(sorted(set(self.batches)))
         if not rising or rising != self.batches or not 1 <= rising[0] <= rising[-1] <= _LARGEST:
@@ -70,7 +71,12 @@ class TuneRequest:
             )
         if self.calibration is not None and self.calibration.budget is None:
             raise InputError(
-                "a calibration set is for holding to a budget; pass --budget POINTS, such as 0.5"
+                "a calibration set is for holding to a budget; pass --budget POINTS of mAP, such as 0.5"
+            )
+        if self.calibration is not None and not self.calibration.pictures.held_out:
+            raise InputError(
+                f"a budget needs people held out, and {self.calibration.file} has none; draw it anew with "
+                "osnet-edge calibrate from a set with people on two cameras"
             )
 
     @property
@@ -103,7 +109,7 @@ def runs_here(spec: TargetSpec) -> bool:
     """Return whether engines for a target can be timed on this machine.
 
     Raises:
-        UnavailableError: the target is the GPU that is here, and there is none.
+        UnavailableError: the target can be tuned on its GPU alone, and there is none.
     """
     if spec.backend in ("onnxruntime", "openvino"):
         return True
@@ -111,7 +117,11 @@ def runs_here(spec: TargetSpec) -> bool:
     if not found.available:
         if "current" in spec.capabilities:
             raise UnavailableError(f"rtx:current is for the GPU that is here, and {found.reason}; name one")
+        if spec.backend == "onnxruntime_cuda":
+            raise UnavailableError(f"cuda is tuned on the GPU it is for, and {found.reason}; tune it there")
         return False
+    if spec.backend == "onnxruntime_cuda":
+        return True
     here = found.devices[0].compute_capability
     if spec.capabilities and not {here, "current"} & set(spec.capabilities):
         return False
