@@ -120,14 +120,14 @@ def load_package(package: Path | str, threads: int | None = None) -> Subject:
             batches=(manifest.batch.min, manifest.batch.max),
             accelerator=probe().devices[0].name if on_device else None,
             versions={target.backend: version},
-            cuda_graph=getattr(embedder.engine, "cuda_graph", False) if on_device else None,
+            cuda_graph=_replays(embedder.engine) if on_device else None,
             transfers=True if on_device else None,
         ),
         embed=embedder,
         embed_frame=partial(embedder.embed_boxes, bgr=True),
         infer=embedder.infer,
         preprocessing=manifest.preprocessing,
-        crop_frame=lambda frame, boxes: embedder.prepare(cut_out(frame, boxes), bgr=True),
+        crop_frame=None if on_device else partial(_crop_frame, embedder),
         layers=_package_layers(embedder, threads),
         # An engine on a device may offer this; those on the CPU have no parts.
         parts=getattr(embedder.engine, "timed_parts", None),
@@ -205,6 +205,16 @@ def cut_out(frame: Picture, boxes: Boxes) -> list[Picture]:
     """Return the parts of a frame in its boxes; boxes that hold no pixel are left out."""
     clipped, valid = clip_boxes(boxes, *frame.shape[:2])
     return [frame[y1:y2, x1:x2] for x1, y1, x2, y2 in clipped[valid]]
+
+
+def _crop_frame(embedder: Embedder, frame: Picture, boxes: Boxes) -> Batch:
+    return embedder.prepare(cut_out(frame, boxes), bgr=True)
+
+
+def _replays(engine: object) -> bool:
+    """Say whether an engine on a GPU replays CUDA graphs; TensorRT's says it in words."""
+    words = str(getattr(engine, "description", "no CUDA graphs"))
+    return "no CUDA graph" not in words
 
 
 def _package_layers(embedder: Embedder, threads: int | None) -> Callable[[Batch], Layers] | None:

@@ -116,16 +116,6 @@ def test_every_stage_leaves_its_figures() -> None:
     ]
 
 
-def test_two_copies_of_one_engine_differ_by_less_than_the_interval_says() -> None:
-    """Sleeping engines on a busy machine: the interval of their ratio holds 1, within a hair."""
-    names = ("reference", "copy")
-    copies = [engines.contender(name, role="package", seconds=0.005) for name in names]
-    ratio = run(*copies, batches=(1,), duration_s=1.5).ratios()[1]
-    assert ratio.low is not None
-    assert ratio.high is not None
-    assert ratio.low - 0.02 <= 1 <= ratio.high + 0.02
-
-
 @pytest.mark.parametrize(
     ("load", "error"),
     [(engines.missing, UnavailableError), (engines.broken, CheckError)],
