@@ -26,6 +26,7 @@ from osnet_edge.runtime.device.build_once import Recipe, read_recipe
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 from osnet_edge.runtime.files import sha256_of, write_folder_aside
 from osnet_edge.runtime.manifest import SCHEMA_VERSION, Manifest, write_manifest
+from osnet_edge.runtime.plan import TITLES
 
 
 def build_from_recipe(
@@ -47,7 +48,7 @@ def build_from_recipe(
     model, info = read_graph(graph)
     spec = TargetSpec(recipe.backend, recipe.capabilities)
     settled = Settled(spec, recipe.precision, _quantize(recipe, folder, model, sha256_of(graph)), recipe.int8)
-    name = MODEL_NAME if recipe.backend in ("onnxruntime", "openvino") else PLAN_NAME
+    name = PLAN_NAME if recipe.backend in TITLES else MODEL_NAME
     with write_folder_aside(output) as fresh:
         progress("building the engine")
         target = build_model(graph, model, fresh / name, settled, spec, recipe.batch, progress)

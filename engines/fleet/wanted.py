@@ -53,6 +53,9 @@ def narrow(needs: Needs, text: str) -> Needs:
 
 
 def _narrow_version(needs: Needs, backend: Backend, version: str) -> Needs:
+    if (backend, needs.backend) == ("onnxruntime", "onnxruntime_cuda"):
+        # One library, with and without a GPU.
+        backend = needs.backend
     if backend != needs.backend:
         raise InputError(f"the package is for {needs.backend}, and --for says {backend}; expected {SPELLING}")
     known = needs.backend_version

@@ -14,6 +14,7 @@ from osnet_edge.runtime.manifest import Backend
 #: The distributions that bring a backend's library; a Jetson's TensorRT comes with JetPack, as `tensorrt`.
 _DISTRIBUTIONS: dict[Backend, tuple[str, ...]] = {
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "onnxruntime_cuda": ("onnxruntime-gpu",),
     "openvino": ("openvino",),
     "tensorrt_rtx": ("tensorrt_rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
     "tensorrt": ("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
