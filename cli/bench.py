@@ -33,8 +33,7 @@ class BenchCommand(click.Command):
         if found is None or Path(args[0]).is_dir():
             return super().parse_args(ctx, args)
         # Runs it with what follows, as a group of commands would.
-        name = args[0]
-        with found.make_context(name, args[1:], parent=ctx) as inner:
+        with found.make_context(f"{ctx.info_name} {args[0]}", args[1:], parent=ctx.parent) as inner:
             ctx.exit(found.invoke(inner) or 0)
         return args
 
