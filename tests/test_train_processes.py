@@ -76,7 +76,7 @@ def test_a_process_that_cannot_begin_says_why_and_the_others_end_quietly(
         running.append(start(command, tmp_path, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, **environment))
     told = [each.communicate(timeout=60)[1] for each in running]
     speaker = ranks[0]
-    assert [each.returncode for each in running] == [2 if number == speaker else 1 for number in (0, 1)]
+    assert [each.returncode for each in running] == [2 if n == speaker else 1 for n in (0, 1)], told
     assert told[speaker].startswith(message), told
     assert told[1 - speaker] == ""
     assert not list(tmp_path.iterdir())
