@@ -43,13 +43,7 @@ def measure_latency_of(rows: Sequence[Row], size: int, plan: Plan, progress: Pro
                 row.batches.append(dataclasses.replace(told, warnings=_warnings(told, ())))
     before, kept = throttle_marks(), dict[str, Turns]()
     try:
-        take_turns(
-            {row.name: partial(row.ask, "turn") for row in takers},
-            kept,
-            duration_s=plan.duration_s,
-            min_iterations=plan.min_iterations,
-            progress=partial(progress, f"latency at batch {size}"),
-        )
+        _take_turns(takers, kept, plan, partial(progress, f"latency at batch {size}"))
     finally:
         throttled = throttle_marks().since(before)
         for row in takers:
@@ -61,6 +55,19 @@ def measure_latency_of(rows: Sequence[Row], size: int, plan: Plan, progress: Pro
     for row in _running(takers):
         with row.forgiving():
             _add_parts(row, size, throttled)
+
+
+def _take_turns(
+    takers: Sequence[Row], kept: dict[str, Turns], plan: Plan, progress: Callable[[float], None]
+) -> None:
+    """Let engines take turns at what they were given, for as long as the plan says."""
+    take_turns(
+        {row.name: partial(row.ask, "turn") for row in takers},
+        kept,
+        duration_s=plan.duration_s,
+        min_iterations=plan.min_iterations,
+        progress=progress,
+    )
 
 
 def measure_streams(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
@@ -83,13 +90,7 @@ def measure_frame(rows: Sequence[Row], scene: Scene, plan: Plan, progress: Progr
             if row.ask("set_frame", scene.frame, scene.boxes, plan.warmup_s):
                 takers.append(row)
     try:
-        take_turns(
-            {row.name: partial(row.ask, "turn") for row in takers},
-            kept,
-            duration_s=plan.duration_s,
-            min_iterations=plan.min_iterations,
-            progress=partial(progress, f"frames with {people} people"),
-        )
+        _take_turns(takers, kept, plan, partial(progress, f"frames with {people} people"))
     finally:
         for row in takers:
             _add_frame(row, people, kept.get(row.name, Turns()))

@@ -48,7 +48,7 @@ def is_on_gpu(value: object) -> bool:
             return int(value.__dlpack_device__()[0]) in (_CUDA, _MANAGED)
         # A torch tensor in ordinary memory raises AttributeError here, and one that needs gradients others.
         return hasattr(value, "__cuda_array_interface__")
-    except Exception:
+    except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
         return False
 
 
