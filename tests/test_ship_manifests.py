@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bad_packages import archive_anyway, rewritten
 from fleet import FACTS, make_camera, make_fleet, tiny_package
 
 from osnet_edge.runtime.device.by_hand import HandAgent
@@ -22,22 +20,6 @@ from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.manifest import Manifest
-
-
-def rewritten(package: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """A copy of a package with another manifest, signed and shipped by an insider."""
-    copy = Path(shutil.copytree(package, folder / "tiny"))
-    document = json.loads((copy / "manifest.json").read_text())
-    change(document)
-    (copy / "manifest.json").write_text(json.dumps(document))
-    return copy
-
-
-def archive_anyway(package: Path, archive: Path) -> None:
-    """Pack whatever is there, as our publisher would not."""
-    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as opened:
-        for path in sorted(package.iterdir()):
-            opened.add(path, path.name)
 
 
 def test_a_manifest_that_names_an_absolute_path_would_load_it_and_is_refused(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bad_packages import archive_anyway
 from fleet import FACTS, Web, make_camera
 
 from osnet_edge.cli.main import main
@@ -129,8 +130,6 @@ def test_a_build_that_fails_or_takes_too_much_is_refused(
 
 def archive_changed(recipe: Path, change: dict[str, Any], archive: Path) -> None:
     """Pack a recipe with another document, as our publisher would not."""
-    from test_ship_attacks import archive_anyway
-
     copy = Path(shutil.copytree(recipe, archive.with_name("changed")))
     document = json.loads((copy / "recipe.json").read_text())
     merge(document, change)

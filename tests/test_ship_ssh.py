@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bad_packages import ruined
 from fleet import free_port, make_camera, make_fleet, serving, tiny_package
 
 from osnet_edge.cli.main import main
@@ -134,8 +135,6 @@ def test_a_dry_run_changes_nothing(bench: Bench, capsys: pytest.CaptureFixture[s
 def test_a_ruined_package_is_refused_on_the_far_side_and_the_old_one_serves_on(
     bench: Bench, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from test_ship_update import ruined
-
     assert bench.ship(tiny_package(1), "cam-1") == 0
     capsys.readouterr()
     assert bench.ship(ruined(tmp_path), "cam-1", more=("--json",)) == 1

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from bad_packages import ruined
 from fleet import FACTS, Fleet, Web, make_camera, serving, tiny_package, update
 from securesystemslib.signer import CryptoSigner
 
@@ -33,7 +33,6 @@ from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.device.state import State
 from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import sha256_of
 
 NO_RESERVE = Limits(reserve_mb=0)
 
@@ -81,20 +80,6 @@ def engines_but(package: Path, folder: Path, change: Callable[[dict[str, Any]], 
     copy = Path(shutil.copytree(package, folder / "changed"))
     document = json.loads((copy / "manifest.json").read_text())
     change(document)
-    (copy / "manifest.json").write_text(json.dumps(document))
-    return copy
-
-
-def ruined(folder: Path) -> Path:
-    """A package whose golden pairs are another network's."""
-    copy = Path(shutil.copytree(tiny_package(2), folder / "ruined"))
-    with np.load(copy / "golden.npz") as pairs:
-        np.savez_compressed(copy / "golden.npz", crops=pairs["crops"], embeddings=pairs["embeddings"][::-1])
-    document = json.loads((copy / "manifest.json").read_text())
-    document["files"]["golden.npz"] = {
-        "sha256": sha256_of(copy / "golden.npz"),
-        "bytes": (copy / "golden.npz").stat().st_size,
-    }
     (copy / "manifest.json").write_text(json.dumps(document))
     return copy
 
