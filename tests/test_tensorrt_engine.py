@@ -154,6 +154,39 @@ def test_each_bucket_is_captured_once_and_replayed_after() -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "cuda_graphs", "launched", "executed"),
+    [
+        # The batch size has run, so that its graph is there.
+        (3, True, 1, 1),
+        # It is asked to do without.
+        (3, False, 0, 1),
+        # It has not run yet: there is no graph.
+        (9, True, 0, 1),
+    ],
+)
+def test_parts_of_a_call_are_timed_with_its_graph_or_without(
+    size: int, cuda_graphs: bool, launched: int, executed: int
+) -> None:
+    cuda, plan, engine = fresh()
+    engine.infer(batch_of(3))
+    before = cuda.launched, plan.executed
+    parts = engine.timed_parts(batch_of(size), cuda_graphs=cuda_graphs)
+    assert (cuda.launched - before[0], plan.executed - before[1]) == (launched, executed)
+    assert set(parts) == {"input_ms", "enqueue_ms", "compute_ms", "output_ms"}
+    assert 0 < parts["enqueue_ms"] < parts["compute_ms"]
+    # What follows is as if it had not been.
+    for count in (3, 9):
+        assert np.array_equal(engine.infer(batch_of(count, 1)), sums(batch_of(count, 1)))
+
+
+def test_parts_are_of_one_batch_that_fits() -> None:
+    _, plan, engine = fresh()
+    with pytest.raises(InputError, match=f"at most {LARGEST} pictures at once, got {LARGEST + 1}"):
+        engine.timed_parts(batch_of(LARGEST + 1))
+    assert plan.executed == 0
+
+
+@pytest.mark.parametrize(
     ("function", "said"),
     [
         # A driver without graphs, an operation that cannot be captured, and no memory for the graph.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,34 @@ class Session:
         images = self._images[: len(batch)]
         np.copyto(images, batch)
         return self._run(len(batch), lambda: self._plan.cuda.upload(images, self._input, self.stream))
+
+    def time_parts(self, batch: NDArray[np.generic], *, replay: bool) -> dict[str, float]:
+        """Run a batch as `run_host` does, waiting after each part, and return how long each took, in ms.
+
+        Args:
+            batch: of at most as many pictures as the plan takes at once.
+            replay: whether a graph is launched, if there is one.
+        """
+        images, rows = self._images[: len(batch)], self._rows[: len(batch)]
+        np.copyto(images, batch)
+        bucket = bucket_of(len(batch), self._plan.least, self._plan.most)
+        cuda, watch = self._plan.cuda, _Watch(self.stream.synchronize)
+        with self._plan.library.errors.listen() as errors:
+            try:
+                cuda.upload(images, self._input, self.stream)
+                watch.wait("input_ms")
+                graph = self._graphs.get(bucket) if replay else None
+                if graph:
+                    graph.launch()
+                else:
+                    self._execute(bucket, errors)
+                watch.note("enqueue_ms")
+                watch.wait("compute_ms")
+                cuda.download(self._output, rows, self.stream)
+                watch.wait("output_ms")
+            finally:
+                self.stream.synchronize()
+        return watch.ms
 
     def run_device(self, address: int, size: int) -> NDArray[np.float32]:
         """Run a batch that is in the GPU's memory, copied within it to where graphs expect it."""
@@ -146,3 +175,20 @@ class Session:
     def _check(self, succeeded: bool, errors: list[str]) -> None:
         if not succeeded:
             raise UnavailableError(f"{self._plan.library} could not run the engine: {first_line(errors)}")
+
+
+class _Watch:
+    """Milliseconds between one moment at which the stream is empty and the next."""
+
+    def __init__(self, empty: Callable[[], None]) -> None:
+        self._empty, self.ms = empty, dict[str, float]()
+        empty()
+        self._began = perf_counter()
+
+    def note(self, part: str) -> None:
+        self.ms[part] = 1000 * (perf_counter() - self._began)
+
+    def wait(self, part: str) -> None:
+        self._empty()
+        self.note(part)
+        self._began = perf_counter()
