@@ -72,6 +72,21 @@ def test_both_libraries_give_the_same_embeddings(embedder: Embedder, package: Pa
     np.testing.assert_allclose(embedder(crops), Embedder.load(package)(crops), atol=1e-5)
 
 
+def test_no_kernel_over_a_whole_map_computes_a_gate(openvino_package: Path) -> None:
+    core = openvino_cpu.open_core()
+    graph = core.read_model(openvino_package / "model.onnx")
+    openvino_cpu.compute_gates_once(graph)
+    graph.reshape([2, *(dim.get_length() for dim in list(graph.inputs[0].get_partial_shape())[1:])])
+    kernels = [
+        op.get_rt_info()["originalLayersNames"].astype(str)
+        for op in core.compile_model(graph, "CPU").get_runtime_model().get_ops()
+    ]
+    # A product of a map with its gates is fused with the sums behind it, and with nothing in front of it.
+    products = [names for names in kernels if "/gate/Mul" in names]
+    assert len(products) == 6
+    assert not any("Sigmoid" in names or "/fc" in names for names in products)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 8])
 def test_a_batch_made_of_compiled_ones_gives_each_picture_its_own_row(embedder: Embedder, count: int) -> None:
     batch = to_batch(list(sample_crops(count, 256, 128)), embedder.manifest.preprocessing)
