@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from osnet_edge.bench.measurements import Layers, LayerTime
 from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
-from osnet_edge.runtime.backends.openvino_cpu import HINTS, compute_gates_once, open_core
+from osnet_edge.runtime.backends.openvino_cpu import HINTS, open_core
+from osnet_edge.runtime.backends.openvino_graph import arrange
 from osnet_edge.runtime.graph_info import INPUT_NAME
 from osnet_edge.runtime.manifest import Precision
 
@@ -56,7 +57,7 @@ def openvino_layers(
     """Return the times of OpenVINO's layers, after its own fusions, on one batch."""
     core = open_core(precision)
     graph = core.read_model(str(model))
-    compute_gates_once(graph)
+    arrange(graph)
     graph.reshape(list(batch.shape))
     options = {
         "INFERENCE_PRECISION_HINT": HINTS[precision],

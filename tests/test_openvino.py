@@ -18,6 +18,7 @@ from osnet_edge.engines.cpu_choice import choose_backend, pick
 from osnet_edge.engines.graph import read_graph
 from osnet_edge.runtime import Embedder, InputError, UnavailableError
 from osnet_edge.runtime.backends import openvino_cpu
+from osnet_edge.runtime.backends.openvino_graph import arrange
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.manifest import BatchRange, read_manifest
 from osnet_edge.runtime.preprocessing import to_batch
@@ -72,19 +73,36 @@ def test_both_libraries_give_the_same_embeddings(embedder: Embedder, package: Pa
     np.testing.assert_allclose(embedder(crops), Embedder.load(package)(crops), atol=1e-5)
 
 
-def test_no_kernel_over_a_whole_map_computes_a_gate(openvino_package: Path) -> None:
+def kernels_of(package: Path) -> list[tuple[str, str]]:
+    """The kernels that OpenVINO makes of a package's graph: the kind of each, and what is fused in it."""
     core = openvino_cpu.open_core()
-    graph = core.read_model(openvino_package / "model.onnx")
-    openvino_cpu.compute_gates_once(graph)
-    graph.reshape([2, *(dim.get_length() for dim in list(graph.inputs[0].get_partial_shape())[1:])])
-    kernels = [
-        op.get_rt_info()["originalLayersNames"].astype(str)
-        for op in core.compile_model(graph, "CPU").get_runtime_model().get_ops()
-    ]
+    graph = core.read_model(package / "model.onnx")
+    arrange(graph)
+    graph.reshape([2, *(size.get_length() for size in list(graph.inputs[0].get_partial_shape())[1:])])
+    facts = [op.get_rt_info() for op in core.compile_model(graph, "CPU").get_runtime_model().get_ops()]
+    return [(each["layerType"].astype(str), each["originalLayersNames"].astype(str)) for each in facts]
+
+
+def test_no_kernel_over_a_whole_map_computes_a_gate(openvino_package: Path) -> None:
     # A product of a map with its gates is fused with the sums behind it, and with nothing in front of it.
-    products = [names for names in kernels if "/gate/Mul" in names]
+    products = [names for _, names in kernels_of(openvino_package) if "/gate/Mul" in names]
     assert len(products) == 6
     assert not any("Sigmoid" in names or "/fc" in names for names in products)
+
+
+def test_a_picture_is_not_transposed(openvino_package: Path) -> None:
+    assert "Transpose" not in [kind for kind, _ in kernels_of(openvino_package)]
+
+
+def test_arranged_the_network_computes_the_same(openvino_package: Path) -> None:
+    core, rows = openvino_cpu.open_core(), []
+    for change in (arrange, lambda graph: None):
+        graph = core.read_model(openvino_package / "model.onnx")
+        change(graph)
+        compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        size = read_manifest(openvino_package).preprocessing.input_shape
+        rows.append(compiled(np.random.default_rng(0).integers(0, 256, (3, *size), np.uint8))[0])
+    np.testing.assert_allclose(*rows, rtol=1e-5, atol=1e-5 * np.abs(rows[1]).max())
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 8])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from osnet_edge.runtime.backends.contract import check_tensors
 from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
+from osnet_edge.runtime.backends.openvino_graph import arrange
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.manifest import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -170,33 +171,13 @@ def compiled_sizes(best_batch: int) -> Iterator[int]:
         size //= 2
 
 
-def compute_gates_once(graph: Any) -> None:
-    """Take the sigmoids of channel gates out of the kernels that scale whole maps by them.
-
-    OpenVINO fuses a sigmoid with the product behind it, and then computes it anew for every pixel: a fifth
-    to a quarter of the time of x0_25. It fuses nothing across a change of shape, which itself costs nothing.
-
-    Args:
-        graph: an `openvino.Model`, which is changed.
-    """
-    from openvino import opset13 as ops
-
-    for node in graph.get_ordered_ops():
-        if node.get_type_name() != "Sigmoid":
-            continue
-        shape = node.get_output_partial_shape(0)
-        if len(shape) == 4 and shape[2] == shape[3] == 1:
-            gates = ops.sigmoid(ops.reshape(node.input_value(0), [0, -1], special_zero=True))
-            node.output(0).replace(ops.reshape(gates, [0, -1, 1, 1], special_zero=True).output(0))
-
-
 def _read(core: Any, model: Path, preprocessing: Preprocessing, embedding_size: int) -> Any:
     """Read the graph, and hold it to what the package says of its input and output."""
     try:
         graph = core.read_model(str(model))
     except RuntimeError as error:
         raise InputError(f"OpenVINO cannot load {model}: {_reason(error)}") from None
-    compute_gates_once(graph)
+    arrange(graph)
     got = []
     for port in (*graph.inputs, *graph.outputs):
         shape = [dim.get_length() if dim.is_static else -1 for dim in port.get_partial_shape()]
