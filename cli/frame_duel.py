@@ -28,6 +28,7 @@ _RESIZED: dict[str, Interpolation] = {"": "pillow-bilinear", "-cv": "opencv-bili
 @click.option("--threads", default="1,2", show_default=True, help="Numbers of threads.")
 @click.option("--people", default=32, show_default=True, help="Boxes in the frame, 32 at most.")
 @click.option("--duration", default=10.0, show_default=True, help="Seconds of each engine.")
+@click.option("--rewrite", default="gate", show_default=True, help="Passes, as export takes them.")
 @click.option("-o", "--output", default="duel", show_default=True, help="Folder of packages and results.")
 def frame_duel(
     checkpoints: tuple[str, ...],
@@ -37,6 +38,7 @@ def frame_duel(
     threads: str,
     people: int,
     duration: float,
+    rewrite: str,
     output: str,
 ) -> None:
     """Measure CHECKPOINTS' engines on a frame, against what people use."""
@@ -47,7 +49,7 @@ def frame_duel(
         packages = [
             package
             for ending in _RESIZED
-            for package in _build(checkpoint, ending, calibration, people, folder)
+            for package in _build(checkpoint, ending, calibration, people, rewrite, folder)
         ]
         for place, count in enumerate(threads.split(",")):
             click.echo(f"\n{stem}, {count} threads")
@@ -61,12 +63,15 @@ def frame_duel(
             _run(["bench", *map(str, packages), "--threads", count, *timed, *rivals, *scored, *made])
 
 
-def _build(checkpoint: str, ending: str, calibration: str, people: int, folder: Path) -> list[Path]:
+def _build(
+    checkpoint: str, ending: str, calibration: str, people: int, rewrite: str, folder: Path
+) -> list[Path]:
     """Return packages of one kind of resizing, made where they are missing."""
     stem = f"{Path(checkpoint).stem}{ending}"
     graph = folder / f"{stem}.onnx"
     if not graph.exists():
-        _run(["export", checkpoint, "--interpolation", _RESIZED[ending], "-o", str(graph)])
+        asked = ["--interpolation", _RESIZED[ending], "--rewrite", rewrite]
+        _run(["export", checkpoint, *asked, "-o", str(graph)])
     packages = []
     for precision in ("bf16", "int8"):
         packages.append(folder / f"{stem}-{precision}")

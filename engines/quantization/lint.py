@@ -54,7 +54,10 @@ class _Lint:
         if not float(numpy_helper.to_array(self._constants[node.input[1]])) > 0:
             yield f"{node.name}: its scale is not above 0"
         maker = self._makers.get(node.input[0])
-        beside = {reader.op_type for reader in self._readers[node.input[0]]}
+        others = [reader for reader in self._readers[node.input[0]] if reader is not node]
+        if others and "input" in self._rules.shared:
+            yield f"{node.name}: {others[0].name} reads what is in front of it"
+        beside = {reader.op_type for reader in others}
         if maker is not None and maker.op_type in ("Conv", "Gemm") and "Relu" in beside:
             yield f"{node.name}: it stands between {maker.name} and its ReLU"
         behind = self._readers.get(node.output[0], [])

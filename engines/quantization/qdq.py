@@ -68,11 +68,10 @@ def _told_by_casts(model: ModelProto, table: CalibrationTable) -> CalibrationTab
 
 
 def _read_quantized_by_all(model: ModelProto, nodes: list[NodeProto], rules: QdqRules) -> set[str]:
-    """Return the tensors of which no reader sees the unquantised values, in engines that fuse only whole."""
-    if not rules.outputs:
-        return set()
+    """Return the tensors of which no reader sees the unquantised values."""
     readers = readers_of(model)
-    found = {name for node in nodes for name in (node.input[0], _behind_relu(node.output[0], readers))}
+    found = {node.input[0] for node in nodes if "input" in rules.shared}
+    found |= {_behind_relu(node.output[0], readers) for node in nodes if "output" in rules.shared}
     # Small operators follow what they stand among, one after the other.
     for node in model.graph.node:
         if node.op_type in rules.operators and found & set(node.input):

@@ -3,8 +3,9 @@
 - **TensorRT and RTX**: s8, at what layers read; float16 around. Neither takes zero points, and Q/DQ between
   Conv and ReLU would stop their fusion. Residual sums read both sides quantised.
   Neighbours of instance norms stay out.
-- **OpenVINO**: u8, at what layers read; bf16 around where the CPU has it. Its kernels take either type, and
-  u8 keeps a bit more of what ReLU leaves.
+- **OpenVINO**: u8, at what layers read, and there for every reader, so that a block's end writes one tensor
+  and not two; bf16 around where the CPU has it. Its kernels take either type, and u8 keeps a bit more of
+  what ReLU leaves.
 - **ONNX Runtime on x86**: u8, at what layers and small operators read and write; float32 around. It
   fuses DQ, Conv, ReLU and Q only whole, and s8 takes twice the time with VNNI.
 - **ONNX Runtime on ARM**: the same with s8, which its kernels there are for.
@@ -34,7 +35,8 @@ class QdqRules:
         name: of the rules, as manifests and `osnet-edge inspect` say it.
         activations: the type of quantised activations. uint8 is for tensors without negative values, whose
             zero is 0; others have their zero at 128 and 127 steps to either side.
-        outputs: whether a quantised layer's output, behind its ReLU, is quantised too, for every reader.
+        shared: which of a quantised layer's tensors are quantised for every reader: its input, which others
+            may read too, and its output, behind its ReLU.
         operators: other operators that read and write quantised tensors.
         beside_norms: whether layers beside an instance norm may be quantised.
         sums: whether residual sums read both sides quantised.
@@ -42,7 +44,7 @@ class QdqRules:
 
     name: str
     activations: ActivationType
-    outputs: bool = False
+    shared: tuple[Literal["input", "output"], ...] = ()
     operators: tuple[str, ...] = ()
     beside_norms: bool = True
     sums: bool = False
@@ -57,9 +59,9 @@ class QdqRules:
 #: Sums, and products of streams with gates, which ONNX Runtime has integer kernels for.
 _SMALL = ("Add", "Mul", "MaxPool", "AveragePool")
 TENSORRT = QdqRules("tensorrt", "int8", beside_norms=False, sums=True)
-OPENVINO = QdqRules("openvino", "uint8")
-ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", outputs=True, operators=_SMALL)
-ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", outputs=True, operators=_SMALL)
+OPENVINO = QdqRules("openvino", "uint8", shared=("input",))
+ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", shared=("input", "output"), operators=_SMALL)
+ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", shared=("input", "output"), operators=_SMALL)
 
 
 def rules_for(backend: Backend, machine: str) -> QdqRules:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -112,6 +113,13 @@ def test_the_lint_names_what_is_wrong(breakage: object, says: str) -> None:
     assert callable(breakage)
     breakage(model)
     assert any(says in problem for problem in lint_qdq(model, TENSORRT))
+
+
+def test_the_lint_names_who_reads_past_a_pair() -> None:
+    quantizer = Quantizer(model_of("osnet_x0_25"), table_of("osnet_x0_25"), TENSORRT)
+    # The residual path reads a block's input, as the rules of TensorRT do not mind.
+    (stem, *_) = lint_qdq(quantizer.make(["conv2.1 pointwise"]), replace(TENSORRT, shared=("input",)))
+    assert stem.endswith("reads what is in front of it")
 
 
 @pytest.mark.parametrize(
