@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from osnet_edge.runtime.files import MANIFEST_NAME, write_json
 from osnet_edge.runtime.placement import Placement
 from osnet_edge.runtime.precision import Comparison, Int8
 from osnet_edge.runtime.preprocessing import Preprocessing
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.schema import parse_document, to_json
 from osnet_edge.runtime.tuning import Tuning
 
 SCHEMA_VERSION = 1
@@ -181,18 +180,7 @@ def read_manifest(package: Path | str) -> Manifest:
         raise InputError(
             f"{package} is no engine package: it has no {MANIFEST_NAME}; make one with osnet-edge build"
         )
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        # Bad UTF-8 and bad JSON are both ValueErrors; depth without end is the other.
-        raise InputError(f"{path} is not JSON ({error}); build the package again") from None
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if version != SCHEMA_VERSION:
-        raise InputError(
-            f"{path}: expected schema_version {SCHEMA_VERSION}, got {version!r}; "
-            "build the package again, or install the osnet-edge that wrote it"
-        )
-    return from_json(Manifest, document, str(path))
+    return parse_document(Manifest, path.read_bytes(), str(path), SCHEMA_VERSION, "build the package again")
 
 
 def write_manifest(package: Path | str, manifest: Manifest) -> None:

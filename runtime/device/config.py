@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Literal
 
 from osnet_edge.runtime.device.disk import write_document
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.schema import parse_document, to_json
 
 SCHEMA_VERSION = 1
 #: How the trial of a new engine is judged: a probe command, the heartbeat of the program that embeds, a
@@ -137,17 +136,11 @@ def read_config(path: Path) -> DeviceConfig:
         InputError: it is missing, or not what `osnet-edge device init` writes.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path} is missing: make the store with osnet-edge device init") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({error}); run osnet-edge device init again") from None
-    config = from_json(DeviceConfig, document, str(path))
-    if config.schema_version != SCHEMA_VERSION:
-        raise InputError(
-            f"{path}: expected schema_version {SCHEMA_VERSION}; run osnet-edge device init again"
-        )
-    return config
+    advice = "run osnet-edge device init again"
+    return parse_document(DeviceConfig, content, str(path), SCHEMA_VERSION, advice)
 
 
 def write_config(path: Path, config: DeviceConfig) -> None:
