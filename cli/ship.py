@@ -61,7 +61,7 @@ def ship(
       osnet-edge ship osnet-orin root@cam-1 root@cam-2 cam-3
     """
     from osnet_edge.cli.ship_host import Shipment, ship_to_all
-    from osnet_edge.engines.fleet.archive import needs_of_package, write_archive
+    from osnet_edge.engines.fleet.archive import write_archive
     from osnet_edge.runtime.device.config import check_name
 
     if shutil.which("ssh") is None:
@@ -74,10 +74,10 @@ def ship(
     name = check_name("package", Path(package).resolve().name)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "package.tar"
-        write_archive(Path(package), archive)
+        packed = write_archive(Path(package), archive)
         shipment = Shipment(
             archive,
-            needs_of_package(Path(package)),
+            packed.needs,
             name,
             check_name("release", release or name),
             store,

@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from osnet_edge.runtime.device.build_once import Builder, build_apart
 from osnet_edge.runtime.device.channel import Channel, Offer, Release, format_time, parse_channel, target_of
 from osnet_edge.runtime.device.choose import choose
 from osnet_edge.runtime.device.config import DeviceConfig
@@ -22,7 +21,7 @@ from osnet_edge.runtime.device.lock import hold_lock
 from osnet_edge.runtime.device.prove import Prover, prove_apart
 from osnet_edge.runtime.device.refused import LASTING, RefusedError
 from osnet_edge.runtime.device.rollout import decide
-from osnet_edge.runtime.device.stage import Stage
+from osnet_edge.runtime.device.stage import stage
 from osnet_edge.runtime.device.state import Bad, Event, Installed, State
 from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.device.trial import Trials, Watcher, watch
@@ -39,7 +38,6 @@ class Agent:
         store: whose.
         trust: how the repository is believed; None is TUF, by the root that the store was given.
         prove: proves an engine.
-        build: builds one by its recipe.
         watcher: watches one on trial.
         facts: what this device is; None looks.
         now: the time.
@@ -53,7 +51,6 @@ class Agent:
         *,
         trust: Trust | None = None,
         prove: Prover = prove_apart,
-        build: Builder = build_apart,
         watcher: Watcher = watch,
         facts: DeviceFacts | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
@@ -61,7 +58,7 @@ class Agent:
         progress: Callable[[str, float], None] = lambda what, share: None,
     ) -> None:
         self._store, self._trust = store, trust
-        self._prove, self._build, self._facts = prove, build, facts
+        self._prove, self._facts = prove, facts
         self._now, self._say, self._progress = now, say, progress
         self._config: DeviceConfig = store.config()
         self._trials = Trials(store, self._config.health, watcher, now)
@@ -192,7 +189,7 @@ class Agent:
             self._store.write_state(state)
         self._say("staging and proving the engine")
         try:
-            proof = Stage(limits, self._facts, self._prove, self._build).put(archive, self._store.slot(slot))
+            proof = stage(archive, self._store.slot(slot), limits, self._facts, self._prove)
         except (RefusedError, OSError) as error:
             # First of all: the disk may be full of it.
             remove(self._store.slot(slot))

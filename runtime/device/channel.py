@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Literal
 
-from osnet_edge.runtime.device.config import NAME, check_name
+from osnet_edge.runtime.device.config import check_name
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import PLAIN_NAME
 from osnet_edge.runtime.manifest import Backend
 from osnet_edge.runtime.schema import parse_document, to_json
 
@@ -74,7 +75,7 @@ class Offer:
     def __post_init__(self) -> None:
         """Hold the name and the target to plain ones: they become parts of paths and addresses."""
         check_name("package", self.name)
-        if not all(NAME.fullmatch(part) for part in self.target.split("/")):
+        if not all(PLAIN_NAME.fullmatch(part) for part in self.target.split("/")):
             raise InputError(f"expected a target of plain names, got {self.target[:120]!r}")
         if self.bytes < 1:
             raise InputError(f"expected a package of 1 byte or more, got {self.bytes}")

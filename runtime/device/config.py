@@ -9,13 +9,13 @@ from typing import Literal
 
 from osnet_edge.runtime.device.disk import write_document
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import PLAIN_NAME
 from osnet_edge.runtime.schema import parse_document, to_json
 
 SCHEMA_VERSION = 1
 #: How the trial of a new engine is judged: a probe command, the heartbeat of the program that embeds, a
 #: person's `osnet-edge device confirm`, or by its proof alone.
 HealthKind = Literal["probe", "heartbeat", "manual", "proof"]
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def check_name(what: str, value: str) -> str:
     Raises:
         InputError: it is not.
     """
-    if not NAME.fullmatch(value):
+    if not PLAIN_NAME.fullmatch(value):
         raise InputError(
             f"expected the {what} as up to 100 letters, digits, dots, dashes and underscores, got "
             f"{value[:120]!r}"
