@@ -75,6 +75,21 @@ def test_a_camera_takes_what_is_published_once_and_keeps_the_engine_before(
     assert camera.state_file.stat().st_mtime_ns == again
 
 
+def test_kernels_that_an_engine_compiled_stay_beside_its_slot_and_go_with_it(
+    fleet: Fleet, camera: Store
+) -> None:
+    # As TensorRT-RTX's are named, by the proof on the device or by the program.
+    kernels = camera.root / "slots" / f"{camera.active()}.0123456789ab.1.7.1.116.GPU.kernels"
+    kernels.write_bytes(b"kernels")
+    assert update(camera).what == "current"
+    fleet.publish("r2", tiny_package(2))
+    assert update(camera).what == "installed"
+    assert kernels.exists()
+    fleet.publish("r3", tiny_package(3))
+    assert update(camera).what == "installed"
+    assert not kernels.exists()
+
+
 def engines_but(package: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     """A package whose manifest was changed, before it was published."""
     copy = Path(shutil.copytree(package, folder / "changed"))

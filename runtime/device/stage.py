@@ -8,7 +8,7 @@ from pathlib import Path
 from osnet_edge.runtime.device.build_once import RECIPE_NAME, build_apart, open_recipe
 from osnet_edge.runtime.device.choose import why_not
 from osnet_edge.runtime.device.config import Limits
-from osnet_edge.runtime.device.disk import empty_folder, sync_tree
+from osnet_edge.runtime.device.disk import empty_folder, remove, sync_tree
 from osnet_edge.runtime.device.facts import DeviceFacts
 from osnet_edge.runtime.device.fit import needs_of
 from osnet_edge.runtime.device.host_code import refuse_host_code
@@ -37,6 +37,9 @@ def stage(archive: Path, slot: Path, limits: Limits, facts: DeviceFacts, prove: 
     Raises:
         RefusedError: it is no package that this device takes, or it fails its proof.
     """
+    for beside in slot.parent.glob(f"{slot.name}.*"):
+        # Compiled kernels of the engine before, which would pile up.
+        remove(beside)
     empty_folder(slot)
     names = set(unpack(archive, slot, int(limits.package_mb * 1e6)))
     try:
@@ -60,8 +63,6 @@ def _opened(slot: Path, names: set[str]) -> Manifest:
 def _built(slot: Path, names: set[str], limits: Limits) -> Manifest:
     _hold_to_list(names, {*open_recipe(slot).files, RECIPE_NAME})
     folder = slot.with_name(f"{slot.name}.recipe")
-    if folder.exists():
-        shutil.rmtree(folder)
     slot.rename(folder)
     try:
         build_apart(folder, slot, limits)

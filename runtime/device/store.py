@@ -159,5 +159,6 @@ class Store:
             # python-tuf writes aside under such names.
             path.unlink(missing_ok=True)
         for path in (self.root / "slots").iterdir():
-            if path.name not in SLOTS:
+            # Files are a slot's own, such as the kernels that TensorRT-RTX compiled for its engine.
+            if path.name not in SLOTS and path.is_dir():
                 shutil.rmtree(path)
