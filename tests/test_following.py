@@ -98,6 +98,25 @@ def test_an_engine_that_cannot_be_loaded_leaves_the_old_one_and_is_told_of(
         wait_for(lambda: beat(heart)["failed"] == "")
 
 
+def test_a_call_that_fails_is_a_call_and_an_error(store: Store, tmp_path: Path) -> None:
+    class Broken:
+        def infer(self, batch: np.ndarray) -> np.ndarray:
+            raise RuntimeError("out of memory")
+
+    heart = tmp_path / "heart"
+    with FollowingEmbedder(store.link, interval=0.01, heartbeat=heart) as embedder:
+        object.__setattr__(embedder.embedder, "engine", Broken())
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="out of memory"):
+                embedder(CROPS)
+        wait_for(lambda: beat(heart)["errors"] == 2)
+        assert beat(heart)["calls"] == 2
+        # They were the other engine's.
+        store.flip("b")
+        wait_for(lambda: beat(heart)["package"] == str(store.slot("b")))
+        assert (beat(heart)["calls"], beat(heart)["errors"]) == (0, 0)
+
+
 def test_there_must_be_an_engine_to_begin_with(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected an engine package"):
         FollowingEmbedder(tmp_path / "current")
