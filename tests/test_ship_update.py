@@ -404,6 +404,22 @@ def test_a_recall_takes_a_camera_back_without_a_download(fleet: Fleet, camera: S
     assert update(camera).what == "current"
 
 
+def test_an_engine_in_the_other_slot_that_fails_its_proof_now_is_remembered(
+    fleet: Fleet, camera: Store
+) -> None:
+    fleet.publish("r2", tiny_package(2))
+    update(camera)
+    fleet.decide("r2", recalled="boxes flicker", back_to="r1")
+
+    def fails(package: Path, limits: Limits) -> dict[str, float]:
+        raise RefusedError("proof", "the driver is another one now")
+
+    assert update(camera, prove=fails).reason == "proof"
+    assert [bad.release for bad in camera.read_state().bad] == ["r1"]
+    assert update(camera).what == "waiting"
+    assert serving(camera) == "seed-2"
+
+
 def test_a_paused_or_later_release_waits(fleet: Fleet, camera: Store) -> None:
     fleet.publish("r2", tiny_package(2), rollout=Rollout(not_before="2126-01-01T00:00:00Z"))
     assert update(camera).why == "r2 begins at 2126-01-01T00:00:00Z"

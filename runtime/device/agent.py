@@ -19,10 +19,10 @@ from osnet_edge.runtime.device.disk import remove, require_space
 from osnet_edge.runtime.device.facts import DeviceFacts, find_facts
 from osnet_edge.runtime.device.lock import hold_lock
 from osnet_edge.runtime.device.prove import Prover, prove_apart
-from osnet_edge.runtime.device.refused import LASTING, RefusedError
+from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.device.rollout import decide
 from osnet_edge.runtime.device.stage import stage
-from osnet_edge.runtime.device.state import Bad, Event, Installed, State
+from osnet_edge.runtime.device.state import Event, Installed, State
 from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.device.trial import Trials, Watcher, watch
 from osnet_edge.runtime.device.trust import Trust, TufTrust
@@ -159,7 +159,11 @@ class Agent:
         there = state.slots.get(spare)
         if there and there.sha256 == digest and self._store.is_whole(spare):
             self._say(f"{release.name} is in the other slot already")
-            proof = self._prove(self._store.slot(spare), limits)
+            try:
+                proof = self._prove(self._store.slot(spare), limits)
+            except RefusedError as error:
+                self._remember(state, holds, error)
+                raise
             return self._trials.start(state, spare, replace(holds, proof=proof))
         if max(file.length, offer.bytes) > limits.package_mb * _MB:
             raise RefusedError(
@@ -193,15 +197,17 @@ class Agent:
         except (RefusedError, OSError) as error:
             # First of all: the disk may be full of it.
             remove(self._store.slot(slot))
-            if isinstance(error, RefusedError) and error.reason in LASTING:
-                bad = Bad(holds.release, holds.sha256, error.reason, str(error), self._time())
-                self._store.write_state(state.with_bad(bad))
+            if isinstance(error, RefusedError):
+                self._remember(state, holds, error)
             raise
         finally:
             # Kept until here, so that a power cut while proving need not download it again.
             if not keep:
                 archive.unlink(missing_ok=True)
         return self._trials.start(state, slot, replace(holds, proof=proof))
+
+    def _remember(self, state: State, holds: Installed, error: RefusedError) -> None:
+        self._store.write_state(state.with_bad(holds, error.reason, str(error), self._time()))
 
     def _refused(self, error: RefusedError | OSError) -> Event:
         reason = error.reason if isinstance(error, RefusedError) else "disk"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from osnet_edge.runtime.device.disk import write_document
+from osnet_edge.runtime.device.refused import LASTING
 from osnet_edge.runtime.schema import parse_document, to_json
 
 SCHEMA_VERSION = 1
@@ -116,14 +117,13 @@ class State:
         others = {name: each for name, each in self.slots.items() if name != slot}
         return replace(self, slots=others if holds is None else {**others, slot: holds})
 
-    def with_bad(self, bad: Bad) -> State:
-        """Return the state with one more bad archive."""
-        kept = [each for each in self.bad if each.sha256 != bad.sha256]
+    def with_bad(self, left: Installed, reason: str, why: str, when: str) -> State:
+        """Return the state with one more bad archive, where a second try of it cannot help."""
+        if reason not in LASTING:
+            return self
+        kept = [each for each in self.bad if each.sha256 != left.sha256]
+        bad = Bad(left.release, left.sha256, reason, why, when)
         return replace(self, bad=(*kept, bad)[-_MOST_BAD:])
-
-    def is_bad(self, sha256: str) -> bool:
-        """Whether an archive was tried here, and must not be again."""
-        return any(each.sha256 == sha256 for each in self.bad)
 
 
 def read_state(path: Path) -> State:

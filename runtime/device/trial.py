@@ -12,8 +12,8 @@ from osnet_edge.runtime.device.channel import format_time, parse_time
 from osnet_edge.runtime.device.config import Health
 from osnet_edge.runtime.device.health import Watch
 from osnet_edge.runtime.device.limited import CommandError, run_limited
-from osnet_edge.runtime.device.refused import LASTING, Reason, RefusedError
-from osnet_edge.runtime.device.state import Bad, Event, Installed, State, Trial
+from osnet_edge.runtime.device.refused import Reason, RefusedError
+from osnet_edge.runtime.device.state import Event, Installed, State, Trial
 from osnet_edge.runtime.device.store import Store
 
 _NOTIFY_S, _NOTIFY_MB = 30.0, 256.0
@@ -111,9 +111,8 @@ class Trials:
         self._flip(trial.previous)
         left = state.slots.get(trial.slot)
         event = Event("returned", self._time(), left.release if left else "", trial.reason, trial.why)
-        if left and trial.reason in LASTING:
-            bad = Bad(left.release, left.sha256, trial.reason, trial.why, event.when)
-            state = state.with_bad(bad)
+        if left:
+            state = state.with_bad(left, trial.reason, trial.why, event.when)
         state = replace(
             state.with_slot(trial.slot, None), trial=None, last=event, returned=state.returned + 1
         )
