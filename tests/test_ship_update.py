@@ -288,6 +288,14 @@ def test_a_beginning_that_is_not_of_this_archive_is_thrown_away_and_the_next_run
     assert update(camera).release == "r2"
 
 
+def test_what_the_system_refuses_is_told_whenever_it_happens(fleet: Fleet, camera: Store) -> None:
+    shutil.rmtree(camera.root / "slots")
+    event = update(camera)
+    assert (event.what, event.reason) == ("refused", "disk")
+    assert event.why == f"No such file or directory: {camera.root}/slots"
+    assert camera.read_state().last == event
+
+
 def test_one_update_at_a_time(fleet: Fleet, camera: Store) -> None:
     with hold_lock(camera.lock_file), pytest.raises(RefusedError, match="another update"):
         update(camera)

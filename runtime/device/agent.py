@@ -77,20 +77,21 @@ class Agent:
             RefusedError: another update is running still.
         """
         with hold_lock(self._store.lock_file, wait):
-            self._store.sweep()
-            state = self._store.read_state()
-            if retry and state.bad:
-                state = replace(state, bad=())
-                self._store.write_state(state)
-            if state.trial:
-                self._say("finishing the trial that was begun")
-                return self._trials.resume(state)
-            if healed := self._heal(state):
-                return healed
             try:
-                return self._update()
+                return self._update(retry)
             except (RefusedError, OSError) as error:
                 return self._refused(error)
+
+    def _update(self, retry: bool) -> Event:
+        self._store.sweep()
+        state = self._store.read_state()
+        if retry and state.bad:
+            state = replace(state, bad=())
+            self._store.write_state(state)
+        if state.trial:
+            self._say("finishing the trial that was begun")
+            return self._trials.resume(state)
+        return self._heal(state) or self._follow()
 
     def _heal(self, state: State) -> Event | None:
         """Go to the other slot where the one that serves was damaged, as flash memory does."""
@@ -105,7 +106,7 @@ class Agent:
         self._store.write_state(state.with_slot(active, None))
         return None
 
-    def _update(self) -> Event:
+    def _follow(self) -> Event:
         state, channel = self._refresh(self._store.read_state())
         active = self._store.active()
         serving = state.slots.get(active) if active else None

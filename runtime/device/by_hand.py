@@ -91,16 +91,14 @@ class HandAgent(Agent):
             return self._trials.take_back(state, "operator", why, to=spare)
 
     def _install(self, archive: Path, release: str, package: str) -> Event:
-        self._store.sweep()
-        state = self._store.read_state()
-        if state.trial:
-            self._trials.resume(state)
-            state = self._store.read_state()
-        if state.trial:
-            return self._refused(
-                RefusedError("busy", "an engine is on trial: confirm it or roll it back first")
-            )
         try:
+            self._store.sweep()
+            state = self._store.read_state()
+            if state.trial:
+                self._trials.resume(state)
+                state = self._store.read_state()
+            if state.trial:
+                raise RefusedError("busy", "an engine is on trial: confirm it or roll it back first")
             return self._put(state, archive, Installed(release, package, sha256_of(archive)))
         except (RefusedError, OSError) as error:
             return self._refused(error)
