@@ -46,7 +46,7 @@ class Trials:
             How it ended: `installed`, `returned`, or `trial` where a person has yet to confirm.
         """
         trial = Trial(slot, self._store.active(), "starting", self._time())
-        return self.resume(self._write(replace(state.with_slot(slot, holds), trial=trial)))
+        return self._serve(self._write(replace(state.with_slot(slot, holds), trial=trial)), trial)
 
     def resume(self, state: State) -> Event:
         """Go on with the trial that the journal tells of, wherever it stands."""
@@ -58,10 +58,8 @@ class Trials:
         if not self._store.is_whole(trial.slot):
             return self.take_back(state, "corrupt", "a file of the new engine was damaged on the disk")
         if trial.phase == "starting":
-            self._flip(trial.slot)
-            trial = replace(trial, phase="watching")
-            state = self._write(replace(state, trial=trial))
-        elif self._health.kind != "manual":
+            return self._serve(state, trial)
+        if self._health.kind != "manual":
             trial = replace(trial, resumed=trial.resumed + 1)
             state = self._write(replace(state, trial=trial))
             if trial.resumed > self._health.most_resumes:
@@ -89,6 +87,11 @@ class Trials:
         trial = state.trial or Trial(self._store.active() or "a", to, "returning", self._time())
         trial = replace(trial, phase="returning", reason=reason, why=why)
         return self._return(self._write(replace(state, trial=trial)), trial)
+
+    def _serve(self, state: State, trial: Trial) -> Event:
+        self._flip(trial.slot)
+        trial = replace(trial, phase="watching")
+        return self._judge(self._write(replace(state, trial=trial)), trial)
 
     def _judge(self, state: State, trial: Trial) -> Event:
         if self._health.kind == "manual":
