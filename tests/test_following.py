@@ -20,7 +20,7 @@ from fleet import tiny_package
 
 from osnet_edge.runtime import FollowingEmbedder, InputError
 from osnet_edge.runtime.device.config import Health
-from osnet_edge.runtime.device.health import Watch
+from osnet_edge.runtime.device.health import watch
 from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.embedder import Embedder
@@ -151,7 +151,7 @@ def watched(store: Store, heart: Path, seconds: float = 0.3) -> str:
     """Watch slot b by a heartbeat; return why it does not do well."""
     health = Health("heartbeat", window_s=seconds, interval_s=0.05, heartbeat=str(heart))
     try:
-        Watch(health, store.slot("b"), seconds)()
+        watch(health, store.slot("b"), seconds)
     except RefusedError as refused:
         return str(refused)
     return ""
@@ -187,8 +187,8 @@ def test_a_heartbeat_tells_of_the_engine_that_a_program_uses(store: Store, tmp_p
 def test_a_probe_says_how_an_engine_does(command: tuple[str, ...], why: str, store: Store) -> None:
     health = Health("probe", window_s=0, interval_s=0.05, probe=command)
     if not why:
-        Watch(health, store.slot("b"), 0.1)()
+        watch(health, store.slot("b"), 0.1)
         return
     with pytest.raises(RefusedError) as refused:
-        Watch(health, store.slot("b"), 0.1)()
+        watch(health, store.slot("b"), 0.1)
     assert (refused.value.reason, str(refused.value)) == ("health", why)

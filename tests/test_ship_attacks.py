@@ -197,7 +197,9 @@ def test_a_signed_release_is_not_replaced_by_none(web: Web, tmp_path: Path) -> N
     camera = make_camera(tmp_path / "camera", fleet)
     fleet.publish("r1", tiny_package(1))
     assert update(camera).what == "installed"
-    fleet.install(fleet.repository.draft_targets([], remove=fleet.repository.files()))
+    nothing = fleet.repository.draft_targets([])
+    nothing.signed.targets.clear()
+    fleet.install(nothing)
     event = update(camera)
     assert (event.what, event.reason) == ("refused", "package")
     assert serving(camera) == OLD

@@ -57,7 +57,7 @@ class Repository:
         snapshot = self._snapshot()
         if snapshot is None:
             return None
-        version = snapshot.signed.meta["targets.json"].version
+        version = snapshot.meta["targets.json"].version
         return read_signed(self._metadata / f"{version}.targets.json", Targets).signed
 
     def files(self) -> dict[str, TargetFile]:
@@ -122,10 +122,9 @@ class Repository:
                 shutil.copyfile(source, partial)
         return file
 
-    def draft_targets(self, files: Iterable[TargetFile], remove: Iterable[str] = ()) -> Metadata[Targets]:
+    def draft_targets(self, files: Iterable[TargetFile]) -> Metadata[Targets]:
         """Make the next targets metadata, for its keys' owners to sign, wherever they are."""
-        targets = {path: file for path, file in self.files().items() if path not in set(remove)}
-        targets.update({file.path: file for file in files})
+        targets = {**self.files(), **{file.path: file for file in files}}
         return Metadata(
             Targets(self._targets_version() + 1, expires=self.expiry.of("targets"), targets=targets)
         )
@@ -162,12 +161,11 @@ class Repository:
     def summary(self) -> dict[str, dict[str, Any]]:
         """Return of each role its keys, its threshold, the version that is in place and when it expires."""
         root, snapshot = self.root().signed, self._snapshot()
-        stamp = read_signed(self._metadata / "timestamp.json", Timestamp).signed if snapshot else None
         signed = {
             Root.type: root,
             Targets.type: self.targets(),
-            Snapshot.type: snapshot.signed if snapshot else None,
-            Timestamp.type: stamp,
+            Snapshot.type: snapshot,
+            Timestamp.type: self._timestamp(),
         }
         return {
             role: {
@@ -184,19 +182,14 @@ class Repository:
         return targets.version if targets else 0
 
     def _lead(self, targets: int, online: Sequence[Signer]) -> None:
-        root, before = self.root().signed, self._snapshot()
-        version = 1 if before is None else before.signed.version + 1
+        root, before, stamp = self.root().signed, self._snapshot(), self._timestamp()
+        version = before.version + 1 if before else 1
         snapshot = Metadata(
             Snapshot(version, expires=self.expiry.of("snapshot"), meta={"targets.json": MetaFile(targets)})
         )
-        stamp = (
-            1
-            if before is None
-            else read_signed(self._metadata / "timestamp.json", Timestamp).signed.version + 1
-        )
         timestamp = Metadata(
             Timestamp(
-                stamp,
+                stamp.version + 1 if stamp else 1,
                 expires=self.expiry.of("timestamp"),
                 snapshot_meta=MetaFile(version),
                 unrecognized_fields={SIGNED_FIELD: format_time(now())},
@@ -210,12 +203,16 @@ class Repository:
             verify(root, role, metadata)
             self._write(name, metadata)
 
-    def _snapshot(self) -> Metadata[Snapshot] | None:
-        stamp = self._metadata / "timestamp.json"
-        if not stamp.is_file():
+    def _timestamp(self) -> Timestamp | None:
+        file = self._metadata / "timestamp.json"
+        return read_signed(file, Timestamp).signed if file.is_file() else None
+
+    def _snapshot(self) -> Snapshot | None:
+        stamp = self._timestamp()
+        if stamp is None:
             return None
-        version = read_signed(stamp, Timestamp).signed.snapshot_meta.version
-        return read_signed(self._metadata / f"{version}.snapshot.json", Snapshot)
+        file = self._metadata / f"{stamp.snapshot_meta.version}.snapshot.json"
+        return read_signed(file, Snapshot).signed
 
     def _write(self, name: str, metadata: Metadata[Any]) -> None:
         self._metadata.mkdir(parents=True, exist_ok=True)

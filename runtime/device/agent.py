@@ -17,6 +17,7 @@ from osnet_edge.runtime.device.choose import choose
 from osnet_edge.runtime.device.config import DeviceConfig
 from osnet_edge.runtime.device.disk import remove, require_space
 from osnet_edge.runtime.device.facts import DeviceFacts, find_facts
+from osnet_edge.runtime.device.health import watch
 from osnet_edge.runtime.device.lock import hold_lock
 from osnet_edge.runtime.device.prove import Prover, prove_apart
 from osnet_edge.runtime.device.refused import RefusedError
@@ -24,7 +25,7 @@ from osnet_edge.runtime.device.rollout import decide
 from osnet_edge.runtime.device.stage import stage
 from osnet_edge.runtime.device.state import Event, Installed, State
 from osnet_edge.runtime.device.store import Store
-from osnet_edge.runtime.device.trial import Trials, Watcher, watch
+from osnet_edge.runtime.device.trial import Trials, Watcher
 from osnet_edge.runtime.device.trust import Trust, TufTrust
 from osnet_edge.runtime.errors import InputError
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from osnet_edge.runtime.device.channel import format_time, parse_time
 from osnet_edge.runtime.device.config import Health
-from osnet_edge.runtime.device.health import Watch
 from osnet_edge.runtime.device.limited import CommandError, run_limited
 from osnet_edge.runtime.device.refused import Reason, RefusedError
 from osnet_edge.runtime.device.state import Event, Installed, State, Trial
@@ -19,11 +18,6 @@ from osnet_edge.runtime.device.store import Store
 _NOTIFY_S, _NOTIFY_MB = 30.0, 256.0
 #: Watches an engine in a folder for some seconds; raises RefusedError where it does not do well.
 Watcher = Callable[[Health, Path, float], None]
-
-
-def watch(health: Health, package: Path, seconds: float) -> None:
-    """Watch an engine as the camera was told to."""
-    Watch(health, package, seconds)()
 
 
 class Trials:
