@@ -41,16 +41,16 @@ class Repository:
         self.folder, self.expiry = folder, expiry or Expiry()
         self._metadata, self._targets = folder / "metadata", folder / "targets"
 
-    def root(self) -> Metadata[Root]:
+    def root(self) -> Root:
         """Read the newest root.
 
         Raises:
             InputError: there is none yet.
         """
-        versions = [int(path.name.split(".")[0]) for path in self._metadata.glob("[0-9]*.root.json")]
-        if not versions:
+        version = self._root_version()
+        if not version:
             raise InputError(f"{self.folder} is no repository yet: make its root with osnet-edge keys root")
-        return read_signed(self._metadata / f"{max(versions)}.root.json", Root)
+        return read_signed(self._metadata / f"{version}.root.json", Root).signed
 
     def targets(self) -> Targets | None:
         """Read the targets metadata that the timestamp leads to; None where nothing was published yet."""
@@ -78,10 +78,7 @@ class Repository:
 
     def draft_root(self, signers: Signers) -> Metadata[Root]:
         """Make the next root, for its keys' owners to sign, wherever they are."""
-        try:
-            version = self.root().signed.version + 1
-        except InputError:
-            version = 1
+        version = self._root_version() + 1
         root = Root(version, expires=self.expiry.of("root"), consistent_snapshot=True)
         for role, keys, threshold in (
             (Root.type, signers.root, signers.root_threshold),
@@ -99,17 +96,12 @@ class Repository:
         Raises:
             InputError: it is not the next, or not signed by enough keys of its own and of the root before.
         """
-        root = draft.signed
-        first = not any(self._metadata.glob("*.root.json"))
-        before = None if first else self.root().signed
-        if root.version != (1 if before is None else before.version + 1):
-            raise InputError(
-                f"expected root version {before.version + 1 if before else 1}, got "
-                f"{root.version}; draft it anew"
-            )
-        for who in (root, before):
-            if who is not None:
-                verify(who, Root.type, draft)
+        root, before = draft.signed, self._root_version()
+        if root.version != before + 1:
+            raise InputError(f"expected root version {before + 1}, got {root.version}; draft it anew")
+        verify(root, Root.type, draft)
+        if before:
+            verify(self.root(), Root.type, draft)
         self._write(f"{root.version}.root.json", draft)
 
     def put(self, target: str, source: Path) -> TargetFile:
@@ -139,7 +131,7 @@ class Repository:
         old = self._targets_version()
         if targets.version != old + 1:
             raise InputError(f"expected targets version {old + 1}, got {targets.version}; publish again")
-        verify(self.root().signed, Targets.type, draft)
+        verify(self.root(), Targets.type, draft)
         for file in targets.targets.values():
             if not (self._targets / file.get_prefixed_paths()[0]).is_file():
                 raise InputError(
@@ -160,7 +152,7 @@ class Repository:
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Return of each role its keys, its threshold, the version that is in place and when it expires."""
-        root, snapshot = self.root().signed, self._snapshot()
+        root, snapshot = self.root(), self._snapshot()
         signed = {
             Root.type: root,
             Targets.type: self.targets(),
@@ -177,12 +169,17 @@ class Repository:
             for role, each in signed.items()
         }
 
+    def _root_version(self) -> int:
+        return max(
+            (int(path.name.split(".")[0]) for path in self._metadata.glob("[0-9]*.root.json")), default=0
+        )
+
     def _targets_version(self) -> int:
         targets = self.targets()
         return targets.version if targets else 0
 
     def _lead(self, targets: int, online: Sequence[Signer]) -> None:
-        root, before, stamp = self.root().signed, self._snapshot(), self._timestamp()
+        root, before, stamp = self.root(), self._snapshot(), self._timestamp()
         version = before.version + 1 if before else 1
         snapshot = Metadata(
             Snapshot(version, expires=self.expiry.of("snapshot"), meta={"targets.json": MetaFile(targets)})
