@@ -123,7 +123,10 @@ def test_units_name_the_store_and_the_program(fleet: Fleet, tmp_path: Path) -> N
         (["--device", "c", "--root", "nowhere"], "cannot read the root metadata"),
         (["--device", "c", "--probe", "true", "--manual"], "one of --probe, --heartbeat and --manual"),
         (["--device", "c", "--prove-s", "0"], "expected a positive prove_s"),
+        (["--device", "c", "--reserve-mb", "nan"], "expected a positive reserve_mb"),
+        (["--device", "c", "--build-mb", "inf"], "expected a positive build_mb"),
         (["--device", "c", "--window", "-1"], "expected a health window"),
+        (["--device", "c", "--window", "inf"], "expected a health window"),
         (["--device", "c", "--channel", "../x"], "expected the channel as"),
     ],
 )

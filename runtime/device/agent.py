@@ -29,8 +29,6 @@ from osnet_edge.runtime.device.trial import Trials, Watcher
 from osnet_edge.runtime.device.trust import Trust, TufTrust
 from osnet_edge.runtime.errors import InputError
 
-_MB = 1_000_000
-
 
 class Agent:
     """What updates one store.
@@ -167,19 +165,18 @@ class Agent:
                 self._remember(state, holds, error)
                 raise
             return self._trials.start(state, spare, replace(holds, proof=proof))
-        if max(file.length, offer.bytes) > limits.package_mb * _MB:
+        largest = max(file.length, offer.bytes)
+        if largest > limits.package_bytes:
             raise RefusedError(
-                "limit",
-                f"{offer.name} has {max(file.length, offer.bytes) / _MB:.1f} MB, over this "
-                f"device's {limits.package_mb:g}",
+                "limit", f"{offer.name} has {largest / 1e6:.1f} MB, over this device's {limits.package_mb:g}"
             )
         archive = self._store.downloads / f"{digest}.tar"
         for other in self._store.downloads.iterdir():
             if other != archive:
                 remove(other)
         has = archive.stat().st_size if archive.exists() else 0
-        require_space(self._store.root, max(0, file.length - has) + offer.bytes, int(limits.reserve_mb * _MB))
-        what = f"downloading {offer.name} of {release.name}, {file.length / _MB:.2f} MB"
+        require_space(self._store.root, max(0, file.length - has) + offer.bytes, limits.reserve_bytes)
+        what = f"downloading {offer.name} of {release.name}, {file.length / 1e6:.2f} MB"
         self._trust.fetch(
             file, archive, limits.download_s, lambda size: self._progress(what, size / file.length)
         )
@@ -189,7 +186,7 @@ class Agent:
         """Put an archive into the spare slot, prove it, and try it."""
         slot, limits = self._store.spare(), self._config.limits
         self._facts = self._facts or find_facts(self._config.model)
-        require_space(self._store.root, archive.stat().st_size, int(limits.reserve_mb * _MB))
+        require_space(self._store.root, archive.stat().st_size, limits.reserve_bytes)
         if slot in state.slots:
             state = state.with_slot(slot, None)
             self._store.write_state(state)

@@ -17,7 +17,6 @@ from osnet_edge.runtime.device.state import Event, Installed
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import sha256_of
 
-_MB = 1_000_000
 _BLOCK = 1 << 18
 
 
@@ -105,12 +104,12 @@ class HandAgent(Agent):
 
     def _require_room(self, size: int) -> None:
         limits = self._config.limits
-        if not 0 < size <= limits.package_mb * _MB:
+        if not 0 < size <= limits.package_bytes:
             raise RefusedError(
                 "limit", f"expected an archive of at most {limits.package_mb:g} MB, got {size:,} bytes"
             )
         # Once as it is sent, once unpacked.
-        require_space(self._store.root, 2 * size, int(limits.reserve_mb * _MB))
+        require_space(self._store.root, 2 * size, limits.reserve_bytes)
 
 
 def _receive(source: IO[bytes], archive: Path, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from osnet_edge.runtime.files import PLAIN_NAME
 from osnet_edge.runtime.schema import parse_document, to_json
 
 SCHEMA_VERSION = 1
+_MB = 1_000_000
 #: How the trial of a new engine is judged: a probe command, the heartbeat of the program that embeds, a
 #: person's `osnet-edge device confirm`, or by its proof alone.
 HealthKind = Literal["probe", "heartbeat", "manual", "proof"]
@@ -43,10 +45,22 @@ class Limits:
     latency_ms: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what could never be kept."""
+        """Refuse what could never be kept, or never be read again: JSON has no infinity."""
         for name, value in vars(self).items():
-            if value is not None and (value < 0 or (value == 0 and name != "reserve_mb")):
+            if value is None or (value == 0 and name == "reserve_mb"):
+                continue
+            if not 0 < value < math.inf:
                 raise InputError(f"expected a positive {name}, got {value:g}")
+
+    @property
+    def package_bytes(self) -> int:
+        """`package_mb` in bytes."""
+        return int(self.package_mb * _MB)
+
+    @property
+    def reserve_bytes(self) -> int:
+        """`reserve_mb` in bytes."""
+        return int(self.reserve_mb * _MB)
 
 
 @dataclass(frozen=True)
@@ -73,7 +87,8 @@ class Health:
 
     def __post_init__(self) -> None:
         """Hold what types cannot say."""
-        if self.window_s < 0 or self.interval_s <= 0 or self.most_resumes < 0:
+        timed = 0 <= self.window_s < math.inf and 0 < self.interval_s < math.inf
+        if not timed or self.most_resumes < 0:
             raise InputError(
                 f"expected a health window and interval in seconds, got {self.window_s}, {self.interval_s}"
             )

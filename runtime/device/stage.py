@@ -41,7 +41,7 @@ def stage(archive: Path, slot: Path, limits: Limits, facts: DeviceFacts, prove: 
         # Compiled kernels of the engine before, which would pile up.
         remove(beside)
     empty_folder(slot)
-    names = set(unpack(archive, slot, int(limits.package_mb * 1e6)))
+    names = set(unpack(archive, slot, limits.package_bytes))
     try:
         manifest = _built(slot, names, limits) if RECIPE_NAME in names else _opened(slot, names)
     except InputError as error:
