@@ -97,17 +97,17 @@ def ship(
 
 
 def _print(results: Sequence[Shipped]) -> None:
+    from osnet_edge.bench.text_tables import Table, aligned
+
     rows = [
-        (
+        [
             each.host,
             each.result,
             each.release,
             "" if each.latency_ms is None else f"{each.latency_ms:.3g}",
             f"{each.seconds:.1f}",
             each.why,
-        )
+        ]
         for each in results
     ]
-    widths = [max(len(row[column]) for row in (_COLUMNS, *rows)) for column in range(len(_COLUMNS))]
-    for row in (_COLUMNS, tuple("-" * width for width in widths), *rows):
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo(aligned(Table(_COLUMNS, rows, words=len(_COLUMNS))), nl=False)
