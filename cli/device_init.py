@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from osnet_edge.runtime.device.store import DEFAULT_STORE
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def store_option(command: F) -> F:
     """Add `--store`, the camera's folder."""
     return click.option(
         "--store",
-        default="/var/lib/osnet-edge",
+        default=DEFAULT_STORE,
         envvar="OSNET_EDGE_STORE",
         show_default=True,
         metavar="DIR",

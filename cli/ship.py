@@ -11,6 +11,7 @@ import click
 
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.progress import bar, say
+from osnet_edge.runtime.device.store import DEFAULT_STORE
 from osnet_edge.runtime.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ _COLUMNS = ("host", "result", "release", "latency ms", "seconds", "why")
 @click.argument("package")
 @click.argument("hosts", nargs=-1, required=True)
 @click.option("--release", metavar="NAME", help="What to call it there; default: the package's name.")
-@click.option(
-    "--store", default="/var/lib/osnet-edge", show_default=True, metavar="DIR", help="On each host."
-)
+@click.option("--store", default=DEFAULT_STORE, show_default=True, metavar="DIR", help="On each host.")
 @click.option(
     "--remote", default="osnet-edge", show_default=True, metavar="COMMAND", help="osnet-edge on each host."
 )

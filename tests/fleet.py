@@ -31,10 +31,12 @@ from osnet_edge.runtime.device.agent import Agent
 from osnet_edge.runtime.device.channel import Rollout
 from osnet_edge.runtime.device.config import DeviceConfig, Health, Limits, write_config
 from osnet_edge.runtime.device.facts import DeviceFacts
-from osnet_edge.runtime.device.prove import prove_here
+from osnet_edge.runtime.device.prove import Proof, check_latency, measure
+from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.device.state import Event
 from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.graph_info import METADATA_KEY, GraphInfo, dump_graph_info
 from osnet_edge.runtime.manifest import ModelInfo
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -171,8 +173,17 @@ def make_camera(
     return store
 
 
+def prove_here(package: Path, limits: Limits) -> Proof:
+    """Prove an engine as an agent does, but in this process, which has ONNX Runtime loaded anyway."""
+    try:
+        proof = measure(package)
+    except OsnetEdgeError as error:
+        raise RefusedError("proof", f"the engine failed its proof on this device: {error}") from None
+    return check_latency(proof, limits)
+
+
 def update(store: Store, **parts: Any) -> Event:
-    """Run the agent once, proving in this process, which has ONNX Runtime loaded anyway."""
+    """Run the agent once, proving in this process."""
     return Agent(store, **{"prove": prove_here, "facts": FACTS, **parts}).update()
 
 

@@ -9,15 +9,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bad_packages import ruined
-from fleet import FACTS, Fleet, Web, make_camera, serving, tiny_package, update
+from fleet import FACTS, Fleet, Web, make_camera, prove_here, serving, tiny_package, update
 from securesystemslib.signer import CryptoSigner
 
 from osnet_edge.engines.fleet.publish import Measured, draft_release, read_channel
@@ -28,7 +30,6 @@ from osnet_edge.runtime.device.channel import Needs, Rollout, dump_channel
 from osnet_edge.runtime.device.config import Health, Limits, write_config
 from osnet_edge.runtime.device.download import download
 from osnet_edge.runtime.device.lock import hold_lock
-from osnet_edge.runtime.device.prove import prove_here
 from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.device.state import State
 from osnet_edge.runtime.device.store import Store
@@ -239,6 +240,28 @@ def test_a_disk_that_fills_up_during_a_download_is_said_to_be_full(fleet: Fleet)
     with pytest.raises(RefusedError, match="cannot be written: No space left on device") as refused:
         download(url, Path("/dev/full"), archive.stat().st_size, 10)
     assert refused.value.reason == "disk"
+
+
+def test_a_download_that_takes_too_long_is_not_begun_again(fleet: Fleet, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(bytes(100))
+
+        def log_message(self, *given: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(RefusedError, match="it took too long"):
+            download(f"http://127.0.0.1:{server.server_port}/x", tmp_path / "x", 1000, seconds=0)
+        server.shutdown()
+    assert asked == ["/x"]
 
 
 def fill_and_prove(package: Path, limits: Limits) -> dict[str, float]:

@@ -80,6 +80,8 @@ def download(
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(min(_PAUSE_S * 2**attempt, max(0.0, until - time.monotonic())))
+            if time.monotonic() >= until:
+                break
         try:
             _go_on(url, destination, length, until, progress)
         except urllib.error.HTTPError as error:

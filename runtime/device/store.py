@@ -97,7 +97,7 @@ class Store:
         """Return the slot that the link leads to; None where there is no engine yet."""
         try:
             target = os.readlink(self.link)
-        except (FileNotFoundError, OSError):
+        except OSError:
             return None
         name = target.removeprefix("slots/")
         return name if name in SLOTS else None
