@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from osnet_edge.runtime.backends.tensorrt_cache import RuntimeCache, cache_path
 from osnet_edge.runtime.backends.tensorrt_checks import (
     check_device,
@@ -69,11 +67,6 @@ class LoadedPlan:
     graphs: str = "one CUDA graph for each batch size"
     can_capture: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the engine's input."""
-        return np.dtype(np.uint8 if self.how.normalize_in == "graph" else np.float32)
 
     def create_context(self) -> tensorrt.IExecutionContext | None:
         """Create an execution context; None where TensorRT could not, as it says it itself."""

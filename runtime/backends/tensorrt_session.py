@@ -39,7 +39,7 @@ class Session:
         self.stream = cuda.create_stream()
         self._closers.append(self.stream.destroy)
         images = (plan.most, *plan.how.input_shape)
-        self._images, self._input = self._reserve(images, plan.dtype)
+        self._images, self._input = self._reserve(images, plan.how.dtype)
         self._rows, self._output = self._reserve((plan.most, plan.embedding_size), np.dtype(np.float32))
         self._frame = GrowingBuffer(cuda)
         self._closers.append(self._frame.free)
