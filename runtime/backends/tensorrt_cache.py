@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osnet_edge.runtime.backends.tensorrt_library import Library, log
-from osnet_edge.runtime.cuda import CudaDevice
+from osnet_edge.runtime.cuda_driver import CudaDevice
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.files import write_aside
 

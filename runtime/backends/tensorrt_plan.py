@@ -19,8 +19,9 @@ from osnet_edge.runtime.backends.tensorrt_checks import (
     check_version,
 )
 from osnet_edge.runtime.backends.tensorrt_library import Library, first_line, load_library, log
-from osnet_edge.runtime.cuda import Cuda, CudaDevice, open_cuda, probe, require_device
+from osnet_edge.runtime.cuda import Cuda, open_cuda
 from osnet_edge.runtime.cuda_compile import compile_crops
+from osnet_edge.runtime.cuda_driver import CudaDevice, probe, require_device
 from osnet_edge.runtime.cuda_resources import Module
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.graph_info import INPUT_NAME as INPUT
