@@ -62,7 +62,7 @@ class Embedder:
         """Verify a package and load its engine.
 
         Args:
-            package: folder made by `osnet-edge build`.
+            package: folder made by `osnet-edge build`, or a link to one.
             threads: CPU threads a call may use, for engines on the CPU; None chooses.
 
         Raises:
@@ -70,6 +70,9 @@ class Embedder:
             UnavailableError: this machine lacks the library or device that it needs.
         """
         package = Path(package)
+        if package.is_symlink():
+            # Followed once: a link that is turned meanwhile must not mix two packages.
+            package = package.resolve()
         manifest = open_package(package)
         check_target(manifest.target)
         check_interpolation(manifest.preprocessing.interpolation)

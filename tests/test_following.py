@@ -98,6 +98,13 @@ def test_an_engine_that_cannot_be_loaded_leaves_the_old_one_and_is_told_of(
         wait_for(lambda: beat(heart)["failed"] == "")
 
 
+def test_a_plain_embedder_stays_with_the_engine_that_the_link_led_to(store: Store) -> None:
+    embedder = Embedder.load(store.link)
+    store.flip("b")
+    assert embedder.package == store.slot("a")
+    assert embedder.prove() < 1e-6
+
+
 def test_a_call_that_fails_is_a_call_and_an_error(store: Store, tmp_path: Path) -> None:
     class Broken:
         def infer(self, batch: np.ndarray) -> np.ndarray:
