@@ -27,7 +27,8 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
-from fleet import FACTS, Fleet, make_camera, make_fleet, nginx, prove_here, tiny_package
+from fleet import FACTS, Fleet, make_camera, make_fleet, prove_here, tiny_package
+from web_server import nginx
 
 from osnet_edge.runtime.device.agent import Agent
 from osnet_edge.runtime.device.channel import Rollout

@@ -9,18 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from fleet import Fleet, Web, make_fleet, serving, tiny_package
+from fleet import Fleet, make_fleet, serving, tiny_package
 
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.device.status import read_status
 from osnet_edge.runtime.device.store import Store
-
-
-@pytest.fixture
-def fleet(web: Web, request: pytest.FixtureRequest) -> Fleet:
-    fleet = web.fleet(f"device-{abs(hash(request.node.nodeid))}")
-    fleet.publish("r1", tiny_package(1))
-    return fleet
 
 
 def init(store: Path, fleet: Fleet, *more: str) -> int:

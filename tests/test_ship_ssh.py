@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from bad_packages import ruined
-from fleet import free_port, make_camera, make_fleet, serving, tiny_package
+from fleet import make_camera, make_fleet, serving, tiny_package
+from web_server import free_port
 
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.device.store import Store
