@@ -220,4 +220,7 @@ def test_the_proof_in_a_process_of_its_own_ends_with_its_limits(fleet: Fleet, ca
     limited(camera, Limits(reserve_mb=0, prove_mb=5))
     assert Agent(camera, facts=FACTS).update().reason == "limit"
     limited(camera, NO_RESERVE)
+    # Tried again, and not downloaded again.
+    archive_of(fleet, "r2").unlink()
     assert Agent(camera, facts=FACTS).update().release == "r2"
+    assert not list(camera.downloads.iterdir())

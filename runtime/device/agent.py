@@ -20,7 +20,7 @@ from osnet_edge.runtime.device.facts import DeviceFacts, find_facts
 from osnet_edge.runtime.device.health import watch
 from osnet_edge.runtime.device.lock import hold_lock
 from osnet_edge.runtime.device.prove import Prover, prove_apart
-from osnet_edge.runtime.device.refused import RefusedError
+from osnet_edge.runtime.device.refused import LASTING, RefusedError
 from osnet_edge.runtime.device.rollout import decide
 from osnet_edge.runtime.device.stage import stage
 from osnet_edge.runtime.device.state import Event, Installed, State
@@ -198,6 +198,8 @@ class Agent:
             remove(self._store.slot(slot))
             if isinstance(error, RefusedError):
                 self._remember(state, holds, error)
+                # What is tried again need not be downloaded again.
+                keep = keep or error.reason not in LASTING
             raise
         finally:
             # Kept until here, so that a power cut while proving need not download it again.
@@ -206,7 +208,9 @@ class Agent:
         return self._trials.start(state, slot, replace(holds, proof=proof))
 
     def _remember(self, state: State, holds: Installed, error: RefusedError) -> None:
-        self._store.write_state(state.with_bad(holds, error.reason, str(error), self._time()))
+        knows = state.with_bad(holds, error.reason, str(error), self._time())
+        if knows is not state:
+            self._store.write_state(knows)
 
     def _refused(self, error: RefusedError | OSError) -> Event:
         reason = error.reason if isinstance(error, RefusedError) else "disk"
