@@ -131,8 +131,10 @@ class TufTrust:
         finally:
             # Also of a refresh that failed half-way: what it has verified must not be forgotten.
             sync_tree(self._folder)
+        # A newer root may have replaced a stolen key, by which the others' versions were driven up.
+        renewed = verified.versions[Root.type] > seen.get(Root.type, 0)
         for role, version in verified.versions.items():
-            if version < seen.get(role, 0):
+            if version < seen.get(role, 0) and not renewed:
                 raise RefusedError(
                     "replayed",
                     f"{self._url}: expected {role} version {seen[role]} or later, got {version}: an old "
