@@ -19,7 +19,7 @@ from osnet_edge.bench.machine import installed_version
 from osnet_edge.bench.measurements import Layers
 from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.boxes import clip_boxes
-from osnet_edge.runtime.cuda import probe
+from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.embedder import Embedder, normalize_rows
 from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.graph_info import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, parse_graph_info

@@ -162,14 +162,11 @@ def fits(store: str, needs: str, size: int) -> int:
       osnet-edge device fits --needs '{"backend": "onnxruntime"}' --bytes 1000000
     """
     from osnet_edge.runtime.device.channel import Needs
-    from osnet_edge.runtime.schema import from_json
+    from osnet_edge.runtime.schema import from_json, parse_json
 
-    try:
-        document = json.loads(needs)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"expected --needs as JSON, got {error}") from None
+    asked = from_json(Needs, parse_json(needs, "--needs", "expected an object"), "--needs")
     with _agent(store) as agent:
-        why = agent.fits(from_json(Needs, document, "needs"), size)
+        why = agent.fits(asked, size)
     click.echo(json.dumps({"fits": not why, "why": why}))
     return int(bool(why))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from osnet_edge.runtime.device.store import DEFAULT_STORE
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def store_option(command: F) -> F:
     """Add `--store`, the camera's folder."""
     return click.option(
         "--store",
-        default="/var/lib/osnet-edge",
+        default=DEFAULT_STORE,
         envvar="OSNET_EDGE_STORE",
         show_default=True,
         metavar="DIR",
@@ -153,15 +154,16 @@ def _health(probe: str | None, heartbeat: str | None, manual: bool, window: floa
 
 def _read_root(path: Path) -> bytes:
     """Read root metadata, and hold it to its own signatures: a wrong file shows now, not later."""
+    from tuf.api.exceptions import RepositoryError
     from tuf.api.metadata import Metadata, Root
 
     try:
         content = path.read_bytes()
         root: Metadata[Root] = Metadata.from_bytes(content)
-        root.signed.verify_delegate("root", root.signed_bytes, root.signatures)
+        root.signed.verify_delegate(Root.type, root.signed_bytes, root.signatures)
     except OSError as error:
         raise InputError(f"cannot read the root metadata {path}: {error.strerror}") from None
-    except Exception as error:
-        # tuf wraps what JSON and cryptography raise, each in its own.
+    except (RepositoryError, ValueError, AttributeError) as error:
+        # Metadata of another role names no keys, or not the root's.
         raise InputError(f"expected {path} as signed TUF root metadata, N.root.json, got {error}") from None
     return content

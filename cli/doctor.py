@@ -11,7 +11,7 @@ import click
 from osnet_edge.cli.options import echo_json, json_flag
 
 if TYPE_CHECKING:
-    from osnet_edge.runtime.cuda import CudaProbe
+    from osnet_edge.runtime.cuda_driver import CudaProbe
 
 #: Import name, distribution, and the job that needs it.
 _LIBRARIES = (

@@ -49,7 +49,7 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
     rows = _rows(manifest)
     if plan:
         rows.append(("plan header", str(read_plan_header(plan))))
-        rows.append(("runs here", _runs_here(package)))
+        rows.append(("runs here", "yes" if embedder else _runs_here(package)))
     if schedule:
         rows.append(("plan schedule", str(schedule)))
         rows += [(f"  {part.name}", _launches(part)) for part in schedule.parts]

@@ -23,7 +23,7 @@ from osnet_edge.runtime.schema import to_json
 if TYPE_CHECKING:
     from osnet_edge.bench.result import BenchResult
     from osnet_edge.engines.fleet.publish import Measured
-    from osnet_edge.runtime.device.channel import Rollout
+    from osnet_edge.runtime.device.channel import Channel, Rollout
 
 
 @click.command()
@@ -152,11 +152,7 @@ def rollout(
         _show(read_channel(place, channel), as_json)
 
 
-def _show(channel: object, as_json: bool) -> None:
-    from osnet_edge.runtime.device.channel import Channel
-
-    if not isinstance(channel, Channel):
-        raise TypeError(type(channel))
+def _show(channel: Channel, as_json: bool) -> None:
     if as_json:
         echo_json(to_json(channel))
         return
@@ -165,12 +161,10 @@ def _show(channel: object, as_json: bool) -> None:
         rings = "".join(f", {share:g} % of {ring}" for ring, share in how.rings.items())
         state = f"recalled: {how.recalled}" if how.recalled else ("paused" if how.paused else "")
         begins = f", from {how.not_before}" if how.not_before else ""
-        names = ", ".join(f"{offer.name} ({_for(offer.needs.models)})" for offer in release.offers)
+        names = ", ".join(
+            f"{offer.name} ({', '.join(offer.needs.models) or 'any device'})" for offer in release.offers
+        )
         click.echo(f"{release.name:16} {how.share:g} %{rings}{begins} {state}".rstrip() + f"  {names}")
-
-
-def _for(models: tuple[str, ...]) -> str:
-    return ", ".join(models) or "any device"
 
 
 def _rings(given: tuple[str, ...]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import click
 
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.progress import bar, say
+from osnet_edge.runtime.device.store import DEFAULT_STORE
 from osnet_edge.runtime.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ _COLUMNS = ("host", "result", "release", "latency ms", "seconds", "why")
 @click.argument("package")
 @click.argument("hosts", nargs=-1, required=True)
 @click.option("--release", metavar="NAME", help="What to call it there; default: the package's name.")
-@click.option(
-    "--store", default="/var/lib/osnet-edge", show_default=True, metavar="DIR", help="On each host."
-)
+@click.option("--store", default=DEFAULT_STORE, show_default=True, metavar="DIR", help="On each host.")
 @click.option(
     "--remote", default="osnet-edge", show_default=True, metavar="COMMAND", help="osnet-edge on each host."
 )
@@ -61,7 +60,7 @@ def ship(
       osnet-edge ship osnet-orin root@cam-1 root@cam-2 cam-3
     """
     from osnet_edge.cli.ship_host import Shipment, ship_to_all
-    from osnet_edge.engines.fleet.archive import needs_of_package, write_archive
+    from osnet_edge.engines.fleet.archive import write_archive
     from osnet_edge.runtime.device.config import check_name
 
     if shutil.which("ssh") is None:
@@ -74,10 +73,10 @@ def ship(
     name = check_name("package", Path(package).resolve().name)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "package.tar"
-        write_archive(Path(package), archive)
+        packed = write_archive(Path(package), archive)
         shipment = Shipment(
             archive,
-            needs_of_package(Path(package)),
+            packed.needs,
             name,
             check_name("release", release or name),
             store,
@@ -97,17 +96,17 @@ def ship(
 
 
 def _print(results: Sequence[Shipped]) -> None:
+    from osnet_edge.bench.text_tables import Table, aligned
+
     rows = [
-        (
+        [
             each.host,
             each.result,
             each.release,
             "" if each.latency_ms is None else f"{each.latency_ms:.3g}",
             f"{each.seconds:.1f}",
             each.why,
-        )
+        ]
         for each in results
     ]
-    widths = [max(len(row[column]) for row in (_COLUMNS, *rows)) for column in range(len(_COLUMNS))]
-    for row in (_COLUMNS, tuple("-" * width for width in widths), *rows):
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo(aligned(Table(_COLUMNS, rows, words=len(_COLUMNS))), nl=False)

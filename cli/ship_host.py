@@ -10,10 +10,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from osnet_edge.runtime.device.channel import Needs
 from osnet_edge.runtime.errors import first_line
@@ -92,27 +92,29 @@ def ship_to_all(
     Returns:
         How it went, in the order of the hosts.
     """
-    events: queue.SimpleQueue[int | Shipped] = queue.SimpleQueue()
+    events: queue.SimpleQueue[int | Future[Shipped]] = queue.SimpleQueue()
 
-    def one(host: str) -> None:
+    def one(host: str) -> Shipped:
         started = time.monotonic()
         try:
             result = _ship(shipment, host, events.put)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             result = Shipped(host, "failed", 1, why=first_line(error))
-        events.put(Shipped(**{**vars(result), "seconds": round(time.monotonic() - started, 1)}))
+        return replace(result, seconds=round(time.monotonic() - started, 1))
 
     done: dict[str, Shipped] = {}
     with ThreadPoolExecutor(min(jobs, len(hosts)), "osnet-edge-ship") as pool:
         for host in hosts:
-            pool.submit(one, host)
+            # Each ends in an event, whatever happened to it: an error is raised here.
+            pool.submit(one, host).add_done_callback(events.put)
         while len(done) < len(hosts):
             event = events.get()
             if isinstance(event, int):
                 advance(event)
             else:
-                done[event.host] = event
-                say(f"{event.host}: {event.result}" + (f": {event.why}" if event.why else ""))
+                result = event.result()
+                done[result.host] = result
+                say(f"{result.host}: {result.result}" + (f": {result.why}" if result.why else ""))
     return [done[host] for host in hosts]
 
 
@@ -153,13 +155,12 @@ def _ship(shipment: Shipment, host: str, sent: Callable[[int], None]) -> Shipped
 
 
 def _send(archive: Path | None, process: subprocess.Popen[bytes], sent: Callable[[int], None]) -> None:
-    if process.stdin is None:
-        raise ValueError("ssh was started without a pipe")
+    pipe = cast("IO[bytes]", process.stdin)
     if archive is None:
-        process.stdin.close()
+        pipe.close()
         return
     try:
-        with archive.open("rb") as source, process.stdin as pipe:
+        with archive.open("rb") as source, pipe:
             while block := source.read(_BLOCK):
                 pipe.write(block)
                 sent(len(block))
@@ -179,10 +180,11 @@ def _result(host: str, code: int, said: str, complaint: str, dry_run: bool) -> S
         return Shipped(host, "failed", 1, why=f"{last} (name osnet-edge there with --remote)")
     try:
         answer: dict[str, Any] = json.loads(said)
-    except ValueError:
+        if dry_run:
+            return Shipped(host, "would fit" if code == 0 else "would not fit", code, why=answer["why"])
+        event = answer["event"]
+        latency = answer["proof"].get("latency_ms") if event["what"] == "installed" else None
+        return Shipped(host, event["what"], code, answer["release"], latency, why=event["why"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # It said nothing, or it was no osnet-edge that answered.
         return Shipped(host, "failed", code or 1, why=last)
-    if dry_run:
-        return Shipped(host, "would fit" if code == 0 else "would not fit", code, why=str(answer["why"]))
-    event = answer["event"]
-    latency = answer["proof"].get("latency_ms") if event["what"] == "installed" else None
-    return Shipped(host, event["what"], code, answer["release"], latency, why=event["why"])

@@ -23,7 +23,8 @@ from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.engines.quantization.table import read_table
 from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.runtime.device.build_once import Recipe, read_recipe
-from osnet_edge.runtime.errors import InputError, OsnetEdgeError
+from osnet_edge.runtime.device.limited import report
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import sha256_of, write_folder_aside
 from osnet_edge.runtime.manifest import SCHEMA_VERSION, Manifest, write_manifest
 from osnet_edge.runtime.plan import TITLES
@@ -92,15 +93,5 @@ def _quantize(
     return lambda half: quantizer.make(groups, half=half)
 
 
-def main() -> int:
-    """Build what the command line names; a failure is one line on standard error."""
-    try:
-        build_from_recipe(Path(sys.argv[1]), Path(sys.argv[2]), progress=lambda step: print(step, flush=True))
-    except OsnetEdgeError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(lambda: build_from_recipe(Path(sys.argv[1]), Path(sys.argv[2]), print)))

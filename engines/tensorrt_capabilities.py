@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from osnet_edge.runtime.backends.tensorrt_library import Library
-from osnet_edge.runtime.cuda import probe
+from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.plan import TITLES
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from osnet_edge.engines.tensorrt_capabilities import known_capabilities
 from osnet_edge.runtime.backends.tensorrt_library import load_library
-from osnet_edge.runtime.cuda import CudaProbe, find_package, probe
+from osnet_edge.runtime.cuda import find_package
+from osnet_edge.runtime.cuda_driver import CudaProbe, probe
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.plan import TensorRTName
 

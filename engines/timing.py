@@ -31,8 +31,7 @@ def time_in_turns(
         seconds: for all together; each is called 3 times at least.
         clock: seconds, never running backwards.
     """
-    dtype = np.uint8 if preprocessing.normalize_in == "graph" else np.float32
-    pictures = np.full((batch, *preprocessing.input_shape), 1, dtype)
+    pictures = np.full((batch, *preprocessing.input_shape), 1, preprocessing.dtype)
     times: dict[str, list[float]] = {name: [] for name in engines}
     began, rounds = clock(), 0
     while clock() - began < seconds or rounds < 3:

@@ -22,18 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from osnet_edge.runtime.cuda_driver import (
-    FORKED,
-    RESET,
-    CudaDevice,
-    CudaProbe,
-    probe,
-    require_device,
-)
+from osnet_edge.runtime.cuda_driver import FORKED, RESET, require_device
 from osnet_edge.runtime.cuda_resources import DeviceMemory, Graph, Module, PinnedArray, Stream, as_array
 from osnet_edge.runtime.errors import UnavailableError
-
-__all__ = ["Cuda", "CudaDevice", "CudaProbe", "find_package", "open_cuda", "probe", "require_device"]
 
 #: CU_STREAM_NON_BLOCKING of cuda.h: no waiting for the default stream.
 _NON_BLOCKING = 1

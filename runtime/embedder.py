@@ -15,7 +15,7 @@ from osnet_edge.runtime.backends import DeviceEngine, Engine, open_engine
 from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
 from osnet_edge.runtime.boxes import check_frame, check_frame_on_gpu, clip_boxes
 from osnet_edge.runtime.cuda_array import is_on_gpu, on_gpu
-from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
+from osnet_edge.runtime.errors import CheckError, UnavailableError
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.package import check_target, open_package, read_golden
 from osnet_edge.runtime.preprocessing import Picture, check_crops, check_interpolation, to_batch
@@ -62,7 +62,7 @@ class Embedder:
         """Verify a package and load its engine.
 
         Args:
-            package: folder made by `osnet-edge build`.
+            package: folder made by `osnet-edge build`, or a link to one.
             threads: CPU threads a call may use, for engines on the CPU; None chooses.
 
         Raises:
@@ -70,6 +70,9 @@ class Embedder:
             UnavailableError: this machine lacks the library or device that it needs.
         """
         package = Path(package)
+        if package.is_symlink():
+            # Followed once: a link that is turned meanwhile must not mix two packages.
+            package = package.resolve()
         manifest = open_package(package)
         check_target(manifest.target)
         check_interpolation(manifest.preprocessing.interpolation)
@@ -185,13 +188,7 @@ class Embedder:
             if self.manifest.target.device != "cuda":
                 self._device_engine()
             return self.engine.infer(batch)
-        how = self.manifest.preprocessing
-        dtype = np.uint8 if how.normalize_in == "graph" else np.float32
-        if batch.shape[1:] != how.input_shape or batch.dtype != dtype:
-            raise InputError(
-                f"expected a batch of {np.dtype(dtype)} (N, {', '.join(map(str, how.input_shape))}), got "
-                f"{batch.dtype} {batch.shape}"
-            )
+        self.manifest.preprocessing.check_batch(batch.shape, batch.dtype)
         missing = self.manifest.batch.min - len(batch)
         if missing <= 0:
             return self.engine.infer(batch)

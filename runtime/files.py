@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from osnet_edge.runtime.errors import InputError
 _LONGEST_NAME = 255
 #: A folder with this file is an engine package, whose files are accounted for.
 MANIFEST_NAME = "manifest.json"
+#: Names of files in one flat folder; anything else in a name could reach outside it.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 @contextmanager

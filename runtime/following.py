@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TypeVar
@@ -18,6 +19,15 @@ from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
 from osnet_edge.runtime.files import write_aside
 
 T = TypeVar("T")
+
+
+@dataclass
+class _Serving:
+    """An engine, and how its calls went."""
+
+    embedder: Embedder
+    calls: int = 0
+    errors: int = 0
 
 
 class FollowingEmbedder:
@@ -56,9 +66,8 @@ class FollowingEmbedder:
     ) -> None:
         self._path, self._threads, self._interval = Path(path), threads, interval
         self._heartbeat = Path(heartbeat) if heartbeat else None
-        self._calls = self._errors = 0
         self._tried, self._failed = self._look(), ""
-        self._embedder = Embedder.load(self._path.resolve(), threads=threads)
+        self._serving = _Serving(Embedder.load(self._path.resolve(), threads=threads))
         self._wake, self._stopped = threading.Event(), False
         if on_hangup:
             signal.signal(signal.SIGHUP, self._hang_up)
@@ -69,20 +78,18 @@ class FollowingEmbedder:
     @property
     def embedder(self) -> Embedder:
         """The embedder of the engine that serves now; take it once for calls that must agree."""
-        return self._embedder
+        return self._serving.embedder
 
     def __call__(self, crops: object, *, bgr: bool = False, l2_normalize: bool = True) -> Embeddings:
         """Embed crops, as `Embedder` does."""
-        embedder = self._embedder
-        return self._counted(embedder, lambda: embedder(crops, bgr=bgr, l2_normalize=l2_normalize))
+        return self._counted(lambda embedder: embedder(crops, bgr=bgr, l2_normalize=l2_normalize))
 
     def embed_boxes(
         self, frame: object, boxes: ArrayLike, *, bgr: bool = False, l2_normalize: bool = True
     ) -> BoxEmbeddings:
         """Embed the people in a frame, as `Embedder.embed_boxes` does."""
-        embedder = self._embedder
         return self._counted(
-            embedder, lambda: embedder.embed_boxes(frame, boxes, bgr=bgr, l2_normalize=l2_normalize)
+            lambda embedder: embedder.embed_boxes(frame, boxes, bgr=bgr, l2_normalize=l2_normalize)
         )
 
     def look(self) -> None:
@@ -103,17 +110,19 @@ class FollowingEmbedder:
     ) -> None:
         self.close()
 
-    def _counted(self, embedder: Embedder, call: Callable[[], T]) -> T:
+    def _counted(self, call: Callable[[Embedder], T]) -> T:
+        serving = self._serving
         try:
-            result = call()
+            result = call(serving.embedder)
         except InputError:
             # The caller's pictures, not the engine.
             raise
         except Exception:
-            if embedder is self._embedder:
-                self._errors += 1
+            # Whatever it is: the caller gets it, and the agent reads that there was one.
+            serving.calls += 1
+            serving.errors += 1
             raise
-        self._calls += 1
+        serving.calls += 1
         return result
 
     def _look(self) -> tuple[str, int]:
@@ -143,17 +152,17 @@ class FollowingEmbedder:
             # Whatever it is, frames go on with the engine that works; the agent reads of it and goes back.
             self._failed = first_line(error) if isinstance(error, OsnetEdgeError) else repr(error)[:300]
             return
-        self._failed = ""
-        self._embedder, self._calls, self._errors = fresh, 0, 0
+        self._failed, self._serving = "", _Serving(fresh)
 
     def _beat(self) -> None:
         if self._heartbeat is None:
             return
+        serving = self._serving
         beat = {
             # What failed is told of the engine that it is about.
-            "package": self._tried[0] if self._failed else str(self._embedder.package),
-            "calls": self._calls,
-            "errors": self._errors,
+            "package": self._tried[0] if self._failed else str(serving.embedder.package),
+            "calls": serving.calls,
+            "errors": serving.errors,
             "failed": self._failed,
             "process": os.getpid(),
         }

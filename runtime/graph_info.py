@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import ModelInfo
 from osnet_edge.runtime.preprocessing import Preprocessing
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.schema import from_json, parse_json, to_json
 
 METADATA_KEY = "osnet_edge"
 INPUT_NAME, OUTPUT_NAME = "images", "embeddings"
@@ -40,8 +39,4 @@ def parse_graph_info(text: str, where: str) -> GraphInfo:
     Raises:
         InputError: it is not what `dump_graph_info` writes.
     """
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: its metadata is not JSON ({error}); export it again") from None
-    return from_json(GraphInfo, document, where)
+    return from_json(GraphInfo, parse_json(text, f"{where}: its metadata", "export it again"), where)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import MANIFEST_NAME, write_json
+from osnet_edge.runtime.files import MANIFEST_NAME, PLAIN_NAME, write_json
 from osnet_edge.runtime.placement import Placement
 from osnet_edge.runtime.precision import Comparison, Int8
 from osnet_edge.runtime.preprocessing import Preprocessing
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.schema import parse_document, to_json
 from osnet_edge.runtime.tuning import Tuning
 
 SCHEMA_VERSION = 1
@@ -157,13 +157,21 @@ class Manifest:
 
     def __post_init__(self) -> None:
         """Hold what types cannot say."""
-        for name in self.files:
-            # A package is one flat folder; anything else in a name could reach outside it.
-            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or name == MANIFEST_NAME:
-                raise InputError(f"expected plain file names, got {name!r}")
-        for name in (self.model_file, self.golden.file):
-            if name not in self.files:
-                raise InputError(f"{name!r} is used, but not listed under files")
+        check_names(self.files, MANIFEST_NAME, (self.model_file, self.golden.file))
+
+
+def check_names(files: Mapping[str, FileEntry], document: str, used: Iterable[str]) -> None:
+    """Hold files that a document lists to plain names other than its own, and those that it uses to these.
+
+    Raises:
+        InputError: they are not.
+    """
+    for name in files:
+        if not PLAIN_NAME.fullmatch(name) or name == document:
+            raise InputError(f"expected plain file names, got {name!r}")
+    for name in used:
+        if name not in files:
+            raise InputError(f"{name!r} is used, but not listed under files")
 
 
 def read_manifest(package: Path | str) -> Manifest:
@@ -181,18 +189,7 @@ def read_manifest(package: Path | str) -> Manifest:
         raise InputError(
             f"{package} is no engine package: it has no {MANIFEST_NAME}; make one with osnet-edge build"
         )
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        # Bad UTF-8 and bad JSON are both ValueErrors; depth without end is the other.
-        raise InputError(f"{path} is not JSON ({error}); build the package again") from None
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if version != SCHEMA_VERSION:
-        raise InputError(
-            f"{path}: expected schema_version {SCHEMA_VERSION}, got {version!r}; "
-            "build the package again, or install the osnet-edge that wrote it"
-        )
-    return from_json(Manifest, document, str(path))
+    return parse_document(Manifest, path.read_bytes(), str(path), SCHEMA_VERSION, "build the package again")
 
 
 def write_manifest(package: Path | str, manifest: Manifest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.files import sha256_of
-from osnet_edge.runtime.manifest import Manifest, Target, read_manifest
+from osnet_edge.runtime.manifest import FileEntry, Manifest, Target, read_manifest
 from osnet_edge.runtime.plan import TITLES
 from osnet_edge.runtime.preprocessing import Picture
 
@@ -22,17 +23,26 @@ def open_package(package: Path) -> Manifest:
         InputError: it is no package, or a file is missing or was changed; the message names it.
     """
     manifest = read_manifest(package)
-    for name, entry in manifest.files.items():
-        path = package / name
+    check_files(package, manifest.files)
+    return manifest
+
+
+def check_files(folder: Path, files: Mapping[str, FileEntry]) -> None:
+    """Hold files in a folder to their sizes and hashes.
+
+    Raises:
+        InputError: one is missing or was changed; the message names it.
+    """
+    for name, entry in files.items():
+        path = folder / name
         if not path.is_file():
-            raise InputError(f"{package}: {name} is missing; copy the whole package again, or build it again")
+            raise InputError(f"{folder}: {name} is missing; copy the whole package again, or build it again")
         size = path.stat().st_size
         if size != entry.bytes or sha256_of(path) != entry.sha256:
             raise InputError(
-                f"{package}: {name} is not the file that was built (expected {entry.bytes} bytes of SHA-256 "
+                f"{folder}: {name} is not the file that was built (expected {entry.bytes} bytes of SHA-256 "
                 f"{entry.sha256[:12]}..., got {size}); copy the whole package again, or build it again"
             )
-    return manifest
 
 
 def check_target(target: Target) -> None:

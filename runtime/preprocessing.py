@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,23 @@ class Preprocessing:
         if self.normalize_in == "graph":
             return (self.height, self.width, 3)
         return (3, self.height, self.width)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers that the engine takes."""
+        return np.dtype(np.uint8 if self.normalize_in == "graph" else np.float32)
+
+    def check_batch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Hold a batch, wherever it lies, to pictures as the engine takes them, one or more.
+
+        Raises:
+            InputError: it is of another shape or type.
+        """
+        if shape[1:] != self.input_shape or dtype != self.dtype or not shape[0]:
+            raise InputError(
+                f"expected a batch of {self.dtype} (N, {', '.join(map(str, self.input_shape))}), got {dtype} "
+                f"{shape}"
+            )
 
 
 def check_interpolation(interpolation: Interpolation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import sys
 import types
 import typing
@@ -28,6 +29,48 @@ def from_json(kind: type[T], value: Any, where: str) -> T:
     """
     result: T = _parse(kind, value, where)
     return result
+
+
+def parse_json(text: str | bytes, where: str, advice: str) -> Any:
+    """Parse JSON of whatever origin.
+
+    Args:
+        text: the document.
+        where: as for `from_json`.
+        advice: what to do where it is none, for the message.
+
+    Raises:
+        InputError: it is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        # Bad UTF-8 and bad JSON are both ValueErrors; depth without end is the other.
+        raise InputError(f"{where} is not JSON ({error}); {advice}") from None
+
+
+def parse_document(kind: type[T], text: str | bytes, where: str, version: int, advice: str) -> T:
+    """Parse a document that says the version of its schema, as `schema_version`.
+
+    Args:
+        kind: as for `from_json`.
+        text: the document.
+        where: as for `from_json`.
+        version: the one that `kind` is.
+        advice: what to do where it is another or none, for the message.
+
+    Raises:
+        InputError: it is no JSON, of another version, or does not fit `kind`.
+    """
+    document = parse_json(text, where, advice)
+    found = document.get("schema_version") if isinstance(document, dict) else None
+    # Told before its fields are looked at: another version has others.
+    if found != version:
+        raise InputError(
+            f"{where}: expected schema_version {version}, got {found!r}; {advice}, or install the osnet-edge "
+            "that wrote it"
+        )
+    return from_json(kind, document, where)
 
 
 def to_json(value: Any) -> Any:

@@ -18,10 +18,14 @@ from osnet_edge.runtime.files import sha256_of
 def rewritten(package: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     """A copy of a package with another manifest, signed and shipped by an insider."""
     copy = Path(shutil.copytree(package, folder / "tiny"))
-    document = json.loads((copy / "manifest.json").read_text())
-    change(document)
-    (copy / "manifest.json").write_text(json.dumps(document))
+    _rewrite(copy, change)
     return copy
+
+
+def _rewrite(package: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    document = json.loads((package / "manifest.json").read_text())
+    change(document)
+    (package / "manifest.json").write_text(json.dumps(document))
 
 
 def archive_anyway(package: Path, archive: Path) -> None:
@@ -36,10 +40,6 @@ def ruined(folder: Path) -> Path:
     copy = Path(shutil.copytree(tiny_package(2), folder / "ruined"))
     with np.load(copy / "golden.npz") as pairs:
         np.savez_compressed(copy / "golden.npz", crops=pairs["crops"], embeddings=pairs["embeddings"][::-1])
-    document = json.loads((copy / "manifest.json").read_text())
-    document["files"]["golden.npz"] = {
-        "sha256": sha256_of(copy / "golden.npz"),
-        "bytes": (copy / "golden.npz").stat().st_size,
-    }
-    (copy / "manifest.json").write_text(json.dumps(document))
+    entry = {"sha256": sha256_of(copy / "golden.npz"), "bytes": (copy / "golden.npz").stat().st_size}
+    _rewrite(copy, lambda document: document["files"].update({"golden.npz": entry}))
     return copy

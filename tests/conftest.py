@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fleet import Web, nginx
+from fleet import Fleet, Web, make_camera, tiny_package, update
+from web_server import nginx
 
 from osnet_edge.engines.build import build_package
 from osnet_edge.export.to_onnx import export_onnx
+from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.manifest import BatchRange
 from osnet_edge.train.checkpoint import save_osnet
 from osnet_edge.train.osnet import OSNet
@@ -80,6 +82,22 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     folder = tmp_path_factory.mktemp("web")
     with nginx(folder, tmp_path_factory.mktemp("nginx")) as url:
         yield Web(folder, url)
+
+
+@pytest.fixture
+def fleet(web: Web, request: pytest.FixtureRequest) -> Fleet:
+    """A fleet with one release."""
+    fleet = web.fleet(f"fleet-{abs(hash(request.node.nodeid))}")
+    fleet.publish("r1", tiny_package(1))
+    return fleet
+
+
+@pytest.fixture
+def camera(fleet: Fleet, tmp_path: Path) -> Store:
+    """A camera of that fleet, with that release."""
+    store = make_camera(tmp_path / "camera", fleet)
+    assert update(store).what == "installed"
+    return store
 
 
 @pytest.fixture

@@ -1,24 +1,17 @@
-"""A fleet for the tests of shipping: tiny engines, a repository with its keys, nginx, and cameras."""
+"""A fleet for the tests of shipping: tiny engines, a repository with its keys, and cameras."""
 
 from __future__ import annotations
 
 import atexit
 import functools
-import os
 import shutil
-import socket
-import subprocess
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-import pytest
 from onnx import TensorProto, helper, numpy_helper
 from securesystemslib.signer import CryptoSigner
 
@@ -31,10 +24,12 @@ from osnet_edge.runtime.device.agent import Agent
 from osnet_edge.runtime.device.channel import Rollout
 from osnet_edge.runtime.device.config import DeviceConfig, Health, Limits, write_config
 from osnet_edge.runtime.device.facts import DeviceFacts
-from osnet_edge.runtime.device.prove import prove_here
+from osnet_edge.runtime.device.prove import Proof, check_latency, measure
+from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.device.state import Event
 from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.graph_info import METADATA_KEY, GraphInfo, dump_graph_info
 from osnet_edge.runtime.manifest import ModelInfo
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -171,8 +166,17 @@ def make_camera(
     return store
 
 
+def prove_here(package: Path, limits: Limits) -> Proof:
+    """Prove an engine as an agent does, but in this process, which has ONNX Runtime loaded anyway."""
+    try:
+        proof = measure(package)
+    except OsnetEdgeError as error:
+        raise RefusedError("proof", f"the engine failed its proof on this device: {error}") from None
+    return check_latency(proof, limits)
+
+
 def update(store: Store, **parts: Any) -> Event:
-    """Run the agent once, proving in this process, which has ONNX Runtime loaded anyway."""
+    """Run the agent once, proving in this process."""
     return Agent(store, **{"prove": prove_here, "facts": FACTS, **parts}).update()
 
 
@@ -181,6 +185,12 @@ def serving(store: Store) -> str:
     embedder = Embedder.load(store.link)
     embedder.prove()
     return embedder.manifest.model.checkpoint
+
+
+def archive_of(fleet: Fleet, release: str) -> Path:
+    """Return the only archive of a release."""
+    (archive,) = (fleet.folder / "targets" / "packages" / release).iterdir()
+    return archive
 
 
 class Web(NamedTuple):
@@ -194,50 +204,6 @@ class Web(NamedTuple):
         fleet = make_fleet(self.folder / name, **how)
         fleet.url = f"{self.url}/{name}"
         return fleet
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
-@contextmanager
-def nginx(folder: Path, scratch: Path) -> Iterator[str]:
-    """Serve a folder by nginx on a free port of loopback; yields the address."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/sbin:/bin")
-    if program is None:
-        pytest.skip("needs nginx, which is not installed: apt-get install nginx-light")
-    port = free_port()
-    scratch.mkdir(parents=True, exist_ok=True)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = " ".join(f"{kind}_temp_path {scratch}/{kind};" for kind in kinds)
-    # Its workers, where we are root, would be somebody who may not read our files.
-    user = "user root;" if os.geteuid() == 0 else ""
-    (scratch / "nginx.conf").write_text(
-        f"daemon off; worker_processes 1; pid {scratch}/pid; {user} events {{ worker_connections 2048; }}\n"
-        f"http {{ {temporary} access_log {scratch}/access.log; sendfile on;\n"
-        f"server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}; }} }}\n"
-    )
-    server = subprocess.Popen([program, "-c", str(scratch / "nginx.conf"), "-e", str(scratch / "error.log")])
-    try:
-        _wait_for(port, server, scratch / "error.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if server.poll() is not None:
-            break
-        time.sleep(0.05)
-    raise RuntimeError(f"the server did not start: {log.read_text() if log.exists() else ''}")
 
 
 @functools.cache

@@ -27,12 +27,12 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
-from fleet import FACTS, Fleet, make_camera, make_fleet, nginx, tiny_package
+from fleet import FACTS, Fleet, make_camera, make_fleet, prove_here, tiny_package
+from web_server import nginx
 
 from osnet_edge.runtime.device.agent import Agent
 from osnet_edge.runtime.device.channel import Rollout
 from osnet_edge.runtime.device.config import Health
-from osnet_edge.runtime.device.prove import prove_here
 from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.device.rollout import bucket
 from osnet_edge.runtime.device.store import Store

@@ -25,10 +25,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fleet import FACTS
+from fleet import FACTS, prove_here
 
 from osnet_edge.runtime.device.agent import Agent
-from osnet_edge.runtime.device.prove import prove_here
 from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.embedder import Embedder

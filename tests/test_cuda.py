@@ -18,12 +18,13 @@ from cuda_in_memory import kernels_on_host
 from osnet_edge.runtime import cuda
 from osnet_edge.runtime.cuda_compile import compile_crops
 from osnet_edge.runtime.cuda_crops import CropCutter, GrowingBuffer, crop_table
+from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.cuda_packages import CudaPython, PyCuda
 from osnet_edge.runtime.cuda_resources import as_array
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.preprocessing import Preprocessing, to_batch
 
-FOUND = cuda.probe()
+FOUND = probe()
 needs_gpu = pytest.mark.skipif(not FOUND.available, reason=f"needs a GPU: {FOUND.reason}")
 without_gpu = pytest.mark.skipif(FOUND.available, reason="tests a machine without a GPU")
 
@@ -70,7 +71,7 @@ class Driver:
 )
 def test_a_driver_that_fails_is_a_reason(driver: Driver, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: driver)
-    found = cuda.probe()
+    found = probe()
     assert not found.available
     assert said in found.reason
 
@@ -78,7 +79,8 @@ def test_a_driver_that_fails_is_a_reason(driver: Driver, said: str, monkeypatch:
 def test_importing_and_probing_load_no_cuda_package() -> None:
     """They are slow to import, and a camera that runs on the CPU has none."""
     code = (
-        "import sys, osnet_edge.runtime.cuda as c; c.probe(); c.find_package(); "
+        "import sys, osnet_edge.runtime.cuda as c, osnet_edge.runtime.cuda_driver as d; "
+        "d.probe(); c.find_package(); "
         "heavy = {'pycuda', 'tensorrt', 'tensorrt_rtx', 'torch', 'onnx', 'cuda.bindings.driver'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -27,8 +27,7 @@ def cut(
 ) -> np.ndarray:
     """What the engine's input holds after the kernels ran."""
     cuda = Memory(1 << 30)
-    dtype = np.uint8 if how.normalize_in == "graph" else np.float32
-    batch = np.zeros((len(boxes), *how.input_shape), dtype)
+    batch = np.zeros((len(boxes), *how.input_shape), how.dtype)
     with cuda.current():
         stream, module = cuda.create_stream(), cuda.load(str(kernels).encode())
         cutter = CropCutter(cuda, module, how)

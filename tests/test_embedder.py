@@ -71,6 +71,21 @@ def test_no_crops_give_no_rows(embedder: Embedder, none: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("batch", "said"),
+    [
+        (np.empty((0, 256, 128, 3), np.uint8), r"\(N, 256, 128, 3\), got uint8 \(0, 256, 128, 3\)"),
+        (np.zeros((1, 256, 128, 3), np.float32), "expected a batch of uint8"),
+        (np.uint8(3), r"got uint8 \(\)"),
+    ],
+)
+def test_a_batch_that_the_engine_does_not_take_is_refused(
+    embedder: Embedder, batch: np.ndarray, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        embedder.infer(batch)
+
+
+@pytest.mark.parametrize(
     ("count", "smallest", "largest", "sizes"),
     [
         (1, 1, 4, [1]),  # fewer than the largest batch are not padded to it

@@ -20,7 +20,7 @@ from fleet import tiny_package
 
 from osnet_edge.runtime import FollowingEmbedder, InputError
 from osnet_edge.runtime.device.config import Health
-from osnet_edge.runtime.device.health import Watch
+from osnet_edge.runtime.device.health import watch
 from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.embedder import Embedder
@@ -98,6 +98,32 @@ def test_an_engine_that_cannot_be_loaded_leaves_the_old_one_and_is_told_of(
         wait_for(lambda: beat(heart)["failed"] == "")
 
 
+def test_a_plain_embedder_stays_with_the_engine_that_the_link_led_to(store: Store) -> None:
+    embedder = Embedder.load(store.link)
+    store.flip("b")
+    assert embedder.package == store.slot("a")
+    assert embedder.prove() < 1e-6
+
+
+def test_a_call_that_fails_is_a_call_and_an_error(store: Store, tmp_path: Path) -> None:
+    class Broken:
+        def infer(self, batch: np.ndarray) -> np.ndarray:
+            raise RuntimeError("out of memory")
+
+    heart = tmp_path / "heart"
+    with FollowingEmbedder(store.link, interval=0.01, heartbeat=heart) as embedder:
+        object.__setattr__(embedder.embedder, "engine", Broken())
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="out of memory"):
+                embedder(CROPS)
+        wait_for(lambda: beat(heart)["errors"] == 2)
+        assert beat(heart)["calls"] == 2
+        # They were the other engine's.
+        store.flip("b")
+        wait_for(lambda: beat(heart)["package"] == str(store.slot("b")))
+        assert (beat(heart)["calls"], beat(heart)["errors"]) == (0, 0)
+
+
 def test_there_must_be_an_engine_to_begin_with(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected an engine package"):
         FollowingEmbedder(tmp_path / "current")
@@ -132,7 +158,7 @@ def watched(store: Store, heart: Path, seconds: float = 0.3) -> str:
     """Watch slot b by a heartbeat; return why it does not do well."""
     health = Health("heartbeat", window_s=seconds, interval_s=0.05, heartbeat=str(heart))
     try:
-        Watch(health, store.slot("b"), seconds)()
+        watch(health, store.slot("b"), seconds)
     except RefusedError as refused:
         return str(refused)
     return ""
@@ -168,8 +194,8 @@ def test_a_heartbeat_tells_of_the_engine_that_a_program_uses(store: Store, tmp_p
 def test_a_probe_says_how_an_engine_does(command: tuple[str, ...], why: str, store: Store) -> None:
     health = Health("probe", window_s=0, interval_s=0.05, probe=command)
     if not why:
-        Watch(health, store.slot("b"), 0.1)()
+        watch(health, store.slot("b"), 0.1)
         return
     with pytest.raises(RefusedError) as refused:
-        Watch(health, store.slot("b"), 0.1)()
+        watch(health, store.slot("b"), 0.1)
     assert (refused.value.reason, str(refused.value)) == ("health", why)

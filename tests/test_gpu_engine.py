@@ -20,7 +20,7 @@ from tensorrt_graphs import HEIGHT, WIDTH, exported, manifest_for, pictures
 from osnet_edge.engines.graph import read_onnx
 from osnet_edge.engines.tensorrt import build_plan
 from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
-from osnet_edge.runtime.cuda import probe
+from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
 from osnet_edge.runtime.manifest import BatchRange, Manifest

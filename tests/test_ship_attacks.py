@@ -191,13 +191,49 @@ def test_a_camera_that_lost_its_metadata_still_knows_what_it_has_seen(web: Web, 
     assert serving(camera) == NEW
 
 
+def drive_versions_up(fleet: Fleet, served: Path) -> None:
+    """Fast-forward: with the online key, sign what is now as of a version that the owner will not reach."""
+    metadata = served / "metadata"
+    stamp = Metadata.from_file(str(metadata / "timestamp.json"))
+    snapshot = Metadata.from_file(str(metadata / f"{stamp.signed.snapshot_meta.version}.snapshot.json"))
+    snapshot.signed.version = stamp.signed.version = stamp.signed.snapshot_meta.version = 1000
+    for made, name in ((snapshot, "1000.snapshot.json"), (stamp, "timestamp.json")):
+        made.signatures.clear()
+        sign(made, [fleet.online])
+        made.to_file(str(metadata / name))
+
+
+def test_versions_that_a_stolen_key_drove_up_count_no_longer_once_it_is_replaced(
+    web: Web, tmp_path: Path
+) -> None:
+    fleet = web.fleet("driven-up")
+    camera = make_camera(tmp_path / "camera", fleet)
+    fleet.publish("r1", tiny_package(1))
+    assert update(camera).what == "installed"
+    shutil.copytree(fleet.folder, day_one(fleet))
+    attack(fleet, drive_versions_up)
+    assert update(camera).what == "current"
+    attack(fleet, serve_the_first_day)
+    assert update(camera).reason == "replayed"
+    fleet.online = CryptoSigner.generate_ed25519()
+    draft = fleet.repository.draft_root(fleet.signers())
+    sign(draft, fleet.root[:2])
+    fleet.repository.install_root(draft)
+    fleet.publish("r2", tiny_package(2))
+    assert update(camera).release == "r2"
+    # And from now on they count again.
+    assert camera.read_state().seen == {"root": 2, "timestamp": 2, "snapshot": 2, "targets": 2}
+
+
 def test_a_signed_release_is_not_replaced_by_none(web: Web, tmp_path: Path) -> None:
     """A repository that forgets what it published, honestly signed, takes nothing away from a camera."""
     fleet = web.fleet("forgets")
     camera = make_camera(tmp_path / "camera", fleet)
     fleet.publish("r1", tiny_package(1))
     assert update(camera).what == "installed"
-    fleet.install(fleet.repository.draft_targets([], remove=fleet.repository.files()))
+    nothing = fleet.repository.draft_targets([])
+    nothing.signed.targets.clear()
+    fleet.install(nothing)
     event = update(camera)
     assert (event.what, event.reason) == ("refused", "package")
     assert serving(camera) == OLD

@@ -9,18 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from fleet import Fleet, Web, make_fleet, serving, tiny_package
+from fleet import Fleet, make_fleet, serving, tiny_package
 
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.device.status import read_status
 from osnet_edge.runtime.device.store import Store
-
-
-@pytest.fixture
-def fleet(web: Web, request: pytest.FixtureRequest) -> Fleet:
-    fleet = web.fleet(f"device-{abs(hash(request.node.nodeid))}")
-    fleet.publish("r1", tiny_package(1))
-    return fleet
 
 
 def init(store: Path, fleet: Fleet, *more: str) -> int:
@@ -123,7 +116,10 @@ def test_units_name_the_store_and_the_program(fleet: Fleet, tmp_path: Path) -> N
         (["--device", "c", "--root", "nowhere"], "cannot read the root metadata"),
         (["--device", "c", "--probe", "true", "--manual"], "one of --probe, --heartbeat and --manual"),
         (["--device", "c", "--prove-s", "0"], "expected a positive prove_s"),
+        (["--device", "c", "--reserve-mb", "nan"], "expected a positive reserve_mb"),
+        (["--device", "c", "--build-mb", "inf"], "expected a positive build_mb"),
         (["--device", "c", "--window", "-1"], "expected a health window"),
+        (["--device", "c", "--window", "inf"], "expected a health window"),
         (["--device", "c", "--channel", "../x"], "expected the channel as"),
     ],
 )

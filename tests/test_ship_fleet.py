@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fleet import make_fleet, nginx, tiny_package
+from fleet import make_fleet, tiny_package
 from fleet_run import run, run_real
+from web_server import nginx
 
 
 def test_a_fleet_takes_what_is_meant_for_it_and_gives_back_what_is_bad(tmp_path: Path) -> None:

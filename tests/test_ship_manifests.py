@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 from bad_packages import archive_anyway, rewritten
-from fleet import FACTS, make_camera, make_fleet, tiny_package
+from fleet import FACTS, make_camera, make_fleet, prove_here, tiny_package
 
 from osnet_edge.runtime.device.by_hand import HandAgent
 from osnet_edge.runtime.device.host_code import refuse_host_code
-from osnet_edge.runtime.device.prove import prove_here
 from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.files import sha256_of

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from bad_packages import archive_anyway
-from fleet import FACTS, Web, make_camera
+from fleet import FACTS, Web, make_camera, prove_here
 
 from osnet_edge.cli.main import main
 from osnet_edge.engines.build import build_package
@@ -20,7 +20,6 @@ from osnet_edge.runtime import Embedder, read_manifest
 from osnet_edge.runtime.device.agent import Agent
 from osnet_edge.runtime.device.by_hand import HandAgent
 from osnet_edge.runtime.device.config import Limits
-from osnet_edge.runtime.device.prove import prove_here
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.synthetic import sample_crops, write_set
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from bad_packages import ruined
-from fleet import free_port, make_camera, make_fleet, serving, tiny_package
+from fleet import make_camera, make_fleet, serving, tiny_package
+from web_server import free_port
 
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.device.store import Store
@@ -142,6 +144,16 @@ def test_a_ruined_package_is_refused_on_the_far_side_and_the_old_one_serves_on(
     assert (result["result"], result["release"]) == ("refused", "tiny")
     assert "failed its proof" in result["why"]
     assert serving(bench.store("cam-1")) == "seed-1"
+
+
+@pytest.mark.parametrize("answer", ["", "null", "[]", '{"event": 3}', '{"event": {}, "proof": []}'])
+def test_a_host_that_answers_otherwise_than_osnet_edge_does_has_failed(
+    answer: str, bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remote = f"sh -c 'cat >/dev/null; echo \"$0\"' {shlex.quote(answer)}"
+    assert bench.ship(tiny_package(1), "cam-1", more=("--remote", remote, "--json")) == 1
+    (result,) = json.loads(capsys.readouterr().out)
+    assert (result["result"], result["why"]) == ("failed", "exit code 0")
 
 
 @pytest.mark.parametrize(

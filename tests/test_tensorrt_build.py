@@ -28,7 +28,7 @@ from osnet_edge.engines.tensorrt_capabilities import known_capabilities, resolve
 from osnet_edge.engines.tensorrt_network import float32_layers, make_network
 from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
 from osnet_edge.runtime.backends.tensorrt_library import load_library
-from osnet_edge.runtime.cuda import probe
+from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError
 from osnet_edge.runtime.manifest import BatchRange, Precision
 from osnet_edge.runtime.plan import read_plan_header

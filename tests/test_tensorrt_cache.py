@@ -10,7 +10,7 @@ import pytest
 
 from osnet_edge.runtime.backends.tensorrt_cache import RuntimeCache, cache_path
 from osnet_edge.runtime.backends.tensorrt_library import ErrorCollector, Library
-from osnet_edge.runtime.cuda import CudaDevice
+from osnet_edge.runtime.cuda_driver import CudaDevice
 
 GPU = CudaDevice("NVIDIA GeForce RTX 3060", "8.6")
 RTX = SimpleNamespace(CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole"))

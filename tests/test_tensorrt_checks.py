@@ -13,7 +13,7 @@ from osnet_edge.engines.tensorrt_network import allow_half, is_strongly_typed
 from osnet_edge.engines.tensorrt_support import find_support
 from osnet_edge.runtime.backends.tensorrt_checks import check_device, check_driver
 from osnet_edge.runtime.backends.tensorrt_library import ErrorCollector, Library, same_version
-from osnet_edge.runtime.cuda import CudaDevice, CudaProbe
+from osnet_edge.runtime.cuda_driver import CudaDevice, CudaProbe
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.manifest import BatchRange
 from osnet_edge.runtime.plan import PlanHeader

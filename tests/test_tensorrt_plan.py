@@ -17,7 +17,7 @@ from tensorrt_graphs import manifest_for
 from osnet_edge.runtime.backends import tensorrt_plan
 from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
 from osnet_edge.runtime.backends.tensorrt_library import ErrorCollector, Library
-from osnet_edge.runtime.cuda import CudaDevice, CudaProbe
+from osnet_edge.runtime.cuda_driver import CudaDevice, CudaProbe
 from osnet_edge.runtime.cuda_resources import as_array
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.manifest import BatchRange, Manifest, Target

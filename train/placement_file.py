@@ -7,7 +7,6 @@ Example of one, OSNet-AIN's, whose fields are those of `PlacementFile`:
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
 from osnet_edge.runtime.placement import Placement
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.schema import from_json, parse_json, to_json
 
 FORMAT, VERSION = "osnet-edge placement", 1
 #: The published placements, as such files.
@@ -41,10 +40,7 @@ def read_placement(path: Path | str) -> Placement:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"expected a placement file, found {found} at {path}; osnet-edge search writes one")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({error}); expected a placement file") from None
+    document = parse_json(path.read_bytes(), str(path), "expected a placement file")
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputError(f"{path} is no placement file; expected an object with 'format': '{FORMAT}'")
     if document.get("version") != VERSION:

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal
 
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
-from osnet_edge.engines.fleet.archive import needs_of_package, write_archive
+from osnet_edge.engines.fleet.archive import Packed, write_archive
 from osnet_edge.engines.fleet.repository import Repository
 from osnet_edge.engines.fleet.wanted import narrow
-from osnet_edge.runtime.device.build_once import RECIPE_NAME, read_recipe
+from osnet_edge.runtime.device.build_once import Recipe
 from osnet_edge.runtime.device.channel import (
     SCHEMA_VERSION,
     Channel,
@@ -28,7 +27,6 @@ from osnet_edge.runtime.device.channel import (
 )
 from osnet_edge.runtime.device.config import check_name
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import read_manifest
 
 
 @dataclass(frozen=True)
@@ -91,9 +89,9 @@ def draft_release(
             progress(f"packing {package}")
             name = check_name("package", package.resolve().name)
             archive = Path(folder) / f"{name}.tar"
-            size = write_archive(package, archive)
+            packed = write_archive(package, archive)
             files.append(repository.put(f"packages/{release}/{name}.tar", archive))
-            offers.append(_offer(package, name, files[-1], size, wanted, measured))
+            offers.append(_offer(name, files[-1], packed, wanted, measured))
     number = before.releases[-1].number + 1 if before.releases else 1
     made = known or Release(
         release, number, format_time(datetime.now(timezone.utc)), (), rollout or Rollout()
@@ -122,17 +120,15 @@ def draft_rollout(
     return _draft(repository, _with(before, replace(known, rollout=rollout)), [])
 
 
-def _offer(package: Path, name: str, file: TargetFile, size: int, wanted: str, measured: Measured) -> Offer:
-    kind: Literal["engine", "recipe"] = "recipe" if (package / RECIPE_NAME).is_file() else "engine"
-    about = read_recipe(package) if kind == "recipe" else read_manifest(package)
+def _offer(name: str, file: TargetFile, packed: Packed, wanted: str, measured: Measured) -> Offer:
     return Offer(
         name=name,
         target=file.path,
-        kind=kind,
-        bytes=size,
-        variant=about.model.variant,
-        precision=about.precision,
-        needs=narrow(needs_of_package(package), wanted),
+        kind="recipe" if isinstance(packed.about, Recipe) else "engine",
+        bytes=packed.bytes,
+        variant=packed.about.model.variant,
+        precision=packed.about.precision,
+        needs=narrow(packed.needs, wanted),
         mean_ap=measured.mean_ap,
         rank1=measured.rank1,
         latency_ms=measured.latency_ms,

@@ -41,23 +41,23 @@ class Repository:
         self.folder, self.expiry = folder, expiry or Expiry()
         self._metadata, self._targets = folder / "metadata", folder / "targets"
 
-    def root(self) -> Metadata[Root]:
+    def root(self) -> Root:
         """Read the newest root.
 
         Raises:
             InputError: there is none yet.
         """
-        versions = [int(path.name.split(".")[0]) for path in self._metadata.glob("[0-9]*.root.json")]
-        if not versions:
+        version = self._root_version()
+        if not version:
             raise InputError(f"{self.folder} is no repository yet: make its root with osnet-edge keys root")
-        return read_signed(self._metadata / f"{max(versions)}.root.json", Root)
+        return read_signed(self._metadata / f"{version}.root.json", Root).signed
 
     def targets(self) -> Targets | None:
         """Read the targets metadata that the timestamp leads to; None where nothing was published yet."""
         snapshot = self._snapshot()
         if snapshot is None:
             return None
-        version = snapshot.signed.meta["targets.json"].version
+        version = snapshot.meta["targets.json"].version
         return read_signed(self._metadata / f"{version}.targets.json", Targets).signed
 
     def files(self) -> dict[str, TargetFile]:
@@ -78,10 +78,7 @@ class Repository:
 
     def draft_root(self, signers: Signers) -> Metadata[Root]:
         """Make the next root, for its keys' owners to sign, wherever they are."""
-        try:
-            version = self.root().signed.version + 1
-        except InputError:
-            version = 1
+        version = self._root_version() + 1
         root = Root(version, expires=self.expiry.of("root"), consistent_snapshot=True)
         for role, keys, threshold in (
             (Root.type, signers.root, signers.root_threshold),
@@ -99,17 +96,12 @@ class Repository:
         Raises:
             InputError: it is not the next, or not signed by enough keys of its own and of the root before.
         """
-        root = draft.signed
-        first = not any(self._metadata.glob("*.root.json"))
-        before = None if first else self.root().signed
-        if root.version != (1 if before is None else before.version + 1):
-            raise InputError(
-                f"expected root version {before.version + 1 if before else 1}, got "
-                f"{root.version}; draft it anew"
-            )
-        for who in (root, before):
-            if who is not None:
-                verify(who, Root.type, draft)
+        root, before = draft.signed, self._root_version()
+        if root.version != before + 1:
+            raise InputError(f"expected root version {before + 1}, got {root.version}; draft it anew")
+        verify(root, Root.type, draft)
+        if before:
+            verify(self.root(), Root.type, draft)
         self._write(f"{root.version}.root.json", draft)
 
     def put(self, target: str, source: Path) -> TargetFile:
@@ -122,10 +114,9 @@ class Repository:
                 shutil.copyfile(source, partial)
         return file
 
-    def draft_targets(self, files: Iterable[TargetFile], remove: Iterable[str] = ()) -> Metadata[Targets]:
+    def draft_targets(self, files: Iterable[TargetFile]) -> Metadata[Targets]:
         """Make the next targets metadata, for its keys' owners to sign, wherever they are."""
-        targets = {path: file for path, file in self.files().items() if path not in set(remove)}
-        targets.update({file.path: file for file in files})
+        targets = {**self.files(), **{file.path: file for file in files}}
         return Metadata(
             Targets(self._targets_version() + 1, expires=self.expiry.of("targets"), targets=targets)
         )
@@ -140,7 +131,7 @@ class Repository:
         old = self._targets_version()
         if targets.version != old + 1:
             raise InputError(f"expected targets version {old + 1}, got {targets.version}; publish again")
-        verify(self.root().signed, Targets.type, draft)
+        verify(self.root(), Targets.type, draft)
         for file in targets.targets.values():
             if not (self._targets / file.get_prefixed_paths()[0]).is_file():
                 raise InputError(
@@ -161,13 +152,12 @@ class Repository:
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Return of each role its keys, its threshold, the version that is in place and when it expires."""
-        root, snapshot = self.root().signed, self._snapshot()
-        stamp = read_signed(self._metadata / "timestamp.json", Timestamp).signed if snapshot else None
+        root, snapshot = self.root(), self._snapshot()
         signed = {
             Root.type: root,
             Targets.type: self.targets(),
-            Snapshot.type: snapshot.signed if snapshot else None,
-            Timestamp.type: stamp,
+            Snapshot.type: snapshot,
+            Timestamp.type: self._timestamp(),
         }
         return {
             role: {
@@ -179,24 +169,24 @@ class Repository:
             for role, each in signed.items()
         }
 
+    def _root_version(self) -> int:
+        return max(
+            (int(path.name.split(".")[0]) for path in self._metadata.glob("[0-9]*.root.json")), default=0
+        )
+
     def _targets_version(self) -> int:
         targets = self.targets()
         return targets.version if targets else 0
 
     def _lead(self, targets: int, online: Sequence[Signer]) -> None:
-        root, before = self.root().signed, self._snapshot()
-        version = 1 if before is None else before.signed.version + 1
+        root, before, stamp = self.root(), self._snapshot(), self._timestamp()
+        version = before.version + 1 if before else 1
         snapshot = Metadata(
             Snapshot(version, expires=self.expiry.of("snapshot"), meta={"targets.json": MetaFile(targets)})
         )
-        stamp = (
-            1
-            if before is None
-            else read_signed(self._metadata / "timestamp.json", Timestamp).signed.version + 1
-        )
         timestamp = Metadata(
             Timestamp(
-                stamp,
+                stamp.version + 1 if stamp else 1,
                 expires=self.expiry.of("timestamp"),
                 snapshot_meta=MetaFile(version),
                 unrecognized_fields={SIGNED_FIELD: format_time(now())},
@@ -210,12 +200,16 @@ class Repository:
             verify(root, role, metadata)
             self._write(name, metadata)
 
-    def _snapshot(self) -> Metadata[Snapshot] | None:
-        stamp = self._metadata / "timestamp.json"
-        if not stamp.is_file():
+    def _timestamp(self) -> Timestamp | None:
+        file = self._metadata / "timestamp.json"
+        return read_signed(file, Timestamp).signed if file.is_file() else None
+
+    def _snapshot(self) -> Snapshot | None:
+        stamp = self._timestamp()
+        if stamp is None:
             return None
-        version = read_signed(stamp, Timestamp).signed.snapshot_meta.version
-        return read_signed(self._metadata / f"{version}.snapshot.json", Snapshot)
+        file = self._metadata / f"{stamp.snapshot_meta.version}.snapshot.json"
+        return read_signed(file, Snapshot).signed
 
     def _write(self, name: str, metadata: Metadata[Any]) -> None:
         self._metadata.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from securesystemslib.signer import Signer
-from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
+from tuf.api.exceptions import RepositoryError, StorageError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
@@ -32,8 +32,7 @@ def read_draft(path: Path) -> Metadata[Any]:
     """
     try:
         return Metadata.from_file(str(path))
-    except Exception as error:
-        # tuf wraps storage's and JSON's errors, each in its own.
+    except (StorageError, RepositoryError) as error:
         raise InputError(f"expected {path} as a draft of osnet-edge, got {first_line(error)}") from None
 
 

@@ -15,7 +15,7 @@ from osnet_edge.engines.tuning.candidate import LOSSY, Candidate, cpu_candidates
 from osnet_edge.engines.tuning.halving import DEFAULT_PLAN, Plan
 from osnet_edge.runtime.backends.openvino_cpu import installed_precisions, open_core
 from osnet_edge.runtime.backends.tensorrt_library import load_library
-from osnet_edge.runtime.cuda import probe
+from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.manifest import Precision

@@ -49,9 +49,9 @@ class Stopwatch:
         progress: Callable[[str], None] = lambda step: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        dtype = np.uint8 if preprocessing.normalize_in == "graph" else np.float32
+        shape, dtype = preprocessing.input_shape, preprocessing.dtype
         # Of one grey, since no engine's time depends on what is in a picture.
-        self._pictures = [np.full((size, *preprocessing.input_shape), 1, dtype) for size in sorted(batches)]
+        self._pictures = [np.full((size, *shape), 1, dtype) for size in sorted(batches)]
         self._open_engine, self._digest, self._reference = open_engine, digest, reference
         self._cache, self._progress, self._clock = cache, progress, clock
         self._engines: dict[str, Engine] = {}

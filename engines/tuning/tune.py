@@ -24,7 +24,7 @@ from osnet_edge.engines.tuning.request import TuneRequest, list_candidates, read
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.engines.tuning.table import make_table
 from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
-from osnet_edge.runtime.cuda import probe
+from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.manifest import Manifest

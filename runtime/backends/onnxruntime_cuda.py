@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osnet_edge.runtime.backends.onnxruntime_cpu import check_session
-from osnet_edge.runtime.cuda import open_cuda, require_device
+from osnet_edge.runtime.cuda import open_cuda
 from osnet_edge.runtime.cuda_array import CudaArray, borrow, is_on_gpu
-from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.cuda_driver import require_device
+from osnet_edge.runtime.errors import UnavailableError, first_line
 from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.preprocessing import Preprocessing
 
@@ -67,8 +68,7 @@ class OnnxRuntimeCudaEngine:
         if PROVIDER not in self._session.get_providers():
             raise UnavailableError(_broken(onnxruntime, f"{device.name}, CUDA or cuDNN is not there"))
         check_session(self._session, model, preprocessing, embedding_size)
-        self._dtype = np.dtype(np.uint8 if preprocessing.normalize_in == "graph" else np.float32)
-        self._input_shape, self._lock = preprocessing.input_shape, threading.Lock()
+        self._how, self._lock = preprocessing, threading.Lock()
         self.description = f"ONNX Runtime {onnxruntime.__version__} on {device.name}; crops cut on the CPU"
 
     def infer(self, batch: object) -> NDArray[np.float32]:
@@ -79,11 +79,7 @@ class OnnxRuntimeCudaEngine:
             binding.bind_cpu_input(INPUT_NAME, np.ascontiguousarray(batch))
             return self._run(binding)
         with self._lock, self._borrowed(batch) as array:
-            if array.dtype != self._dtype or array.shape[1:] != self._input_shape:
-                raise InputError(
-                    f"expected a batch of {self._dtype} (N, {', '.join(map(str, self._input_shape))}), got "
-                    f"{array.dtype} {array.shape}"
-                )
+            self._how.check_batch(array.shape, array.dtype)
             binding.bind_input(INPUT_NAME, "cuda", 0, array.dtype, array.shape, array.address)
             return self._run(binding)
 

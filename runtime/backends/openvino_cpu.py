@@ -62,18 +62,17 @@ class OpenVinoEngine:
         sizes: tuple[int, ...] | None = None,
     ) -> None:
         self._embedding_size = embedding_size
+        core = open_core(precision)
+        exact = precision == "fp32" or "bf16" not in cpu_precisions(core)
         options = {
             # Always said: left to itself, OpenVINO rounds float32 to bf16 where the processor has it.
-            "INFERENCE_PRECISION_HINT": "",
+            "INFERENCE_PRECISION_HINT": "f32" if exact else HINTS[precision],
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": checked_threads(threads),
             # Pinned, the threads of two processes may meet on one core while another idles.
             "ENABLE_CPU_PINNING": False,
         }
-        core = open_core(precision)
-        rounded = precision == "fp32" or "bf16" not in cpu_precisions(core)
-        options["INFERENCE_PRECISION_HINT"] = "f32" if rounded else HINTS[precision]
         graph = _read(core, model, preprocessing, embedding_size)
         try:
             self._requests = [

@@ -69,11 +69,11 @@ class TensorRTEngine:
         with self._session() as session:
             if not is_on_gpu(batch):
                 pictures = np.asarray(batch)
-                self._require(pictures.shape, pictures.dtype)
+                plan.how.check_batch(pictures.shape, pictures.dtype)
                 return _join(session.run_host(pictures[part]) for part in self._parts(len(pictures)))
             with borrow(batch, plan.cuda, session.stream) as array:
-                self._require(array.shape, array.dtype)
-                item = math.prod(plan.how.input_shape) * plan.dtype.itemsize
+                plan.how.check_batch(array.shape, array.dtype)
+                item = math.prod(plan.how.input_shape) * plan.how.dtype.itemsize
                 return _join(
                     session.run_device(array.address + part.start * item, part.stop - part.start)
                     for part in self._parts(array.shape[0])
@@ -94,7 +94,7 @@ class TensorRTEngine:
             until it is done, with the former, and `output_ms` copying back.
         """
         with self._session() as session:
-            self._require(batch.shape, batch.dtype)
+            self._plan.how.check_batch(batch.shape, batch.dtype)
             if len(batch) > self._plan.most:
                 raise InputError(f"expected at most {self._plan.most} pictures at once, got {len(batch)}")
             return session.time_parts(batch, replay=cuda_graphs)
@@ -155,14 +155,6 @@ class TensorRTEngine:
     def _parts(self, count: int) -> list[slice]:
         most = self._plan.most
         return [slice(start, min(start + most, count)) for start in range(0, count, most)]
-
-    def _require(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        wanted = self._plan.how.input_shape
-        if shape[1:] != wanted or dtype != self._plan.dtype or not shape[0]:
-            raise InputError(
-                f"expected a batch of {self._plan.dtype} (N, {', '.join(map(str, wanted))}), got {dtype} "
-                f"{shape}"
-            )
 
 
 def _require_picture(array: CudaArray) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osnet_edge.runtime.backends.tensorrt_library import Library, log
-from osnet_edge.runtime.cuda import CudaDevice
+from osnet_edge.runtime.cuda_driver import CudaDevice
 from osnet_edge.runtime.errors import OsnetEdgeError
-from osnet_edge.runtime.files import write_aside
+from osnet_edge.runtime.files import MANIFEST_NAME, write_aside
 
 if TYPE_CHECKING:
     import tensorrt
@@ -61,11 +61,12 @@ class RuntimeCache:
         try:
             memory = self._cache.serialize()
             blob = bytes(memory) if memory is not None else b""
-            if blob and hashlib.sha256(blob).digest() != self._saved:
+            digest = hashlib.sha256(blob).digest()
+            if blob and digest != self._saved:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with write_aside(self._path) as partial:
                     partial.write_bytes(blob)
-                self._saved = hashlib.sha256(blob).digest()
+                self._saved = digest
         except (OSError, OsnetEdgeError) as error:
             log.warning("the compiled kernels could not be kept: %s", error)
 
@@ -82,7 +83,7 @@ def cache_path(package: Path, plan_sha256: str, library: Library, device: CudaDe
     gpu = re.sub(r"\W+", "-", device.name).strip("-")
     name = f"{package.resolve().name}.{plan_sha256[:12]}.{library.version}.{gpu}.kernels"
     beside = package.resolve().parent
-    if os.access(beside, os.W_OK) and not (beside / "manifest.json").exists():
+    if os.access(beside, os.W_OK) and not (beside / MANIFEST_NAME).exists():
         return beside / name
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "osnet-edge" / name

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from osnet_edge.runtime.backends.tensorrt_cache import RuntimeCache, cache_path
 from osnet_edge.runtime.backends.tensorrt_checks import (
     check_device,
@@ -21,8 +19,9 @@ from osnet_edge.runtime.backends.tensorrt_checks import (
     check_version,
 )
 from osnet_edge.runtime.backends.tensorrt_library import Library, first_line, load_library, log
-from osnet_edge.runtime.cuda import Cuda, CudaDevice, open_cuda, probe, require_device
+from osnet_edge.runtime.cuda import Cuda, open_cuda
 from osnet_edge.runtime.cuda_compile import compile_crops
+from osnet_edge.runtime.cuda_driver import CudaDevice, probe, require_device
 from osnet_edge.runtime.cuda_resources import Module
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.graph_info import INPUT_NAME as INPUT
@@ -69,11 +68,6 @@ class LoadedPlan:
     graphs: str = "one CUDA graph for each batch size"
     can_capture: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the engine's input."""
-        return np.dtype(np.uint8 if self.how.normalize_in == "graph" else np.float32)
 
     def create_context(self) -> tensorrt.IExecutionContext | None:
         """Create an execution context; None where TensorRT could not, as it says it itself."""

@@ -39,7 +39,7 @@ class Session:
         self.stream = cuda.create_stream()
         self._closers.append(self.stream.destroy)
         images = (plan.most, *plan.how.input_shape)
-        self._images, self._input = self._reserve(images, plan.dtype)
+        self._images, self._input = self._reserve(images, plan.how.dtype)
         self._rows, self._output = self._reserve((plan.most, plan.embedding_size), np.dtype(np.float32))
         self._frame = GrowingBuffer(cuda)
         self._closers.append(self._frame.free)
@@ -75,11 +75,7 @@ class Session:
             try:
                 cuda.upload(images, self._input, self.stream)
                 watch.wait("input_ms")
-                graph = self._graphs.get(bucket) if replay else None
-                if graph:
-                    graph.launch()
-                else:
-                    self._execute(bucket, errors)
+                self._enqueue(bucket, errors, replay=replay)
                 watch.note("enqueue_ms")
                 watch.wait("compute_ms")
                 cuda.download(self._output, rows, self.stream)
@@ -108,11 +104,7 @@ class Session:
         with self._plan.library.errors.listen() as errors:
             try:
                 fill()
-                graph = self._graphs.get(bucket)
-                if graph:
-                    graph.launch()
-                else:
-                    self._execute(bucket, errors)
+                self._enqueue(bucket, errors, replay=True)
                 # Rows past `size` are of older pictures, and no row depends on another.
                 cuda.download(self._output, rows, self.stream)
             finally:
@@ -125,6 +117,13 @@ class Session:
         if self._plan.cache and self._runs[bucket] in _SAVED_AFTER:
             self._plan.cache.save()
         return result
+
+    def _enqueue(self, bucket: int, errors: list[str], *, replay: bool) -> None:
+        graph = self._graphs.get(bucket) if replay else None
+        if graph:
+            graph.launch()
+        else:
+            self._execute(bucket, errors)
 
     def _execute(self, bucket: int, errors: list[str]) -> None:
         if bucket != self._shape:

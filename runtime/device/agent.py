@@ -12,24 +12,22 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from osnet_edge.runtime.device.build_once import Builder, build_apart
 from osnet_edge.runtime.device.channel import Channel, Offer, Release, format_time, parse_channel, target_of
 from osnet_edge.runtime.device.choose import choose
 from osnet_edge.runtime.device.config import DeviceConfig
 from osnet_edge.runtime.device.disk import remove, require_space
 from osnet_edge.runtime.device.facts import DeviceFacts, find_facts
+from osnet_edge.runtime.device.health import watch
 from osnet_edge.runtime.device.lock import hold_lock
 from osnet_edge.runtime.device.prove import Prover, prove_apart
 from osnet_edge.runtime.device.refused import LASTING, RefusedError
 from osnet_edge.runtime.device.rollout import decide
-from osnet_edge.runtime.device.stage import Stage
-from osnet_edge.runtime.device.state import Bad, Event, Installed, State
+from osnet_edge.runtime.device.stage import stage
+from osnet_edge.runtime.device.state import Event, Installed, State
 from osnet_edge.runtime.device.store import Store
-from osnet_edge.runtime.device.trial import Trials, Watcher, watch
+from osnet_edge.runtime.device.trial import Trials, Watcher
 from osnet_edge.runtime.device.trust import Trust, TufTrust
 from osnet_edge.runtime.errors import InputError
-
-_MB = 1_000_000
 
 
 class Agent:
@@ -39,7 +37,6 @@ class Agent:
         store: whose.
         trust: how the repository is believed; None is TUF, by the root that the store was given.
         prove: proves an engine.
-        build: builds one by its recipe.
         watcher: watches one on trial.
         facts: what this device is; None looks.
         now: the time.
@@ -53,7 +50,6 @@ class Agent:
         *,
         trust: Trust | None = None,
         prove: Prover = prove_apart,
-        build: Builder = build_apart,
         watcher: Watcher = watch,
         facts: DeviceFacts | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
@@ -61,7 +57,7 @@ class Agent:
         progress: Callable[[str, float], None] = lambda what, share: None,
     ) -> None:
         self._store, self._trust = store, trust
-        self._prove, self._build, self._facts = prove, build, facts
+        self._prove, self._facts = prove, facts
         self._now, self._say, self._progress = now, say, progress
         self._config: DeviceConfig = store.config()
         self._trials = Trials(store, self._config.health, watcher, now)
@@ -80,20 +76,21 @@ class Agent:
             RefusedError: another update is running still.
         """
         with hold_lock(self._store.lock_file, wait):
-            self._store.sweep()
-            state = self._store.read_state()
-            if retry and state.bad:
-                state = replace(state, bad=())
-                self._store.write_state(state)
-            if state.trial:
-                self._say("finishing the trial that was begun")
-                return self._trials.resume(state)
-            if healed := self._heal(state):
-                return healed
             try:
-                return self._update()
+                return self._update(retry)
             except (RefusedError, OSError) as error:
                 return self._refused(error)
+
+    def _update(self, retry: bool) -> Event:
+        self._store.sweep()
+        state = self._store.read_state()
+        if retry and state.bad:
+            state = replace(state, bad=())
+            self._store.write_state(state)
+        if state.trial:
+            self._say("finishing the trial that was begun")
+            return self._trials.resume(state)
+        return self._heal(state) or self._follow()
 
     def _heal(self, state: State) -> Event | None:
         """Go to the other slot where the one that serves was damaged, as flash memory does."""
@@ -108,7 +105,7 @@ class Agent:
         self._store.write_state(state.with_slot(active, None))
         return None
 
-    def _update(self) -> Event:
+    def _follow(self) -> Event:
         state, channel = self._refresh(self._store.read_state())
         active = self._store.active()
         serving = state.slots.get(active) if active else None
@@ -162,21 +159,24 @@ class Agent:
         there = state.slots.get(spare)
         if there and there.sha256 == digest and self._store.is_whole(spare):
             self._say(f"{release.name} is in the other slot already")
-            proof = self._prove(self._store.slot(spare), limits)
+            try:
+                proof = self._prove(self._store.slot(spare), limits)
+            except RefusedError as error:
+                self._remember(state, holds, error)
+                raise
             return self._trials.start(state, spare, replace(holds, proof=proof))
-        if max(file.length, offer.bytes) > limits.package_mb * _MB:
+        largest = max(file.length, offer.bytes)
+        if largest > limits.package_bytes:
             raise RefusedError(
-                "limit",
-                f"{offer.name} has {max(file.length, offer.bytes) / _MB:.1f} MB, over this "
-                f"device's {limits.package_mb:g}",
+                "limit", f"{offer.name} has {largest / 1e6:.1f} MB, over this device's {limits.package_mb:g}"
             )
         archive = self._store.downloads / f"{digest}.tar"
         for other in self._store.downloads.iterdir():
             if other != archive:
                 remove(other)
         has = archive.stat().st_size if archive.exists() else 0
-        require_space(self._store.root, max(0, file.length - has) + offer.bytes, int(limits.reserve_mb * _MB))
-        what = f"downloading {offer.name} of {release.name}, {file.length / _MB:.2f} MB"
+        require_space(self._store.root, max(0, file.length - has) + offer.bytes, limits.reserve_bytes)
+        what = f"downloading {offer.name} of {release.name}, {file.length / 1e6:.2f} MB"
         self._trust.fetch(
             file, archive, limits.download_s, lambda size: self._progress(what, size / file.length)
         )
@@ -186,25 +186,31 @@ class Agent:
         """Put an archive into the spare slot, prove it, and try it."""
         slot, limits = self._store.spare(), self._config.limits
         self._facts = self._facts or find_facts(self._config.model)
-        require_space(self._store.root, archive.stat().st_size, int(limits.reserve_mb * _MB))
+        require_space(self._store.root, archive.stat().st_size, limits.reserve_bytes)
         if slot in state.slots:
             state = state.with_slot(slot, None)
             self._store.write_state(state)
         self._say("staging and proving the engine")
         try:
-            proof = Stage(limits, self._facts, self._prove, self._build).put(archive, self._store.slot(slot))
+            proof = stage(archive, self._store.slot(slot), limits, self._facts, self._prove)
         except (RefusedError, OSError) as error:
             # First of all: the disk may be full of it.
             remove(self._store.slot(slot))
-            if isinstance(error, RefusedError) and error.reason in LASTING:
-                bad = Bad(holds.release, holds.sha256, error.reason, str(error), self._time())
-                self._store.write_state(state.with_bad(bad))
+            if isinstance(error, RefusedError):
+                self._remember(state, holds, error)
+                # What is tried again need not be downloaded again.
+                keep = keep or error.reason not in LASTING
             raise
         finally:
             # Kept until here, so that a power cut while proving need not download it again.
             if not keep:
                 archive.unlink(missing_ok=True)
         return self._trials.start(state, slot, replace(holds, proof=proof))
+
+    def _remember(self, state: State, holds: Installed, error: RefusedError) -> None:
+        knows = state.with_bad(holds, error.reason, str(error), self._time())
+        if knows is not state:
+            self._store.write_state(knows)
 
     def _refused(self, error: RefusedError | OSError) -> Event:
         reason = error.reason if isinstance(error, RefusedError) else "disk"

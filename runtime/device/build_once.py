@@ -6,27 +6,32 @@ that only takes finished engines need not have it. What it makes stays in the sl
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from osnet_edge.runtime.device.channel import Needs
-from osnet_edge.runtime.device.config import NAME, Limits
+from osnet_edge.runtime.device.config import Limits
 from osnet_edge.runtime.device.limited import CommandError, run_limited
 from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import Backend, BatchRange, FileEntry, Golden, ModelInfo, Precision
+from osnet_edge.runtime.manifest import (
+    Backend,
+    BatchRange,
+    FileEntry,
+    Golden,
+    ModelInfo,
+    Precision,
+    check_names,
+)
+from osnet_edge.runtime.package import check_files
 from osnet_edge.runtime.precision import Int8
-from osnet_edge.runtime.schema import from_json
+from osnet_edge.runtime.schema import parse_document
 
 RECIPE_NAME = "recipe.json"
 SCHEMA_VERSION: Literal[1] = 1
 _MODULE = "osnet_edge.engines.from_recipe"
-#: Builds the recipe in a folder into another, within limits, or raises RefusedError.
-Builder = Callable[[Path, Path, Limits], None]
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Hold names to plain ones that are listed."""
-        for name in self.files:
-            if not NAME.fullmatch(name) or name == RECIPE_NAME:
-                raise InputError(f"expected plain file names, got {name!r}")
-        for name in (self.graph, self.golden.file, *([self.table] if self.table else [])):
-            if name not in self.files:
-                raise InputError(f"{name!r} is used, but not listed under files")
+        used = (self.graph, self.golden.file, self.table)
+        check_names(self.files, RECIPE_NAME, filter(None, used))
 
     @property
     def needs(self) -> Needs:
@@ -80,15 +81,25 @@ def read_recipe(folder: Path) -> Recipe:
     """Read the recipe in a folder.
 
     Raises:
-        RefusedError: it is not what `osnet-edge recipe` writes.
+        InputError: it is not what `osnet-edge recipe` writes.
     """
     path = folder / RECIPE_NAME
     try:
-        return from_json(Recipe, json.loads(path.read_text(encoding="utf-8")), RECIPE_NAME)
-    except InputError as error:
-        raise RefusedError("package", str(error)) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise RefusedError("package", f"{RECIPE_NAME} cannot be read ({error}); publish it again") from None
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read the recipe {path}: {error.strerror}") from None
+    return parse_document(Recipe, content, str(path), SCHEMA_VERSION, "make the recipe again")
+
+
+def open_recipe(folder: Path) -> Recipe:
+    """Read the recipe in a folder, and hold every file to its size and hash.
+
+    Raises:
+        InputError: it is not what `osnet-edge recipe` writes, or a file is missing or was changed.
+    """
+    recipe = read_recipe(folder)
+    check_files(folder, recipe.files)
+    return recipe
 
 
 def build_apart(recipe: Path, output: Path, limits: Limits) -> None:

@@ -17,7 +17,6 @@ from osnet_edge.runtime.device.state import Event, Installed
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import sha256_of
 
-_MB = 1_000_000
 _BLOCK = 1 << 18
 
 
@@ -91,28 +90,26 @@ class HandAgent(Agent):
             return self._trials.take_back(state, "operator", why, to=spare)
 
     def _install(self, archive: Path, release: str, package: str) -> Event:
-        self._store.sweep()
-        state = self._store.read_state()
-        if state.trial:
-            self._trials.resume(state)
-            state = self._store.read_state()
-        if state.trial:
-            return self._refused(
-                RefusedError("busy", "an engine is on trial: confirm it or roll it back first")
-            )
         try:
+            self._store.sweep()
+            state = self._store.read_state()
+            if state.trial:
+                self._trials.resume(state)
+                state = self._store.read_state()
+            if state.trial:
+                raise RefusedError("busy", "an engine is on trial: confirm it or roll it back first")
             return self._put(state, archive, Installed(release, package, sha256_of(archive)))
         except (RefusedError, OSError) as error:
             return self._refused(error)
 
     def _require_room(self, size: int) -> None:
         limits = self._config.limits
-        if not 0 < size <= limits.package_mb * _MB:
+        if not 0 < size <= limits.package_bytes:
             raise RefusedError(
                 "limit", f"expected an archive of at most {limits.package_mb:g} MB, got {size:,} bytes"
             )
         # Once as it is sent, once unpacked.
-        require_space(self._store.root, 2 * size, int(limits.reserve_mb * _MB))
+        require_space(self._store.root, 2 * size, limits.reserve_bytes)
 
 
 def _receive(source: IO[bytes], archive: Path, size: int) -> None:

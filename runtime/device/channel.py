@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Literal
 
-from osnet_edge.runtime.device.config import NAME, check_name
+from osnet_edge.runtime.device.config import check_name
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import PLAIN_NAME
 from osnet_edge.runtime.manifest import Backend
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.schema import parse_document, to_json
 
 SCHEMA_VERSION = 1
 #: Of `channels/NAME.json`: some ten thousand packages.
@@ -74,7 +75,7 @@ class Offer:
     def __post_init__(self) -> None:
         """Hold the name and the target to plain ones: they become parts of paths and addresses."""
         check_name("package", self.name)
-        if not all(NAME.fullmatch(part) for part in self.target.split("/")):
+        if not all(PLAIN_NAME.fullmatch(part) for part in self.target.split("/")):
             raise InputError(f"expected a target of plain names, got {self.target[:120]!r}")
         if self.bytes < 1:
             raise InputError(f"expected a package of 1 byte or more, got {self.bytes}")
@@ -170,17 +171,7 @@ def parse_channel(content: bytes, where: str) -> Channel:
     Raises:
         InputError: it is not what `osnet-edge publish` writes.
     """
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON ({error}); publish it again") from None
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if version != SCHEMA_VERSION:
-        raise InputError(
-            f"{where}: expected schema_version {SCHEMA_VERSION}, got {version!r}; install the "
-            f"osnet-edge that wrote it"
-        )
-    return from_json(Channel, document, where)
+    return parse_document(Channel, content, where, SCHEMA_VERSION, "publish it again")
 
 
 def dump_channel(channel: Channel) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +10,14 @@ from typing import Literal
 
 from osnet_edge.runtime.device.disk import write_document
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.files import PLAIN_NAME
+from osnet_edge.runtime.schema import parse_document, to_json
 
 SCHEMA_VERSION = 1
+_MB = 1_000_000
 #: How the trial of a new engine is judged: a probe command, the heartbeat of the program that embeds, a
 #: person's `osnet-edge device confirm`, or by its proof alone.
 HealthKind = Literal["probe", "heartbeat", "manual", "proof"]
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,22 @@ class Limits:
     latency_ms: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what could never be kept."""
+        """Refuse what could never be kept, or never be read again: JSON has no infinity."""
         for name, value in vars(self).items():
-            if value is not None and (value < 0 or (value == 0 and name != "reserve_mb")):
+            if value is None or (value == 0 and name == "reserve_mb"):
+                continue
+            if not 0 < value < math.inf:
                 raise InputError(f"expected a positive {name}, got {value:g}")
+
+    @property
+    def package_bytes(self) -> int:
+        """`package_mb` in bytes."""
+        return int(self.package_mb * _MB)
+
+    @property
+    def reserve_bytes(self) -> int:
+        """`reserve_mb` in bytes."""
+        return int(self.reserve_mb * _MB)
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,8 @@ class Health:
 
     def __post_init__(self) -> None:
         """Hold what types cannot say."""
-        if self.window_s < 0 or self.interval_s <= 0 or self.most_resumes < 0:
+        timed = 0 <= self.window_s < math.inf and 0 < self.interval_s < math.inf
+        if not timed or self.most_resumes < 0:
             raise InputError(
                 f"expected a health window and interval in seconds, got {self.window_s}, {self.interval_s}"
             )
@@ -122,7 +136,7 @@ def check_name(what: str, value: str) -> str:
     Raises:
         InputError: it is not.
     """
-    if not NAME.fullmatch(value):
+    if not PLAIN_NAME.fullmatch(value):
         raise InputError(
             f"expected the {what} as up to 100 letters, digits, dots, dashes and underscores, got "
             f"{value[:120]!r}"
@@ -137,17 +151,11 @@ def read_config(path: Path) -> DeviceConfig:
         InputError: it is missing, or not what `osnet-edge device init` writes.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path} is missing: make the store with osnet-edge device init") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({error}); run osnet-edge device init again") from None
-    config = from_json(DeviceConfig, document, str(path))
-    if config.schema_version != SCHEMA_VERSION:
-        raise InputError(
-            f"{path}: expected schema_version {SCHEMA_VERSION}; run osnet-edge device init again"
-        )
-    return config
+    advice = "run osnet-edge device init again"
+    return parse_document(DeviceConfig, content, str(path), SCHEMA_VERSION, advice)
 
 
 def write_config(path: Path, config: DeviceConfig) -> None:

@@ -12,7 +12,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
@@ -32,16 +31,12 @@ _TRIES, _PAUSE_S = 4, 0.5
 _PARTIAL_CONTENT, _NOT_SATISFIABLE = 206, 416
 
 
-@dataclass(frozen=True)
 class Fetcher(FetcherInterface):
     """TUF's metadata over HTTP; lengths are bounded by TUF, which reads from here."""
 
-    silence_s: float = _SILENCE_S
-    whole_s: float = _METADATA_S
-
     def _fetch(self, url: str) -> Iterator[bytes]:
         try:
-            response = _open(url, 0, self.silence_s)
+            response = _open(url, 0)
         except urllib.error.HTTPError as error:
             error.close()
             raise DownloadHTTPError(f"{url}: {error.code} {error.reason}", error.code) from None
@@ -50,13 +45,13 @@ class Fetcher(FetcherInterface):
         return self._blocks(response, url)
 
     def _blocks(self, response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
-        until = time.monotonic() + self.whole_s
+        until = time.monotonic() + _METADATA_S
         with response:
             try:
                 while block := response.read1(_BLOCK):
                     yield block
                     if time.monotonic() > until:
-                        raise SlowRetrievalError(f"{url}: not whole after {self.whole_s:.0f} s")
+                        raise SlowRetrievalError(f"{url}: not whole after {_METADATA_S:.0f} s")
             except (OSError, http.client.HTTPException) as error:
                 raise DownloadError(f"{url}: {_words(error)}") from None
 
@@ -85,6 +80,8 @@ def download(
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(min(_PAUSE_S * 2**attempt, max(0.0, until - time.monotonic())))
+            if time.monotonic() >= until:
+                break
         try:
             _go_on(url, destination, length, until, progress)
         except urllib.error.HTTPError as error:
@@ -113,7 +110,7 @@ def _go_on(url: str, destination: Path, length: int, until: float, progress: Cal
             os.ftruncate(descriptor, 0)
             done = 0
         if done < length:
-            with _open(url, done, _SILENCE_S) as response:
+            with _open(url, done) as response:
                 if done and response.status != _PARTIAL_CONTENT:
                     # A server that knows no ranges sends it all again.
                     os.ftruncate(descriptor, 0)
@@ -141,11 +138,11 @@ def _keep(descriptor: int, block: bytes, destination: Path) -> None:
         raise RefusedError("disk", f"{destination} cannot be written: {error.strerror}; make room") from None
 
 
-def _open(url: str, start: int, silence_s: float) -> http.client.HTTPResponse:
+def _open(url: str, start: int) -> http.client.HTTPResponse:
     request = urllib.request.Request(url)  # noqa: S310 - the scheme was checked with the configuration
     if start:
         request.add_header("Range", f"bytes={start}-")
-    response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=silence_s)  # noqa: S310
+    response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=_SILENCE_S)  # noqa: S310
     return response
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.manifest import Backend
 
 #: The distributions that bring a backend's library; a Jetson's TensorRT comes with JetPack, as `tensorrt`.
@@ -48,8 +49,6 @@ def find_facts(model: str) -> DeviceFacts:
     Args:
         model: what the fleet calls this kind of device; it is not looked for.
     """
-    from osnet_edge.runtime.cuda import probe
-
     gpus = probe().devices
     return DeviceFacts(
         model=model,

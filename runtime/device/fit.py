@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from osnet_edge.runtime.device.channel import Needs
-from osnet_edge.runtime.manifest import Manifest, Target
+from osnet_edge.runtime.manifest import Manifest
 
 
 def needs_of(manifest: Manifest) -> Needs:
-    """Return what a package needs by its manifest."""
-    return needs_of_target(manifest.target)
-
-
-def needs_of_target(target: Target) -> Needs:
-    """Return what an engine of a target needs.
+    """Return what a package needs by its manifest.
 
     A plan runs on the exact version that built it, on the same kind of processor and GPU; a graph for a CPU
     on any of them.
     """
+    target = manifest.target
     cuda = target.device == "cuda"
     return Needs(
         backend=target.backend,

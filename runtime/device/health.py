@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,51 +16,39 @@ _PROBE_S, _PROBE_MB = 30.0, 1024.0
 _STALE_S = 10.0
 
 
-@dataclass(frozen=True)
-class Watch:
-    """The trial of one engine.
+def watch(health: Health, package: Path, seconds: float) -> None:
+    """Watch an engine until its window is over.
 
-    Attributes:
+    Args:
         health: how it is judged.
         package: the folder of the new engine.
         seconds: how long to look; the window, or what is left of it.
-        sleep: waits between looks.
-        clock: seconds that pass, whatever the time of day does.
+
+    Raises:
+        RefusedError: the engine does not do well; the reason is `health`.
     """
+    # Seconds that pass, whatever the time of day does; a heartbeat's file has the latter.
+    until, began = time.monotonic() + seconds, time.time()
+    while True:
+        left = until - time.monotonic()
+        well = _look(health, package, began)
+        if left <= 0:
+            break
+        time.sleep(min(health.interval_s, left))
+    if not well:
+        raise RefusedError(
+            "health", f"no program was using the new engine after {seconds:g} s (by {health.heartbeat})"
+        )
 
-    health: Health
-    package: Path
-    seconds: float
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
 
-    def __call__(self) -> None:
-        """Look until the window is over.
-
-        Raises:
-            RefusedError: the engine does not do well; the reason is `health`.
-        """
-        started, began = self.clock(), time.time()
-        while True:
-            left = started + self.seconds - self.clock()
-            well = self._look(began)
-            if left <= 0:
-                break
-            self.sleep(min(self.health.interval_s, left))
-        if not well:
-            raise RefusedError(
-                "health",
-                f"no program was using the new engine after {self.seconds:g} s (by {self.health.heartbeat})",
-            )
-
-    def _look(self, began: float) -> bool:
-        """Look once; return whether the engine is seen to do well just now."""
-        if self.health.kind == "probe":
-            _run_probe(self.health.probe)
-        if self.health.kind == "heartbeat":
-            fresh = max(began, time.time() - max(_STALE_S, 3 * self.health.interval_s))
-            return _hear(Path(self.health.heartbeat), self.package, fresh)
-        return True
+def _look(health: Health, package: Path, began: float) -> bool:
+    """Look once; return whether the engine is seen to do well just now."""
+    if health.kind == "probe":
+        _run_probe(health.probe)
+    if health.kind == "heartbeat":
+        fresh = max(began, time.time() - max(_STALE_S, 3 * health.interval_s))
+        return _hear(Path(health.heartbeat), package, fresh)
+    return True
 
 
 def _run_probe(command: tuple[str, ...]) -> None:

@@ -7,12 +7,14 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from osnet_edge.runtime.device.refused import RefusedError
+from osnet_edge.runtime.errors import OsnetEdgeError
 
 _POLL_S = 0.05
 _NICE = 10
@@ -73,6 +75,16 @@ def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: 
             lines = errors.read(_MOST_OUTPUT).decode(errors="replace").strip().splitlines()
             raise CommandError(lines[-1][:300] if lines else f"exit code {child.returncode}")
         return output.read(_MOST_OUTPUT).decode(errors="replace")
+
+
+def report(work: Callable[[], object]) -> int:
+    """Do the work of a command that `run_limited` runs; return its exit code. A failure is its last line."""
+    try:
+        work()
+    except OsnetEdgeError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 def _watch(child: subprocess.Popen[bytes], seconds: float, megabytes: float, what: str) -> None:

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osnet_edge.runtime.device.config import Limits
-from osnet_edge.runtime.device.limited import CommandError, run_limited
+from osnet_edge.runtime.device.limited import CommandError, report, run_limited
 from osnet_edge.runtime.device.refused import RefusedError
-from osnet_edge.runtime.errors import OsnetEdgeError
 
 #: What proving gives: `distance`, the largest of a golden row, and `latency_ms`, p50 of one picture.
 Proof = dict[str, float]
@@ -43,20 +42,6 @@ def prove_apart(package: Path, limits: Limits) -> Proof:
             "proof", "the engine's proof gave no result; try it with osnet-edge inspect"
         ) from None
     return check_latency(proof, limits)
-
-
-def prove_here(package: Path, limits: Limits) -> Proof:
-    """Prove a package in this process, for callers that have the engine's library loaded anyway.
-
-    Raises:
-        RefusedError: as `prove_apart`, but for limits on memory and time.
-    """
-    try:
-        return check_latency(measure(package), limits)
-    except RefusedError:
-        raise
-    except OsnetEdgeError as error:
-        raise RefusedError("proof", f"the engine failed its proof on this device: {error}") from None
 
 
 def measure(package: Path) -> Proof:
@@ -95,15 +80,5 @@ def check_latency(proof: Proof, limits: Limits) -> Proof:
     return proof
 
 
-def main() -> int:
-    """Prove the package that is named on the command line."""
-    try:
-        print(json.dumps(measure(Path(sys.argv[1]))))
-    except OsnetEdgeError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(lambda: print(json.dumps(measure(Path(sys.argv[1]))))))

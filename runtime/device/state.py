@@ -6,14 +6,13 @@ instant the power goes, the next run reads what was going on, and finishes it or
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from osnet_edge.runtime.device.disk import write_document
-from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.device.refused import LASTING
+from osnet_edge.runtime.schema import parse_document, to_json
 
 SCHEMA_VERSION = 1
 #: Older ones are forgotten, oldest first: the file stays small for ever.
@@ -118,14 +117,13 @@ class State:
         others = {name: each for name, each in self.slots.items() if name != slot}
         return replace(self, slots=others if holds is None else {**others, slot: holds})
 
-    def with_bad(self, bad: Bad) -> State:
-        """Return the state with one more bad archive."""
-        kept = [each for each in self.bad if each.sha256 != bad.sha256]
+    def with_bad(self, left: Installed, reason: str, why: str, when: str) -> State:
+        """Return the state with one more bad archive, where a second try of it cannot help."""
+        if reason not in LASTING:
+            return self
+        kept = [each for each in self.bad if each.sha256 != left.sha256]
+        bad = Bad(left.release, left.sha256, reason, why, when)
         return replace(self, bad=(*kept, bad)[-_MOST_BAD:])
-
-    def is_bad(self, sha256: str) -> bool:
-        """Whether an archive was tried here, and must not be again."""
-        return any(each.sha256 == sha256 for each in self.bad)
 
 
 def read_state(path: Path) -> State:
@@ -135,15 +133,10 @@ def read_state(path: Path) -> State:
         InputError: it is damaged.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError:
         return State()
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({error})") from None
-    state = from_json(State, document, str(path))
-    if state.schema_version != SCHEMA_VERSION:
-        raise InputError(f"{path}: expected schema_version {SCHEMA_VERSION}, got {state.schema_version}")
-    return state
+    return parse_document(State, content, str(path), SCHEMA_VERSION, "set it aside")
 
 
 def write_state(path: Path, state: State) -> None:

@@ -97,7 +97,7 @@ class Store:
         """Return the slot that the link leads to; None where there is no engine yet."""
         try:
             target = os.readlink(self.link)
-        except (FileNotFoundError, OSError):
+        except OSError:
             return None
         name = target.removeprefix("slots/")
         return name if name in SLOTS else None
@@ -159,5 +159,6 @@ class Store:
             # python-tuf writes aside under such names.
             path.unlink(missing_ok=True)
         for path in (self.root / "slots").iterdir():
-            if path.name not in SLOTS:
+            # Files are a slot's own, such as the kernels that TensorRT-RTX compiled for its engine.
+            if path.name not in SLOTS and path.is_dir():
                 shutil.rmtree(path)

@@ -10,20 +10,14 @@ from pathlib import Path
 
 from osnet_edge.runtime.device.channel import format_time, parse_time
 from osnet_edge.runtime.device.config import Health
-from osnet_edge.runtime.device.health import Watch
 from osnet_edge.runtime.device.limited import CommandError, run_limited
-from osnet_edge.runtime.device.refused import LASTING, Reason, RefusedError
-from osnet_edge.runtime.device.state import Bad, Event, Installed, State, Trial
+from osnet_edge.runtime.device.refused import Reason, RefusedError
+from osnet_edge.runtime.device.state import Event, Installed, State, Trial
 from osnet_edge.runtime.device.store import Store
 
 _NOTIFY_S, _NOTIFY_MB = 30.0, 256.0
 #: Watches an engine in a folder for some seconds; raises RefusedError where it does not do well.
 Watcher = Callable[[Health, Path, float], None]
-
-
-def watch(health: Health, package: Path, seconds: float) -> None:
-    """Watch an engine as the camera was told to."""
-    Watch(health, package, seconds)()
 
 
 class Trials:
@@ -46,7 +40,7 @@ class Trials:
             How it ended: `installed`, `returned`, or `trial` where a person has yet to confirm.
         """
         trial = Trial(slot, self._store.active(), "starting", self._time())
-        return self.resume(self._write(replace(state.with_slot(slot, holds), trial=trial)))
+        return self._serve(self._write(replace(state.with_slot(slot, holds), trial=trial)), trial)
 
     def resume(self, state: State) -> Event:
         """Go on with the trial that the journal tells of, wherever it stands."""
@@ -58,10 +52,8 @@ class Trials:
         if not self._store.is_whole(trial.slot):
             return self.take_back(state, "corrupt", "a file of the new engine was damaged on the disk")
         if trial.phase == "starting":
-            self._flip(trial.slot)
-            trial = replace(trial, phase="watching")
-            state = self._write(replace(state, trial=trial))
-        elif self._health.kind != "manual":
+            return self._serve(state, trial)
+        if self._health.kind != "manual":
             trial = replace(trial, resumed=trial.resumed + 1)
             state = self._write(replace(state, trial=trial))
             if trial.resumed > self._health.most_resumes:
@@ -90,6 +82,11 @@ class Trials:
         trial = replace(trial, phase="returning", reason=reason, why=why)
         return self._return(self._write(replace(state, trial=trial)), trial)
 
+    def _serve(self, state: State, trial: Trial) -> Event:
+        self._flip(trial.slot)
+        trial = replace(trial, phase="watching")
+        return self._judge(self._write(replace(state, trial=trial)), trial)
+
     def _judge(self, state: State, trial: Trial) -> Event:
         if self._health.kind == "manual":
             waited = (self._now() - parse_time(trial.since)).total_seconds()
@@ -111,9 +108,8 @@ class Trials:
         self._flip(trial.previous)
         left = state.slots.get(trial.slot)
         event = Event("returned", self._time(), left.release if left else "", trial.reason, trial.why)
-        if left and trial.reason in LASTING:
-            bad = Bad(left.release, left.sha256, trial.reason, trial.why, event.when)
-            state = state.with_bad(bad)
+        if left:
+            state = state.with_bad(left, trial.reason, trial.why, event.when)
         state = replace(
             state.with_slot(trial.slot, None), trial=None, last=event, returned=state.returned + 1
         )

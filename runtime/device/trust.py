@@ -35,6 +35,30 @@ _SETTINGS = UpdaterConfig(
 )
 
 
+#: What python-tuf may raise, the particular before the general, and what is said of it.
+_REASONS: tuple[tuple[type[Exception], Reason, str], ...] = (
+    (tuf_errors.DownloadLengthMismatchError, "corrupt", "more bytes than were signed or allowed"),
+    (tuf_errors.DownloadError, "network", "the repository could not be read"),
+    (
+        tuf_errors.ExpiredMetadataError,
+        "expired",
+        "the repository's signatures have expired (or this clock is wrong)",
+    ),
+    (
+        tuf_errors.UnsignedMetadataError,
+        "signature",
+        "not signed by enough of the keys that this camera trusts",
+    ),
+    (tuf_errors.BadVersionNumberError, "replayed", "an older repository than this camera has seen"),
+    (tuf_errors.LengthOrHashMismatchError, "corrupt", "metadata that is not what was signed"),
+    (tuf_errors.RepositoryError, "corrupt", "the repository's metadata does not hold"),
+    (ValueError, "corrupt", "the repository's metadata does not hold"),
+    (tuf_errors.StorageError, "disk", "metadata could not be kept"),
+    (OSError, "disk", "metadata could not be kept"),
+)
+_RAISED = tuple(kind for kind, _, _ in _REASONS)
+
+
 @dataclass(frozen=True)
 class Verified:
     """What a refresh found.
@@ -102,13 +126,15 @@ class TufTrust:
             )
             self._updater.refresh()
             verified = self._read_verified()
-        except Exception as error:
+        except _RAISED as error:
             raise _refusal(error, self._url) from None
         finally:
             # Also of a refresh that failed half-way: what it has verified must not be forgotten.
             sync_tree(self._folder)
+        # A newer root may have replaced a stolen key, by which the others' versions were driven up.
+        renewed = verified.versions[Root.type] > seen.get(Root.type, 0)
         for role, version in verified.versions.items():
-            if version < seen.get(role, 0):
+            if version < seen.get(role, 0) and not renewed:
                 raise RefusedError(
                     "replayed",
                     f"{self._url}: expected {role} version {seen[role]} or later, got {version}: an old "
@@ -209,27 +235,5 @@ def _check_clock(now: datetime, signed: str) -> None:
 
 
 def _refusal(error: Exception, url: str) -> RefusedError:
-    said = first_line(error)
-    known: tuple[tuple[type[Exception], Reason, str], ...] = (
-        (tuf_errors.DownloadLengthMismatchError, "corrupt", "more bytes than were signed or allowed"),
-        (tuf_errors.DownloadError, "network", "the repository could not be read"),
-        (
-            tuf_errors.ExpiredMetadataError,
-            "expired",
-            "the repository's signatures have expired (or this clock is wrong)",
-        ),
-        (
-            tuf_errors.UnsignedMetadataError,
-            "signature",
-            "not signed by enough of the keys that this camera trusts",
-        ),
-        (tuf_errors.BadVersionNumberError, "replayed", "an older repository than this camera has seen"),
-        (tuf_errors.LengthOrHashMismatchError, "corrupt", "metadata that is not what was signed"),
-        (tuf_errors.RepositoryError, "corrupt", "the repository's metadata does not hold"),
-        (ValueError, "corrupt", "the repository's metadata does not hold"),
-        (OSError, "disk", "metadata could not be kept"),
-    )
-    for kind, reason, words in known:
-        if isinstance(error, kind):
-            return RefusedError(reason, f"{url}: {words}: {said}")
-    raise error
+    reason, words = next((reason, words) for kind, reason, words in _REASONS if isinstance(error, kind))
+    return RefusedError(reason, f"{url}: {words}: {first_line(error)}")

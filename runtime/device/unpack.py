@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from osnet_edge.runtime.device.config import NAME
 from osnet_edge.runtime.device.disk import write_all
 from osnet_edge.runtime.device.refused import RefusedError
+from osnet_edge.runtime.files import PLAIN_NAME
 
 _BLOCK = 512
 _COPY = 1 << 20
@@ -86,7 +86,7 @@ def _parse(header: bytes, archive: Path) -> _Entry:
         raise RefusedError(
             "archive", f"{archive.name}: {name!r} is no plain file, but of tar's kind {kind!r}"
         )
-    if header[345:500].strip(b"\0") or not NAME.fullmatch(name):
+    if header[345:500].strip(b"\0") or not PLAIN_NAME.fullmatch(name):
         raise RefusedError("archive", f"{archive.name}: expected plain file names, got {name!r}")
     length = _octal(size)
     if length is None:

@@ -1,0 +1,100 @@
+"""A new engine on trial: judged, confirmed, or taken back and remembered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from fleet import FACTS, Fleet, make_camera, prove_here, serving, tiny_package, update
+
+from osnet_edge.runtime.device.by_hand import HandAgent
+from osnet_edge.runtime.device.config import Health, write_config
+from osnet_edge.runtime.device.refused import RefusedError
+from osnet_edge.runtime.device.store import Store
+from osnet_edge.runtime.errors import InputError
+
+
+def unwell(health: Health, package: Path, seconds: float) -> None:
+    raise RefusedError("health", "the probe says no")
+
+
+def test_an_engine_that_does_not_do_well_is_taken_back_and_remembered(fleet: Fleet, camera: Store) -> None:
+    fleet.publish("r2", tiny_package(2))
+    event = update(camera, watcher=unwell)
+    assert (event.what, event.reason, event.release) == ("returned", "health", "r2")
+    assert serving(camera) == "seed-1"
+    assert update(camera).what == "current"
+    fleet.publish("r3", tiny_package(3))
+    assert update(camera).release == "r3"
+
+
+def test_a_program_is_told_when_the_link_turns_either_way(fleet: Fleet, tmp_path: Path) -> None:
+    link, told = tmp_path / "camera" / "current", tmp_path / "told"
+    tell = ("sh", "-c", f"readlink {link} >> {told}")
+    camera = make_camera(tmp_path / "camera", fleet, health=Health(notify=tell))
+    update(camera)
+    fleet.publish("r2", tiny_package(2))
+    update(camera, watcher=unwell)
+    assert told.read_text().splitlines() == ["slots/a", "slots/b", "slots/a"]
+    # One that cannot be told is no reason to refuse: its heartbeat decides.
+    fleet.publish("r3", tiny_package(3))
+    write_config(camera.config_file, replace(camera.config(), health=Health(notify=("false",))))
+    assert update(camera).release == "r3"
+
+
+def test_a_first_engine_that_does_not_do_well_leaves_none(fleet: Fleet, tmp_path: Path) -> None:
+    camera = make_camera(tmp_path / "new", fleet)
+    assert update(camera, watcher=unwell).what == "returned"
+    assert camera.active() is None
+    assert not camera.link.is_symlink()
+
+
+def test_a_device_that_does_not_stay_up_on_trial_goes_back(fleet: Fleet, camera: Store) -> None:
+    fleet.publish("r2", tiny_package(2))
+
+    def power_cut(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(1 + camera.config().health.most_resumes):
+        with pytest.raises(KeyboardInterrupt):
+            update(camera, watcher=power_cut)
+        assert serving(camera) == "seed-2"
+    event = update(camera, watcher=power_cut)
+    assert (event.what, event.reason) == ("returned", "health")
+    assert serving(camera) == "seed-1"
+
+
+def test_a_trial_by_hand_waits_to_be_confirmed_and_goes_back_where_nobody_does(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    camera = make_camera(tmp_path / "c", fleet, health=Health("manual", window_s=60))
+    hand = HandAgent(camera, prove=prove_here, facts=FACTS)
+    assert hand.update().what == "trial"
+    assert hand.update().what == "trial"
+    assert hand.confirm().what == "installed"
+    with pytest.raises(InputError, match="there is none"):
+        hand.confirm()
+    fleet.publish("r2", tiny_package(2))
+    assert hand.update().what == "trial"
+    assert serving(camera) == "seed-2"
+    later = HandAgent(
+        camera,
+        prove=prove_here,
+        facts=FACTS,
+        now=lambda: datetime.now(timezone.utc) + timedelta(seconds=61),
+    )
+    assert later.update().what == "returned"
+    assert serving(camera) == "seed-1"
+
+
+def test_going_back_by_hand_stays(fleet: Fleet, camera: Store) -> None:
+    hand = HandAgent(camera, prove=prove_here, facts=FACTS)
+    with pytest.raises(InputError, match="expected an engine to go back to"):
+        hand.rollback()
+    fleet.publish("r2", tiny_package(2))
+    assert update(camera).release == "r2"
+    assert hand.rollback("boxes flicker").why == "boxes flicker"
+    assert serving(camera) == "seed-1"
+    assert update(camera).what == "current"
