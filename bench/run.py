@@ -47,7 +47,7 @@ def run_bench(
 ) -> BenchResult:
     """Measure what a plan asks for, engines taking turns, and keep what was measured whatever happens.
 
-    An engine that dies, or cannot run here, is a row that says so, and the others go on. Ctrl-C ends the
+    An engine that dies, hangs or cannot run here is a row that says so, and the others go on. Ctrl-C ends the
     measuring, and what was measured until then is the result.
 
     Args:
@@ -146,7 +146,7 @@ class _Run:
         for index, row in enumerate(self._rows):
             self._progress("loading", index / len(self._rows))
             try:
-                row.process = start(row.contender, self._plan.threads)
+                row.process = start(row.contender, self._plan.threads, self._plan.limit_s)
                 row.facts = row.process.facts
                 self._check_batches(row)
             except InputError:

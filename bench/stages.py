@@ -17,7 +17,7 @@ from osnet_edge.bench.devices.meter import open_meters
 from osnet_edge.bench.devices.throttle import throttle_marks
 from osnet_edge.bench.engine_result import BatchLatency
 from osnet_edge.bench.measurements import ColdStart, Energy, FrameTime, Sustained
-from osnet_edge.bench.plan import Plan, Scene
+from osnet_edge.bench.plan import STRETCHES, Plan, Scene
 from osnet_edge.bench.row import Row
 from osnet_edge.bench.spread import median_interval
 from osnet_edge.bench.turns import Turns, take_turns
@@ -26,8 +26,8 @@ Progress = Callable[[str, float], None]
 
 #: Where trtexec warns too: the host then keeps the GPU waiting, and the calls vary too much to compare.
 _MOST_ENQUEUE, _MOST_CV = 0.8, 0.025
-#: Seconds at rest before energy is measured, and stretches of a long run.
-_IDLE_S, _STRETCHES = 2.0, 60
+#: Seconds at rest before energy is measured.
+_IDLE_S = 2.0
 _NS_PER_MS = 1e6
 
 
@@ -132,7 +132,6 @@ def measure_layers(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
 
 def measure_sustained(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
     """Run every engine for long, and note how its time and memory change."""
-    stretch = plan.sustained_s / _STRETCHES
     for row in _running(rows):
         medians: list[float] = []
         memory: list[int | None] = []
@@ -140,13 +139,13 @@ def measure_sustained(rows: Sequence[Row], plan: Plan, progress: Progress) -> No
             if not row.ask("set_batch", plan.typical_batch, plan.warmup_s):
                 continue
             try:
-                for index in range(_STRETCHES):
-                    progress(f"long run of {row.name}", index / _STRETCHES)
-                    medians.append(statistics.median(row.ask("turn", stretch, False)) / _NS_PER_MS)
+                for index in range(STRETCHES):
+                    progress(f"long run of {row.name}", index / STRETCHES)
+                    medians.append(statistics.median(row.ask("turn", plan.stretch_s, False)) / _NS_PER_MS)
                     memory.append(row.ask("resident"))
             finally:
                 if medians:
-                    row.sustained = _sustained(plan.typical_batch, stretch, medians, memory)
+                    row.sustained = _sustained(plan.typical_batch, plan.stretch_s, medians, memory)
 
 
 def measure_cold_starts(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
@@ -155,9 +154,12 @@ def measure_cold_starts(rows: Sequence[Row], plan: Plan, progress: Progress) -> 
     for index, row in enumerate(packaged):
         progress("cold starts", index / len(packaged))
         try:
-            starts = measure_cold_start(row.contender.package or "", plan.cold_starts)
+            starts = measure_cold_start(row.contender.package or "", plan.cold_starts, plan.limit_s)
         except subprocess.CalledProcessError as error:
             row.fail(f"a new process ended with exit code {error.returncode}")
+            continue
+        except subprocess.TimeoutExpired as error:
+            row.fail(f"a new process hangs: it did not end within {error.timeout:.0f} s")
             continue
         whole = [each.process_s for each in starts]
         row.cold_start = ColdStart(

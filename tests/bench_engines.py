@@ -1,4 +1,4 @@
-"""Engines to measure that need nothing: they wait, or end their process. Found by name in other processes."""
+"""Engines to measure that need nothing: they wait, hang, or end their process. Others find them by name."""
 
 from __future__ import annotations
 
@@ -15,15 +15,30 @@ from osnet_edge.bench.subject import Subject, SubjectFacts
 from osnet_edge.runtime.errors import UnavailableError
 
 
-def waiting(seconds: float = 0.001, dies_after: int | None = None, grows: int = 0) -> Subject:
-    """An engine that waits; its process dies of a segmentation fault after so many calls."""
-    calls, hoard = 0, []
+def waiting(
+    seconds: float = 0.001,
+    dies_after: int | None = None,
+    hangs_at: int | None = None,
+    grows: int = 0,
+) -> Subject:
+    """An engine that waits.
+
+    Args:
+        seconds: for each call.
+        dies_after: calls after which its process dies of a segmentation fault.
+        hangs_at: a batch that it takes once, to warm up, and never again.
+        grows: bytes that it keeps of each call.
+    """
+    calls, hoard, seen = 0, [], set()
 
     def infer(batch: np.ndarray) -> np.ndarray:
         nonlocal calls
         calls += 1
         if dies_after is not None and calls > dies_after:
             os.kill(os.getpid(), signal.SIGSEGV)
+        if len(batch) == hangs_at and hangs_at in seen:
+            sleep_for_ever()
+        seen.add(len(batch))
         if grows:
             hoard.append(np.ones(grows, np.uint8))
         time.sleep(seconds)
@@ -39,6 +54,11 @@ def waiting(seconds: float = 0.001, dies_after: int | None = None, grows: int = 
         infer=infer,
         crop_frame=lambda frame, boxes: time.sleep(seconds / 4),
     )
+
+
+def sleep_for_ever() -> Subject:
+    while True:
+        time.sleep(3600)
 
 
 def missing() -> Subject:

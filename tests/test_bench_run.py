@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -71,6 +72,40 @@ def test_an_engine_that_dies_later_keeps_what_was_measured() -> None:
     assert dead.problem == "its process died of SIGSEGV"
     assert dead.batches[0].batch == 1
     assert [each.batch for each in result.engines[0].batches] == [1, 2, 3]
+
+
+def test_an_engine_that_hangs_is_a_row_that_says_so_and_the_rest_goes_on() -> None:
+    began = time.perf_counter()
+    result = run(
+        engines.contender("reference", role="reference"),
+        engines.contender("hangs", hangs_at=4),
+        engines.contender("steady"),
+        patience_s=2.0,
+    )
+    problems = [engine.problem for engine in result.engines]
+    assert problems == [None, "its process hangs: no answer within 2 s to 'turn'", None]
+    assert [[each.batch for each in engine.batches] for engine in result.engines] == [[1, 4], [1], [1, 4]]
+    assert time.perf_counter() - began < 60
+
+
+def test_an_engine_that_never_loads_is_ended() -> None:
+    with pytest.raises(EngineFailedError, match="hangs: no answer within 0 s to 'load'"):
+        EngineProcess(Contender("hangs", engines.sleep_for_ever), load_s=0.1)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        # Five minutes, and twice the 3 s that are asked for.
+        ({}, 306),
+        ({"duration_s": 600.0}, 1500),
+        # Stretches of a long run, a sixtieth of it each.
+        ({"sustained_s": 36_000.0}, 1500),
+    ],
+)
+def test_how_long_an_engine_may_be_silent(options: dict[str, float], seconds: float) -> None:
+    assert Plan(batches=(1,), **options).limit_s == seconds  # type: ignore[arg-type]
 
 
 def test_an_interruption_keeps_what_was_measured() -> None:
