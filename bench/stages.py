@@ -50,8 +50,6 @@ def measure_latency_of(rows: Sequence[Row], size: int, plan: Plan, progress: Pro
             if row.name in kept and (stats := kept[row.name].stats):
                 measured = BatchLatency.of(size, stats, kept[row.name].medians_ms)
                 row.batches.append(dataclasses.replace(measured, warnings=_warnings(measured, throttled)))
-            if row.name in kept and (problem := kept[row.name].problem):
-                row.fail(problem)
     for row in _running(takers):
         with row.forgiving():
             _add_parts(row, size, throttled)
@@ -62,12 +60,20 @@ def _take_turns(
 ) -> None:
     """Let engines take turns at what they were given, for as long as the plan says."""
     take_turns(
-        {row.name: partial(row.ask, "turn") for row in takers},
+        {row.name: partial(_turn, row) for row in takers},
         kept,
         duration_s=plan.duration_s,
         min_iterations=plan.min_iterations,
         progress=progress,
     )
+
+
+def _turn(row: Row, seconds: float) -> list[int] | None:
+    """Return a turn; None where the engine failed, as its row then says."""
+    with row.forgiving():
+        calls: list[int] = row.ask("turn", seconds)
+        return calls
+    return None
 
 
 def measure_streams(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
@@ -216,8 +222,6 @@ def _add_frame(row: Row, people: int, turns: Turns) -> None:
     if (stats := turns.stats) is not None:
         rate, medians = stats.images_per_second(people), turns.medians_ms
         row.frames.append(FrameTime(people, stats, None, rate, medians, median_interval(medians)))
-    if turns.problem:
-        row.fail(turns.problem)
 
 
 def _sustained(batch: int, stretch: float, medians: list[float], memory: list[int | None]) -> Sustained:
