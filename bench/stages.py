@@ -16,7 +16,7 @@ from osnet_edge.bench.cold_start import measure_cold_start
 from osnet_edge.bench.devices.meter import open_meters
 from osnet_edge.bench.devices.throttle import throttle_marks
 from osnet_edge.bench.engine_result import BatchLatency
-from osnet_edge.bench.measurements import ColdStart, Energy, FrameTime, Sustained
+from osnet_edge.bench.measurements import ColdStart, Energy, FrameTime, Parts, Sustained
 from osnet_edge.bench.plan import STRETCHES, Plan, Scene
 from osnet_edge.bench.row import Row
 from osnet_edge.bench.spread import median_interval
@@ -33,26 +33,29 @@ _NS_PER_MS = 1e6
 
 def measure_latency_of(rows: Sequence[Row], size: int, plan: Plan, progress: Progress) -> None:
     """Time a batch on every engine, in turns."""
-    takers = []
+    before, kept = throttle_marks(), dict[str, Turns]()
+    takers: list[tuple[Row, Parts | None]] = []
     for row in _running(rows):
         with row.forgiving():
             # One that takes only frames has no batch, and one that is another program's tells by itself.
             if row.ask("set_batch", size, plan.warmup_s):
-                takers.append(row)
+                takers.append((row, row.ask("parts", size)))
             elif (told := row.ask("read_batch", size, plan.duration_s)) is not None:
-                row.batches.append(dataclasses.replace(told, warnings=_warnings(told, ())))
-    before, kept = throttle_marks(), dict[str, Turns]()
+                row.batches.append(_with_warnings(told, throttle_marks().since(before)))
     try:
-        _take_turns(takers, kept, plan, partial(progress, f"latency at batch {size}"))
+        _take_turns([row for row, _ in takers], kept, plan, partial(progress, f"latency at batch {size}"))
     finally:
         throttled = throttle_marks().since(before)
-        for row in takers:
-            if row.name in kept and (stats := kept[row.name].stats):
-                measured = BatchLatency.of(size, stats, kept[row.name].medians_ms)
-                row.batches.append(dataclasses.replace(measured, warnings=_warnings(measured, throttled)))
-    for row in _running(takers):
-        with row.forgiving():
-            _add_parts(row, size, throttled)
+        for row, parts in takers:
+            turns = kept.get(row.name, Turns())
+            if row.facts and (stats := turns.stats):
+                measured = dataclasses.replace(
+                    BatchLatency.of(size, stats, turns.medians_ms),
+                    parts=parts,
+                    cuda_graph=row.facts.cuda_graph,
+                    transfers=row.facts.transfers,
+                )
+                row.batches.append(_with_warnings(measured, throttled))
 
 
 def _take_turns(
@@ -189,33 +192,18 @@ def _running(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.running]
 
 
-def _add_parts(row: Row, size: int, throttled: tuple[str, ...]) -> None:
-    assert row.facts is not None
-    measured = row.batches[-1]
-    measured = dataclasses.replace(
-        measured,
-        parts=row.ask("parts", size),
-        cuda_graph=row.facts.cuda_graph,
-        transfers=row.facts.transfers,
-    )
-    row.batches[-1] = dataclasses.replace(measured, warnings=_warnings(measured, throttled))
-
-
-def _warnings(measured: BatchLatency, throttled: tuple[str, ...]) -> tuple[str, ...]:
+def _with_warnings(measured: BatchLatency, throttled: tuple[str, ...]) -> BatchLatency:
     found = []
     if measured.latency.cv > _MOST_CV:
         share = measured.latency.cv * 100
         found.append(f"calls vary: standard deviation {share:.1f} % of the mean, above 2.5 %")
-    parts = measured.parts
-    if (
-        parts
-        and parts.enqueue_ms
-        and parts.compute_ms
-        and parts.enqueue_ms > _MOST_ENQUEUE * parts.compute_ms
-    ):
+    enqueue, compute = (
+        (measured.parts.enqueue_ms, measured.parts.compute_ms) if measured.parts else (None, None)
+    )
+    if enqueue and compute and enqueue > _MOST_ENQUEUE * compute:
         found.append("handing the work over takes more than 0.8 of the compute time: the host holds it back")
     found += [f"the machine held itself back: {reason}" for reason in throttled]
-    return tuple(found)
+    return dataclasses.replace(measured, warnings=tuple(found))
 
 
 def _add_frame(row: Row, people: int, turns: Turns) -> None:
