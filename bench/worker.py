@@ -17,6 +17,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -117,28 +118,29 @@ class Worker:
         infer = self._subject.infer
         if infer is None:
             return None
-        stop, done = threading.Event(), [0] * count
+        stop, ready = threading.Event(), threading.Barrier(count + 1)
 
-        def call(which: int) -> None:
-            batch = self._subject.example(size)
-            infer(batch)
-            ready.wait()
+        def call() -> int:
+            batch, done = self._subject.example(size), 0
+            try:
+                infer(batch)
+            finally:
+                # Also where that failed: the others wait here.
+                ready.wait()
             while not stop.is_set():
                 infer(batch)
-                done[which] += 1
+                done += 1
+            return done
 
-        ready = threading.Barrier(count + 1)
-        threads = [threading.Thread(target=call, args=(which,), daemon=True) for which in range(count)]
-        for thread in threads:
-            thread.start()
-        ready.wait()
-        began = time.perf_counter()
-        stop.wait(seconds)
-        stop.set()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(count) as pool:
+            callers = [pool.submit(call) for _ in range(count)]
+            ready.wait()
+            began = time.perf_counter()
+            stop.wait(seconds)
+            stop.set()
+            done = sum(caller.result() for caller in callers)
         # The last calls end after the time is up, and count with the time that they took.
-        return StreamRate(count, size, sum(done) * size / (time.perf_counter() - began))
+        return StreamRate(count, size, done * size / (time.perf_counter() - began))
 
     def layers(self, size: int) -> Layers | None:
         """Return the times of the layers, or None where the backend does not tell."""

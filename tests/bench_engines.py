@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from functools import partial
 
@@ -59,6 +60,17 @@ def waiting(
 def sleep_for_ever() -> Subject:
     while True:
         time.sleep(3600)
+
+
+def for_one_thread() -> Subject:
+    """An engine that answers its process's first thread alone, as some libraries do."""
+
+    def infer(batch: np.ndarray) -> np.ndarray:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("wrong thread")
+        return np.ones((len(batch), 4), np.float32)
+
+    return Subject(SubjectFacts("osnet_x0_25", "fp32", "one thread", 1, None, 0.0), infer=infer)
 
 
 def missing() -> Subject:

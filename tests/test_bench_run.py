@@ -88,6 +88,19 @@ def test_an_engine_that_hangs_is_a_row_that_says_so_and_the_rest_goes_on() -> No
     assert time.perf_counter() - began < 60
 
 
+def test_an_engine_that_fails_in_other_threads_says_so() -> None:
+    """It does not hang, and its throughput is not that of the threads that are left."""
+    result = run(
+        engines.contender("reference", role="reference"),
+        Contender("alone", engines.for_one_thread),
+        streams=(2,),
+        patience_s=5.0,
+    )
+    assert result.engines[1].problem == "RuntimeError: wrong thread"
+    assert result.engines[1].streams == ()
+    assert len(result.engines[0].streams) == 2
+
+
 def test_an_engine_that_never_loads_is_ended() -> None:
     with pytest.raises(EngineFailedError, match="hangs: no answer within 0 s to 'load'"):
         EngineProcess(Contender("hangs", engines.sleep_for_ever), load_s=0.1)
