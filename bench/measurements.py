@@ -129,7 +129,7 @@ class Memory:
 
     Attributes:
         peak_host_bytes: resident, of the whole process: interpreter, libraries and engine.
-        peak_device_bytes: on the GPU, seen after the measurements.
+        peak_device_bytes: on the GPU, seen after the measurements: libraries keep what they took.
     """
 
     peak_host_bytes: int | None

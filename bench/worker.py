@@ -160,12 +160,12 @@ class Worker:
         return embed_files(embed, paths, batch=batch, progress=progress)
 
     def memory(self) -> Memory:
-        """Return the most memory that this process had, and what the GPU has in use where it has one."""
+        """Return the most memory that this process had, and what it has of the GPU's where it has one."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         device = None
         if self._subject.facts.accelerator:
             with open_nvml() as nvml:
-                device = nvml.memory_used() if nvml else None
+                device = nvml.memory_of(os.getpid()) if nvml else None
         # Linux counts in KiB, macOS in bytes.
         return Memory(peak if sys.platform == "darwin" else peak * 1024, device)
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -245,6 +245,10 @@ def test_a_gpu_tells_through_nvml_what_it_knows(monkeypatch: pytest.MonkeyPatch)
         "nvmlDeviceGetPowerManagementLimit": 70_000,
         "nvmlDeviceGetCurrentClocksThrottleReasons": 0x4 | 0x1,
         "nvmlDeviceGetTotalEnergyConsumption": 5_000,
+        "nvmlDeviceGetComputeRunningProcesses": [
+            SimpleNamespace(pid=70, usedGpuMemory=900_000_000),
+            SimpleNamespace(pid=71, usedGpuMemory=300_000_000),
+        ],
     }
     monkeypatch.setitem(sys.modules, "pynvml", Pynvml(answers))
     with open_nvml() as nvml:
@@ -256,6 +260,9 @@ def test_a_gpu_tells_through_nvml_what_it_knows(monkeypatch: pytest.MonkeyPatch)
         assert facts.temperature_c is None
         assert nvml.joules() == 5.0
         assert nvml.watts() is None
+        # Of this process alone, since every engine has one; another driver's numbers hide it.
+        assert nvml.memory_of(71) == 300_000_000
+        assert nvml.memory_of(72) is None
 
 
 def test_without_nvml_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

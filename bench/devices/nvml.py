@@ -85,10 +85,10 @@ class Nvml:
         milliwatts = self._ask("nvmlDeviceGetPowerUsage")
         return None if milliwatts is None else milliwatts / 1000
 
-    def memory_used(self) -> int | None:
-        """Return the bytes of its memory in use, by all processes."""
-        memory = self._ask("nvmlDeviceGetMemoryInfo")
-        return None if memory is None else int(memory.used)
+    def memory_of(self, process: int) -> int | None:
+        """Return the bytes of its memory that a process has; a container may hide processes, and then None."""
+        found = self._ask("nvmlDeviceGetComputeRunningProcesses") or ()
+        return next((each.usedGpuMemory for each in found if each.pid == process), None)
 
     def _ask(self, question: str, *more: Any) -> Any:
         function = getattr(self._library, question, None)
