@@ -138,7 +138,10 @@ class BenchResult:
         return accuracy_changes(self.reference, self.engines)
 
     def limits(self) -> tuple[Limit, ...]:
-        """Return every engine's distance from the floor, where the ceilings and the work are known."""
+        """Return every engine's distance from the floor, where the ceilings and the work are known.
+
+        The ceilings are the processor's, so batches that are copied to a device have none.
+        """
         if self.work is None or self.ceilings is None:
             return ()
         found = (
@@ -146,6 +149,7 @@ class BenchResult:
             for engine in self.engines
             if engine.variant == self.reference.variant
             for each in engine.batches
+            if each.transfers is None
         )
         return tuple(each for each in found if each is not None)
 

@@ -131,6 +131,15 @@ def test_the_page_shows_what_there_is() -> None:
     assert "Frames with people" not in small
 
 
+def test_an_engine_on_a_device_is_not_held_to_the_processors_floor() -> None:
+    result = examples.everything()
+    engine = result.engines[1]
+    copied = tuple(replace(each, transfers=True) for each in engine.batches)
+    moved = replace(result, engines=(result.engines[0], replace(engine, batches=copied)))
+    assert {each.engine for each in result.limits()} == {"x0_25-fp32", "x0_25-int8", "BoxMOT"}
+    assert {each.engine for each in moved.limits()} == {"x0_25-fp32"}
+
+
 def test_the_csv_has_a_row_for_each_job() -> None:
     rows = csv_table(examples.everything()).splitlines()
     assert len(rows) == 1 + (3 + 1) + (3 + 1) + (1 + 1) + 1
