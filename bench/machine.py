@@ -51,6 +51,7 @@ def machine_facts(
     *,
     accelerator: str = NOT_AVAILABLE,
     versions: Mapping[str, str] | None = None,
+    load: float | None = None,
     root: Path = Path("/"),
 ) -> MachineFacts:
     """Read the facts of this machine.
@@ -58,6 +59,7 @@ def machine_facts(
     Args:
         accelerator: name of the device the engines ran on, from the library that ran them.
         versions: of further libraries that ran, such as TensorRT.
+        load: `load_average` of before the benchmark, which is a load itself.
         root: where `proc` and `sys` are.
     """
     with open_nvml() as nvml:
@@ -75,7 +77,7 @@ def machine_facts(
             **{name: installed_version(name) for name in _LIBRARIES},
             **(versions or {}),
         },
-        load=_load(root),
+        load=load,
         jetson=read_jetson(root),
         gpu=gpu,
     )
@@ -87,7 +89,8 @@ def _cpu_model(root: Path) -> str:
     return named if named != NOT_AVAILABLE else first_line(root / "proc/device-tree/model")
 
 
-def _load(root: Path) -> float | None:
+def load_average(root: Path = Path("/")) -> float | None:
+    """Return how many processes wanted to run, on average over the last minute; None where nothing tells."""
     words = first_line(root / "proc/loadavg").split()
     return float(words[0]) if words and words[0].replace(".", "", 1).isdigit() else None
 

@@ -11,7 +11,7 @@ from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
 from osnet_edge.bench.engine_process import Contender, start
 from osnet_edge.bench.engine_result import Accuracy
 from osnet_edge.bench.limits import Ceilings
-from osnet_edge.bench.machine import machine_facts
+from osnet_edge.bench.machine import load_average, machine_facts
 from osnet_edge.bench.plan import Plan, TestSet
 from osnet_edge.bench.result import BenchResult, Settings
 from osnet_edge.bench.retention import retention
@@ -82,6 +82,7 @@ class _Run:
         self._told: set[str] = set()
         self._ceilings: Ceilings | None = None
         self._power: str | None = None
+        self._load_before = load_average()
         self.interrupted = False
 
     def measure(self) -> None:
@@ -120,6 +121,7 @@ class _Run:
             machine=machine_facts(
                 accelerator=", ".join(accelerators) or NOT_AVAILABLE,
                 versions={name: version for facts in known for name, version in facts.versions.items()},
+                load=self._load_before,
             ),
             settings=Settings(
                 command=command,

@@ -137,6 +137,19 @@ def test_an_interruption_keeps_what_was_measured() -> None:
     assert "interrupted" in html_report([result])
 
 
+def test_the_load_is_that_of_before_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages: list[str] = []
+    monkeypatch.setattr("osnet_edge.bench.run.load_average", lambda: float(len(stages)))
+    result = run_bench(
+        [engines.contender("reference", role="reference")],
+        plan(batches=(1,)),
+        command="bench",
+        progress=lambda what, share: stages.append(what),
+    )
+    assert stages[0] == "loading"
+    assert result.machine.load == 0
+
+
 def test_every_stage_leaves_its_figures() -> None:
     frame, boxes = np.zeros((40, 40, 3), np.uint8), np.array([[0, 0, 9, 9], [5, 5, 20, 30]], float)
     result = run(
