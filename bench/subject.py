@@ -144,26 +144,17 @@ def load_reference(graph: Path | str, threads: int | None = None) -> Subject:
     Raises:
         InputError: it is no such graph.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = default_threads() if threads is None else threads
-    started = time.perf_counter()
     try:
-        session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        session, infer, seconds = open_by_hand(graph, default_threads() if threads is None else threads)
+    except ImportError:
+        raise
     except Exception as error:
         # onnxruntime's exceptions have no common base of their own to catch.
         raise InputError(f"{graph} is no graph for ONNX Runtime ({first_line(error)})") from None
-    seconds = time.perf_counter() - started
     metadata = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in metadata:
         raise InputError(f"{graph} does not say how pictures are prepared; expected one of osnet-edge export")
     info = parse_graph_info(metadata[METADATA_KEY], str(graph))
-
-    def infer(batch: Batch) -> FloatArray:
-        rows: FloatArray = session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
-        return rows
-
     return by_hand(
         SubjectFacts(
             variant=info.model.variant,
@@ -177,6 +168,23 @@ def load_reference(graph: Path | str, threads: int | None = None) -> Subject:
         info.preprocessing,
         layers=partial(onnxruntime_layers, Path(graph), threads=threads),
     )
+
+
+def open_by_hand(graph: Path | str, threads: int) -> tuple[Any, Callable[[Batch], FloatArray], float]:
+    """Open a graph in ONNX Runtime with default options; return the session, its call, and the seconds."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    started = time.perf_counter()
+    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    seconds = time.perf_counter() - started
+
+    def infer(batch: Batch) -> FloatArray:
+        rows: FloatArray = session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
+        return rows
+
+    return session, infer, seconds
 
 
 def by_hand(
