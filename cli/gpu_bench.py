@@ -17,9 +17,10 @@ from pathlib import Path
 
 import torch
 
+from osnet_edge.bench.latency import Run
 from osnet_edge.bench.text_tables import Table, markdown
 from osnet_edge.cli.gpu_subjects import HOW, Engines, Subject, Way, torch_subjects
-from osnet_edge.cli.gpu_timing import Ceilings, Run, Work, count_work, measure_ceilings, time_in_turns
+from osnet_edge.cli.gpu_timing import Ceilings, Work, count_work, measure_ceilings, time_in_turns
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
 from osnet_edge.runtime.files import write_aside, write_json
 from osnet_edge.runtime.schema import to_json
