@@ -7,9 +7,12 @@ every series also has a marker of its own shape, for whoever cannot tell the col
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TypeVar
+
+T = TypeVar("T")
 
 COLOURS = 6
 # 420 units across, so that text stays readable on a phone of 390 px.
@@ -79,7 +82,8 @@ def scatter_chart(chart: Chart, series: Sequence[Series]) -> str:
     x_ticks, y_ticks = _ticks(0, max(xs) * 1.05), _ticks(min(ys) - pad, max(ys) + pad)
     frame = Frame((0, x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
     body = frame.axes(chart, _labelled(0, max(xs) * 1.05), _labelled(min(ys) - pad, max(ys) + pad))
-    front = [frame.place(*point) for point in pareto_front([each.points[0] for each in series])]
+    best = pareto_front([each.points[0] for each in series], lambda point: point)
+    front = [frame.place(*point) for point in best]
     body.append(steps(front))
     placed = [(frame.place(*point), each) for each in series for point in each.points]
     body += [marker(each.slot, *place, tip=each.name) for place, each in placed]
@@ -87,17 +91,17 @@ def scatter_chart(chart: Chart, series: Sequence[Series]) -> str:
     return drawing(chart, body)
 
 
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points that no other beats in both: none is further left and at least as high.
+def pareto_front(items: Iterable[T], place: Callable[[T], tuple[float, float]]) -> list[T]:
+    """Return the items that no other beats in both, from the left: none is further left and at least as high.
 
     Example:
-        >>> pareto_front([(2, 45), (1, 44), (3, 44.5), (4, 46)])
+        >>> pareto_front([(2, 45), (1, 44), (3, 44.5), (4, 46)], lambda point: point)
         [(1, 44), (2, 45), (4, 46)]
     """
-    front: list[tuple[float, float]] = []
-    for point in sorted(points, key=lambda each: (each[0], -each[1])):
-        if not front or point[1] > front[-1][1]:
-            front.append(point)
+    front: list[T] = []
+    for item in sorted(items, key=lambda each: (place(each)[0], -place(each)[1])):
+        if not front or place(item)[1] > place(front[-1])[1]:
+            front.append(item)
     return front
 
 
