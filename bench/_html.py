@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from osnet_edge.bench._style import STYLE
+from osnet_edge.bench.text_tables import Table
 
 
 def page(title: str, body: str) -> str:
@@ -34,9 +35,17 @@ def heads(columns: Sequence[tuple[str, str]]) -> str:
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def cells(contents: Sequence[str]) -> str:
-    """Return cells of HTML."""
-    return "".join(f"<td>{content}</td>" for content in contents)
+def row(head: str, contents: Sequence[str]) -> str:
+    """Return a row of HTML: what it is of, and its cells."""
+    cells = "".join(f"<td>{content}</td>" for content in contents)
+    return f'<tr><th scope="row">{head}</th>{cells}</tr>'
+
+
+def text_table(label: str, text: Table) -> str:
+    """Return a table of text as one of HTML, each row headed by its first cell."""
+    columns = heads([(breakable(header), "") for header in text.headers])
+    rows = "".join(row(breakable(first), [escape(cell) for cell in others]) for first, *others in text.rows)
+    return table("overview", label, f"<thead>{columns}</thead><tbody>{rows}</tbody>")
 
 
 def note(text: str) -> str:

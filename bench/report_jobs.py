@@ -8,6 +8,7 @@ from html import escape
 from osnet_edge.bench import _format
 from osnet_edge.bench.engine_result import EngineResult
 from osnet_edge.bench.report_group import grouped, optional
+from osnet_edge.bench.report_table import ratio_cell
 from osnet_edge.bench.result import BenchResult
 
 
@@ -28,7 +29,6 @@ def frames(result: BenchResult) -> str:
 
     def rows(engine: EngineResult) -> Iterable[list[str]]:
         for each in engine.frames:
-            ratios = [speeds.get((engine.name, base.name, each.people)) for base in bases]
             yield [
                 str(each.people),
                 _format.milliseconds(each.latency.p50_ms),
@@ -36,17 +36,7 @@ def frames(result: BenchResult) -> str:
                 optional(each.crop_ms, _format.milliseconds),
                 _format.milliseconds(each.latency.p99_ms),
                 _format.rate(each.people_per_second),
-                *(
-                    _format.MISSING
-                    if ratio is None
-                    else f"{ratio.speedup:.2f}"
-                    + (
-                        f"<small>{ratio.low:.2f} to {ratio.high:.2f}</small>"
-                        if ratio.low is not None and ratio.high is not None
-                        else ""
-                    )
-                    for ratio in ratios
-                ),
+                *(ratio_cell(speeds.get((engine.name, base.name, each.people))) for base in bases),
             ]
 
     note = (

@@ -10,7 +10,6 @@ from html import escape
 from osnet_edge.bench import _html
 from osnet_edge.bench.report_inside import layers, limits, retention
 from osnet_edge.bench.report_jobs import energy, frames, start, streams, sustained
-from osnet_edge.bench.report_table import name
 from osnet_edge.bench.result import BenchResult
 
 _SECTIONS = (frames, streams, retention, energy, start, sustained, limits, layers)
@@ -24,7 +23,7 @@ def further_sections(result: BenchResult) -> str:
 def problems(result: BenchResult) -> str:
     """Return what went wrong, and what makes figures doubtful, as lists."""
     lines = [
-        f"<li><b>{name(engine)}</b> {escape(engine.problem)}</li>"
+        f"<li><b>{_html.breakable(engine.name)}</b> {escape(engine.problem)}</li>"
         for engine in result.engines
         if engine.problem
     ]
@@ -40,7 +39,7 @@ def problems(result: BenchResult) -> str:
 def warnings(result: BenchResult) -> str:
     """Return what makes single figures doubtful, folded away."""
     lines = [
-        f"<li><b>{name(engine)}</b>, batch {each.batch}: {_html.unbroken(warning)}</li>"
+        f"<li><b>{_html.breakable(engine.name)}</b>, batch {each.batch}: {_html.unbroken(warning)}</li>"
         for engine in result.engines
         for each in engine.batches
         for warning in each.warnings
