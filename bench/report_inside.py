@@ -53,6 +53,37 @@ def retention(result: BenchResult) -> str:
     return grouped(result, "What is kept of the reference", columns, rows, note)
 
 
+def parts(result: BenchResult) -> str:
+    """Return the parts of calls on a device."""
+    columns = [
+        ("Batch", "images"),
+        ("CUDA graph", ""),
+        ("Copies", ""),
+        ("Enqueue", "ms"),
+        ("Input", "ms"),
+        ("Compute", "ms"),
+        ("Output", "ms"),
+    ]
+
+    def rows(engine: EngineResult) -> Iterable[list[str]]:
+        for each in engine.batches:
+            if each.parts is not None:
+                told = each.parts
+                times = (told.enqueue_ms, told.input_ms, told.compute_ms, told.output_ms)
+                yield [
+                    str(each.batch),
+                    optional(each.cuda_graph, _yes),
+                    optional(each.transfers, _yes),
+                    *(optional(ms, _format.milliseconds) for ms in times),
+                ]
+
+    note = (
+        "Medians. Enqueue: the host's time to hand the work over. Input and output: copies to the device and "
+        "back, which a latency holds; compute is a call without them."
+    )
+    return grouped(result, "Parts of a call", columns, rows, note)
+
+
 def limits(result: BenchResult) -> str:
     """Return the distance from the floor."""
     found = result.limits()
@@ -105,6 +136,10 @@ def layers(result: BenchResult) -> str:
         "slows them, so that the sum is more than a call."
     )
     return grouped(result, "Where the time goes", columns, rows, note)
+
+
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "no"
 
 
 def _named(queries: Sequence[str]) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from html import escape
 
 from osnet_edge.bench import _html
-from osnet_edge.bench.report_inside import layers, limits, retention
+from osnet_edge.bench.report_inside import layers, limits, parts, retention
 from osnet_edge.bench.report_jobs import energy, frames, start, streams, sustained
 from osnet_edge.bench.result import BenchResult
 
-_SECTIONS = (frames, streams, retention, energy, start, sustained, limits, layers)
+_SECTIONS = (parts, frames, streams, retention, energy, start, sustained, limits, layers)
 
 
 def further_sections(result: BenchResult) -> str:

@@ -26,6 +26,7 @@ from osnet_edge.bench.measurements import (
     Layers,
     LayerTime,
     Memory,
+    Parts,
     Retention,
     StreamRate,
     Sustained,
@@ -99,11 +100,16 @@ def everything() -> BenchResult:
 
     kept = Retention(10, 0.9234, 0.98765, 0.54321, ("a.jpg", "b.jpg", "c.jpg", "d.jpg"), ())
     rival = replace(timed(engine("BoxMOT", {1: 3.3}), 2.1), role="versus")
+    plan = engine("trtexec on osnet-rtx", {1: 0.71}, None)
+    parts = Parts(enqueue_ms=0.613, input_ms=0.0317, compute_ms=0.6283, output_ms=0.0113)
+    copied = replace(plan.batches[0], parts=parts, cuda_graph=False, transfers=True)
+    plan = replace(plan, role="versus", batches=(copied,))
     gone = replace(engine("rtx", {}, None), problem="no NVIDIA driver is installed")
     base = result(
         replace(timed(reference, 2.0), role="reference"),
         replace(timed(int8, 1.0), retention=kept),
         rival,
+        plan,
         gone,
     )
     board = JetsonFacts(
