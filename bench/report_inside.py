@@ -16,9 +16,7 @@ _LAYERS = 10
 
 def retention(result: BenchResult) -> str:
     """Return what engines keep of the reference."""
-    changes = {change.engine: change for change in result.accuracy_changes()}
     columns = [
-        ("mINP change", "points"),
         ("Top-k agreement", "%"),
         ("Cosine", "mean"),
         ("Cosine", "worst"),
@@ -27,14 +25,9 @@ def retention(result: BenchResult) -> str:
     ]
 
     def rows(engine: EngineResult) -> Iterable[list[str]]:
-        kept, change = engine.retention, changes.get(engine.name)
-        if kept is None or change is None:
+        if (kept := engine.retention) is None:
             return
-        inp = optional(change.mean_inp, _format.points)
-        if change.intervals and change.intervals.mean_inp:
-            inp += f"<small>{_format.interval(change.intervals.mean_inp)}</small>"
         yield [
-            inp,
             _format.percent(kept.top_k_agreement),
             f"{kept.centred_cosine_mean:.4f}",
             f"{kept.centred_cosine_min:.4f}",

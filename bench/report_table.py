@@ -7,11 +7,12 @@ from html import escape
 
 from osnet_edge.bench import _format, _html
 from osnet_edge.bench.comparisons import FrameRatio, Ratio
-from osnet_edge.bench.report_group import grouped
+from osnet_edge.bench.report_group import grouped, optional
 from osnet_edge.bench.result import BenchResult, EngineResult
 
 # What decides comes first: on a phone the rest is a swipe away.
-_OVERVIEW = (("mAP", "%"), ("Rank-1", "%"), ("Rank-5", "%"), ("Rank-10", "%"), ("Size", "MB"), ("Load", "s"))
+_SCORES = {"mean_ap": "mAP", "rank1": "Rank-1", "mean_inp": "mINP", "rank5": "Rank-5", "rank10": "Rank-10"}
+_OVERVIEW = (*((label, "%") for label in _SCORES.values()), ("Size", "MB"), ("Load", "s"))
 _BATCHES = (
     ("Batch", "images"),
     ("p50", "ms"),
@@ -95,29 +96,29 @@ def _ratios(result: BenchResult) -> dict[tuple[str, int], Ratio]:
 
 def _own_cells(engine: EngineResult, result: BenchResult) -> list[str]:
     scores = engine.accuracy.scores if engine.accuracy else None
-    below_mean_ap, below_rank1 = _changes(engine, result)
+    below = _changes(engine, result)
     return [
-        _format.percent(scores.mean_ap) + below_mean_ap if scores else _format.MISSING,
-        _format.percent(scores.rank1) + below_rank1 if scores else _format.MISSING,
-        _format.percent(scores.rank5) if scores else _format.MISSING,
-        _format.percent(scores.rank10) if scores else _format.MISSING,
+        *(
+            optional(scores and getattr(scores, name), _format.percent) + below.get(name, "")
+            for name in _SCORES
+        ),
         _format.megabytes(engine.size_bytes),
         _format.milliseconds(engine.load_seconds),
     ]
 
 
-def _changes(engine: EngineResult, result: BenchResult) -> tuple[str, str]:
-    """Return what stands below mAP and Rank-1: their change from the reference, and its interval."""
+def _changes(engine: EngineResult, result: BenchResult) -> dict[str, str]:
+    """Return what stands below a score: its change from the reference, and the interval of that."""
     change = next((each for each in result.accuracy_changes() if each.engine == engine.name), None)
     if change is None or engine.reference:
-        return "", ""
-    ends = (change.intervals.mean_ap, change.intervals.rank1) if change.intervals else (None, None)
-    return _change(change.mean_ap, ends[0]), _change(change.rank1, ends[1])
-
-
-def _change(change: float, interval: tuple[float, float] | None) -> str:
-    below = f"<small>{_format.interval(interval)}</small>" if interval else ""
-    return f"<small>{_format.points(change)}</small>{below}"
+        return {}
+    found = {}
+    for name in ("mean_ap", "rank1", "mean_inp"):
+        points, ends = getattr(change, name), change.intervals and getattr(change.intervals, name)
+        if points is not None:
+            below = f"<small>{_format.interval(ends)}</small>" if ends else ""
+            found[name] = f"<small>{_format.points(points)}</small>{below}"
+    return found
 
 
 def _kind(engine: EngineResult) -> str:
@@ -133,8 +134,8 @@ def _definitions(result: BenchResult) -> str:
     scores = base.scores
     skipped = f" ({scores.skipped} without a match, left out)" if scores.skipped else ""
     return (
-        f"{text} mAP and Rank-k: Market-1501 protocol on {base.data_set}, {scores.queries} queries{skipped} "
-        f"against {scores.gallery} gallery pictures, {base.distance} distance. "
+        f"{text} mAP, Rank-k and mINP: Market-1501 protocol on {base.data_set}, {scores.queries} "
+        f"queries{skipped} against {scores.gallery} gallery pictures, {base.distance} distance. "
         f"Below each, its change from the reference in percentage points{_interval_meaning(result)}."
     )
 

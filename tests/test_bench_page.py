@@ -125,6 +125,7 @@ def test_the_page_shows_what_there_is() -> None:
     ):
         assert f">{title}</h" in page, title
     assert "no NVIDIA driver is installed" in page
+    assert "<td>13.21<small>-0.10</small><small>-1.23 to +0.77</small></td>" in page
     assert "Jetson Orin Nano" in page
     # Of a result of which nothing more was measured, it says that energy was not, and no more.
     small = html_report([examples.result()])
