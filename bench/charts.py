@@ -18,6 +18,7 @@ COLOURS = 6
 # 420 units across, so that text stays readable on a phone of 390 px.
 _WIDTH, _HEIGHT = 420, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 14, 14, 50
+_BAR_ROW = 40
 # Five shapes and six colours repeat together only after thirty engines.
 _MARKERS = (
     "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0-5 0Z",
@@ -91,6 +92,21 @@ def scatter_chart(chart: Chart, series: Sequence[Series]) -> str:
     return drawing(chart, body)
 
 
+def bar_chart(chart: Chart, series: Sequence[Series], shown: Callable[[float], str]) -> str:
+    """Return a bar from zero for each series' only x, its name and figure above it."""
+    most = max((x for each in series for x, _ in each.points), default=0) or 1
+    body = []
+    for index, each in enumerate(series):
+        x, top = each.points[0][0], index * _BAR_ROW
+        wide = max(x, 0) / most * _WIDTH
+        body += [
+            f'<text x="0" y="{top + 16}">{escape(_shortened(each.name))}</text>',
+            f'<text class="end" x="{_WIDTH}" y="{top + 16}">{shown(x)}</text>',
+            f'<path class="mark c{each.slot % COLOURS}" d="M0 {top + 22}h{wide:.1f}v10H0Z"/>',
+        ]
+    return drawing(chart, body, _BAR_ROW * len(series))
+
+
 def pareto_front(items: Iterable[T], place: Callable[[T], tuple[float, float]]) -> list[T]:
     """Return the items that no other beats in both, from the left: none is further left and at least as high.
 
@@ -159,7 +175,7 @@ def named(placed: list[tuple[tuple[float, float], Series]]) -> list[str]:
     taken = [(x - 7, y - 7, x + 7, y + 7) for (x, y), _ in placed]
     texts = []
     for (x, y), each in placed:
-        shown = each.name if len(each.name) <= 26 else each.name[:25] + "…"
+        shown = _shortened(each.name)
         for anchor, at_x, at_y in _beside(x, y):
             box = _text_box(anchor, at_x, at_y, len(shown))
             inside = box[0] >= _LEFT and box[2] <= _WIDTH and box[1] >= 0 and box[3] <= _HEIGHT - _BOTTOM
@@ -170,6 +186,10 @@ def named(placed: list[tuple[tuple[float, float], Series]]) -> list[str]:
                 texts.append(f'<text class="{kind}" {place}>{escape(shown)}</text>')
                 break
     return texts
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 26 else name[:25] + "…"
 
 
 def _beside(x: float, y: float) -> list[tuple[str, float, float]]:
@@ -193,11 +213,11 @@ def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, 
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def drawing(chart: Chart, body: list[str]) -> str:
+def drawing(chart: Chart, body: list[str], height: int = _HEIGHT) -> str:
     """Return the drawing of a chart, with what reads it aloud."""
     key = escape(chart.key)
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-labelledby="{key}-title {key}-desc">'
+        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{key}-title {key}-desc">'
         f'<title id="{key}-title">{escape(chart.title)}</title>'
         f'<desc id="{key}-desc">{escape(chart.description)}</desc>{"".join(body)}</svg>'
     )

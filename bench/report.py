@@ -7,7 +7,7 @@ from html import escape
 
 from osnet_edge.bench import _format, _html
 from osnet_edge.bench._style import STYLE
-from osnet_edge.bench.charts import COLOURS, Chart, Series, line_chart, marker, scatter_chart
+from osnet_edge.bench.charts import COLOURS, Chart, Series, bar_chart, line_chart, marker, scatter_chart
 from osnet_edge.bench.picture_section import PictureSection, picture_sections
 from osnet_edge.bench.report_machine import machine_section
 from osnet_edge.bench.report_sections import further_sections, problems, warnings
@@ -54,7 +54,7 @@ def _result(result: BenchResult, key: str, several: bool) -> str:
         f'<section>{heading}<p class="lead">{_html.unbroken(summary(result))}</p>{noisy}{_tiles(result)}'
         f"<h2>{_engines_at(result)}</h2>{overview_table(result)}{problems(result)}{_legend(result)}"
         f'<div class="charts">{_latency_chart(result, key)}{_accuracy_chart(result, key)}'
-        f"{_roofline(result, key)}</div>"
+        f"{_roofline(result, key)}{_energy_chart(result, key)}</div>"
         f"{batch_table(result)}{warnings(result)}{further_sections(result)}"
         f'<h2>Machine and settings</h2><div class="card">{machine_section(result)}</div>'
         f"<h2>Repeat it</h2>{_html.command(result.settings.command)}</section>"
@@ -172,6 +172,25 @@ def _roofline(result: BenchResult, key: str) -> str:
         "(slanted) allow. Engines that keep numbers in caches may stand above the slanted roof."
     )
     return _figure(chart, note, roofline_chart(chart, result.ceilings, series))
+
+
+def _energy_chart(result: BenchResult, key: str) -> str:
+    sources = {each.source for engine in result.engines for each in engine.energy}
+    series = [
+        Series(
+            f"{engine.name}, {each.source}" if len(sources) > 1 else engine.name,
+            slot,
+            ((each.joules_per_image, 0),),
+        )
+        for slot, engine in enumerate(result.engines)
+        for each in engine.energy
+    ]
+    if not series:
+        return ""
+    told = "; ".join(f"{each.name}: {_format.joules(each.points[0][0])}" for each in series)
+    chart = Chart(f"{key}-energy", "Energy of an embedding", told, "", "")
+    note = f"By {' and '.join(sorted(sources))}, less what is drawn at rest. Shorter is better."
+    return _figure(chart, note, bar_chart(chart, series, _format.joules))
 
 
 def _figure(chart: Chart, note: str, drawing: str) -> str:

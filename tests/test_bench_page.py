@@ -122,6 +122,7 @@ def test_the_page_shows_what_there_is() -> None:
         "Where the time goes",
         "Not measured",
         "Roofline",
+        "Energy of an embedding",
     ):
         assert f">{title}</h" in page, title
     assert "no NVIDIA driver is installed" in page
