@@ -213,6 +213,39 @@ def test_being_held_back_is_seen_by_its_counters(tmp_path: Path) -> None:
     assert after.since(before) == ("a core too hot", "over-current event oc3")
 
 
+def test_a_jetsons_alerts_are_seen(tmp_path: Path) -> None:
+    alert = "sys/class/thermal/cooling_device"
+    before = throttle_marks(
+        tree(
+            tmp_path,
+            {
+                f"{alert}0/type": "gpu-throttle-alert\n",
+                f"{alert}0/cur_state": "0\n",
+                # A fan that turns and a governor that saves power hold nothing back.
+                f"{alert}1/type": "pwm-fan\n",
+                f"{alert}1/cur_state": "3\n",
+                f"{alert}2/type": "cpufreq-cpu0\n",
+                f"{alert}2/cur_state": "5\n",
+            },
+        )
+    )
+    assert throttle_marks(tmp_path).since(before) == ()
+    after = throttle_marks(tree(tmp_path, {f"{alert}0/cur_state": "1\n"}))
+    assert after.since(before) == ("gpu-throttle-alert",)
+
+
+def test_a_gpu_that_was_held_back_in_between_is_seen_by_its_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it has come to rest its reasons of the moment are gone."""
+    time_held = SimpleNamespace(violationTime=1_000)
+    monkeypatch.setitem(sys.modules, "pynvml", Pynvml({"nvmlDeviceGetViolationStatus": time_held}))
+    before = throttle_marks(tmp_path)
+    assert throttle_marks(tmp_path).since(before) == ()
+    time_held.violationTime = 2_000
+    assert throttle_marks(tmp_path).since(before) == ("power cap", "thermal", "board limit")
+
+
 class Pynvml(ModuleType):
     """The few functions of `pynvml` that are asked, answering as an H100 and an older card do."""
 
