@@ -17,15 +17,18 @@ class Parts:
         input_ms: copying to the device.
         compute_ms: on the device.
         output_ms: copying back.
+        without_graph_ms: on the device where the work is not handed over as one CUDA graph, as it is in
+            `compute_ms`; None where it is not there either.
     """
 
     enqueue_ms: float | None = None
     input_ms: float | None = None
     compute_ms: float | None = None
     output_ms: float | None = None
+    without_graph_ms: float | None = None
 
     def __post_init__(self) -> None:
-        for part in (self.enqueue_ms, self.input_ms, self.compute_ms, self.output_ms):
+        for part in vars(self).values():
             require(part is None or part >= 0, "parts of 0 ms or more", part)
 
 

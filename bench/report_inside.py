@@ -56,23 +56,25 @@ def parts(result: BenchResult) -> str:
         ("Input", "ms"),
         ("Compute", "ms"),
         ("Output", "ms"),
+        ("Without graph", "ms"),
     ]
 
     def rows(engine: EngineResult) -> Iterable[list[str]]:
         for each in engine.batches:
             if each.parts is not None:
                 told = each.parts
-                times = (told.enqueue_ms, told.input_ms, told.compute_ms, told.output_ms)
+                times = told.enqueue_ms, told.input_ms, told.compute_ms, told.output_ms
                 yield [
                     str(each.batch),
                     optional(each.cuda_graph, _yes),
                     optional(each.transfers, _yes),
-                    *(optional(ms, _format.milliseconds) for ms in times),
+                    *(optional(ms, _format.milliseconds) for ms in (*times, told.without_graph_ms)),
                 ]
 
     note = (
         "Medians. Enqueue: the host's time to hand the work over. Input and output: copies to the device and "
-        "back, which a latency holds; compute is a call without them."
+        "back, which a latency holds; compute is a call without them, and the last column is that where the "
+        "work is not handed over as one CUDA graph."
     )
     return grouped(result, "Parts of a call", columns, rows, note)
 

@@ -11,12 +11,13 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from osnet_edge.bench.cold_start import measure_cold_start
 from osnet_edge.bench.devices.meter import open_meters
 from osnet_edge.bench.devices.throttle import throttle_marks
 from osnet_edge.bench.engine_result import BatchLatency
-from osnet_edge.bench.measurements import ColdStart, Energy, FrameTime, Parts, Sustained
+from osnet_edge.bench.measurements import ColdStart, Energy, FrameTime, Sustained
 from osnet_edge.bench.plan import STRETCHES, Plan, Scene
 from osnet_edge.bench.row import Row
 from osnet_edge.bench.spread import median_interval
@@ -34,27 +35,23 @@ _NS_PER_MS = 1e6
 def measure_latency_of(rows: Sequence[Row], size: int, plan: Plan, progress: Progress) -> None:
     """Time a batch on every engine, in turns."""
     before, kept = throttle_marks(), dict[str, Turns]()
-    takers: list[tuple[Row, Parts | None]] = []
+    takers: list[tuple[Row, dict[str, Any]]] = []
     for row in _running(rows):
         with row.forgiving():
             # One that takes only frames has no batch, and one that is another program's tells by itself.
             if row.ask("set_batch", size, plan.warmup_s):
-                takers.append((row, row.ask("parts", size)))
+                how = {"parts": row.ask("parts", size), "cuda_graph": row.ask("cuda_graph")}
+                takers.append((row, {**how, "transfers": row.facts and row.facts.transfers}))
             elif (told := row.ask("read_batch", size, plan.duration_s)) is not None:
                 row.batches.append(_with_warnings(told, throttle_marks().since(before)))
     try:
         _take_turns([row for row, _ in takers], kept, plan, partial(progress, f"latency at batch {size}"))
     finally:
         throttled = throttle_marks().since(before)
-        for row, parts in takers:
+        for row, how in takers:
             turns = kept.get(row.name, Turns())
-            if row.facts and (stats := turns.stats):
-                measured = dataclasses.replace(
-                    BatchLatency.of(size, stats, turns.medians_ms),
-                    parts=parts,
-                    cuda_graph=row.facts.cuda_graph,
-                    transfers=row.facts.transfers,
-                )
+            if stats := turns.stats:
+                measured = dataclasses.replace(BatchLatency.of(size, stats, turns.medians_ms), **how)
                 row.batches.append(_with_warnings(measured, throttled))
 
 

@@ -45,8 +45,7 @@ class SubjectFacts:
         batches: smallest and largest batch that `infer` takes; a largest of None has no limit.
         accelerator: name of the GPU that runs it; None on the CPU.
         versions: of the library that runs it, by its name.
-        cuda_graph: whether calls replay a CUDA graph; None where there is no such thing.
-        transfers: whether calls copy to a device and back; None likewise.
+        transfers: whether calls copy to a device and back; None where there is no device.
     """
 
     variant: str
@@ -58,7 +57,6 @@ class SubjectFacts:
     batches: tuple[int, int | None] = (1, None)
     accelerator: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
-    cuda_graph: bool | None = None
     transfers: bool | None = None
 
 
@@ -76,6 +74,8 @@ class Subject:
         crop_frame: the part of `embed_frame` that cuts out and resizes; None where it is no separate part.
         layers: times of the layers at a batch; None where the backend does not tell.
         parts: runs a batch and returns the milliseconds of its parts, by the names of `Parts`; None likewise.
+        cuda_graph: whether calls replay a CUDA graph by now, which may turn out not to work; None where there
+            is no such thing.
         read_batch: what another program says of a batch, run for so many seconds; None but for such.
     """
 
@@ -87,6 +87,7 @@ class Subject:
     crop_frame: Callable[[Picture, Boxes], Any] | None = None
     layers: Callable[[Batch], Layers] | None = None
     parts: Callable[[Batch], Mapping[str, float]] | None = None
+    cuda_graph: Callable[[], bool] | None = None
     read_batch: Callable[[int, float], BatchLatency] | None = None
 
     def example(self, size: int) -> Batch:
@@ -120,7 +121,6 @@ def load_package(package: Path | str, threads: int | None = None) -> Subject:
             batches=(manifest.batch.min, manifest.batch.max),
             accelerator=probe().devices[0].name if on_device else None,
             versions={target.backend: version},
-            cuda_graph=_replays(embedder.engine) if on_device else None,
             transfers=True if on_device else None,
         ),
         embed=embedder,
@@ -129,8 +129,9 @@ def load_package(package: Path | str, threads: int | None = None) -> Subject:
         preprocessing=manifest.preprocessing,
         crop_frame=None if on_device else partial(_crop_frame, embedder),
         layers=_package_layers(embedder, threads),
-        # An engine on a device may offer this; those on the CPU have no parts.
-        parts=getattr(embedder.engine, "timed_parts", None),
+        # TensorRT's engine tells them; those on the CPU have no parts.
+        parts=partial(_parts, embedder.engine) if hasattr(embedder.engine, "timed_parts") else None,
+        cuda_graph=partial(_replays, embedder.engine) if on_device else None,
     )
 
 
@@ -223,6 +224,14 @@ def _replays(engine: object) -> bool:
     """Say whether an engine on a GPU replays CUDA graphs; TensorRT's says it in words."""
     words = str(getattr(engine, "description", "no CUDA graphs"))
     return "no CUDA graph" not in words
+
+
+def _parts(engine: Any, batch: Batch) -> dict[str, float]:
+    """Return a call's parts; of a graph that the engine captured, and not TensorRT itself, also without."""
+    parts: dict[str, float] = engine.timed_parts(batch)
+    if "one CUDA graph" in engine.description:
+        parts["without_graph_ms"] = engine.timed_parts(batch, cuda_graphs=False)["compute_ms"]
+    return parts
 
 
 def _package_layers(embedder: Embedder, threads: int | None) -> Callable[[Batch], Layers] | None:

@@ -38,6 +38,7 @@ _CSV = (
     "input_ms",
     "compute_ms",
     "output_ms",
+    "without_graph_ms",
     "crop_ms",
     "images_per_second",
     "speedup",

@@ -113,6 +113,10 @@ class Worker:
                 seen[name].append(ms)
         return Parts(**{name: statistics.median(values) for name, values in seen.items()})
 
+    def cuda_graph(self) -> bool | None:
+        """Say whether calls replay a CUDA graph; None where there is no such thing."""
+        return None if self._subject.cuda_graph is None else self._subject.cuda_graph()
+
     def streams(self, count: int, size: int, seconds: float) -> StreamRate | None:
         """Return the throughput of so many callers, each a thread with a batch of its own."""
         infer = self._subject.infer

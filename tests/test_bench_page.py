@@ -146,6 +146,6 @@ def test_an_engine_on_a_device_is_not_held_to_the_processors_floor() -> None:
 def test_the_csv_has_a_row_for_each_job() -> None:
     rows = csv_table(examples.everything()).splitlines()
     assert len(rows) == 1 + (3 + 1) + (3 + 1) + (1 + 1) + 1 + 1
-    assert ",False,True,0.613,0.0317,0.6283,0.0113," in rows[-2]
+    assert ",False,True,0.613,0.0317,0.6283,0.0113,0.7417," in rows[-2]
     assert rows[0].startswith("engine,role,variant,precision")
     assert rows[-1].endswith("no NVIDIA driver is installed")
