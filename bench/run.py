@@ -14,8 +14,7 @@ from osnet_edge.bench.limits import Ceilings
 from osnet_edge.bench.machine import load_average, machine_facts
 from osnet_edge.bench.plan import Plan, TestSet
 from osnet_edge.bench.result import BenchResult, Settings
-from osnet_edge.bench.retention import retention
-from osnet_edge.bench.retrieval import feature_ranks
+from osnet_edge.bench.retention import Ranked, retention
 from osnet_edge.bench.row import Row
 from osnet_edge.bench.scores import RetrievalScores
 from osnet_edge.bench.splits import split_labels
@@ -195,19 +194,11 @@ class _Run:
                 continue
             if sides[0] is None:
                 continue
-            row.features = (sides[0], sides[1])
-            row.ranks = feature_ranks(
-                *row.features,
-                labels.query_ids,
-                labels.gallery_ids,
-                labels.query_cameras,
-                labels.gallery_cameras,
-            )
-            row.accuracy = Accuracy(test_set.name, "cosine", RetrievalScores.from_ranks(row.ranks))
-            if row is not base and base.features and base.ranks:
-                row.change_intervals = ChangeIntervals.between(base.ranks, row.ranks)
-                both = (base.features, base.ranks), (row.features, row.ranks)
-                row.retention = retention(*both, test_set)
+            row.ranked = Ranked.of((sides[0], sides[1]), labels)
+            row.accuracy = Accuracy(test_set.name, "cosine", RetrievalScores.from_ranks(row.ranked.ranks))
+            if row is not base and base.ranked:
+                row.change_intervals = ChangeIntervals.between(base.ranked.ranks, row.ranked.ranks)
+                row.retention = retention(base.ranked, row.ranked, test_set)
 
     def _tell_problems(self) -> None:
         for row in self._rows:

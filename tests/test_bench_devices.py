@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from file_tree import tree
 
 from osnet_edge.bench.devices.jetson import read_jetson
 from osnet_edge.bench.devices.meter import counting_meter, open_meters, sampling_meter
@@ -83,14 +84,6 @@ AGX_ORIN = {
     f"{HWMON}2/in2_input": "5000",
     f"{HWMON}2/curr2_input": "300",
 }
-
-
-def tree(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
 
 
 def test_an_orin_nano_tells_everything(tmp_path: Path) -> None:

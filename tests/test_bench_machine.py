@@ -8,17 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from file_tree import tree
 
 from osnet_edge.bench import NOT_AVAILABLE, machine_facts
 from osnet_edge.bench.machine import load_average
-
-
-def tree(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
 
 
 def test_a_machine_that_tells_everything(tmp_path: Path) -> None:
