@@ -76,7 +76,7 @@ class EngineProcess:
         limit_s: float = 300.0,
         load_s: float = _LOAD_S,
     ) -> None:
-        self.contender, self._limit_s = contender, limit_s
+        self._limit_s = limit_s
         # A fresh interpreter: a fork of one with threads may hang, and CUDA does not survive one.
         context = multiprocessing.get_context("spawn")
         self._connection, child = context.Pipe()
@@ -87,11 +87,6 @@ class EngineProcess:
             self._process.start()
         child.close()
         self.facts: SubjectFacts = self._answer("load", load_s)
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.contender.name
 
     def ask(self, question: str, *arguments: Any, tell: Callable[[float], None] | None = None) -> Any:
         """Ask one of `Worker`'s questions and wait for the answer.

@@ -152,11 +152,6 @@ class EngineResult:
         alone = self.accuracy is None or self.reference
         require(not (alone and self.change_intervals), "intervals only of an accuracy compared", self.name)
 
-    @property
-    def description(self) -> str:
-        """Model, precision and target in a few words."""
-        return f"{self.variant}, {self.precision}, {self.target}"
-
     def at(self, batch: int) -> BatchLatency | None:
         """Return the latency at `batch`, or None where it was not measured."""
         return next((each for each in self.batches if each.batch == batch), None)

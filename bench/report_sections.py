@@ -21,7 +21,7 @@ def further_sections(result: BenchResult) -> str:
 
 
 def problems(result: BenchResult) -> str:
-    """Return what went wrong, and what makes figures doubtful, as lists."""
+    """Return what went wrong."""
     lines = [
         f"<li><b>{_html.breakable(engine.name)}</b> {escape(engine.problem)}</li>"
         for engine in result.engines

@@ -49,7 +49,7 @@ class Worker:
         tell: sends the share of a long job that is done, in [0, 1].
     """
 
-    def __init__(self, subject: Subject, tell: Callable[[float], None] = lambda share: None) -> None:
+    def __init__(self, subject: Subject, tell: Callable[[float], None]) -> None:
         self._subject, self._tell = subject, tell
         self._run: Callable[[], object] = lambda: None
         self._crop: Callable[[], object] | None = None
