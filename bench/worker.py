@@ -31,7 +31,7 @@ from osnet_edge.bench.latency import no_garbage_collection, take_turn
 from osnet_edge.bench.measurements import Layers, Memory, Parts, StreamRate
 from osnet_edge.bench.subject import Boxes, Subject, SubjectFacts
 from osnet_edge.runtime.embed_files import embed_files
-from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError, first_line
+from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError, first_line
 from osnet_edge.runtime.preprocessing import Picture
 
 _NS_PER_S = 1_000_000_000
@@ -220,6 +220,8 @@ def _failure(error: Exception) -> tuple[str, str, str]:
     for kind, known in KINDS.items():
         if isinstance(error, known):
             return "failed", kind, str(error)
+    if isinstance(error, OsnetEdgeError):
+        return "failed", "other", str(error)
     if isinstance(error, ModuleNotFoundError):
         return "failed", "unavailable", f"needs {error.name}, which is not installed"
     return "failed", "other", f"{type(error).__name__}: {first_line(error)}"

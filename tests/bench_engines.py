@@ -10,8 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from osnet_edge.bench.engine_process import Contender
-from osnet_edge.bench.engine_result import Role
+from osnet_edge.bench.engine_process import Contender, EngineFailedError
+from osnet_edge.bench.engine_result import BatchLatency, Role
 from osnet_edge.bench.subject import Subject, SubjectFacts
 from osnet_edge.runtime.errors import UnavailableError
 
@@ -71,6 +71,15 @@ def for_one_thread() -> Subject:
         return np.ones((len(batch), 4), np.float32)
 
     return Subject(SubjectFacts("osnet_x0_25", "fp32", "one thread", 1, None, 0.0), infer=infer)
+
+
+def untold() -> Subject:
+    """An engine that is another program's, which fails."""
+
+    def read_batch(size: int, seconds: float) -> BatchLatency:
+        raise EngineFailedError("trtexec ended with exit code 1: out of memory")
+
+    return Subject(SubjectFacts("osnet_x0_25", "fp16", "trtexec", 1, None, 0.0), read_batch=read_batch)
 
 
 def missing() -> Subject:

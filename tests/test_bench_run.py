@@ -41,6 +41,7 @@ def test_engines_that_fail_are_rows_that_say_so_and_the_rest_goes_on() -> None:
         # One call to warm up, one that leads, and then in the middle of its first turn.
         engines.contender("dies", dies_after=3),
         Contender("missing", engines.missing, role="versus"),
+        Contender("untold", engines.untold, role="versus"),
         Contender("broken", engines.broken),
         Contender("refused", engines.missing, role="versus", refused="needs --weights"),
         engines.contender("steady"),
@@ -50,6 +51,7 @@ def test_engines_that_fail_are_rows_that_say_so_and_the_rest_goes_on() -> None:
         "reference": None,
         "dies": "its process died of SIGSEGV",
         "missing": "its library is not installed",
+        "untold": "trtexec ended with exit code 1: out of memory",
         "broken": "RuntimeError: bad magic number",
         "refused": "needs --weights",
         "steady": None,
