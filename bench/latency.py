@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from osnet_edge.bench._require import require
 from osnet_edge.runtime.errors import InputError
 
 Run = Callable[[], object]
@@ -47,6 +48,13 @@ class LatencyStats:
     max_ms: float
     cv: float
     iterations: int
+
+    def __post_init__(self) -> None:
+        rising = (self.min_ms, self.p50_ms, self.p90_ms, self.p95_ms, self.p99_ms, self.max_ms)
+        require(rising[0] >= 0 and list(rising) == sorted(rising), "rising percentiles", rising)
+        require(self.min_ms <= self.mean_ms <= self.max_ms, "a mean within the range", self.mean_ms)
+        require(self.cv >= 0, "a cv of 0 or more", self.cv)
+        require(self.iterations >= 1, "1 iteration or more", self.iterations)
 
     @classmethod
     def from_nanoseconds(cls, samples: Sequence[int]) -> LatencyStats:

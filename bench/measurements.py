@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from osnet_edge.bench._require import require
 from osnet_edge.bench.latency import LatencyStats
+from osnet_edge.bench.spread import median_interval, require_interval
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,16 @@ class FrameTime:
     def __post_init__(self) -> None:
         require(self.people >= 1, "1 person or more", self.people)
         require(self.crop_ms is None or self.crop_ms >= 0, "a time of 0 or more", self.crop_ms)
+        rate = self.latency.images_per_second(self.people)
+        agrees = math.isclose(self.people_per_second, rate, rel_tol=1e-6)
+        require(agrees, "people_per_second to be people / mean latency", self.people_per_second)
+        require_interval(self.median_interval, self.turns_ms)
+
+    @classmethod
+    def of(cls, people: int, latency: LatencyStats, turns_ms: tuple[float, ...]) -> FrameTime:
+        """Make one from the statistics and the turns, without the crops' time."""
+        rate = latency.images_per_second(people)
+        return cls(people, latency, None, rate, turns_ms, median_interval(turns_ms))
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ def from_json(text: str) -> BenchResult:
     """
     try:
         document = json.loads(text, parse_float=_finite, parse_constant=_finite)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"expected a benchmark result in JSON, but it does not parse: {error}") from error
     if not isinstance(document, dict) or "schema_version" not in document:
         raise InputError("expected a benchmark result, but the document has no schema_version; is it one?")

@@ -20,7 +20,6 @@ from osnet_edge.bench.engine_result import BatchLatency
 from osnet_edge.bench.measurements import ColdStart, Energy, FrameTime, Sustained
 from osnet_edge.bench.plan import STRETCHES, Plan, Scene
 from osnet_edge.bench.row import Row
-from osnet_edge.bench.spread import median_interval
 from osnet_edge.bench.turns import Turns, take_turns
 
 Progress = Callable[[str, float], None]
@@ -99,7 +98,9 @@ def measure_frame(rows: Sequence[Row], scene: Scene, plan: Plan, progress: Progr
         _take_turns(takers, kept, plan, partial(progress, f"frames with {people} people"))
     finally:
         for row in takers:
-            _add_frame(row, people, kept.get(row.name, Turns()))
+            turns = kept.get(row.name, Turns())
+            if stats := turns.stats:
+                row.frames.append(FrameTime.of(people, stats, turns.medians_ms))
     for row in _running(takers):
         with row.forgiving():
             if crops := row.ask("crop_turn", plan.duration_s / 5):
@@ -201,12 +202,6 @@ def _with_warnings(measured: BatchLatency, throttled: tuple[str, ...]) -> BatchL
         found.append("handing the work over takes more than 0.8 of the compute time: the host holds it back")
     found += [f"the machine held itself back: {reason}" for reason in throttled]
     return dataclasses.replace(measured, warnings=tuple(found))
-
-
-def _add_frame(row: Row, people: int, turns: Turns) -> None:
-    if (stats := turns.stats) is not None:
-        rate, medians = stats.images_per_second(people), turns.medians_ms
-        row.frames.append(FrameTime(people, stats, None, rate, medians, median_interval(medians)))
 
 
 def _sustained(batch: int, stretch: float, medians: list[float], memory: list[int | None]) -> Sustained:
