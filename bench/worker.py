@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.bench.devices.nvml import open_nvml
+from osnet_edge.bench.devices.sysfs import kibibytes
 from osnet_edge.bench.engine_result import BatchLatency
 from osnet_edge.bench.latency import no_garbage_collection, take_turn
 from osnet_edge.bench.measurements import Layers, Memory, Parts, StreamRate
@@ -165,13 +166,17 @@ class Worker:
 
     def memory(self) -> Memory:
         """Return the most memory that this process had, and what it has of the GPU's where it has one."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        # getrusage would tell the parent's on Linux, where that had more when it started this process.
+        peak = kibibytes(Path("/proc/self/status"), "VmHWM")
+        if peak is None:
+            told = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            # macOS counts in bytes, others in KiB.
+            peak = told if sys.platform == "darwin" else told * 1024
         device = None
         if self._subject.facts.accelerator:
             with open_nvml() as nvml:
                 device = nvml.memory_of(os.getpid()) if nvml else None
-        # Linux counts in KiB, macOS in bytes.
-        return Memory(peak if sys.platform == "darwin" else peak * 1024, device)
+        return Memory(peak, device)
 
     def resident(self) -> int | None:
         """Return the memory that this process has now, in bytes, or None where it cannot be read."""

@@ -82,10 +82,10 @@ def test_an_engine_that_hangs_is_a_row_that_says_so_and_the_rest_goes_on() -> No
         engines.contender("reference", role="reference"),
         engines.contender("hangs", hangs_at=4),
         engines.contender("steady"),
-        patience_s=2.0,
+        patience_s=4.0,
     )
     problems = [engine.problem for engine in result.engines]
-    assert problems == [None, "its process hangs: no answer within 2 s to 'turn'", None]
+    assert problems == [None, "its process hangs: no answer within 4 s to 'turn'", None]
     assert [[each.batch for each in engine.batches] for engine in result.engines] == [[1, 4], [1], [1, 4]]
     assert time.perf_counter() - began < 60
 
@@ -101,6 +101,17 @@ def test_an_engine_that_fails_in_other_threads_says_so() -> None:
     assert result.engines[1].problem == "RuntimeError: wrong thread"
     assert result.engines[1].streams == ()
     assert len(result.engines[0].streams) == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells it there")
+def test_memory_is_the_engines_own_however_much_its_parent_has() -> None:
+    hoard = np.ones(800_000_000, np.uint8)
+    process = EngineProcess(engines.contender("a"))
+    try:
+        peak = process.ask("memory").peak_host_bytes
+    finally:
+        process.close()
+    assert 20_000_000 < peak < len(hoard)
 
 
 def test_an_engine_that_never_loads_is_ended() -> None:
