@@ -43,9 +43,21 @@ def row(head: str, contents: Sequence[str]) -> str:
 
 def text_table(label: str, text: Table) -> str:
     """Return a table of text as one of HTML, each row headed by its first cell."""
-    columns = heads([(breakable(header), "") for header in text.headers])
-    rows = "".join(row(breakable(first), [escape(cell) for cell in others]) for first, *others in text.rows)
+    cells = [(column, content) for each in text.rows for column, content in enumerate(each)]
+    spoken = {column for column, content in cells if any(map(str.isalpha, content))}
+
+    def cell(column: int, content: str) -> str:
+        return words(content) if column and column in spoken else breakable(content)
+
+    columns = heads([(cell(place, header), "") for place, header in enumerate(text.headers)])
+    filled = [[cell(place, content) for place, content in enumerate(each)] for each in text.rows]
+    rows = "".join(row(first, others) for first, *others in filled)
     return table("overview", label, f"<thead>{columns}</thead><tbody>{rows}</tbody>")
+
+
+def words(text: str) -> str:
+    """Return the content of a cell of words among numbers: to the left, in several lines if need be."""
+    return f'<span class="words">{breakable(text)}</span>'
 
 
 def note(text: str) -> str:
@@ -55,7 +67,7 @@ def note(text: str) -> str:
 
 def breakable(name: str) -> str:
     """Return a name in HTML, free to break where its parts join."""
-    return escape(name).replace("_", "_<wbr>").replace("-", "-<wbr>")
+    return re.sub("(?<=[-_/])", "<wbr>", escape(name))
 
 
 def unbroken(text: str) -> str:

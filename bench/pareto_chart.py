@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from osnet_edge.bench.charts import pareto_front, steps
+from osnet_edge.bench.front import pareto_front, steps
 from osnet_edge.bench.svg_document import svg_document
 from osnet_edge.runtime.tuning import TunedCandidate, Tuning
 

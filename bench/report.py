@@ -7,7 +7,8 @@ from html import escape
 
 from osnet_edge.bench import _format, _html
 from osnet_edge.bench._style import STYLE
-from osnet_edge.bench.charts import COLOURS, Chart, Series, bar_chart, line_chart, marker, scatter_chart
+from osnet_edge.bench.bar_chart import bar_chart
+from osnet_edge.bench.charts import COLOURS, Chart, Series, line_chart, marker, scatter_chart
 from osnet_edge.bench.picture_section import PictureSection, picture_sections
 from osnet_edge.bench.report_machine import machine_section
 from osnet_edge.bench.report_sections import further_sections, problems, warnings
@@ -92,7 +93,8 @@ def _tiles(result: BenchResult) -> str:
 
 def _legend(result: BenchResult) -> str:
     entries = "".join(
-        f'<li><svg viewBox="-8 -8 16 16" aria-hidden="true">{marker(slot)}</svg>{_html.breakable(engine.name)}</li>'
+        f'<li><svg viewBox="-8 -8 16 16" aria-hidden="true">{marker(slot)}</svg>'
+        f"{_html.breakable(engine.name)}</li>"
         for slot, engine in enumerate(result.engines)
     )
     return f'<h2>Charts</h2><ul class="key" aria-label="Markers of the engines">{entries}</ul>'

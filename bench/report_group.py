@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from html import escape
 
 from osnet_edge.bench import _format, _html
 from osnet_edge.bench.engine_result import EngineResult
@@ -29,7 +28,7 @@ def grouped(
             groups.append(f"<tbody>{head}{''.join(lines)}</tbody>")
     if not groups:
         return ""
-    heads = _html.heads([(escape(label), unit) for label, unit in columns])
+    heads = _html.heads(columns)
     table = _html.table("batches", title, f"<thead>{heads}</thead>{''.join(groups)}")
     return f"<h2>{title}</h2>{table}{_html.note(note)}"
 

@@ -112,7 +112,7 @@ def limits(result: BenchResult) -> str:
 
 def layers(result: BenchResult) -> str:
     """Return the slowest layers of each engine."""
-    columns = [("Layer", "batch"), ("Kind", ""), ("Time", "ms"), ("Share", "%")]
+    columns = [(_html.words("Layer"), ""), (_html.words("Kind"), ""), ("Time", "ms"), ("Share", "%")]
 
     def rows(engine: EngineResult) -> Iterable[list[str]]:
         if engine.layers is None:
@@ -120,15 +120,16 @@ def layers(result: BenchResult) -> str:
         total = sum(each.ms for each in engine.layers.times) or 1.0
         for each in engine.layers.times[:_LAYERS]:
             yield [
-                f'<span class="layer">{_html.breakable(each.name)}</span>',
-                escape(each.kind),
+                _html.words(each.name),
+                _html.words(each.kind),
                 _format.milliseconds(each.ms),
                 f"{each.ms / total * 100:.1f}",
             ]
 
+    batches = sorted({str(engine.layers.batch) for engine in result.engines if engine.layers})
     note = (
-        f"The {_LAYERS} slowest of each engine, as its backend counts them with its own fusions; counting "
-        "slows them, so that the sum is more than a call."
+        f"The {_LAYERS} slowest of each engine at batch {' or '.join(batches)}, as its backend counts "
+        "them with its own fusions; counting slows them, so that the sum is more than a call."
     )
     return grouped(result, "Where the time goes", columns, rows, note)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from osnet_edge.bench import _format
+from osnet_edge.bench import _format, _html
 from osnet_edge.bench.engine_result import EngineResult
 from osnet_edge.bench.report_group import grouped, optional
 from osnet_edge.bench.report_table import ratio_cell
@@ -24,7 +24,7 @@ def frames(result: BenchResult) -> str:
         ("Crops", "ms"),
         ("p99", "ms"),
         ("Rate", "people/s"),
-        *((f"Speed against {base.name}", "x, interval") for base in bases),
+        *((f"Speed against {escape(base.name)}", "x, interval") for base in bases),
     ]
 
     def rows(engine: EngineResult) -> Iterable[list[str]]:
@@ -65,7 +65,7 @@ def energy(result: BenchResult) -> str:
         ("At rest", "W"),
         ("Working", "W"),
         ("Embedding", "mJ"),
-        ("Measured", "by"),
+        (_html.words("Measured by"), ""),
     ]
 
     def rows(engine: EngineResult) -> Iterable[list[str]]:
@@ -75,7 +75,7 @@ def energy(result: BenchResult) -> str:
                 _format.milliseconds(each.idle_w),
                 _format.milliseconds(each.busy_w),
                 _format.milliseconds(each.joules_per_image * 1e3),
-                escape(each.source),
+                _html.words(each.source),
             ]
 
     note = "Energy of an embedding: power while working less power at rest, over the images a second."
