@@ -73,6 +73,25 @@ def for_one_thread() -> Subject:
     return Subject(SubjectFacts("osnet_x0_25", "fp32", "one thread", 1, None, 0.0), infer=infer)
 
 
+def host_bound() -> Subject:
+    """An engine on a device, whose host keeps it waiting, and whose calls vary."""
+    calls = 0
+
+    def infer(batch: np.ndarray) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        time.sleep(0.004 * (calls % 2))
+        return np.ones((len(batch), 4), np.float32)
+
+    return Subject(
+        SubjectFacts("osnet_x0_25", "fp16", "device", 1, None, 0.0, transfers=True),
+        infer=infer,
+        parts=lambda batch: {"enqueue_ms": 0.81, "compute_ms": 1.0, "without_graph_ms": 2.0},
+        # It turns out only when it runs.
+        cuda_graph=lambda: calls > 0,
+    )
+
+
 def untold() -> Subject:
     """An engine that is another program's, which fails."""
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import bench_engines as engines
@@ -17,7 +18,9 @@ import pytest
 from osnet_edge.bench import BenchResult, from_json, html_report, text_table, to_json
 from osnet_edge.bench.engine_process import Contender, EngineFailedError, EngineProcess
 from osnet_edge.bench.plan import Frames, Plan, Scene
+from osnet_edge.bench.row import Row
 from osnet_edge.bench.run import run_bench
+from osnet_edge.bench.stages import measure_cold_starts
 from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 
 
@@ -101,6 +104,30 @@ def test_an_engine_that_fails_in_other_threads_says_so() -> None:
     assert result.engines[1].problem == "RuntimeError: wrong thread"
     assert result.engines[1].streams == ()
     assert len(result.engines[0].streams) == 2
+
+
+def test_what_makes_figures_doubtful_stands_beside_them() -> None:
+    result = run(
+        engines.contender("reference", role="reference"),
+        Contender("device", engines.host_bound),
+        batches=(1,),
+    )
+    (measured,) = result.engines[1].batches
+    assert measured.parts is not None
+    assert (measured.parts.compute_ms, measured.parts.without_graph_ms) == (1.0, 2.0)
+    assert (measured.cuda_graph, measured.transfers) == (True, True)
+    vary, wait, *_ = measured.warnings
+    assert vary.startswith("calls vary: standard deviation")
+    assert wait.startswith("handing the work over takes more than 0.8 of the compute time")
+    assert all("handing" not in warning for warning in result.engines[0].batches[0].warnings)
+
+
+def test_a_start_that_hangs_is_ended_and_said(package: Path) -> None:
+    contender = engines.contender("a")
+    row = Row(replace(contender, package=str(package)), process=EngineProcess(contender))
+    measure_cold_starts([row], plan(cold_starts=1, patience_s=0.01), lambda what, share: None)
+    assert row.problem == "a new process hangs: it did not end within 0 s"
+    assert not row.running
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells it there")
