@@ -51,7 +51,6 @@ def machine_facts(
     *,
     accelerator: str = NOT_AVAILABLE,
     versions: Mapping[str, str] | None = None,
-    load: float | None = None,
     root: Path = Path("/"),
 ) -> MachineFacts:
     """Read the facts of this machine.
@@ -59,11 +58,8 @@ def machine_facts(
     Args:
         accelerator: name of the device the engines ran on, from the library that ran them.
         versions: of further libraries that ran, such as TensorRT.
-        load: `load_average` of before the benchmark, which is a load itself.
         root: where `proc` and `sys` are.
     """
-    with open_nvml() as nvml:
-        gpu = nvml.facts() if nvml else None
     return MachineFacts(
         cpu=_cpu_model(root),
         architecture=platform.machine() or NOT_AVAILABLE,
@@ -77,9 +73,9 @@ def machine_facts(
             **{name: installed_version(name) for name in _LIBRARIES},
             **(versions or {}),
         },
-        load=load,
+        load=load_average(root),
         jetson=read_jetson(root),
-        gpu=gpu,
+        gpu=gpu_facts(),
     )
 
 
@@ -87,6 +83,12 @@ def _cpu_model(root: Path) -> str:
     # A Jetson's kernel has no "model name"; its device tree names the board instead.
     named = field(root / "proc/cpuinfo", "model name")
     return named if named != NOT_AVAILABLE else first_line(root / "proc/device-tree/model")
+
+
+def gpu_facts() -> GpuFacts | None:
+    """Ask the first GPU; None where NVML tells of none."""
+    with open_nvml() as nvml:
+        return nvml.facts() if nvml else None
 
 
 def load_average(root: Path = Path("/")) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from osnet_edge.bench.accuracy_change import ChangeIntervals
 from osnet_edge.bench.ceilings import measure_ceilings
@@ -11,7 +12,7 @@ from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
 from osnet_edge.bench.engine_process import Contender, start
 from osnet_edge.bench.engine_result import Accuracy
 from osnet_edge.bench.limits import Ceilings
-from osnet_edge.bench.machine import load_average, machine_facts
+from osnet_edge.bench.machine import gpu_facts, load_average, machine_facts
 from osnet_edge.bench.plan import Plan, TestSet
 from osnet_edge.bench.result import BenchResult, Settings
 from osnet_edge.bench.retention import Ranked, retention
@@ -81,7 +82,7 @@ class _Run:
         self._told: set[str] = set()
         self._ceilings: Ceilings | None = None
         self._power: str | None = None
-        self._load_before = load_average()
+        self._load_before, self._gpu = load_average(), gpu_facts()
         self.interrupted = False
 
     def measure(self) -> None:
@@ -90,6 +91,7 @@ class _Run:
         self._load()
         for size in plan.batches:
             measure_latency_of(rows, size, plan, progress)
+            self._gpu = gpu_facts()
             self._tell_problems()
         for scene in plan.frames.scenes if plan.frames else ():
             measure_frame(rows, scene, plan, progress)
@@ -117,10 +119,14 @@ class _Run:
         known = [row.facts for row in rows if row.facts]
         accelerators = sorted({facts.accelerator for facts in known if facts.accelerator})
         return BenchResult(
-            machine=machine_facts(
-                accelerator=", ".join(accelerators) or NOT_AVAILABLE,
-                versions={name: version for facts in known for name, version in facts.versions.items()},
+            # The benchmark is a load itself, and a GPU's clocks fall when it is over.
+            machine=replace(
+                machine_facts(
+                    accelerator=", ".join(accelerators) or NOT_AVAILABLE,
+                    versions={name: version for facts in known for name, version in facts.versions.items()},
+                ),
                 load=self._load_before,
+                gpu=self._gpu,
             ),
             settings=Settings(
                 command=command,

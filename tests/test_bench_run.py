@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from osnet_edge.bench import BenchResult, from_json, html_report, text_table, to_json
+from osnet_edge.bench.devices.nvml import GpuFacts
 from osnet_edge.bench.engine_process import Contender, EngineFailedError, EngineProcess
 from osnet_edge.bench.plan import Frames, Plan, Scene
 from osnet_edge.bench.row import Row
@@ -177,9 +178,14 @@ def test_an_interruption_keeps_what_was_measured() -> None:
     assert "interrupted" in html_report([result])
 
 
-def test_the_load_is_that_of_before_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_load_is_that_of_before_and_the_gpus_clocks_are_those_of_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stages: list[str] = []
     monkeypatch.setattr("osnet_edge.bench.run.load_average", lambda: float(len(stages)))
+    gpu = GpuFacts("Orin", "540.4", None, None, None, None, ())
+    clock = lambda: 1020 if stages[-1:] == ["latency at batch 1"] else 300  # noqa: E731
+    monkeypatch.setattr("osnet_edge.bench.run.gpu_facts", lambda: replace(gpu, sm_mhz=clock()))
     result = run_bench(
         [engines.contender("reference", role="reference")],
         plan(batches=(1,)),
@@ -188,6 +194,8 @@ def test_the_load_is_that_of_before_the_benchmark(monkeypatch: pytest.MonkeyPatc
     )
     assert stages[0] == "loading"
     assert result.machine.load == 0
+    assert result.machine.gpu is not None
+    assert result.machine.gpu.sm_mhz == 1020
 
 
 def test_every_stage_leaves_its_figures() -> None:
