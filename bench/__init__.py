@@ -10,7 +10,7 @@ from osnet_edge.bench.inverse_negative_penalty import (
     inverse_negative_penalties,
     mean_inverse_negative_penalty,
 )
-from osnet_edge.bench.latency import LatencyStats, measure_interleaved, measure_latency
+from osnet_edge.bench.latency import LatencyStats
 from osnet_edge.bench.machine import MachineFacts, machine_facts
 from osnet_edge.bench.paired_bootstrap import PairedDifference, paired_bootstrap
 from osnet_edge.bench.picture_section import InlinePicture, PictureSection, Ranking
@@ -33,6 +33,7 @@ from osnet_edge.bench.scores import RetrievalScores
 from osnet_edge.bench.summary import caution, fastest, summary
 from osnet_edge.bench.table import csv_table, markdown_table, text_table
 from osnet_edge.bench.top import top_ranked
+from osnet_edge.bench.turns import measure_interleaved, measure_latency
 
 __all__ = [
     "NOT_AVAILABLE",

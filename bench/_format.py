@@ -90,9 +90,9 @@ def operations(rate: float) -> str:
     return f"{milliseconds(rate / 1000**power)} {('', 'k', 'M', 'G', 'T')[power]}".strip()
 
 
-def joules(value: float | None) -> str:
-    """Return energy in millijoules, or that it is not available."""
-    return "not available" if value is None else f"{milliseconds(value * 1e3)} mJ"
+def joules(value: float) -> str:
+    """Return energy in millijoules."""
+    return f"{milliseconds(value * 1e3)} mJ"
 
 
 def signed_percent(share: float) -> str:

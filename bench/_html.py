@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from osnet_edge.bench._style import STYLE
+from osnet_edge.bench.text_tables import Table
 
 
 def page(title: str, body: str) -> str:
@@ -34,9 +35,29 @@ def heads(columns: Sequence[tuple[str, str]]) -> str:
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def cells(contents: Sequence[str]) -> str:
-    """Return cells of HTML."""
-    return "".join(f"<td>{content}</td>" for content in contents)
+def row(head: str, contents: Sequence[str]) -> str:
+    """Return a row of HTML: what it is of, and its cells."""
+    cells = "".join(f"<td>{content}</td>" for content in contents)
+    return f'<tr><th scope="row">{head}</th>{cells}</tr>'
+
+
+def text_table(label: str, text: Table) -> str:
+    """Return a table of text as one of HTML, each row headed by its first cell."""
+    cells = [(column, content) for each in text.rows for column, content in enumerate(each)]
+    spoken = {column for column, content in cells if any(map(str.isalpha, content))}
+
+    def cell(column: int, content: str) -> str:
+        return words(content) if column and column in spoken else breakable(content)
+
+    columns = heads([(cell(place, header), "") for place, header in enumerate(text.headers)])
+    filled = [[cell(place, content) for place, content in enumerate(each)] for each in text.rows]
+    rows = "".join(row(first, others) for first, *others in filled)
+    return table("overview", label, f"<thead>{columns}</thead><tbody>{rows}</tbody>")
+
+
+def words(text: str) -> str:
+    """Return the content of a cell of words among numbers: to the left, in several lines if need be."""
+    return f'<span class="words">{breakable(text)}</span>'
 
 
 def note(text: str) -> str:
@@ -46,7 +67,7 @@ def note(text: str) -> str:
 
 def breakable(name: str) -> str:
     """Return a name in HTML, free to break where its parts join."""
-    return escape(name).replace("_", "_<wbr>").replace("-", "-<wbr>")
+    return re.sub("(?<=[-_/])", "<wbr>", escape(name))
 
 
 def unbroken(text: str) -> str:

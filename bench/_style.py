@@ -55,7 +55,7 @@ paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}
 .line{fill:none;stroke-width:2;stroke:var(--c)}
 .front{fill:none;stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
 .roof{fill:none;stroke:var(--soft);stroke-width:2}
-.layer{display:inline-block;max-width:34ch;white-space:normal;text-align:left}
+.words{display:block;min-width:9ch;max-width:34ch;white-space:normal;text-align:left;overflow-wrap:break-word}
 ul.plain{list-style:none}ul.plain li+li{margin-top:6px}
 details{margin-top:14px}summary{cursor:pointer;font-weight:600}
 details ul{margin:10px 0 0;padding-left:20px;font-size:.9rem}
@@ -89,6 +89,6 @@ pre span{display:inline-block;max-width:100%}
 .ranked{gap:10px}.ranked ol{gap:6px}
 .ranked li img{border-width:3px}.ranked figcaption{font-size:.75rem}
 .ranked .mark-line{font-size:.7rem;white-space:nowrap;letter-spacing:-.02em}
-.note{font-size:.82rem}svg text{font-size:15px}.key svg{font-size:0}}
+.words{max-width:17ch}.note{font-size:.82rem}svg text{font-size:15px}.key svg{font-size:0}}
 @media print{body{background:#fff}.card{break-inside:avoid}}
 """

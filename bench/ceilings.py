@@ -39,11 +39,11 @@ def measure_ceilings(threads: int, seconds: float = 1.0) -> Ceilings | None:
 
 def _measure(threads: int, seconds: float) -> Ceilings:
     products: dict[str, float] = {"fp32": _numpy_product(seconds)}
-    for precision in installed_precisions():
+    found: tuple[Precision, ...] = installed_precisions()
+    # Wherever OpenVINO is, it has a product of INT8.
+    for precision in (*found, "int8") if found else ():
         rate = _openvino_product(precision, threads, seconds)
         products[precision] = max(rate, products.get(precision, 0.0))
-    if "fp32" in products and installed_precisions():
-        products["int8"] = _openvino_product("int8", threads, seconds)
     return Ceilings(_copy(threads, seconds), products)
 
 

@@ -7,14 +7,20 @@ every series also has a marker of its own shape, for whoever cannot tell the col
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
+
+from osnet_edge.bench.front import Place, corners, pareto_front, steps
+
+#: Left, top, right and bottom, in drawing units.
+Box = tuple[float, float, float, float]
 
 COLOURS = 6
 # 420 units across, so that text stays readable on a phone of 390 px.
-_WIDTH, _HEIGHT = 420, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 14, 14, 50
+WIDTH, _HEIGHT = 420, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 14, 50
 # Five shapes and six colours repeat together only after thirty engines.
 _MARKERS = (
     "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0-5 0Z",
@@ -79,35 +85,13 @@ def scatter_chart(chart: Chart, series: Sequence[Series]) -> str:
     x_ticks, y_ticks = _ticks(0, max(xs) * 1.05), _ticks(min(ys) - pad, max(ys) + pad)
     frame = Frame((0, x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
     body = frame.axes(chart, _labelled(0, max(xs) * 1.05), _labelled(min(ys) - pad, max(ys) + pad))
-    front = [frame.place(*point) for point in pareto_front([each.points[0] for each in series])]
+    best = pareto_front([each.points[0] for each in series], lambda point: point)
+    front = [frame.place(*point) for point in best]
     body.append(steps(front))
     placed = [(frame.place(*point), each) for each in series for point in each.points]
     body += [marker(each.slot, *place, tip=each.name) for place, each in placed]
-    body += named(placed)
+    body += named(placed, pairwise(corners(front)))
     return drawing(chart, body)
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points that no other beats in both: none is further left and at least as high.
-
-    Example:
-        >>> pareto_front([(2, 45), (1, 44), (3, 44.5), (4, 46)])
-        [(1, 44), (2, 45), (4, 46)]
-    """
-    front: list[tuple[float, float]] = []
-    for point in sorted(points, key=lambda each: (each[0], -each[1])):
-        if not front or point[1] > front[-1][1]:
-            front.append(point)
-    return front
-
-
-def steps(places: Sequence[tuple[float, float]]) -> str:
-    """Return the line of a front, in drawing units: what is below and to the right of it is beaten."""
-    if len(places) < 2:
-        return ""
-    (x, y), *others = places
-    path = f"M{x:.1f} {y:.1f}" + "".join(f"H{x:.1f}V{y:.1f}" for x, y in others)
-    return f'<path class="front" d="{path}"/>'
 
 
 @dataclass(frozen=True)
@@ -122,7 +106,7 @@ class Frame:
         across = (x - self.x_range[0]) / (self.x_range[1] - self.x_range[0])
         up = (y - self.y_range[0]) / (self.y_range[1] - self.y_range[0])
         return (
-            _LEFT + across * (_WIDTH - _LEFT - _RIGHT),
+            _LEFT + across * (WIDTH - _LEFT - _RIGHT),
             _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM),
         )
 
@@ -133,39 +117,50 @@ class Frame:
         parts = []
         for value, label in y_ticks:
             _, y = self.place(0, value)
-            parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>')
+            parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>')
             parts.append(f'<text class="end" x="{_LEFT - 7}" y="{y + 4.5:.1f}">{label}</text>')
         for value, label in x_ticks:
             x, _ = self.place(value, 0)
             parts.append(f'<text class="middle" x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 18}">{label}</text>')
         x_name = escape(chart.x_label)
-        middle = (_LEFT + _WIDTH - _RIGHT) / 2
-        parts.append(f'<path class="axis" d="M{_LEFT} {_HEIGHT - _BOTTOM}H{_WIDTH - _RIGHT}"/>')
+        middle = (_LEFT + WIDTH - _RIGHT) / 2
+        parts.append(f'<path class="axis" d="M{_LEFT} {_HEIGHT - _BOTTOM}H{WIDTH - _RIGHT}"/>')
         parts.append(f'<text class="middle" x="{middle}" y="{_HEIGHT - 8}">{x_name}</text>')
         turned = f"translate(13 {(_TOP + _HEIGHT - _BOTTOM) / 2}) rotate(-90)"
         parts.append(f'<text class="middle" transform="{turned}">{escape(chart.y_label)}</text>')
         return parts
 
 
-def named(placed: list[tuple[tuple[float, float], Series]]) -> list[str]:
+def named(placed: list[tuple[Place, Series]], lines: Iterable[tuple[Place, Place]] = ()) -> list[str]:
     """Return a name beside, above or below each point, where it covers no other name or marker.
 
-    A name that finds no room is left out: the page's key and the marker's own title still say it.
+    It covers a line only where there is no other room. A name that finds none is left out: the page's key and
+    the marker's own title still say it.
+
+    Args:
+        placed: points and what they are of.
+        lines: ends of straight lines.
     """
     taken = [(x - 7, y - 7, x + 7, y + 7) for (x, y), _ in placed]
+    crossed = [box for line in lines for box in _boxes_along(*line)]
     texts = []
     for (x, y), each in placed:
-        shown = each.name if len(each.name) <= 26 else each.name[:25] + "…"
-        for anchor, at_x, at_y in _beside(x, y):
-            box = _text_box(anchor, at_x, at_y, len(shown))
-            inside = box[0] >= _LEFT and box[2] <= _WIDTH and box[1] >= 0 and box[3] <= _HEIGHT - _BOTTOM
-            if inside and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                place = f'x="{at_x:.1f}" y="{at_y:.1f}"'
-                kind = f"{anchor} tag c{each.slot % COLOURS}"
-                texts.append(f'<text class="{kind}" {place}>{escape(shown)}</text>')
-                break
+        shown = shortened(each.name)
+        spots = {spot: _text_box(*spot, len(shown)) for spot in _beside(x, y)}
+        free = [spot for spot, box in spots.items() if _inside(box) and not _overlaps(box, taken)]
+        if free:
+            clear = (spot for spot in free if not _overlaps(spots[spot], crossed))
+            anchor, at_x, at_y = spot = next(clear, free[0])
+            taken.append(spots[spot])
+            place = f'x="{at_x:.1f}" y="{at_y:.1f}"'
+            kind = f"{anchor} tag c{each.slot % COLOURS}"
+            texts.append(f'<text class="{kind}" {place}>{escape(shown)}</text>')
     return texts
+
+
+def shortened(name: str) -> str:
+    """Return a name that fits into a chart."""
+    return name if len(name) <= 26 else name[:25] + "…"
 
 
 def _beside(x: float, y: float) -> list[tuple[str, float, float]]:
@@ -179,21 +174,36 @@ def _beside(x: float, y: float) -> list[tuple[str, float, float]]:
     return places
 
 
-def _text_box(anchor: str, x: float, baseline: float, letters: int) -> tuple[float, float, float, float]:
+def _text_box(anchor: str, x: float, baseline: float, letters: int) -> Box:
     width = letters * _LETTER_WIDTH
     left = {"start": x, "middle": x - width / 2, "end": x - width}[anchor]
     return left, baseline - _LETTER_HEIGHT, left + width, baseline + 3
 
 
-def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _boxes_along(start: Place, end: Place) -> list[Box]:
+    """Return small boxes that cover a line."""
+    count = 1 + int(math.dist(start, end) / 4)
+    shares = [index / count for index in range(count + 1)]
+    places = [tuple(a + share * (b - a) for a, b in zip(start, end, strict=True)) for share in shares]
+    return [(x - 2, y - 2, x + 2, y + 2) for x, y in places]
 
 
-def drawing(chart: Chart, body: list[str]) -> str:
+def _inside(box: Box) -> bool:
+    return box[0] >= _LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= _HEIGHT - _BOTTOM
+
+
+def _overlaps(box: Box, others: Iterable[Box]) -> bool:
+    return any(
+        box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+        for other in others
+    )
+
+
+def drawing(chart: Chart, body: list[str], height: int = _HEIGHT) -> str:
     """Return the drawing of a chart, with what reads it aloud."""
     key = escape(chart.key)
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-labelledby="{key}-title {key}-desc">'
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="{key}-title {key}-desc">'
         f'<title id="{key}-title">{escape(chart.title)}</title>'
         f'<desc id="{key}-desc">{escape(chart.description)}</desc>{"".join(body)}</svg>'
     )

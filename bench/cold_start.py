@@ -36,20 +36,25 @@ class ColdStart:
     first_s: float
 
 
-def measure_cold_start(package: Path | str, runs: int = 10) -> list[ColdStart]:
+def measure_cold_start(package: Path | str, runs: int = 10, limit_s: float | None = None) -> list[ColdStart]:
     """Start a process, load a package and embed one crop, `runs` times.
 
     Files are in the system's cache from the second run on: this is a restart, not a first boot.
 
     Raises:
         subprocess.CalledProcessError: the package does not load; its message went to standard error.
+        subprocess.TimeoutExpired: a start takes longer than `limit_s`, and was ended.
     """
     starts = []
     for _ in range(runs):
         began = time.perf_counter()
         # Our own program in our own interpreter.
         ran = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", _PROGRAM, str(package)], check=True, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", _PROGRAM, str(package)],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=limit_s,
         )
         process = time.perf_counter() - began
         imported, loaded, first = map(float, ran.stdout.split())

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from osnet_edge.bench import _html
 from osnet_edge.bench.cross_domain import DomainScores, cross_tables
 from osnet_edge.bench.picture_section import PictureSection, picture_sections
-from osnet_edge.bench.text_tables import Table
 from osnet_edge.runtime.errors import InputError
 
 # What decides comes first: on a phone the rest is a swipe away.
@@ -53,27 +52,20 @@ def lead(results: Sequence[DomainScores]) -> str:
 
 def _crossed(results: Sequence[DomainScores]) -> str:
     tables = "".join(
-        f"<h3>{way[0].upper()}{way[1:]}</h3>{_text_table(table, f'Sources by targets, {way}')}"
+        f"<h3>{way[0].upper()}{way[1:]}</h3>{_html.text_table(f'Sources by targets, {way}', table)}"
         for way, table in cross_tables(results).items()
     )
     note = "Rank-1 / mAP in percent. A row is a network, a column a set it is tested on."
     return f"<h2>Sources by targets</h2>{tables}{_html.note(note)}"
 
 
-def _text_table(table: Table, label: str) -> str:
-    heads = _html.heads([(_html.breakable(header), "") for header in table.headers])
-    rows = "".join(
-        f'<tr><th scope="row">{_html.breakable(name)}</th>{_html.cells(cells)}</tr>'
-        for name, *cells in table.rows
-    )
-    return _html.table("overview", label, f"<thead>{heads}</thead><tbody>{rows}</tbody>")
-
-
 def _scores(results: Sequence[DomainScores]) -> str:
     heads = _html.heads((("Network", ""), *((name, "%") for name in _COLUMNS)))
     rows = "".join(
-        f'<tr><th scope="row">{_html.breakable(each.source)}<small>{_html.breakable(each.target)}, {each.way}'
-        f"</small></th>{_html.cells([each.figures[column] for column in _ORDER])}</tr>"
+        _html.row(
+            f"{_html.breakable(each.source)}<small>{_html.breakable(each.target)}, {each.way}</small>",
+            [each.figures[column] for column in _ORDER],
+        )
         for each in results
     )
     targets = {each.target: each for each in results}.values()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from html import escape
 
+from osnet_edge.bench.svg_document import svg_document
 from osnet_edge.runtime.precision import GroupDecision, Int8
 
 _STYLE = """
-svg{--ground:#fff;--ink:#1a1f26;--soft:#535d69;--rule:#d5dbe2;--int8:#0b6e99;--float:#b0b8c1;--loss:#b4431f;
-background:var(--ground);font:13px system-ui,sans-serif}
-@media(prefers-color-scheme:dark){svg{--ground:#0e1217;--ink:#e7edf4;--soft:#a3aebb;--rule:#323b47;
---int8:#4fb3dd;--float:#5b6674;--loss:#f08a62}}
-text{fill:var(--ink)}.soft{fill:var(--soft)}.rule{stroke:var(--rule)}.int8{fill:var(--int8)}
-.float{fill:var(--float)}.loss{stroke:var(--loss);fill:var(--loss)}
+svg{--int8:#0b6e99;--float:#b0b8c1;--loss:#b4431f}
+@media(prefers-color-scheme:dark){svg{--int8:#4fb3dd;--float:#5b6674;--loss:#f08a62}}
+.int8{fill:var(--int8)}.float{fill:var(--float)}.loss{stroke:var(--loss);fill:var(--loss)}
 """
-_ROW, _TOP, _WIDTH = 24, 78, 760
+_ROW, _TOP = 24, 78
 # Names, bars of work, and losses, side by side.
 _BARS, _LOSSES = (170, 430), (470, 740)
 
@@ -32,11 +30,7 @@ def decision_chart(decision: Int8, title: str) -> str:
     ends = [value for loss in measured for value in (loss.mean_ap, loss.mean_ap_most)]
     low, high = min(ends, default=0.0), max(ends, default=0.0)
     low, high = min(low, 0.0) - 0.05, max(high, decision.budget or 0.0) + 0.05
-    body = [
-        f'<text x="16" y="26" font-size="16">{escape(title)}</text>',
-        f'<text x="16" y="46" class="soft">{escape(_summary(decision))}</text>',
-        f'<text x="{_BARS[0]}" y="68" class="soft">share of the work (blue: INT8)</text>',
-    ]
+    body = [f'<text x="{_BARS[0]}" y="68" class="soft">share of the work (blue: INT8)</text>']
     if measured:
         zero = _place(0.0, low, high)
         body += [
@@ -46,10 +40,7 @@ def decision_chart(decision: Int8, title: str) -> str:
         ]
     for index, each in enumerate(decision.groups):
         body += _row(each, _TOP + _ROW * index, most, low, high)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>{''.join(body)}</svg>\n"
-    )
+    return svg_document(title, _summary(decision), height, _STYLE, body)
 
 
 def _row(each: GroupDecision, top: float, most: float, low: float, high: float) -> list[str]:

@@ -17,6 +17,8 @@ from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
 
 #: Seconds that a process gets to end by itself.
 _PATIENCE = 5.0
+#: Seconds that loading may take: some compile kernels, or have another tool export, before they run.
+_LOAD_S = 600.0
 #: What libraries with threads of their own read when they are loaded.
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -58,14 +60,23 @@ class EngineProcess:
     Args:
         contender: what to load.
         threads: threads for libraries that read their number from the environment.
+        limit_s: seconds without a sign of life after which it hangs, once it is loaded.
+        load_s: the same while it loads.
 
     Raises:
         InputError, UnavailableError, CheckError: as its loading raised them.
-        EngineFailedError: it died, or raised something else.
+        EngineFailedError: it died or hangs, or raised something else.
     """
 
-    def __init__(self, contender: Contender, threads: int | None = None) -> None:
-        self.contender = contender
+    def __init__(
+        self,
+        contender: Contender,
+        threads: int | None = None,
+        *,
+        limit_s: float = 300.0,
+        load_s: float = _LOAD_S,
+    ) -> None:
+        self._limit_s = limit_s
         # A fresh interpreter: a fork of one with threads may hang, and CUDA does not survive one.
         context = multiprocessing.get_context("spawn")
         self._connection, child = context.Pipe()
@@ -75,37 +86,36 @@ class EngineProcess:
         with threads_in_environment(threads):
             self._process.start()
         child.close()
-        self.facts: SubjectFacts = self._answer()
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.contender.name
+        self.facts: SubjectFacts = self._answer("load", load_s)
 
     def ask(self, question: str, *arguments: Any, tell: Callable[[float], None] | None = None) -> Any:
         """Ask one of `Worker`'s questions and wait for the answer.
 
         Raises:
-            EngineFailedError: the process died, or its engine raised something that nobody foresaw.
+            EngineFailedError: the process died or hangs, or its engine raised something that nobody foresaw.
             InputError, UnavailableError, CheckError: the engine raised it.
         """
         try:
             self._connection.send((question, arguments))
         except OSError:
             raise EngineFailedError(self._how_it_ended()) from None
-        return self._answer(tell)
+        return self._answer(question, self._limit_s, tell)
 
     def close(self) -> None:
         """End the process."""
         self._connection.close()
         self._process.join(_PATIENCE)
         if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+            self._kill()
 
-    def _answer(self, tell: Callable[[float], None] | None = None) -> Any:
+    def _answer(self, question: str, limit_s: float, tell: Callable[[float], None] | None = None) -> Any:
         while True:
             try:
+                if not self._connection.poll(limit_s):
+                    self._kill()
+                    raise EngineFailedError(
+                        f"its process hangs: no answer within {limit_s:.0f} s to {question!r}"
+                    )
                 kind, *rest = self._connection.recv()
             except (EOFError, OSError):
                 raise EngineFailedError(self._how_it_ended()) from None
@@ -115,6 +125,11 @@ class EngineProcess:
                 raise KINDS.get(rest[0], EngineFailedError)(rest[1])
             if tell is not None:
                 tell(rest[0])
+
+    def _kill(self) -> None:
+        self._process.kill()
+        # Not without end: a driver that hangs holds its process where no signal reaches it.
+        self._process.join(_PATIENCE)
 
     def _how_it_ended(self) -> str:
         self._process.join(_PATIENCE)
@@ -126,8 +141,8 @@ class EngineProcess:
         return f"its process ended with exit code {code}"
 
 
-def start(contender: Contender, threads: int | None) -> EngineProcess:
-    """Start a contender.
+def start(contender: Contender, threads: int | None, limit_s: float) -> EngineProcess:
+    """Start a contender; the rest is as in `EngineProcess`.
 
     Raises:
         UnavailableError: it was refused before it was tried, or this machine lacks what it needs.
@@ -135,7 +150,7 @@ def start(contender: Contender, threads: int | None) -> EngineProcess:
     """
     if contender.refused is not None:
         raise UnavailableError(contender.refused)
-    return EngineProcess(contender, threads)
+    return EngineProcess(contender, threads, limit_s=limit_s)
 
 
 @contextmanager

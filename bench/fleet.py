@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from osnet_edge.bench import _format, _html
 from osnet_edge.bench.engine_result import EngineResult
@@ -58,20 +57,13 @@ def fleet_table(found: Sequence[Choice]) -> Table:
 
 def fleet_page(results: Sequence[BenchResult], budget: float) -> str:
     """Return the page: the choices first, then each machine's results."""
-    table = fleet_table(choices(results, budget))
-    heads = _html.heads([(head, "") for head in table.headers])
-    rows = "".join(
-        f'<tr><th scope="row">{_html.breakable(machine)}</th>{_html.cells(list(map(escape, cells)))}</tr>'
-        for machine, *cells in table.rows
-    )
+    title = "Which engine for which camera"
+    chosen = _html.text_table(title, fleet_table(choices(results, budget)))
     note = (
         f"The quickest engine that loses no more than {budget * 100:g} points of mAP against its own float32 "
         "reference; where accuracy was not measured it cannot lose any, and the column is empty."
     )
-    chosen = _html.table(
-        "overview fleet", "Which engine for which camera", f"<thead>{heads}</thead><tbody>{rows}</tbody>"
-    )
-    body = f"<h2>Which engine for which camera</h2>{chosen}{_html.note(note)}{html_report_body(results)}"
+    body = f"<h2>{title}</h2>{chosen}{_html.note(note)}{html_report_body(results)}"
     return _html.page("OSNet engines for a fleet", body)
 
 

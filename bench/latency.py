@@ -22,17 +22,16 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from osnet_edge.bench._require import require
 from osnet_edge.runtime.errors import InputError
 
 Run = Callable[[], object]
-Progress = Callable[[float], None]
 Clock = Callable[[], int]
 
-_NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
 
 
@@ -49,6 +48,13 @@ class LatencyStats:
     max_ms: float
     cv: float
     iterations: int
+
+    def __post_init__(self) -> None:
+        rising = (self.min_ms, self.p50_ms, self.p90_ms, self.p95_ms, self.p99_ms, self.max_ms)
+        require(rising[0] >= 0 and list(rising) == sorted(rising), "rising percentiles", rising)
+        require(self.min_ms <= self.mean_ms <= self.max_ms, "a mean within the range", self.mean_ms)
+        require(self.cv >= 0, "a cv of 0 or more", self.cv)
+        require(self.iterations >= 1, "1 iteration or more", self.iterations)
 
     @classmethod
     def from_nanoseconds(cls, samples: Sequence[int]) -> LatencyStats:
@@ -90,98 +96,6 @@ class LatencyStats:
         return batch * 1000 / self.mean_ms if self.mean_ms else 0.0
 
 
-def measure_latency(
-    run: Run,
-    *,
-    warmup_s: float = 0.2,
-    duration_s: float = 3.0,
-    min_iterations: int = 10,
-    progress: Progress | None = None,
-    clock: Clock = time.perf_counter_ns,
-) -> LatencyStats:
-    """Call `run` back to back and return the statistics of how long it takes.
-
-    Args:
-        run: the call to measure; it must return only when its work is done.
-        warmup_s: call it for this long first, and at least once, without keeping the times.
-        duration_s: then measure until this much time has been spent inside calls,
-        min_iterations: and at least this many calls.
-        progress: told the share done, in [0, 1], at most ten times a second and between calls.
-        clock: nanoseconds, never running backwards.
-
-    Raises:
-        InputError: a duration is negative or no call is asked for. What `run` raises passes through.
-    """
-    only = measure_interleaved(
-        {"run": run},
-        warmup_s=warmup_s,
-        duration_s=duration_s,
-        min_iterations=min_iterations,
-        progress=progress,
-        clock=clock,
-    )
-    return only["run"]
-
-
-def measure_interleaved(
-    runs: Mapping[str, Run],
-    *,
-    warmup_s: float = 0.2,
-    duration_s: float = 3.0,
-    min_iterations: int = 10,
-    turn_s: float = 0.1,
-    progress: Progress | None = None,
-    clock: Clock = time.perf_counter_ns,
-) -> dict[str, LatencyStats]:
-    """Measure several calls in turns, A B C A B C, so that a noisy machine treats them alike.
-
-    A slow minute then falls on every one of them, and their *ratios* hold even where their times do not. A
-    turn is a run of calls back to back; the first call of a turn finds the caches full of another engine's
-    weights, so it is made but not kept.
-
-    Args:
-        runs: the calls by name, in the order to take turns.
-        warmup_s: as in `measure_latency`, for each.
-        duration_s: as in `measure_latency`, for each.
-        min_iterations: as in `measure_latency`, for each.
-        turn_s: how long one turn lasts; 0 makes a turn one kept call.
-        progress: as in `measure_latency`.
-        clock: as in `measure_latency`.
-
-    Returns:
-        The statistics by name, in the order given.
-
-    Raises:
-        InputError: nothing to measure, a duration is negative, or no call is asked for.
-    """
-    if not runs:
-        raise InputError("expected at least one call to measure, but got none")
-    if min(warmup_s, duration_s, turn_s) < 0 or min_iterations < 1:
-        raise InputError(
-            f"expected durations of 0 s or more and at least 1 iteration, but got warm-up {warmup_s} s, "
-            f"duration {duration_s} s, turn {turn_s} s and {min_iterations} iterations"
-        )
-    turn_ns = min(turn_s, duration_s) * _NS_PER_S
-    samples: dict[str, list[int]] = {name: [] for name in runs}
-    report = _throttled(progress, clock)
-
-    def share_done() -> float:
-        return min(_share(kept, duration_s * _NS_PER_S, min_iterations) for kept in samples.values())
-
-    with no_garbage_collection():
-        for run in runs.values():
-            take_turn(run, warmup_s * _NS_PER_S, clock)
-        while (done := share_done()) < 1:
-            report(done)
-            for name, run in runs.items():
-                if len(runs) > 1:
-                    run()
-                samples[name] += take_turn(run, turn_ns, clock)
-    if progress is not None:
-        progress(1.0)
-    return {name: LatencyStats.from_nanoseconds(kept) for name, kept in samples.items()}
-
-
 def take_turn(run: Run, turn_ns: float, clock: Clock = time.perf_counter_ns) -> list[int]:
     """Call `run` back to back, at least once, until the turn is over; return how long each call took."""
     kept: list[int] = []
@@ -192,25 +106,6 @@ def take_turn(run: Run, turn_ns: float, clock: Clock = time.perf_counter_ns) -> 
         stop = clock()
         kept.append(stop - start)
     return kept
-
-
-def _share(kept: list[int], goal_ns: float, goal_iterations: int) -> float:
-    """Return how much of the measurement is done: the lesser of time spent in calls and number of calls."""
-    time_share = sum(kept) / goal_ns if goal_ns else 1.0
-    return min(time_share, len(kept) / goal_iterations)
-
-
-def _throttled(progress: Progress | None, clock: Clock) -> Progress:
-    """Return a `progress` that speaks at most ten times a second, so that a terminal costs nothing."""
-    last = -_NS_PER_S
-
-    def report(share: float) -> None:
-        nonlocal last
-        if progress is not None and clock() - last >= _NS_PER_S // 10:
-            last = clock()
-            progress(share)
-
-    return report
 
 
 @contextmanager

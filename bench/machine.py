@@ -10,7 +10,7 @@ from pathlib import Path
 
 from osnet_edge.bench.devices.jetson import JetsonFacts, read_jetson
 from osnet_edge.bench.devices.nvml import GpuFacts, open_nvml
-from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE, field, first_line
+from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE, field, first_line, kibibytes
 from osnet_edge.runtime.backends.onnxruntime_cpu import allowed_cores
 
 _LIBRARIES = ("numpy", "onnxruntime")
@@ -60,14 +60,12 @@ def machine_facts(
         versions: of further libraries that ran, such as TensorRT.
         root: where `proc` and `sys` are.
     """
-    with open_nvml() as nvml:
-        gpu = nvml.facts() if nvml else None
     return MachineFacts(
         cpu=_cpu_model(root),
         architecture=platform.machine() or NOT_AVAILABLE,
         logical_cores=allowed_cores(),
         governor=first_line(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        memory_bytes=_memory_bytes(root),
+        memory_bytes=kibibytes(root / "proc/meminfo", "MemTotal"),
         os=f"{platform.system()} {platform.release()}".strip() or NOT_AVAILABLE,
         accelerator=accelerator,
         versions={
@@ -75,9 +73,9 @@ def machine_facts(
             **{name: installed_version(name) for name in _LIBRARIES},
             **(versions or {}),
         },
-        load=_load(root),
+        load=load_average(root),
         jetson=read_jetson(root),
-        gpu=gpu,
+        gpu=gpu_facts(),
     )
 
 
@@ -87,14 +85,16 @@ def _cpu_model(root: Path) -> str:
     return named if named != NOT_AVAILABLE else first_line(root / "proc/device-tree/model")
 
 
-def _load(root: Path) -> float | None:
+def gpu_facts() -> GpuFacts | None:
+    """Ask the first GPU; None where NVML tells of none."""
+    with open_nvml() as nvml:
+        return nvml.facts() if nvml else None
+
+
+def load_average(root: Path = Path("/")) -> float | None:
+    """Return how many processes wanted to run, on average over the last minute; None where nothing tells."""
     words = first_line(root / "proc/loadavg").split()
     return float(words[0]) if words and words[0].replace(".", "", 1).isdigit() else None
-
-
-def _memory_bytes(root: Path) -> int | None:
-    amount = field(root / "proc/meminfo", "MemTotal").split()
-    return int(amount[0]) * 1024 if amount[0].isdigit() and amount[1:] == ["kB"] else None
 
 
 def installed_version(library: str) -> str:

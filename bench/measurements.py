@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from osnet_edge.bench._require import require
 from osnet_edge.bench.latency import LatencyStats
+from osnet_edge.bench.spread import median_interval, require_interval
 
 
 @dataclass(frozen=True)
@@ -17,15 +19,18 @@ class Parts:
         input_ms: copying to the device.
         compute_ms: on the device.
         output_ms: copying back.
+        without_graph_ms: on the device where the work is not handed over as one CUDA graph, as it is in
+            `compute_ms`; None where it is not there either.
     """
 
     enqueue_ms: float | None = None
     input_ms: float | None = None
     compute_ms: float | None = None
     output_ms: float | None = None
+    without_graph_ms: float | None = None
 
     def __post_init__(self) -> None:
-        for part in (self.enqueue_ms, self.input_ms, self.compute_ms, self.output_ms):
+        for part in vars(self).values():
             require(part is None or part >= 0, "parts of 0 ms or more", part)
 
 
@@ -71,6 +76,16 @@ class FrameTime:
     def __post_init__(self) -> None:
         require(self.people >= 1, "1 person or more", self.people)
         require(self.crop_ms is None or self.crop_ms >= 0, "a time of 0 or more", self.crop_ms)
+        rate = self.latency.images_per_second(self.people)
+        agrees = math.isclose(self.people_per_second, rate, rel_tol=1e-6)
+        require(agrees, "people_per_second to be people / mean latency", self.people_per_second)
+        require_interval(self.median_interval, self.turns_ms)
+
+    @classmethod
+    def of(cls, people: int, latency: LatencyStats, turns_ms: tuple[float, ...]) -> FrameTime:
+        """Make one from the statistics and the turns, without the crops' time."""
+        rate = latency.images_per_second(people)
+        return cls(people, latency, None, rate, turns_ms, median_interval(turns_ms))
 
 
 @dataclass(frozen=True)
@@ -129,7 +144,7 @@ class Memory:
 
     Attributes:
         peak_host_bytes: resident, of the whole process: interpreter, libraries and engine.
-        peak_device_bytes: on the GPU, seen after the measurements.
+        peak_device_bytes: on the GPU, seen after the measurements: libraries keep what they took.
     """
 
     peak_host_bytes: int | None

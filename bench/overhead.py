@@ -16,12 +16,13 @@ import numpy as np
 
 from osnet_edge.bench._checks import FloatArray
 from osnet_edge.bench.engine_process import Contender, EngineProcess
+from osnet_edge.bench.latency import take_turn
 from osnet_edge.bench.spread import paired_ratio
 from osnet_edge.bench.subject import Batch, Subject, SubjectFacts
+from osnet_edge.bench.turns import TURN_S
 
 #: What a call takes, in nanoseconds.
 CALL_NS = 1_000_000
-_TURN_S = 0.1
 _ROWS = np.zeros((1, 1), np.float32)
 
 
@@ -66,9 +67,9 @@ def measure_overhead(rounds: int = 60) -> Overhead:
     try:
         process.ask("set_batch", 1, 0.2)
         for _ in range(rounds):
-            calls = process.ask("turn", _TURN_S, True)
+            calls = process.ask("turn", TURN_S, True)
             harness.append(statistics.median(calls) / 1e6)
-            bare.append(statistics.median(_bare_loop(int(_TURN_S * 1e9 / CALL_NS))) / 1e6)
+            bare.append(statistics.median(_bare_loop(int(TURN_S * 1e9 / CALL_NS))) / 1e6)
             between.append(_between())
     finally:
         process.close()
@@ -96,8 +97,6 @@ def _bare_loop(calls: int) -> list[int]:
 
 def _between() -> float:
     """Return the share of a turn's time that lies between its calls."""
-    from osnet_edge.bench.latency import take_turn
-
     batch = np.zeros((1, 1))
     began = time.thread_time_ns()
     calls = take_turn(lambda: spin(batch), 20 * CALL_NS)

@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from osnet_edge.bench.front import pareto_front, steps
+from osnet_edge.bench.svg_document import svg_document
 from osnet_edge.runtime.tuning import TunedCandidate, Tuning
 
 _STYLE = """
-svg{--ground:#fff;--ink:#1a1f26;--soft:#535d69;--rule:#d5dbe2;--front:#0b6e99;--other:#8b95a1;--win:#b4431f;
-background:var(--ground);font:13px system-ui,sans-serif}
-@media(prefers-color-scheme:dark){svg{--ground:#0e1217;--ink:#e7edf4;--soft:#a3aebb;--rule:#323b47;
---front:#4fb3dd;--other:#7d8896;--win:#f08a62}}
-text{fill:var(--ink)}.soft{fill:var(--soft)}.rule{stroke:var(--rule)}
-.line{stroke:var(--front);fill:none;stroke-width:2}.budget{stroke:var(--soft);stroke-dasharray:5 4}
-.front{fill:var(--front);stroke:var(--front)}.other{fill:var(--other);stroke:var(--other)}
+svg{--best:#0b6e99;--other:#8b95a1;--win:#b4431f}
+@media(prefers-color-scheme:dark){svg{--best:#4fb3dd;--other:#7d8896;--win:#f08a62}}
+.front{stroke:var(--best);fill:none;stroke-width:2}.budget{stroke:var(--soft);stroke-dasharray:5 4}
+.best{fill:var(--best);stroke:var(--best)}.other{fill:var(--other);stroke:var(--other)}
 .win{fill:var(--win);stroke:var(--win)}
 """
-_WIDTH, _HEIGHT, _KEY_ROW = 760, 430, 20
+_HEIGHT, _KEY_ROW = 430, 20
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 740, 78, 372
 
 
@@ -30,28 +29,10 @@ class _Point:
     y: float
 
 
-def pareto_front(candidates: Sequence[TunedCandidate]) -> list[TunedCandidate]:
-    """Return those that no other is both faster and more accurate than, fastest first.
-
-    Args:
-        candidates: of a tuning; those without a time, or whose loss was not measured, are left out.
-
-    Example:
-        >>> def one(name, ms, precision="fp32"):
-        ...     return TunedCandidate(name, "onnxruntime", precision, milliseconds={"1": ms})
-        >>> [each.name for each in pareto_front([one("a", 2.0), one("b", 1.0), one("c", 0.5, "int8")])]
-        ['b']
-    """
-    front: list[TunedCandidate] = []
-    for each in sorted(_shown(candidates), key=lambda one: (one.picture_ms or 0, _lost(one))):
-        if not front or _lost(each) < _lost(front[-1]):
-            front.append(each)
-    return front
-
-
 def pareto_chart(tuning: Tuning) -> str:
     """Return an SVG document: milliseconds a picture against points of mAP lost, faster to the left."""
-    shown, front = _shown(tuning.candidates), pareto_front(tuning.candidates)
+    shown = _shown(tuning.candidates)
+    front = pareto_front(shown, lambda each: (each.picture_ms or 0, -_lost(each)))
     named = list({each.name: each for each in (*front, *_told(tuning))}.values())
     x_range, y_range = _ranges(shown, tuning.budget)
     points = [
@@ -59,20 +40,16 @@ def pareto_chart(tuning: Tuning) -> str:
     ]
     title = f"{_head(tuning)}: speed against accuracy"
     body = [
-        f'<text x="16" y="26" font-size="16">{escape(title)}</text>',
-        f'<text x="16" y="46" class="soft">{escape(_summary(tuning, len(shown)))}</text>',
         *_axes(x_range, y_range),
         *_budget(tuning.budget, y_range),
-        *_front_line([point for each in front for point in points if point.candidate is each]),
+        # Between two points of the front nothing better than the slower one is known.
+        steps([(point.x, point.y) for each in front for point in points if point.candidate is each]),
     ]
     for point in points:
         body += _mark(point, named, front, tuning.winner, y_range)
     body += _key(named, tuning.winner)
     height = _HEIGHT + _KEY_ROW * len(named)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>{''.join(body)}</svg>\n"
-    )
+    return svg_document(title, _summary(tuning, len(shown)), height, _STYLE, body)
 
 
 def _shown(candidates: Sequence[TunedCandidate]) -> list[TunedCandidate]:
@@ -165,15 +142,6 @@ def _budget(budget: float | None, y_range: tuple[float, float]) -> list[str]:
     ]
 
 
-def _front_line(points: Sequence[_Point]) -> list[str]:
-    """Join the front by steps: between two of its points nothing better than the slower one is known."""
-    if len(points) < 2:
-        return []
-    path = f"M{points[0].x:.1f} {points[0].y:.1f}"
-    path += "".join(f"H{point.x:.1f}V{point.y:.1f}" for point in points[1:])
-    return [f'<path class="line" d="{path}"/>']
-
-
 def _mark(
     point: _Point,
     named: Sequence[TunedCandidate],
@@ -182,7 +150,7 @@ def _mark(
     y_range: tuple[float, float],
 ) -> list[str]:
     each = point.candidate
-    kind = "win" if each.name == winner else "front" if each in front else "other"
+    kind = "win" if each.name == winner else "best" if each in front else "other"
     drawn = []
     if each.loss:
         # From what was lost on these people to what may be lost on others like them.

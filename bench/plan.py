@@ -13,6 +13,9 @@ from osnet_edge.bench.limits import Work
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Picture
 
+#: Stretches of a long run.
+STRETCHES = 60
+
 
 @dataclass(frozen=True)
 class TestSet:
@@ -56,6 +59,8 @@ class Plan:
         layers: whether to ask backends for the times of their layers.
         work: of the reference's graph, counted; then the machine's ceilings are measured too.
         test_set: pictures to score on; None leaves accuracy out.
+        patience_s: seconds that an engine may need beyond what it is asked to run: a call cannot be cut
+            short, and one of a large batch takes minutes on a small board.
     """
 
     batches: tuple[int, ...]
@@ -70,10 +75,21 @@ class Plan:
     layers: bool = False
     work: Work | None = None
     test_set: TestSet | None = None
+    patience_s: float = 300.0
 
     def __post_init__(self) -> None:
         if not self.batches or list(self.batches) != sorted(set(self.batches)) or self.batches[0] < 1:
             raise InputError(f"expected ascending batches of 1 or more, got {self.batches}")
+
+    @property
+    def stretch_s(self) -> float:
+        """Seconds of one stretch of a long run."""
+        return self.sustained_s / STRETCHES
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds without a sign of life after which an engine hangs: twice the longest run, and patience."""
+        return 2 * max(self.duration_s, self.warmup_s, self.stretch_s) + self.patience_s
 
     @property
     def typical_batch(self) -> int:

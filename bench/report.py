@@ -7,11 +7,12 @@ from html import escape
 
 from osnet_edge.bench import _format, _html
 from osnet_edge.bench._style import STYLE
+from osnet_edge.bench.bar_chart import bar_chart
 from osnet_edge.bench.charts import COLOURS, Chart, Series, line_chart, marker, scatter_chart
 from osnet_edge.bench.picture_section import PictureSection, picture_sections
 from osnet_edge.bench.report_machine import machine_section
 from osnet_edge.bench.report_sections import further_sections, problems, warnings
-from osnet_edge.bench.report_table import batch_table, name, overview_table
+from osnet_edge.bench.report_table import batch_table, overview_table
 from osnet_edge.bench.result import BenchResult
 from osnet_edge.bench.roofline_chart import roofline_chart
 from osnet_edge.bench.summary import caution, fastest, summary
@@ -54,8 +55,8 @@ def _result(result: BenchResult, key: str, several: bool) -> str:
         f'<section>{heading}<p class="lead">{_html.unbroken(summary(result))}</p>{noisy}{_tiles(result)}'
         f"<h2>{_engines_at(result)}</h2>{overview_table(result)}{problems(result)}{_legend(result)}"
         f'<div class="charts">{_latency_chart(result, key)}{_accuracy_chart(result, key)}'
-        f"{_roofline(result, key)}</div>"
-        f"{_batches(result)}{warnings(result)}{further_sections(result)}"
+        f"{_roofline(result, key)}{_energy_chart(result, key)}</div>"
+        f"{batch_table(result)}{warnings(result)}{further_sections(result)}"
         f'<h2>Machine and settings</h2><div class="card">{machine_section(result)}</div>'
         f"<h2>Repeat it</h2>{_html.command(result.settings.command)}</section>"
     )
@@ -63,11 +64,6 @@ def _result(result: BenchResult, key: str, several: bool) -> str:
 
 def _engines_at(result: BenchResult) -> str:
     return "Engines" if result.common_batch is None else f"Engines at batch {result.common_batch}"
-
-
-def _batches(result: BenchResult) -> str:
-    table = batch_table(result)
-    return f"<h2>Latency at every batch</h2>{table}" if table else ""
 
 
 def _tiles(result: BenchResult) -> str:
@@ -97,7 +93,8 @@ def _tiles(result: BenchResult) -> str:
 
 def _legend(result: BenchResult) -> str:
     entries = "".join(
-        f'<li><svg viewBox="-8 -8 16 16" aria-hidden="true">{marker(slot)}</svg>{name(engine)}</li>'
+        f'<li><svg viewBox="-8 -8 16 16" aria-hidden="true">{marker(slot)}</svg>'
+        f"{_html.breakable(engine.name)}</li>"
         for slot, engine in enumerate(result.engines)
     )
     return f'<h2>Charts</h2><ul class="key" aria-label="Markers of the engines">{entries}</ul>'
@@ -177,6 +174,25 @@ def _roofline(result: BenchResult, key: str) -> str:
         "(slanted) allow. Engines that keep numbers in caches may stand above the slanted roof."
     )
     return _figure(chart, note, roofline_chart(chart, result.ceilings, series))
+
+
+def _energy_chart(result: BenchResult, key: str) -> str:
+    sources = {each.source for engine in result.engines for each in engine.energy}
+    series = [
+        Series(
+            f"{engine.name}, {each.source}" if len(sources) > 1 else engine.name,
+            slot,
+            ((each.joules_per_image, 0),),
+        )
+        for slot, engine in enumerate(result.engines)
+        for each in engine.energy
+    ]
+    if not series:
+        return ""
+    told = "; ".join(f"{each.name}: {_format.joules(each.points[0][0])}" for each in series)
+    chart = Chart(f"{key}-energy", "Energy of an embedding", told, "", "")
+    note = f"By {' and '.join(sorted(sources))}, less what is drawn at rest. Shorter is better."
+    return _figure(chart, note, bar_chart(chart, series, _format.joules))
 
 
 def _figure(chart: Chart, note: str, drawing: str) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from html import escape
 
 from osnet_edge.bench import _format, _html
 from osnet_edge.bench.engine_result import EngineResult
-from osnet_edge.bench.report_table import name
 from osnet_edge.bench.result import BenchResult
 
 Columns = Sequence[tuple[str, str]]
@@ -17,19 +15,20 @@ def grouped(
     result: BenchResult,
     title: str,
     columns: Columns,
-    rows: Callable[[EngineResult], Iterable[list[str]]],
+    rows: Callable[[EngineResult], Iterable[Sequence[str]]],
     note: str,
 ) -> str:
     """Return a section: a table with a group of rows for each engine that has any; "" where none has."""
     groups = []
     for engine in result.engines:
-        lines = [f"<tr>{_html.cells(cells)}</tr>" for cells in rows(engine)]
+        lines = [_html.row(first, others) for first, *others in rows(engine)]
         if lines:
-            head = f'<tr><th scope="rowgroup" colspan="{len(columns)}">{name(engine)}</th></tr>'
+            name = _html.breakable(engine.name)
+            head = f'<tr><th scope="rowgroup" colspan="{len(columns)}">{name}</th></tr>'
             groups.append(f"<tbody>{head}{''.join(lines)}</tbody>")
     if not groups:
         return ""
-    heads = _html.heads([(escape(label), unit) for label, unit in columns])
+    heads = _html.heads(columns)
     table = _html.table("batches", title, f"<thead>{heads}</thead>{''.join(groups)}")
     return f"<h2>{title}</h2>{table}{_html.note(note)}"
 

@@ -16,9 +16,7 @@ _LAYERS = 10
 
 def retention(result: BenchResult) -> str:
     """Return what engines keep of the reference."""
-    changes = {change.engine: change for change in result.accuracy_changes()}
     columns = [
-        ("mINP change", "points"),
         ("Top-k agreement", "%"),
         ("Cosine", "mean"),
         ("Cosine", "worst"),
@@ -27,14 +25,9 @@ def retention(result: BenchResult) -> str:
     ]
 
     def rows(engine: EngineResult) -> Iterable[list[str]]:
-        kept, change = engine.retention, changes.get(engine.name)
-        if kept is None or change is None:
+        if (kept := engine.retention) is None:
             return
-        inp = optional(change.mean_inp, _format.points)
-        if change.intervals and change.intervals.mean_inp:
-            inp += f"<small>{_format.interval(change.intervals.mean_inp)}</small>"
         yield [
-            inp,
             _format.percent(kept.top_k_agreement),
             f"{kept.centred_cosine_mean:.4f}",
             f"{kept.centred_cosine_min:.4f}",
@@ -51,6 +44,39 @@ def retention(result: BenchResult) -> str:
         else ""
     )
     return grouped(result, "What is kept of the reference", columns, rows, note)
+
+
+def parts(result: BenchResult) -> str:
+    """Return the parts of calls on a device."""
+    columns = [
+        ("Batch", "images"),
+        ("CUDA graph", ""),
+        ("Copies", ""),
+        ("Enqueue", "ms"),
+        ("Input", "ms"),
+        ("Compute", "ms"),
+        ("Output", "ms"),
+        ("Without graph", "ms"),
+    ]
+
+    def rows(engine: EngineResult) -> Iterable[list[str]]:
+        for each in engine.batches:
+            if each.parts is not None:
+                told = each.parts
+                times = told.enqueue_ms, told.input_ms, told.compute_ms, told.output_ms
+                yield [
+                    str(each.batch),
+                    optional(each.cuda_graph, _yes),
+                    optional(each.transfers, _yes),
+                    *(optional(ms, _format.milliseconds) for ms in (*times, told.without_graph_ms)),
+                ]
+
+    note = (
+        "Medians. Enqueue: the host's time to hand the work over. Input and output: copies to the device and "
+        "back, which a latency holds; compute is a call without them, and the last column is that where the "
+        "work is not handed over as one CUDA graph."
+    )
+    return grouped(result, "Parts of a call", columns, rows, note)
 
 
 def limits(result: BenchResult) -> str:
@@ -86,7 +112,7 @@ def limits(result: BenchResult) -> str:
 
 def layers(result: BenchResult) -> str:
     """Return the slowest layers of each engine."""
-    columns = [("Layer", "batch"), ("Kind", ""), ("Time", "ms"), ("Share", "%")]
+    columns = [(_html.words("Layer"), ""), (_html.words("Kind"), ""), ("Time", "ms"), ("Share", "%")]
 
     def rows(engine: EngineResult) -> Iterable[list[str]]:
         if engine.layers is None:
@@ -94,17 +120,22 @@ def layers(result: BenchResult) -> str:
         total = sum(each.ms for each in engine.layers.times) or 1.0
         for each in engine.layers.times[:_LAYERS]:
             yield [
-                f'<span class="layer">{_html.breakable(each.name)}</span>',
-                escape(each.kind),
+                _html.words(each.name),
+                _html.words(each.kind),
                 _format.milliseconds(each.ms),
                 f"{each.ms / total * 100:.1f}",
             ]
 
+    batches = sorted({str(engine.layers.batch) for engine in result.engines if engine.layers})
     note = (
-        f"The {_LAYERS} slowest of each engine, as its backend counts them with its own fusions; counting "
-        "slows them, so that the sum is more than a call."
+        f"The {_LAYERS} slowest of each engine at batch {' or '.join(batches)}, as its backend counts "
+        "them with its own fusions; counting slows them, so that the sum is more than a call."
     )
     return grouped(result, "Where the time goes", columns, rows, note)
+
+
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "no"
 
 
 def _named(queries: Sequence[str]) -> str:

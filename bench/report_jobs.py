@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from osnet_edge.bench import _format
+from osnet_edge.bench import _format, _html
 from osnet_edge.bench.engine_result import EngineResult
 from osnet_edge.bench.report_group import grouped, optional
+from osnet_edge.bench.report_table import ratio_cell
 from osnet_edge.bench.result import BenchResult
 
 
@@ -23,12 +24,11 @@ def frames(result: BenchResult) -> str:
         ("Crops", "ms"),
         ("p99", "ms"),
         ("Rate", "people/s"),
-        *((f"Speed against {base.name}", "x, interval") for base in bases),
+        *((f"Speed against {escape(base.name)}", "x, interval") for base in bases),
     ]
 
     def rows(engine: EngineResult) -> Iterable[list[str]]:
         for each in engine.frames:
-            ratios = [speeds.get((engine.name, base.name, each.people)) for base in bases]
             yield [
                 str(each.people),
                 _format.milliseconds(each.latency.p50_ms),
@@ -36,17 +36,7 @@ def frames(result: BenchResult) -> str:
                 optional(each.crop_ms, _format.milliseconds),
                 _format.milliseconds(each.latency.p99_ms),
                 _format.rate(each.people_per_second),
-                *(
-                    _format.MISSING
-                    if ratio is None
-                    else f"{ratio.speedup:.2f}"
-                    + (
-                        f"<small>{ratio.low:.2f} to {ratio.high:.2f}</small>"
-                        if ratio.low is not None and ratio.high is not None
-                        else ""
-                    )
-                    for ratio in ratios
-                ),
+                *(ratio_cell(speeds.get((engine.name, base.name, each.people))) for base in bases),
             ]
 
     note = (
@@ -75,7 +65,7 @@ def energy(result: BenchResult) -> str:
         ("At rest", "W"),
         ("Working", "W"),
         ("Embedding", "mJ"),
-        ("Measured", "by"),
+        (_html.words("Measured by"), ""),
     ]
 
     def rows(engine: EngineResult) -> Iterable[list[str]]:
@@ -85,7 +75,7 @@ def energy(result: BenchResult) -> str:
                 _format.milliseconds(each.idle_w),
                 _format.milliseconds(each.busy_w),
                 _format.milliseconds(each.joules_per_image * 1e3),
-                escape(each.source),
+                _html.words(each.source),
             ]
 
     note = "Energy of an embedding: power while working less power at rest, over the images a second."

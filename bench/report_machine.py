@@ -25,10 +25,13 @@ def _board(machine: MachineFacts) -> dict[str, str]:
         found |= {f"Rail {label}": f"{watts:.2f} W" for label, watts in board.rails.items()}
     if gpu := machine.gpu:
         found |= {"GPU": gpu.name, "Driver": gpu.driver, "Clocks held back": ", ".join(gpu.throttled) or "no"}
-        if gpu.sm_mhz is not None:
-            found["GPU clock"] = f"{gpu.sm_mhz} MHz"
-        if gpu.power_limit_w is not None:
-            found["GPU power limit"] = f"{gpu.power_limit_w:.0f} W"
+        told = {
+            "GPU clock": (gpu.sm_mhz, "MHz"),
+            "GPU memory clock": (gpu.memory_mhz, "MHz"),
+            "GPU power limit": (gpu.power_limit_w, "W"),
+            "GPU temperature": (gpu.temperature_c, "°C"),
+        }
+        found |= {fact: f"{value:.0f} {unit}" for fact, (value, unit) in told.items() if value is not None}
     return found
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 from html import escape
 
 from osnet_edge.bench import _html
-from osnet_edge.bench.report_inside import layers, limits, retention
+from osnet_edge.bench.report_inside import layers, limits, parts, retention
 from osnet_edge.bench.report_jobs import energy, frames, start, streams, sustained
-from osnet_edge.bench.report_table import name
 from osnet_edge.bench.result import BenchResult
 
-_SECTIONS = (frames, streams, retention, energy, start, sustained, limits, layers)
+_SECTIONS = (parts, frames, streams, retention, energy, start, sustained, limits, layers)
 
 
 def further_sections(result: BenchResult) -> str:
@@ -22,9 +21,9 @@ def further_sections(result: BenchResult) -> str:
 
 
 def problems(result: BenchResult) -> str:
-    """Return what went wrong, and what makes figures doubtful, as lists."""
+    """Return what went wrong."""
     lines = [
-        f"<li><b>{name(engine)}</b> {escape(engine.problem)}</li>"
+        f"<li><b>{_html.breakable(engine.name)}</b> {escape(engine.problem)}</li>"
         for engine in result.engines
         if engine.problem
     ]
@@ -40,7 +39,7 @@ def problems(result: BenchResult) -> str:
 def warnings(result: BenchResult) -> str:
     """Return what makes single figures doubtful, folded away."""
     lines = [
-        f"<li><b>{name(engine)}</b>, batch {each.batch}: {_html.unbroken(warning)}</li>"
+        f"<li><b>{_html.breakable(engine.name)}</b>, batch {each.batch}: {_html.unbroken(warning)}</li>"
         for engine in result.engines
         for each in engine.batches
         for warning in each.warnings

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 from osnet_edge.bench import _format, _html
-from osnet_edge.bench.comparisons import Ratio
-from osnet_edge.bench.result import BatchLatency, BenchResult, EngineResult
+from osnet_edge.bench.comparisons import FrameRatio, Ratio
+from osnet_edge.bench.report_group import grouped, optional
+from osnet_edge.bench.result import BenchResult, EngineResult
 
 # What decides comes first: on a phone the rest is a swipe away.
-_OVERVIEW = (("mAP", "%"), ("Rank-1", "%"), ("Rank-5", "%"), ("Rank-10", "%"), ("Size", "MB"), ("Load", "s"))
+_SCORES = {"mean_ap": "mAP", "rank1": "Rank-1", "mean_inp": "mINP", "rank5": "Rank-5", "rank10": "Rank-10"}
+_OVERVIEW = (*((label, "%") for label in _SCORES.values()), ("Size", "MB"), ("Load", "s"))
 _BATCHES = (
     ("Batch", "images"),
     ("p50", "ms"),
@@ -26,8 +29,10 @@ def overview_table(result: BenchResult) -> str:
     """Return a row for each engine, its speed at the smallest common batch, and what the columns mean."""
     speed = () if result.common_batch is None else (("p50", "ms"), ("Speed", "x ref."))
     rows = "".join(
-        f'<tr><th scope="row">{name(engine)}<small>{_kind(engine)}</small></th>'
-        f"{_html.cells(_speed_cells(engine, result) + _own_cells(engine, result))}</tr>"
+        _html.row(
+            f"{_html.breakable(engine.name)}<small>{_kind(engine)}</small>",
+            _speed_cells(engine, result) + _own_cells(engine, result),
+        )
         for engine in result.engines
         if engine.batches or engine.frames or not engine.problem
     )
@@ -38,38 +43,37 @@ def overview_table(result: BenchResult) -> str:
 
 
 def batch_table(result: BenchResult) -> str:
-    """Return a group of rows for each engine that was timed, a row for each batch."""
-    groups = "".join(_group(engine, result) for engine in result.engines if engine.batches)
-    if not groups:
-        return ""
+    """Return a section with a group of rows for each engine that was timed, a row for each batch."""
+    speeds = _ratios(result)
+
+    def rows(engine: EngineResult) -> Iterable[list[str]]:
+        for each in engine.batches:
+            stats = each.latency
+            p50, *others = map(
+                _format.milliseconds, (stats.p50_ms, stats.p90_ms, stats.p95_ms, stats.p99_ms, stats.max_ms)
+            )
+            yield [
+                str(each.batch),
+                p50 + _interval(each.median_interval),
+                *others,
+                _format.rate(each.images_per_second),
+                ratio_cell(speeds.get((engine.name, each.batch))),
+            ]
+
     note = (
         "p50 to p99: half, 90 %, 95 % and 99 % of the calls take at most this long; below p50, what encloses "
         "it with 95 %. Rate: batch over mean latency, of one caller. Speed: the reference's time over this "
         "engine's, median over rounds of turns, and its 95 % interval."
     )
-    rows = f"<thead>{_html.heads(_BATCHES)}</thead>{groups}"
-    return _html.table("batches", "Latency at every batch", rows) + _html.note(note)
+    return grouped(result, "Latency at every batch", _BATCHES, rows, note)
 
 
-def name(engine: EngineResult) -> str:
-    """Return an engine's name in HTML, free to break where its parts join."""
-    return _html.breakable(engine.name)
-
-
-def _group(engine: EngineResult, result: BenchResult) -> str:
-    speeds = {ratio.batch: ratio for ratio in result.ratios() if ratio.engine == engine.name}
-    rows = "".join(_batch_row(measured, speeds.get(measured.batch)) for measured in engine.batches)
-    head = f'<tr><th scope="rowgroup" colspan="{len(_BATCHES)}">{name(engine)}</th></tr>'
-    return f"<tbody>{head}{rows}</tbody>"
-
-
-def _batch_row(measured: BatchLatency, speed: Ratio | None) -> str:
-    stats = measured.latency
-    times = (stats.p50_ms, stats.p90_ms, stats.p95_ms, stats.p99_ms, stats.max_ms)
-    cells = [_format.milliseconds(value) for value in times]
-    cells[0] += _interval(measured.median_interval)
-    cells += [_format.rate(measured.images_per_second), _ratio(speed)]
-    return f'<tr><th scope="row">{measured.batch}</th>{_html.cells(cells)}</tr>'
+def ratio_cell(ratio: Ratio | FrameRatio | None) -> str:
+    """Return a speed with its interval below."""
+    if ratio is None:
+        return _format.MISSING
+    known = ratio.low is not None and ratio.high is not None
+    return f"{ratio.speedup:.2f}" + (f"<small>{ratio.low:.2f} to {ratio.high:.2f}</small>" if known else "")
 
 
 def _speed_cells(engine: EngineResult, result: BenchResult) -> list[str]:
@@ -78,7 +82,7 @@ def _speed_cells(engine: EngineResult, result: BenchResult) -> list[str]:
         return [_format.MISSING] * 2 if result.common_batch is not None else []
     return [
         _format.milliseconds(measured.latency.p50_ms) + _interval(measured.median_interval),
-        _ratio(_ratios(result).get((engine.name, measured.batch))),
+        ratio_cell(_ratios(result).get((engine.name, measured.batch))),
     ]
 
 
@@ -92,36 +96,29 @@ def _ratios(result: BenchResult) -> dict[tuple[str, int], Ratio]:
 
 def _own_cells(engine: EngineResult, result: BenchResult) -> list[str]:
     scores = engine.accuracy.scores if engine.accuracy else None
-    below_mean_ap, below_rank1 = _changes(engine, result)
+    below = _changes(engine, result)
     return [
-        _format.percent(scores.mean_ap) + below_mean_ap if scores else _format.MISSING,
-        _format.percent(scores.rank1) + below_rank1 if scores else _format.MISSING,
-        _format.percent(scores.rank5) if scores else _format.MISSING,
-        _format.percent(scores.rank10) if scores else _format.MISSING,
+        *(
+            optional(scores and getattr(scores, name), _format.percent) + below.get(name, "")
+            for name in _SCORES
+        ),
         _format.megabytes(engine.size_bytes),
         _format.milliseconds(engine.load_seconds),
     ]
 
 
-def _changes(engine: EngineResult, result: BenchResult) -> tuple[str, str]:
-    """Return what stands below mAP and Rank-1: their change from the reference, and its interval."""
+def _changes(engine: EngineResult, result: BenchResult) -> dict[str, str]:
+    """Return what stands below a score: its change from the reference, and the interval of that."""
     change = next((each for each in result.accuracy_changes() if each.engine == engine.name), None)
     if change is None or engine.reference:
-        return "", ""
-    ends = (change.intervals.mean_ap, change.intervals.rank1) if change.intervals else (None, None)
-    return _change(change.mean_ap, ends[0]), _change(change.rank1, ends[1])
-
-
-def _change(change: float, interval: tuple[float, float] | None) -> str:
-    below = f"<small>{_format.interval(interval)}</small>" if interval else ""
-    return f"<small>{_format.points(change)}</small>{below}"
-
-
-def _ratio(ratio: Ratio | None) -> str:
-    if ratio is None:
-        return _format.MISSING
-    known = ratio.low is not None and ratio.high is not None
-    return f"{ratio.speedup:.2f}" + (f"<small>{ratio.low:.2f} to {ratio.high:.2f}</small>" if known else "")
+        return {}
+    found = {}
+    for name in ("mean_ap", "rank1", "mean_inp"):
+        points, ends = getattr(change, name), change.intervals and getattr(change.intervals, name)
+        if points is not None:
+            below = f"<small>{_format.interval(ends)}</small>" if ends else ""
+            found[name] = f"<small>{_format.points(points)}</small>{below}"
+    return found
 
 
 def _kind(engine: EngineResult) -> str:
@@ -137,8 +134,8 @@ def _definitions(result: BenchResult) -> str:
     scores = base.scores
     skipped = f" ({scores.skipped} without a match, left out)" if scores.skipped else ""
     return (
-        f"{text} mAP and Rank-k: Market-1501 protocol on {base.data_set}, {scores.queries} queries{skipped} "
-        f"against {scores.gallery} gallery pictures, {base.distance} distance. "
+        f"{text} mAP, Rank-k and mINP: Market-1501 protocol on {base.data_set}, {scores.queries} "
+        f"queries{skipped} against {scores.gallery} gallery pictures, {base.distance} distance. "
         f"Below each, its change from the reference in percentage points{_interval_meaning(result)}."
     )
 

@@ -138,7 +138,10 @@ class BenchResult:
         return accuracy_changes(self.reference, self.engines)
 
     def limits(self) -> tuple[Limit, ...]:
-        """Return every engine's distance from the floor, where the ceilings and the work are known."""
+        """Return every engine's distance from the floor, where the ceilings and the work are known.
+
+        The ceilings are the processor's, so batches that are copied to a device have none.
+        """
         if self.work is None or self.ceilings is None:
             return ()
         found = (
@@ -146,6 +149,7 @@ class BenchResult:
             for engine in self.engines
             if engine.variant == self.reference.variant
             for each in engine.batches
+            if each.transfers is None
         )
         return tuple(each for each in found if each is not None)
 
@@ -181,7 +185,7 @@ def from_json(text: str) -> BenchResult:
     """
     try:
         document = json.loads(text, parse_float=_finite, parse_constant=_finite)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"expected a benchmark result in JSON, but it does not parse: {error}") from error
     if not isinstance(document, dict) or "schema_version" not in document:
         raise InputError("expected a benchmark result, but the document has no schema_version; is it one?")

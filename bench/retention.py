@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from osnet_edge.bench._checks import FloatArray, Labels
+from osnet_edge.bench._checks import FloatArray, IntArray, Labels
 from osnet_edge.bench._chunks import in_chunks
 from osnet_edge.bench.cmc import first_hits
 from osnet_edge.bench.distances import measure
 from osnet_edge.bench.measurements import Retention
 from osnet_edge.bench.ranking import MatchRanks
-from osnet_edge.bench.splits import Split, split_labels
+from osnet_edge.bench.retrieval import feature_ranks
+from osnet_edge.bench.splits import Split
 from osnet_edge.bench.top import top_ranked
 
 TOP_K = 10
@@ -22,22 +24,34 @@ TOP_K = 10
 Features = tuple[FloatArray, FloatArray]
 
 
-def retention(
-    reference: tuple[Features, MatchRanks], other: tuple[Features, MatchRanks], test_set: Split
-) -> Retention:
-    """Compare two engines' embeddings of the same queries and gallery.
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """What an engine makes of a test set.
 
-    Args:
-        reference: embeddings of queries (Q, D) and gallery (G, D), and their ranks.
-        other: likewise.
-        test_set: the pictures.
+    Attributes:
+        features: embeddings of queries (Q, D) and gallery (G, D).
+        ranks: of every query's matches.
+        tops: the first gallery places of every query.
     """
-    cosines = centred_cosines(np.concatenate(reference[0]), np.concatenate(other[0]))
-    labels = split_labels(test_set)
-    tops = [_tops(features, labels) for features, _ in (reference, other)]
-    shared = [len(np.intersect1d(one, two)) / max(1, len(one)) for one, two in zip(*tops, strict=True)]
-    hits = [first_hits(ranks) > 0 for _, ranks in (reference, other)]
-    asked = [Path(test_set.query[place].path).name for place in reference[1].answerable]
+
+    features: Features
+    ranks: MatchRanks
+    tops: list[IntArray]
+
+    @classmethod
+    def of(cls, features: Features, labels: Labels) -> Ranked:
+        """Rank the gallery for every query, by cosine."""
+        ids, cameras = (labels.query_ids, labels.gallery_ids), (labels.query_cameras, labels.gallery_cameras)
+        return cls(features, feature_ranks(*features, *ids, *cameras), _tops(features, labels))
+
+
+def retention(reference: Ranked, other: Ranked, test_set: Split) -> Retention:
+    """Compare two engines' embeddings of the same queries and gallery."""
+    cosines = centred_cosines(np.concatenate(reference.features), np.concatenate(other.features))
+    tops = zip(reference.tops, other.tops, strict=True)
+    shared = [len(np.intersect1d(one, two)) / max(1, len(one)) for one, two in tops]
+    hits = [first_hits(each.ranks) > 0 for each in (reference, other)]
+    asked = [Path(test_set.query[place].path).name for place in reference.ranks.answerable]
     return Retention(
         top_k=TOP_K,
         top_k_agreement=float(np.mean(shared)),
@@ -73,11 +87,11 @@ def _unit(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return scaled
 
 
-def _tops(features: Features, labels: Labels) -> list[npt.NDArray[np.int64]]:
+def _tops(features: Features, labels: Labels) -> list[IntArray]:
     """Return the first places of every query's ranking, a chunk of queries at a time."""
     rows = measure(*features, "cosine").rows
 
-    def chunk(part: slice) -> list[npt.NDArray[np.int64]]:
+    def chunk(part: slice) -> list[IntArray]:
         some = labels.of_queries(part)
         return top_ranked(
             rows(part),

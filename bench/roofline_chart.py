@@ -7,7 +7,11 @@ from collections.abc import Callable, Sequence
 
 from osnet_edge.bench import _format
 from osnet_edge.bench.charts import Chart, Frame, Series, drawing, marker, named
+from osnet_edge.bench.front import Place
 from osnet_edge.bench.limits import Ceilings
+
+#: Of a roof's name on a phone.
+_NAME_WIDTH, _NAME_HEIGHT = 92, 18
 
 
 def roofline_chart(chart: Chart, ceilings: Ceilings, series: Sequence[Series]) -> str:
@@ -26,26 +30,32 @@ def roofline_chart(chart: Chart, ceilings: Ceilings, series: Sequence[Series]) -
     y_range = _decades([*(y for _, y in points), *peaks.values()])
     frame = Frame(x_range, y_range)
     body = frame.axes(chart, _ticks(x_range, "{:g}".format), _ticks(y_range, _tick))
-    for place, (precision, peak) in enumerate(sorted(peaks.items(), key=lambda pair: pair[1])):
+    roofs: list[tuple[Place, Place]] = []
+    names: list[tuple[Place, Place]] = []
+    for precision, peak in sorted(peaks.items(), key=lambda pair: pair[1]):
         left = max(x_range[0], math.log10(peak / copied)) if copied else x_range[0]
-        (x1, y1), (x2, _) = frame.place(left, math.log10(peak)), frame.place(x_range[1], math.log10(peak))
-        body.append(f'<path class="roof" d="M{x1:.1f} {y1:.1f}H{x2:.1f}"/>')
-        # Side by side, since roofs may lie close to each other.
-        at = x2 - 4 - 62 * place
+        start, end = (frame.place(x, math.log10(peak)) for x in (left, x_range[1]))
+        roofs.append((start, end))
+        right, up = end[0] - 4, start[1] - 4
+        if names and names[-1][1][1] - up < _NAME_HEIGHT:
+            # Side by side where roofs lie close to each other.
+            right = names[-1][0][0]
+        names.append(((right - _NAME_WIDTH, up), (right, up)))
         label = f"{precision} {_format.operations(peak)}"
-        body.append(f'<text class="end roof-name" x="{at:.1f}" y="{y1 - 4:.1f}">{label}</text>')
+        body.append(f'<text class="end" x="{right:.1f}" y="{up:.1f}">{label}</text>')
     if copied and peaks:
         top = math.log10(max(peaks.values()))
         low = max(y_range[0], x_range[0] + math.log10(copied))
         start, end = (frame.place(y - math.log10(copied), y) for y in (low, top))
-        body.append(f'<path class="roof" d="M{start[0]:.1f} {start[1]:.1f}L{end[0]:.1f} {end[1]:.1f}"/>')
+        roofs.append((start, end))
+    body += [f'<path class="roof" d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}"/>' for (x1, y1), (x2, y2) in roofs]
     placed = [
         (frame.place(*(math.log10(max(value, 1e-9)) for value in point)), each)
         for each in series
         for point in each.points
     ]
     body += [marker(each.slot, *place, tip=each.name) for place, each in placed]
-    body += named(placed)
+    body += named(placed, [*roofs, *names])
     return drawing(chart, body)
 
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from osnet_edge.bench._checks import FloatArray
 from osnet_edge.bench.accuracy_change import ChangeIntervals
 from osnet_edge.bench.engine_process import Contender, EngineProcess
 from osnet_edge.bench.engine_result import Accuracy, BatchLatency, EngineResult
@@ -21,14 +20,14 @@ from osnet_edge.bench.measurements import (
     StreamRate,
     Sustained,
 )
-from osnet_edge.bench.ranking import MatchRanks
+from osnet_edge.bench.retention import Ranked
 from osnet_edge.bench.subject import SubjectFacts
 from osnet_edge.runtime.errors import OsnetEdgeError
 
 
 @dataclass
 class Row:
-    """An engine and what was measured of it so far; the fields are `EngineResult`'s."""
+    """An engine and what was measured of it so far; most fields are `EngineResult`'s."""
 
     contender: Contender
     process: EngineProcess | None = None
@@ -45,9 +44,7 @@ class Row:
     accuracy: Accuracy | None = None
     change_intervals: ChangeIntervals | None = None
     retention: Retention | None = None
-    #: Embeddings of queries and gallery, and the ranks that follow from them.
-    features: tuple[FloatArray, FloatArray] | None = None
-    ranks: MatchRanks | None = None
+    ranked: Ranked | None = None
 
     @property
     def name(self) -> str:

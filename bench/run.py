@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from osnet_edge.bench.accuracy_change import ChangeIntervals
 from osnet_edge.bench.ceilings import measure_ceilings
@@ -11,11 +12,10 @@ from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
 from osnet_edge.bench.engine_process import Contender, start
 from osnet_edge.bench.engine_result import Accuracy
 from osnet_edge.bench.limits import Ceilings
-from osnet_edge.bench.machine import machine_facts
+from osnet_edge.bench.machine import gpu_facts, load_average, machine_facts
 from osnet_edge.bench.plan import Plan, TestSet
 from osnet_edge.bench.result import BenchResult, Settings
-from osnet_edge.bench.retention import retention
-from osnet_edge.bench.retrieval import feature_ranks
+from osnet_edge.bench.retention import Ranked, retention
 from osnet_edge.bench.row import Row
 from osnet_edge.bench.scores import RetrievalScores
 from osnet_edge.bench.splits import split_labels
@@ -47,7 +47,7 @@ def run_bench(
 ) -> BenchResult:
     """Measure what a plan asks for, engines taking turns, and keep what was measured whatever happens.
 
-    An engine that dies, or cannot run here, is a row that says so, and the others go on. Ctrl-C ends the
+    An engine that dies, hangs or cannot run here is a row that says so, and the others go on. Ctrl-C ends the
     measuring, and what was measured until then is the result.
 
     Args:
@@ -82,6 +82,7 @@ class _Run:
         self._told: set[str] = set()
         self._ceilings: Ceilings | None = None
         self._power: str | None = None
+        self._load_before, self._gpu = load_average(), gpu_facts()
         self.interrupted = False
 
     def measure(self) -> None:
@@ -90,6 +91,7 @@ class _Run:
         self._load()
         for size in plan.batches:
             measure_latency_of(rows, size, plan, progress)
+            self._gpu = gpu_facts()
             self._tell_problems()
         for scene in plan.frames.scenes if plan.frames else ():
             measure_frame(rows, scene, plan, progress)
@@ -117,9 +119,14 @@ class _Run:
         known = [row.facts for row in rows if row.facts]
         accelerators = sorted({facts.accelerator for facts in known if facts.accelerator})
         return BenchResult(
-            machine=machine_facts(
-                accelerator=", ".join(accelerators) or NOT_AVAILABLE,
-                versions={name: version for facts in known for name, version in facts.versions.items()},
+            # The benchmark is a load itself, and a GPU's clocks fall when it is over.
+            machine=replace(
+                machine_facts(
+                    accelerator=", ".join(accelerators) or NOT_AVAILABLE,
+                    versions={name: version for facts in known for name, version in facts.versions.items()},
+                ),
+                load=self._load_before,
+                gpu=self._gpu,
             ),
             settings=Settings(
                 command=command,
@@ -146,7 +153,7 @@ class _Run:
         for index, row in enumerate(self._rows):
             self._progress("loading", index / len(self._rows))
             try:
-                row.process = start(row.contender, self._plan.threads)
+                row.process = start(row.contender, self._plan.threads, self._plan.limit_s)
                 row.facts = row.process.facts
                 self._check_batches(row)
             except InputError:
@@ -193,19 +200,11 @@ class _Run:
                 continue
             if sides[0] is None:
                 continue
-            row.features = (sides[0], sides[1])
-            row.ranks = feature_ranks(
-                *row.features,
-                labels.query_ids,
-                labels.gallery_ids,
-                labels.query_cameras,
-                labels.gallery_cameras,
-            )
-            row.accuracy = Accuracy(test_set.name, "cosine", RetrievalScores.from_ranks(row.ranks))
-            if row is not base and base.features and base.ranks:
-                row.change_intervals = ChangeIntervals.between(base.ranks, row.ranks)
-                both = (base.features, base.ranks), (row.features, row.ranks)
-                row.retention = retention(*both, test_set)
+            row.ranked = Ranked.of((sides[0], sides[1]), labels)
+            row.accuracy = Accuracy(test_set.name, "cosine", RetrievalScores.from_ranks(row.ranked.ranks))
+            if row is not base and base.ranked:
+                row.change_intervals = ChangeIntervals.between(base.ranked.ranks, row.ranked.ranks)
+                row.retention = retention(base.ranked, row.ranked, test_set)
 
     def _tell_problems(self) -> None:
         for row in self._rows:

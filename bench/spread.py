@@ -6,6 +6,8 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from osnet_edge.bench._require import require
+
 #: Fewer turns than these have no interval of 95 %: with five, all of them lie on one side in 1 of 16 cases.
 LEAST_TURNS = 6
 
@@ -50,6 +52,15 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
         return None
     ordered = sorted(values)
     return ordered[below - 1], ordered[count - below]
+
+
+def require_interval(stored: tuple[float, float] | None, turns_ms: Sequence[float]) -> None:
+    """Hold a stored `median_interval` to the turns that it follows from.
+
+    Raises:
+        InputError: it is another.
+    """
+    require(stored == median_interval(turns_ms), "median_interval to follow from turns_ms", turns_ms)
 
 
 def paired_ratio(

@@ -11,50 +11,47 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from osnet_edge.bench.cold_start import measure_cold_start
 from osnet_edge.bench.devices.meter import open_meters
 from osnet_edge.bench.devices.throttle import throttle_marks
 from osnet_edge.bench.engine_result import BatchLatency
 from osnet_edge.bench.measurements import ColdStart, Energy, FrameTime, Sustained
-from osnet_edge.bench.plan import Plan, Scene
+from osnet_edge.bench.plan import STRETCHES, Plan, Scene
 from osnet_edge.bench.row import Row
-from osnet_edge.bench.spread import median_interval
 from osnet_edge.bench.turns import Turns, take_turns
 
 Progress = Callable[[str, float], None]
 
 #: Where trtexec warns too: the host then keeps the GPU waiting, and the calls vary too much to compare.
 _MOST_ENQUEUE, _MOST_CV = 0.8, 0.025
-#: Seconds at rest before energy is measured, and stretches of a long run.
-_IDLE_S, _STRETCHES = 2.0, 60
+#: Seconds at rest before energy is measured.
+_IDLE_S = 2.0
 _NS_PER_MS = 1e6
 
 
 def measure_latency_of(rows: Sequence[Row], size: int, plan: Plan, progress: Progress) -> None:
     """Time a batch on every engine, in turns."""
-    takers = []
+    before, kept = throttle_marks(), dict[str, Turns]()
+    takers: list[tuple[Row, dict[str, Any]]] = []
     for row in _running(rows):
         with row.forgiving():
             # One that takes only frames has no batch, and one that is another program's tells by itself.
             if row.ask("set_batch", size, plan.warmup_s):
-                takers.append(row)
+                how = {"parts": row.ask("parts", size), "cuda_graph": row.ask("cuda_graph")}
+                takers.append((row, {**how, "transfers": row.facts and row.facts.transfers}))
             elif (told := row.ask("read_batch", size, plan.duration_s)) is not None:
-                row.batches.append(dataclasses.replace(told, warnings=_warnings(told, ())))
-    before, kept = throttle_marks(), dict[str, Turns]()
+                row.batches.append(_with_warnings(told, throttle_marks().since(before)))
     try:
-        _take_turns(takers, kept, plan, partial(progress, f"latency at batch {size}"))
+        _take_turns([row for row, _ in takers], kept, plan, partial(progress, f"latency at batch {size}"))
     finally:
         throttled = throttle_marks().since(before)
-        for row in takers:
-            if row.name in kept and (stats := kept[row.name].stats):
-                measured = BatchLatency.of(size, stats, kept[row.name].medians_ms)
-                row.batches.append(dataclasses.replace(measured, warnings=_warnings(measured, throttled)))
-            if row.name in kept and (problem := kept[row.name].problem):
-                row.fail(problem)
-    for row in _running(takers):
-        with row.forgiving():
-            _add_parts(row, size, throttled)
+        for row, how in takers:
+            turns = kept.get(row.name, Turns())
+            if stats := turns.stats:
+                measured = dataclasses.replace(BatchLatency.of(size, stats, turns.medians_ms), **how)
+                row.batches.append(_with_warnings(measured, throttled))
 
 
 def _take_turns(
@@ -62,12 +59,20 @@ def _take_turns(
 ) -> None:
     """Let engines take turns at what they were given, for as long as the plan says."""
     take_turns(
-        {row.name: partial(row.ask, "turn") for row in takers},
+        {row.name: partial(_turn, row) for row in takers},
         kept,
         duration_s=plan.duration_s,
         min_iterations=plan.min_iterations,
         progress=progress,
     )
+
+
+def _turn(row: Row, seconds: float) -> list[int] | None:
+    """Return a turn; None where the engine failed, as its row then says."""
+    with row.forgiving():
+        calls: list[int] = row.ask("turn", seconds)
+        return calls
+    return None
 
 
 def measure_streams(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
@@ -93,7 +98,9 @@ def measure_frame(rows: Sequence[Row], scene: Scene, plan: Plan, progress: Progr
         _take_turns(takers, kept, plan, partial(progress, f"frames with {people} people"))
     finally:
         for row in takers:
-            _add_frame(row, people, kept.get(row.name, Turns()))
+            turns = kept.get(row.name, Turns())
+            if stats := turns.stats:
+                row.frames.append(FrameTime.of(people, stats, turns.medians_ms))
     for row in _running(takers):
         with row.forgiving():
             if crops := row.ask("crop_turn", plan.duration_s / 5):
@@ -132,7 +139,6 @@ def measure_layers(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
 
 def measure_sustained(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
     """Run every engine for long, and note how its time and memory change."""
-    stretch = plan.sustained_s / _STRETCHES
     for row in _running(rows):
         medians: list[float] = []
         memory: list[int | None] = []
@@ -140,13 +146,13 @@ def measure_sustained(rows: Sequence[Row], plan: Plan, progress: Progress) -> No
             if not row.ask("set_batch", plan.typical_batch, plan.warmup_s):
                 continue
             try:
-                for index in range(_STRETCHES):
-                    progress(f"long run of {row.name}", index / _STRETCHES)
-                    medians.append(statistics.median(row.ask("turn", stretch, False)) / _NS_PER_MS)
+                for index in range(STRETCHES):
+                    progress(f"long run of {row.name}", index / STRETCHES)
+                    medians.append(statistics.median(row.ask("turn", plan.stretch_s, False)) / _NS_PER_MS)
                     memory.append(row.ask("resident"))
             finally:
                 if medians:
-                    row.sustained = _sustained(plan.typical_batch, stretch, medians, memory)
+                    row.sustained = _sustained(plan.typical_batch, plan.stretch_s, medians, memory)
 
 
 def measure_cold_starts(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
@@ -155,9 +161,12 @@ def measure_cold_starts(rows: Sequence[Row], plan: Plan, progress: Progress) -> 
     for index, row in enumerate(packaged):
         progress("cold starts", index / len(packaged))
         try:
-            starts = measure_cold_start(row.contender.package or "", plan.cold_starts)
+            starts = measure_cold_start(row.contender.package or "", plan.cold_starts, plan.limit_s)
         except subprocess.CalledProcessError as error:
             row.fail(f"a new process ended with exit code {error.returncode}")
+            continue
+        except subprocess.TimeoutExpired as error:
+            row.fail(f"a new process hangs: it did not end within {error.timeout:.0f} s")
             continue
         whole = [each.process_s for each in starts]
         row.cold_start = ColdStart(
@@ -181,41 +190,18 @@ def _running(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.running]
 
 
-def _add_parts(row: Row, size: int, throttled: tuple[str, ...]) -> None:
-    assert row.facts is not None
-    measured = row.batches[-1]
-    measured = dataclasses.replace(
-        measured,
-        parts=row.ask("parts", size),
-        cuda_graph=row.facts.cuda_graph,
-        transfers=row.facts.transfers,
-    )
-    row.batches[-1] = dataclasses.replace(measured, warnings=_warnings(measured, throttled))
-
-
-def _warnings(measured: BatchLatency, throttled: tuple[str, ...]) -> tuple[str, ...]:
+def _with_warnings(measured: BatchLatency, throttled: tuple[str, ...]) -> BatchLatency:
     found = []
     if measured.latency.cv > _MOST_CV:
         share = measured.latency.cv * 100
         found.append(f"calls vary: standard deviation {share:.1f} % of the mean, above 2.5 %")
-    parts = measured.parts
-    if (
-        parts
-        and parts.enqueue_ms
-        and parts.compute_ms
-        and parts.enqueue_ms > _MOST_ENQUEUE * parts.compute_ms
-    ):
+    enqueue, compute = (
+        (measured.parts.enqueue_ms, measured.parts.compute_ms) if measured.parts else (None, None)
+    )
+    if enqueue and compute and enqueue > _MOST_ENQUEUE * compute:
         found.append("handing the work over takes more than 0.8 of the compute time: the host holds it back")
     found += [f"the machine held itself back: {reason}" for reason in throttled]
-    return tuple(found)
-
-
-def _add_frame(row: Row, people: int, turns: Turns) -> None:
-    if (stats := turns.stats) is not None:
-        rate, medians = stats.images_per_second(people), turns.medians_ms
-        row.frames.append(FrameTime(people, stats, None, rate, medians, median_interval(medians)))
-    if turns.problem:
-        row.fail(turns.problem)
+    return dataclasses.replace(measured, warnings=tuple(found))
 
 
 def _sustained(batch: int, stretch: float, medians: list[float], memory: list[int | None]) -> Sustained:

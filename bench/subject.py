@@ -45,8 +45,7 @@ class SubjectFacts:
         batches: smallest and largest batch that `infer` takes; a largest of None has no limit.
         accelerator: name of the GPU that runs it; None on the CPU.
         versions: of the library that runs it, by its name.
-        cuda_graph: whether calls replay a CUDA graph; None where there is no such thing.
-        transfers: whether calls copy to a device and back; None likewise.
+        transfers: whether calls copy to a device and back; None where there is no device.
     """
 
     variant: str
@@ -58,7 +57,6 @@ class SubjectFacts:
     batches: tuple[int, int | None] = (1, None)
     accelerator: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
-    cuda_graph: bool | None = None
     transfers: bool | None = None
 
 
@@ -76,6 +74,8 @@ class Subject:
         crop_frame: the part of `embed_frame` that cuts out and resizes; None where it is no separate part.
         layers: times of the layers at a batch; None where the backend does not tell.
         parts: runs a batch and returns the milliseconds of its parts, by the names of `Parts`; None likewise.
+        cuda_graph: whether calls replay a CUDA graph by now, which may turn out not to work; None where there
+            is no such thing.
         read_batch: what another program says of a batch, run for so many seconds; None but for such.
     """
 
@@ -87,6 +87,7 @@ class Subject:
     crop_frame: Callable[[Picture, Boxes], Any] | None = None
     layers: Callable[[Batch], Layers] | None = None
     parts: Callable[[Batch], Mapping[str, float]] | None = None
+    cuda_graph: Callable[[], bool] | None = None
     read_batch: Callable[[int, float], BatchLatency] | None = None
 
     def example(self, size: int) -> Batch:
@@ -120,7 +121,6 @@ def load_package(package: Path | str, threads: int | None = None) -> Subject:
             batches=(manifest.batch.min, manifest.batch.max),
             accelerator=probe().devices[0].name if on_device else None,
             versions={target.backend: version},
-            cuda_graph=_replays(embedder.engine) if on_device else None,
             transfers=True if on_device else None,
         ),
         embed=embedder,
@@ -129,8 +129,9 @@ def load_package(package: Path | str, threads: int | None = None) -> Subject:
         preprocessing=manifest.preprocessing,
         crop_frame=None if on_device else partial(_crop_frame, embedder),
         layers=_package_layers(embedder, threads),
-        # An engine on a device may offer this; those on the CPU have no parts.
-        parts=getattr(embedder.engine, "timed_parts", None),
+        # TensorRT's engine tells them; those on the CPU have no parts.
+        parts=partial(_parts, embedder.engine) if hasattr(embedder.engine, "timed_parts") else None,
+        cuda_graph=partial(_replays, embedder.engine) if on_device else None,
     )
 
 
@@ -144,26 +145,17 @@ def load_reference(graph: Path | str, threads: int | None = None) -> Subject:
     Raises:
         InputError: it is no such graph.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = default_threads() if threads is None else threads
-    started = time.perf_counter()
     try:
-        session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        session, infer, seconds = open_by_hand(graph, default_threads() if threads is None else threads)
+    except ImportError:
+        raise
     except Exception as error:
         # onnxruntime's exceptions have no common base of their own to catch.
         raise InputError(f"{graph} is no graph for ONNX Runtime ({first_line(error)})") from None
-    seconds = time.perf_counter() - started
     metadata = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in metadata:
         raise InputError(f"{graph} does not say how pictures are prepared; expected one of osnet-edge export")
     info = parse_graph_info(metadata[METADATA_KEY], str(graph))
-
-    def infer(batch: Batch) -> FloatArray:
-        rows: FloatArray = session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
-        return rows
-
     return by_hand(
         SubjectFacts(
             variant=info.model.variant,
@@ -177,6 +169,23 @@ def load_reference(graph: Path | str, threads: int | None = None) -> Subject:
         info.preprocessing,
         layers=partial(onnxruntime_layers, Path(graph), threads=threads),
     )
+
+
+def open_by_hand(graph: Path | str, threads: int) -> tuple[Any, Callable[[Batch], FloatArray], float]:
+    """Open a graph in ONNX Runtime with default options; return the session, its call, and the seconds."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    started = time.perf_counter()
+    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    seconds = time.perf_counter() - started
+
+    def infer(batch: Batch) -> FloatArray:
+        rows: FloatArray = session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
+        return rows
+
+    return session, infer, seconds
 
 
 def by_hand(
@@ -215,6 +224,14 @@ def _replays(engine: object) -> bool:
     """Say whether an engine on a GPU replays CUDA graphs; TensorRT's says it in words."""
     words = str(getattr(engine, "description", "no CUDA graphs"))
     return "no CUDA graph" not in words
+
+
+def _parts(engine: Any, batch: Batch) -> dict[str, float]:
+    """Return a call's parts; of a graph that the engine captured, and not TensorRT itself, also without."""
+    parts: dict[str, float] = engine.timed_parts(batch)
+    if "one CUDA graph" in engine.description:
+        parts["without_graph_ms"] = engine.timed_parts(batch, cuda_graphs=False)["compute_ms"]
+    return parts
 
 
 def _package_layers(embedder: Embedder, threads: int | None) -> Callable[[Batch], Layers] | None:

@@ -32,6 +32,13 @@ _CSV = (
     "max_ms",
     "cv",
     "iterations",
+    "cuda_graph",
+    "transfers",
+    "enqueue_ms",
+    "input_ms",
+    "compute_ms",
+    "output_ms",
+    "without_graph_ms",
     "crop_ms",
     "images_per_second",
     "speedup",
@@ -172,7 +179,10 @@ def csv_table(result: BenchResult) -> str:
                 "batch": each.batch,
                 "images_per_second": each.images_per_second,
                 "speedup": speeds.get((engine.name, each.batch)),
+                "cuda_graph": each.cuda_graph,
+                "transfers": each.transfers,
                 **schema.to_json(each.latency),
+                **(schema.to_json(each.parts) if each.parts else {}),
             }
             for each in engine.batches
         ]

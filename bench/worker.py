@@ -17,6 +17,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,13 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.bench.devices.nvml import open_nvml
+from osnet_edge.bench.devices.sysfs import kibibytes
 from osnet_edge.bench.engine_result import BatchLatency
 from osnet_edge.bench.latency import no_garbage_collection, take_turn
 from osnet_edge.bench.measurements import Layers, Memory, Parts, StreamRate
 from osnet_edge.bench.subject import Boxes, Subject, SubjectFacts
 from osnet_edge.runtime.embed_files import embed_files
-from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError, first_line
+from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError, first_line
 from osnet_edge.runtime.preprocessing import Picture
 
 _NS_PER_S = 1_000_000_000
@@ -48,7 +50,7 @@ class Worker:
         tell: sends the share of a long job that is done, in [0, 1].
     """
 
-    def __init__(self, subject: Subject, tell: Callable[[float], None] = lambda share: None) -> None:
+    def __init__(self, subject: Subject, tell: Callable[[float], None]) -> None:
         self._subject, self._tell = subject, tell
         self._run: Callable[[], object] = lambda: None
         self._crop: Callable[[], object] | None = None
@@ -112,33 +114,38 @@ class Worker:
                 seen[name].append(ms)
         return Parts(**{name: statistics.median(values) for name, values in seen.items()})
 
+    def cuda_graph(self) -> bool | None:
+        """Say whether calls replay a CUDA graph; None where there is no such thing."""
+        return None if self._subject.cuda_graph is None else self._subject.cuda_graph()
+
     def streams(self, count: int, size: int, seconds: float) -> StreamRate | None:
         """Return the throughput of so many callers, each a thread with a batch of its own."""
         infer = self._subject.infer
         if infer is None:
             return None
-        stop, done = threading.Event(), [0] * count
+        stop, ready = threading.Event(), threading.Barrier(count + 1)
 
-        def call(which: int) -> None:
-            batch = self._subject.example(size)
-            infer(batch)
-            ready.wait()
+        def call() -> int:
+            batch, done = self._subject.example(size), 0
+            try:
+                infer(batch)
+            finally:
+                # Also where that failed: the others wait here.
+                ready.wait()
             while not stop.is_set():
                 infer(batch)
-                done[which] += 1
+                done += 1
+            return done
 
-        ready = threading.Barrier(count + 1)
-        threads = [threading.Thread(target=call, args=(which,), daemon=True) for which in range(count)]
-        for thread in threads:
-            thread.start()
-        ready.wait()
-        began = time.perf_counter()
-        stop.wait(seconds)
-        stop.set()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(count) as pool:
+            callers = [pool.submit(call) for _ in range(count)]
+            ready.wait()
+            began = time.perf_counter()
+            stop.wait(seconds)
+            stop.set()
+            done = sum(caller.result() for caller in callers)
         # The last calls end after the time is up, and count with the time that they took.
-        return StreamRate(count, size, sum(done) * size / (time.perf_counter() - began))
+        return StreamRate(count, size, done * size / (time.perf_counter() - began))
 
     def layers(self, size: int) -> Layers | None:
         """Return the times of the layers, or None where the backend does not tell."""
@@ -158,14 +165,18 @@ class Worker:
         return embed_files(embed, paths, batch=batch, progress=progress)
 
     def memory(self) -> Memory:
-        """Return the most memory that this process had, and what the GPU has in use where it has one."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        """Return the most memory that this process had, and what it has of the GPU's where it has one."""
+        # getrusage would tell the parent's on Linux, where that had more when it started this process.
+        peak = kibibytes(Path("/proc/self/status"), "VmHWM")
+        if peak is None:
+            told = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            # macOS counts in bytes, others in KiB.
+            peak = told if sys.platform == "darwin" else told * 1024
         device = None
         if self._subject.facts.accelerator:
             with open_nvml() as nvml:
-                device = nvml.memory_used() if nvml else None
-        # Linux counts in KiB, macOS in bytes.
-        return Memory(peak if sys.platform == "darwin" else peak * 1024, device)
+                device = nvml.memory_of(os.getpid()) if nvml else None
+        return Memory(peak, device)
 
     def resident(self) -> int | None:
         """Return the memory that this process has now, in bytes, or None where it cannot be read."""
@@ -214,6 +225,8 @@ def _failure(error: Exception) -> tuple[str, str, str]:
     for kind, known in KINDS.items():
         if isinstance(error, known):
             return "failed", kind, str(error)
+    if isinstance(error, OsnetEdgeError):
+        return "failed", "other", str(error)
     if isinstance(error, ModuleNotFoundError):
         return "failed", "unavailable", f"needs {error.name}, which is not installed"
     return "failed", "other", f"{type(error).__name__}: {first_line(error)}"

@@ -95,6 +95,7 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
         raise InputError(f"expected --cold-starts of 0 to 1000, got {options['cold_starts']}")
     outputs = _outputs(options)
     from osnet_edge.bench.run import run_bench
+    from osnet_edge.cli.bench_versus import rivals
     from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
 
     threads = checked_threads(options["threads"])
@@ -104,8 +105,11 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     test_set = _find_data(options["data"]) if options["data"] else None
     contenders, graph = _contenders(packages, options["reference"], threads)
     plan = _plan(sizes, threads, options, test_set, graph)
-    with _rivals(options, packages, threads) as rivals, shares() as progress:
-        result = run_bench([*contenders, *rivals], plan, command=command, progress=progress, note=say)
+    with (
+        rivals(options["versus"], options["weights"], packages, threads) as others,
+        shares() as progress,
+    ):
+        result = run_bench([*contenders, *others], plan, command=command, progress=progress, note=say)
     _write(result, options["json_file"], outputs, in_markdown=options["markdown"])
     if result.settings.interrupted:
         click.echo("interrupted; what was measured until then was kept", err=True)
@@ -183,13 +187,6 @@ def _plan(
         work=work,
         test_set=test_set,
     )
-
-
-def _rivals(options: dict[str, Any], packages: tuple[str, ...], threads: int) -> Any:
-    """Return what makes the rows of `--versus`, and cleans up what they were made of."""
-    from osnet_edge.cli.bench_versus import rivals
-
-    return rivals(options["versus"], options["weights"], packages, threads)
 
 
 def _find_data(spec: str) -> TestSet:

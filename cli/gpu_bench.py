@@ -17,9 +17,10 @@ from pathlib import Path
 
 import torch
 
+from osnet_edge.bench.latency import Run
 from osnet_edge.bench.text_tables import Table, markdown
-from osnet_edge.cli.gpu_subjects import HOW, Engines, Subject, torch_subjects
-from osnet_edge.cli.gpu_timing import Ceilings, Run, Work, count_work, measure_ceilings, time_in_turns
+from osnet_edge.cli.gpu_subjects import HOW, Engines, Subject, Way, torch_subjects
+from osnet_edge.cli.gpu_timing import Ceilings, Work, count_work, measure_ceilings, time_in_turns
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
 from osnet_edge.runtime.files import write_aside, write_json
 from osnet_edge.runtime.schema import to_json
@@ -32,14 +33,10 @@ DEFAULT_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 @dataclass(frozen=True)
-class Row:
-    """One subject at one batch size.
+class Row(Way):
+    """One way to run the network, at one batch size.
 
     Attributes:
-        library: what ran it.
-        network: `published` or `rewritten`.
-        precision: of the arithmetic.
-        cuda_graph: whether its kernels were launched as one graph.
         batch: pictures a call.
         ms: median time of a call, until the device was idle; None where it could not run.
         images_per_second: pictures a second at that time.
@@ -48,10 +45,6 @@ class Row:
         why_not: why it could not run.
     """
 
-    library: str
-    network: str
-    precision: str
-    cuda_graph: bool
     batch: int
     ms: float | None = None
     images_per_second: float | None = None
@@ -93,7 +86,7 @@ def measure(
                 rows = rows_of().cpu()
             # Libraries raise what they like, and one that fails is a row, not the end.
             except Exception as error:
-                reasons[subject.name] = f"{first_line(error)}"
+                reasons[subject.name] = first_line(error)
                 continue
             wanted = rows if wanted is None else wanted
             runs[subject.name] = run
@@ -128,11 +121,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
     ]
     heads = ("library", "network", "precision", "CUDA graph", "batch", "ms", "images/s", "of floor", "error")
     text = markdown(Table(heads, cells, words=4))
-    missing = {
-        f"{row.library} {row.network} {row.precision}{', CUDA graph' if row.cuda_graph else ''}": row.why_not
-        for row in rows
-        if row.ms is None
-    }
+    missing = {row.name: row.why_not for row in rows if row.ms is None}
     if missing:
         text += "\nCould not run:\n\n" + "".join(f"- {name}: {why}\n" for name, why in missing.items())
     return text

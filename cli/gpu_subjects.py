@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from osnet_edge.export.folding import fold_batch_norms
 from osnet_edge.export.rewrite import parse_rewrite, rewrite
 from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
+from osnet_edge.runtime.manifest import BatchRange, Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.osnet import OSNet
 
@@ -26,7 +27,7 @@ Made = tuple[Callable[[], Any], Callable[[], Tensor]]
 
 
 @dataclass(frozen=True)
-class Subject:
+class Way:
     """One way to run the network.
 
     Attributes:
@@ -34,22 +35,31 @@ class Subject:
         network: `published` or `rewritten`.
         precision: of the arithmetic.
         cuda_graph: whether its kernels are launched as one graph.
-        make: gives, for pictures uint8 (N, H, W, 3) on the device, what is timed; raises whatever is missing.
-        batches: the sizes that it is for; None for all.
     """
 
     library: str
     network: str
-    precision: str
+    precision: Precision
     cuda_graph: bool
-    make: Callable[[Tensor], Made]
-    batches: frozenset[int] | None = None
 
     @property
     def name(self) -> str:
         """All of it in a line."""
         graph = ", CUDA graph" if self.cuda_graph else ""
         return f"{self.library} {self.network} {self.precision}{graph}"
+
+
+@dataclass(frozen=True)
+class Subject(Way):
+    """Such a way, to be measured.
+
+    Attributes:
+        make: gives, for pictures uint8 (N, H, W, 3) on the device, what is timed; raises whatever is missing.
+        batches: the sizes that it is for; None for all.
+    """
+
+    make: Callable[[Tensor], Made]
+    batches: frozenset[int] | None = None
 
 
 class BytesNetwork(nn.Module):
@@ -84,68 +94,56 @@ def torch_subjects(osnet: OSNet, device: str, compiled: frozenset[int]) -> Itera
     with torch.no_grad():
         folded = fold_batch_norms(osnet)
         networks = dict(zip(NETWORKS, (folded, rewrite(folded, parse_rewrite("auto"))), strict=True))
-    for precision, dtype in (("fp32", torch.float32), ("fp16", torch.float16)):
-        if device == "cpu" and precision == "fp16":
-            continue
+    types: dict[Precision, torch.dtype] = {"fp32": torch.float32}
+    if device != "cpu":
+        types["fp16"] = torch.float16
+    for precision, dtype in types.items():
         for name, network in networks.items():
             module = BytesNetwork(deepcopy(network), dtype).to(device).eval()
-            yield Subject("PyTorch eager", name, precision, False, _Eager(module))
-            yield Subject("PyTorch", name, precision, True, _Captured(module))
+            yield Subject("PyTorch eager", name, precision, False, partial(_eager, module))
+            yield Subject("PyTorch", name, precision, True, partial(_captured, module))
             for mode, graph in (("default", False), ("reduce-overhead", True)):
-                yield Subject("torch.compile", name, precision, graph, _Compiled(module, mode), compiled)
+                make = partial(_compiled, module, mode)
+                yield Subject("torch.compile", name, precision, graph, make, compiled)
 
 
-@dataclass(frozen=True)
-class _Eager:
-    module: nn.Module
+def _eager(module: nn.Module, images: Tensor) -> Made:
+    def run() -> Tensor:
+        with torch.inference_mode():
+            rows: Tensor = module(images)
+            return rows
 
-    def __call__(self, images: Tensor) -> Made:
-        def run() -> Tensor:
-            with torch.inference_mode():
-                rows: Tensor = self.module(images)
-                return rows
-
-        return run, run
+    return run, run
 
 
-@dataclass(frozen=True)
-class _Compiled:
-    module: nn.Module
-    mode: str
-
-    def __call__(self, images: Tensor) -> Made:
-        if self.mode == "reduce-overhead" and images.device.type != "cuda":
-            raise UnavailableError("CUDA graphs need a GPU")
-        compiled: Any = torch.compile(self.module, dynamic=False, mode=self.mode)
-        run, _ = _Eager(compiled)(images)
-        # The next call may write over what a graph gave.
-        return run, lambda: run().clone()
+def _compiled(module: nn.Module, mode: str, images: Tensor) -> Made:
+    if mode == "reduce-overhead" and images.device.type != "cuda":
+        raise UnavailableError("CUDA graphs need a GPU")
+    compiled: Any = torch.compile(module, dynamic=False, mode=mode)
+    run, _ = _eager(compiled, images)
+    # The next call may write over what a graph gave.
+    return run, lambda: run().clone()
 
 
-@dataclass(frozen=True)
-class _Captured:
-    module: nn.Module
+def _captured(module: nn.Module, images: Tensor) -> Made:
+    if images.device.type != "cuda":
+        raise UnavailableError("CUDA graphs need a GPU")
+    _, rows_of = _eager(module, images)
+    # Off the default stream, and warmed up there, as torch.cuda.graphs asks.
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            rows_of()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        rows = rows_of()
 
-    def __call__(self, images: Tensor) -> Made:
-        if images.device.type != "cuda":
-            raise UnavailableError("CUDA graphs need a GPU")
-        eager, _ = _Eager(self.module)(images)
-        # Off the default stream, and warmed up there, as torch.cuda.graphs asks.
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        with torch.cuda.stream(stream):
-            for _ in range(3):
-                eager()
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            rows = eager()
-        assert isinstance(rows, Tensor)
+    def replayed() -> Tensor:
+        graph.replay()
+        return rows.clone()
 
-        def replayed() -> Tensor:
-            graph.replay()
-            return rows.clone()
-
-        return graph.replay, replayed
+    return graph.replay, replayed
 
 
 @dataclass
@@ -167,7 +165,7 @@ class Engines:
 
     def subjects(self, device: str) -> Iterator[Subject]:
         """Yield ONNX Runtime, TensorRT-RTX and TensorRT; on the CPU, ONNX Runtime there."""
-        targets: dict[str, tuple[str, tuple[str, ...], tuple[bool, ...]]] = {
+        targets: dict[str, tuple[str, tuple[Precision, ...], tuple[bool, ...]]] = {
             "onnxruntime-CUDA": ("cuda", ("fp32", "fp16"), (False,)),
             "TensorRT-RTX": ("rtx:current", ("fp32", "fp16", "int8"), (False, True)),
             "TensorRT": ("tensorrt", ("fp32", "fp16", "int8"), (False, True)),
@@ -181,7 +179,9 @@ class Engines:
                         make = self._maker(target, network, precision, graph)
                         yield Subject(library, network, precision, graph, make)
 
-    def _maker(self, target: str, network: str, precision: str, graph: bool) -> Callable[[Tensor], Made]:
+    def _maker(
+        self, target: str, network: str, precision: Precision, graph: bool
+    ) -> Callable[[Tensor], Made]:
         def make(images: Tensor) -> Made:
             package = self._package(target, network, precision)
             engine = _open(package, graph)
@@ -191,24 +191,26 @@ class Engines:
 
         return make
 
-    def _package(self, target: str, network: str, precision: str) -> Path:
+    def _package(self, target: str, network: str, precision: Precision) -> Path:
         """Build a package; what failed once is not tried again."""
         name = f"{target.replace(':', '-')}-{network}-{precision}"
         if name in self.failed:
             raise UnavailableError(self.failed[name])
         package = self.folder / name
         if not package.exists():
-            with self._remembered(name):
+            try:
                 self._build(package, target, network, precision)
+            except (OsnetEdgeError, ImportError) as error:
+                self.failed[name] = str(error)
+                raise
         return package
 
-    def _build(self, package: Path, target: str, network: str, precision: str) -> None:
+    def _build(self, package: Path, target: str, network: str, precision: Precision) -> None:
         # Each needs libraries that a machine may lack, which is a row of its own.
         from osnet_edge.engines.build import build_package
         from osnet_edge.engines.calibration import read_calibration_set
         from osnet_edge.engines.int8 import Calibration
         from osnet_edge.export.to_onnx import export_onnx
-        from osnet_edge.runtime.manifest import BatchRange
         from osnet_edge.train.synthetic import sample_crops
 
         graph, calibration = self.folder / f"{network}.onnx", None
@@ -224,25 +226,10 @@ class Engines:
             package,
             target=target,
             golden_crops=sample_crops(2, 200, 80),
-            precision=_as_precision(precision),
+            precision=precision,
             batch=BatchRange(1, min(8, self.largest), self.largest),
             calibration=calibration,
         )
-
-    @contextmanager
-    def _remembered(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except (OsnetEdgeError, ImportError) as error:
-            self.failed[name] = str(error)
-            raise
-
-
-def _as_precision(text: str) -> Literal["fp32", "fp16", "int8"]:
-    for known in ("fp32", "fp16", "int8"):
-        if text == known:
-            return known
-    raise ValueError(text)
 
 
 def _open(package: Path, cuda_graphs: bool) -> Callable[[Any], object]:

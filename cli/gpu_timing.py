@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from osnet_edge.bench import measure_interleaved
+from osnet_edge.bench.latency import Run
+
 #: Sides of the matrices, and bytes copied: far past any cache, and well within any GPU's memory.
 _SIDE, _BYTES = 8192, 1 << 28
 _CPU_SIDE, _CPU_BYTES = 512, 1 << 24
-
-Run = Callable[[], object]
+#: Turns of each run, or more.
+_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -97,31 +98,26 @@ def measure_ceilings(device: str) -> Ceilings:
     return Ceilings(flops, 2 * size / (ms / 1000))
 
 
-def time_in_turns(runs: Mapping[str, Run], device: str, seconds: float, rounds: int = 5) -> dict[str, float]:
+def time_in_turns(runs: Mapping[str, Run], device: str, seconds: float) -> dict[str, float]:
     """Return each run's median time of a call in ms, from the call until the device is idle.
-
-    The runs take turns, so that a clock that changes meanwhile meets them all.
 
     Args:
         runs: by name; each was called before, so that nothing is compiled now.
         device: `cpu` or `cuda`.
-        seconds: for each run, over all rounds.
-        rounds: turns.
+        seconds: for each run, over all rounds of `measure_interleaved`.
     """
     wait: Callable[[], object] = torch.cuda.synchronize if device != "cpu" else lambda: None
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            # One call that is not counted: the caches were another's.
-            run()
-            wait()
-            end = time.perf_counter() + seconds / rounds
-            while True:
-                started = time.perf_counter()
-                run()
-                wait()
-                now = time.perf_counter()
-                times[name].append(1000 * (now - started))
-                if now > end:
-                    break
-    return {name: statistics.median(values) for name, values in times.items()}
+
+    def waited(run: Run) -> Run:
+        return lambda: (run(), wait())
+
+    if not runs:
+        return {}
+    found = measure_interleaved(
+        {name: waited(run) for name, run in runs.items()},
+        warmup_s=0,
+        duration_s=seconds,
+        min_iterations=_ROUNDS,
+        turn_s=seconds / _ROUNDS,
+    )
+    return {name: stats.p50_ms for name, stats in found.items()}

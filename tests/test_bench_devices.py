@@ -6,9 +6,10 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
+from file_tree import tree
 
 from osnet_edge.bench.devices.jetson import read_jetson
 from osnet_edge.bench.devices.meter import counting_meter, open_meters, sampling_meter
@@ -83,14 +84,6 @@ AGX_ORIN = {
     f"{HWMON}2/in2_input": "5000",
     f"{HWMON}2/curr2_input": "300",
 }
-
-
-def tree(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
 
 
 def test_an_orin_nano_tells_everything(tmp_path: Path) -> None:
@@ -213,6 +206,39 @@ def test_being_held_back_is_seen_by_its_counters(tmp_path: Path) -> None:
     assert after.since(before) == ("a core too hot", "over-current event oc3")
 
 
+def test_a_jetsons_alerts_are_seen(tmp_path: Path) -> None:
+    alert = "sys/class/thermal/cooling_device"
+    before = throttle_marks(
+        tree(
+            tmp_path,
+            {
+                f"{alert}0/type": "gpu-throttle-alert\n",
+                f"{alert}0/cur_state": "0\n",
+                # A fan that turns and a governor that saves power hold nothing back.
+                f"{alert}1/type": "pwm-fan\n",
+                f"{alert}1/cur_state": "3\n",
+                f"{alert}2/type": "cpufreq-cpu0\n",
+                f"{alert}2/cur_state": "5\n",
+            },
+        )
+    )
+    assert throttle_marks(tmp_path).since(before) == ()
+    after = throttle_marks(tree(tmp_path, {f"{alert}0/cur_state": "1\n"}))
+    assert after.since(before) == ("gpu-throttle-alert",)
+
+
+def test_a_gpu_that_was_held_back_in_between_is_seen_by_its_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it has come to rest its reasons of the moment are gone."""
+    time_held = SimpleNamespace(violationTime=1_000)
+    monkeypatch.setitem(sys.modules, "pynvml", Pynvml({"nvmlDeviceGetViolationStatus": time_held}))
+    before = throttle_marks(tmp_path)
+    assert throttle_marks(tmp_path).since(before) == ()
+    time_held.violationTime = 2_000
+    assert throttle_marks(tmp_path).since(before) == ("power cap", "thermal", "board limit")
+
+
 class Pynvml(ModuleType):
     """The few functions of `pynvml` that are asked, answering as an H100 and an older card do."""
 
@@ -245,6 +271,10 @@ def test_a_gpu_tells_through_nvml_what_it_knows(monkeypatch: pytest.MonkeyPatch)
         "nvmlDeviceGetPowerManagementLimit": 70_000,
         "nvmlDeviceGetCurrentClocksThrottleReasons": 0x4 | 0x1,
         "nvmlDeviceGetTotalEnergyConsumption": 5_000,
+        "nvmlDeviceGetComputeRunningProcesses": [
+            SimpleNamespace(pid=70, usedGpuMemory=900_000_000),
+            SimpleNamespace(pid=71, usedGpuMemory=300_000_000),
+        ],
     }
     monkeypatch.setitem(sys.modules, "pynvml", Pynvml(answers))
     with open_nvml() as nvml:
@@ -256,6 +286,9 @@ def test_a_gpu_tells_through_nvml_what_it_knows(monkeypatch: pytest.MonkeyPatch)
         assert facts.temperature_c is None
         assert nvml.joules() == 5.0
         assert nvml.watts() is None
+        # Of this process alone, since every engine has one; another driver's numbers hide it.
+        assert nvml.memory_of(71) == 300_000_000
+        assert nvml.memory_of(72) is None
 
 
 def test_without_nvml_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

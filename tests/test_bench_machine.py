@@ -8,16 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from file_tree import tree
 
 from osnet_edge.bench import NOT_AVAILABLE, machine_facts
-
-
-def tree(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
+from osnet_edge.bench.machine import load_average
 
 
 def test_a_machine_that_tells_everything(tmp_path: Path) -> None:
@@ -34,6 +28,13 @@ def test_a_machine_that_tells_everything(tmp_path: Path) -> None:
     assert facts.accelerator == "Some GPU"
     assert facts.versions["tensorrt"] == "10.3"
     assert facts.versions["python"] == platform.python_version()
+
+
+@pytest.mark.parametrize(
+    ("text", "load"), [("0.52 0.40 0.31 1/345 6789\n", 0.52), ("", None), ("busy 1 2\n", None)]
+)
+def test_the_load_is_that_of_the_last_minute(tmp_path: Path, text: str, load: float | None) -> None:
+    assert load_average(tree(tmp_path, {"proc/loadavg": text})) == load
 
 
 def test_a_board_is_named_by_its_device_tree(tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ def test_every_number_on_the_page_is_a_field_of_the_document() -> None:
 def test_the_page_shows_what_there_is() -> None:
     page = html_report([examples.everything()])
     for title in (
+        "Parts of a call",
         "Frames with people",
         "Throughput of several callers",
         "What is kept of the reference",
@@ -121,9 +122,11 @@ def test_the_page_shows_what_there_is() -> None:
         "Where the time goes",
         "Not measured",
         "Roofline",
+        "Energy of an embedding",
     ):
         assert f">{title}</h" in page, title
     assert "no NVIDIA driver is installed" in page
+    assert "<td>13.21<small>-0.10</small><small>-1.23 to +0.77</small></td>" in page
     assert "Jetson Orin Nano" in page
     # Of a result of which nothing more was measured, it says that energy was not, and no more.
     small = html_report([examples.result()])
@@ -131,8 +134,18 @@ def test_the_page_shows_what_there_is() -> None:
     assert "Frames with people" not in small
 
 
+def test_an_engine_on_a_device_is_not_held_to_the_processors_floor() -> None:
+    result = examples.everything()
+    engine = result.engines[1]
+    copied = tuple(replace(each, transfers=True) for each in engine.batches)
+    moved = replace(result, engines=(result.engines[0], replace(engine, batches=copied)))
+    assert {each.engine for each in result.limits()} == {"x0_25-fp32", "x0_25-int8", "BoxMOT"}
+    assert {each.engine for each in moved.limits()} == {"x0_25-fp32"}
+
+
 def test_the_csv_has_a_row_for_each_job() -> None:
     rows = csv_table(examples.everything()).splitlines()
-    assert len(rows) == 1 + (3 + 1) + (3 + 1) + (1 + 1) + 1
+    assert len(rows) == 1 + (3 + 1) + (3 + 1) + (1 + 1) + 1 + 1
+    assert ",False,True,0.613,0.0317,0.6283,0.0113,0.7417," in rows[-2]
     assert rows[0].startswith("engine,role,variant,precision")
     assert rows[-1].endswith("no NVIDIA driver is installed")

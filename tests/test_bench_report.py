@@ -12,6 +12,7 @@ import pytest
 
 from osnet_edge.bench import InlinePicture, PictureSection, Ranking, html_report, summary
 from osnet_edge.bench import _style as style
+from osnet_edge.bench.charts import Series, named
 from osnet_edge.runtime.errors import InputError
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
@@ -153,6 +154,16 @@ def test_drawings_are_well_formed_and_within_their_frame() -> None:
 def test_charts_are_drawn_of_what_there_is(engines: list[examples.EngineResult], drawings: int) -> None:
     page = Page(html_report([examples.result(*engines)]))
     assert len([each for each in page.all("svg") if each.get("role") == "img"]) == drawings
+
+
+def test_a_name_covers_a_line_only_where_there_is_no_other_room() -> None:
+    point = [((200.0, 150.0), Series("engine", 0, ((1, 1),)))]
+    right, left = ('class="start tag c0" x="211.0"', 'class="end tag c0" x="189.0"')
+    assert right in named(point)[0]
+    assert left in named(point, [((200.0, 150.0), (400.0, 150.0))])[0]
+    # Lines on all sides: then the first place is as good as any.
+    around = [((x, 0.0), (x, 300.0)) for x in range(100, 300, 10)]
+    assert right in named(point, around)[0]
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,29 @@ def test_a_changed_document_is_refused(edit: Callable[[dict[str, Any]], None], m
         from_json(json.dumps(document))
 
 
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        # A frame is a time as a batch is.
+        (change("engines", 1, "frames", 0, "people_per_second", to=9e9), "people / mean latency"),
+        (change("engines", 1, "frames", 0, "median_interval", to=[1.0, 1.0]), "median_interval to follow"),
+        (change("engines", 1, "frames", 0, "latency", "p99_ms", to=0.1), "rising percentiles"),
+        (change("engines", 1, "frames", 0, "people", to=0), "1 person or more"),
+        (change("engines", 2, "batches", 0, "parts", to={"input_ms": -1.0}), "parts of 0 ms or more"),
+        (change("frame_ratios", 0, "speedup", to=9.0), "frame_ratios that follow"),
+        (change("limits", 0, "times_floor", to=1.0), "limits that follow"),
+        (change("ceilings", "operations_per_second", "fp32", to=0.0), "rates above 0"),
+    ],
+)
+def test_a_changed_document_of_everything_is_refused(
+    edit: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    document = json.loads(to_json(examples.everything()))
+    edit(document)
+    with pytest.raises(InputError, match=message):
+        from_json(json.dumps(document))
+
+
 INTERVALS = {"rank1": [-0.1, 0.1], "mean_ap": [-0.1, 0.1], "confidence": 0.95, "samples": 2000}
 
 
@@ -292,7 +315,7 @@ def test_a_changed_interval_is_refused(edit: Callable[[dict[str, Any]], None], m
         from_json(json.dumps(document))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": 1}', "null", '{"schema_version": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": 1}', "null", '{"schema_version": 1}', "[" * 100_000])
 def test_what_is_no_result_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         from_json(text)

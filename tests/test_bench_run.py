@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import bench_engines as engines
@@ -14,9 +16,12 @@ import numpy as np
 import pytest
 
 from osnet_edge.bench import BenchResult, from_json, html_report, text_table, to_json
+from osnet_edge.bench.devices.nvml import GpuFacts
 from osnet_edge.bench.engine_process import Contender, EngineFailedError, EngineProcess
 from osnet_edge.bench.plan import Frames, Plan, Scene
+from osnet_edge.bench.row import Row
 from osnet_edge.bench.run import run_bench
+from osnet_edge.bench.stages import measure_cold_starts
 from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 
 
@@ -40,6 +45,7 @@ def test_engines_that_fail_are_rows_that_say_so_and_the_rest_goes_on() -> None:
         # One call to warm up, one that leads, and then in the middle of its first turn.
         engines.contender("dies", dies_after=3),
         Contender("missing", engines.missing, role="versus"),
+        Contender("untold", engines.untold, role="versus"),
         Contender("broken", engines.broken),
         Contender("refused", engines.missing, role="versus", refused="needs --weights"),
         engines.contender("steady"),
@@ -49,6 +55,7 @@ def test_engines_that_fail_are_rows_that_say_so_and_the_rest_goes_on() -> None:
         "reference": None,
         "dies": "its process died of SIGSEGV",
         "missing": "its library is not installed",
+        "untold": "trtexec ended with exit code 1: out of memory",
         "broken": "RuntimeError: bad magic number",
         "refused": "needs --weights",
         "steady": None,
@@ -73,6 +80,88 @@ def test_an_engine_that_dies_later_keeps_what_was_measured() -> None:
     assert [each.batch for each in result.engines[0].batches] == [1, 2, 3]
 
 
+def test_an_engine_that_hangs_is_a_row_that_says_so_and_the_rest_goes_on() -> None:
+    began = time.perf_counter()
+    result = run(
+        engines.contender("reference", role="reference"),
+        engines.contender("hangs", hangs_at=4),
+        engines.contender("steady"),
+        patience_s=4.0,
+    )
+    problems = [engine.problem for engine in result.engines]
+    assert problems == [None, "its process hangs: no answer within 4 s to 'turn'", None]
+    assert [[each.batch for each in engine.batches] for engine in result.engines] == [[1, 4], [1], [1, 4]]
+    assert time.perf_counter() - began < 60
+
+
+def test_an_engine_that_fails_in_other_threads_says_so() -> None:
+    """It does not hang, and its throughput is not that of the threads that are left."""
+    result = run(
+        engines.contender("reference", role="reference"),
+        Contender("alone", engines.for_one_thread),
+        streams=(2,),
+        patience_s=5.0,
+    )
+    assert result.engines[1].problem == "RuntimeError: wrong thread"
+    assert result.engines[1].streams == ()
+    assert len(result.engines[0].streams) == 2
+
+
+def test_what_makes_figures_doubtful_stands_beside_them() -> None:
+    result = run(
+        engines.contender("reference", role="reference"),
+        Contender("device", engines.host_bound),
+        batches=(1,),
+    )
+    (measured,) = result.engines[1].batches
+    assert measured.parts is not None
+    assert (measured.parts.compute_ms, measured.parts.without_graph_ms) == (1.0, 2.0)
+    assert (measured.cuda_graph, measured.transfers) == (True, True)
+    vary, wait, *_ = measured.warnings
+    assert vary.startswith("calls vary: standard deviation")
+    assert wait.startswith("handing the work over takes more than 0.8 of the compute time")
+    assert all("handing" not in warning for warning in result.engines[0].batches[0].warnings)
+
+
+def test_a_start_that_hangs_is_ended_and_said(package: Path) -> None:
+    contender = engines.contender("a")
+    row = Row(replace(contender, package=str(package)), process=EngineProcess(contender))
+    measure_cold_starts([row], plan(cold_starts=1, patience_s=0.01), lambda what, share: None)
+    assert row.problem == "a new process hangs: it did not end within 0 s"
+    assert not row.running
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells it there")
+def test_memory_is_the_engines_own_however_much_its_parent_has() -> None:
+    hoard = np.ones(800_000_000, np.uint8)
+    process = EngineProcess(engines.contender("a"))
+    try:
+        peak = process.ask("memory").peak_host_bytes
+    finally:
+        process.close()
+    assert 20_000_000 < peak < len(hoard)
+
+
+def test_an_engine_that_never_loads_is_ended() -> None:
+    with pytest.raises(EngineFailedError, match="hangs: no answer within 0 s to 'load'"):
+        EngineProcess(Contender("hangs", engines.sleep_for_ever), load_s=0.1)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        # Five minutes, and twice the 3 s that are asked for.
+        ({}, 306),
+        ({"duration_s": 600.0}, 1500),
+        # Stretches of a long run, a sixtieth of it each.
+        ({"sustained_s": 36_000.0}, 1500),
+    ],
+)
+def test_how_long_an_engine_may_be_silent(options: dict[str, float], seconds: float) -> None:
+    assert Plan(batches=(1,), **options).limit_s == seconds  # type: ignore[arg-type]
+
+
 def test_an_interruption_keeps_what_was_measured() -> None:
     def interrupt(what: str, share: float) -> None:
         if what == "latency at batch 4" and share > 0.4:
@@ -87,6 +176,26 @@ def test_an_interruption_keeps_what_was_measured() -> None:
         assert engine.batches[1].latency.iterations < engine.batches[0].latency.iterations
     assert from_json(to_json(result)) == result
     assert "interrupted" in html_report([result])
+
+
+def test_the_load_is_that_of_before_and_the_gpus_clocks_are_those_of_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stages: list[str] = []
+    monkeypatch.setattr("osnet_edge.bench.run.load_average", lambda: float(len(stages)))
+    gpu = GpuFacts("Orin", "540.4", None, None, None, None, ())
+    clock = lambda: 1020 if stages[-1:] == ["latency at batch 1"] else 300  # noqa: E731
+    monkeypatch.setattr("osnet_edge.bench.run.gpu_facts", lambda: replace(gpu, sm_mhz=clock()))
+    result = run_bench(
+        [engines.contender("reference", role="reference")],
+        plan(batches=(1,)),
+        command="bench",
+        progress=lambda what, share: stages.append(what),
+    )
+    assert stages[0] == "loading"
+    assert result.machine.load == 0
+    assert result.machine.gpu is not None
+    assert result.machine.gpu.sm_mhz == 1020
 
 
 def test_every_stage_leaves_its_figures() -> None:

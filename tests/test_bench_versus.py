@@ -12,6 +12,7 @@ import pytest
 from osnet_edge.bench import from_json
 from osnet_edge.bench.engine_process import EngineFailedError
 from osnet_edge.bench.subject import load_package
+from osnet_edge.bench.versus import trtexec
 from osnet_edge.bench.versus.boxmot import load_boxmot
 from osnet_edge.bench.versus.trtexec import load_trtexec, read_times
 from osnet_edge.cli.bench_versus import rivals
@@ -99,6 +100,10 @@ def test_trtexecs_own_times_are_read(graph: Path, tmp_path: Path, monkeypatch: p
     assert found.transfers is True
     with pytest.raises(EngineFailedError, match="tensorrt_rtx ended with exit code 1"):
         subject.read_batch(4, 1.0)
+    program.write_text(f"#!{sys.executable}\nimport time\nwhile True: time.sleep(60)\n")
+    monkeypatch.setattr(trtexec, "_PATIENCE_S", 0.3)
+    with pytest.raises(EngineFailedError, match="tensorrt_rtx hangs: it did not end within 0 s"):
+        subject.read_batch(8, 0.0)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UnavailableError, match="tensorrt_rtx is not on the path"):
         load_trtexec(str(package))

@@ -21,6 +21,8 @@ THROTTLES = {
     0x40: "thermal (hardware)",
     0x80: "power brake",
 }
+#: Policies of `nvmlDeviceGetViolationStatus` that mean the same, and whose time below the clocks is counted.
+POLICIES = {0: "power cap", 1: "thermal", 3: "board limit"}
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,12 @@ class Nvml:
         bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
         return tuple(reason for bit, reason in THROTTLES.items() if bits & bit)
 
+    def held_back(self) -> dict[str, int]:
+        """Return for how long each policy has held the clocks back so far, in nanoseconds."""
+        question = "nvmlDeviceGetViolationStatus"
+        asked = ((why, self._ask(question, policy)) for policy, why in POLICIES.items())
+        return {why: int(told.violationTime) for why, told in asked if told is not None}
+
     def joules(self) -> float | None:
         """Return the energy since the driver was loaded; Volta and later count it."""
         millijoules = self._ask("nvmlDeviceGetTotalEnergyConsumption")
@@ -85,10 +93,10 @@ class Nvml:
         milliwatts = self._ask("nvmlDeviceGetPowerUsage")
         return None if milliwatts is None else milliwatts / 1000
 
-    def memory_used(self) -> int | None:
-        """Return the bytes of its memory in use, by all processes."""
-        memory = self._ask("nvmlDeviceGetMemoryInfo")
-        return None if memory is None else int(memory.used)
+    def memory_of(self, process: int) -> int | None:
+        """Return the bytes of its memory that a process has; None where a container hides processes."""
+        found = self._ask("nvmlDeviceGetComputeRunningProcesses") or ()
+        return next((each.usedGpuMemory for each in found if each.pid == process), None)
 
     def _ask(self, question: str, *more: Any) -> Any:
         function = getattr(self._library, question, None)

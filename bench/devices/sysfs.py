@@ -31,6 +31,12 @@ def first_line(path: Path) -> str:
     return lines[0].strip() if lines else NOT_AVAILABLE
 
 
+def kibibytes(path: Path, name: str) -> int | None:
+    """Return the bytes of a `name: 1234 kB` line of a file, or None."""
+    words = field(path, name).split()
+    return int(words[0]) * 1024 if words[0].isdigit() and words[1:] == ["kB"] else None
+
+
 def field(path: Path, name: str) -> str:
     """Return the value of the first `name : value` line of a file, or `NOT_AVAILABLE`."""
     for line in text(path).splitlines():

@@ -28,7 +28,7 @@ class ThrottleMarks:
 
 
 def throttle_marks(root: Path = Path("/")) -> ThrottleMarks:
-    """Read the marks: processors' thermal counters, a Jetson's over-current events, NVML's reasons."""
+    """Read the marks: thermal counters, a Jetson's events and alerts, NVML's times and reasons."""
     events: dict[str, int] = {}
     cores = root.glob("sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
     counts = [count for file in cores if (count := number(file)) is not None]
@@ -39,5 +39,13 @@ def throttle_marks(root: Path = Path("/")) -> ThrottleMarks:
             for file in folder.glob("oc*_event_cnt"):
                 if (count := number(file)) is not None:
                     events[f"over-current event {file.name.partition('_')[0]}"] = count
+    # A Jetson's zones raise an alert when their clocks are cut.
+    alerts = [
+        name
+        for device in sorted(root.glob("sys/class/thermal/cooling_device*"))
+        if (name := text(device / "type")).endswith("-throttle-alert") and number(device / "cur_state")
+    ]
     with open_nvml() as nvml:
-        return ThrottleMarks(events, nvml.throttled() if nvml else ())
+        return ThrottleMarks(
+            events | (nvml.held_back() if nvml else {}), (*alerts, *(nvml.throttled() if nvml else ()))
+        )

@@ -40,18 +40,15 @@ def load_boxmot(weights: str, variant: str, threads: int) -> Subject:
         raise UnavailableError(f"BoxMOT is not installed, or lacks {error.name}") from None
     # BoxMOT runs pip where versions are not those that it pins, and pip then replaces torch.
     RequirementsChecker.check_packages = RequirementsChecker.sync_extra = _install_nothing
-    folder = Path(tempfile.mkdtemp(prefix="osnet-edge-boxmot-"))
-    try:
-        named = Path(shutil.copy(weights, folder / f"{variant}.pt"))
+    # The session reads the file whole.
+    with tempfile.TemporaryDirectory(prefix="osnet-edge-boxmot-", ignore_cleanup_errors=True) as folder:
+        named = Path(shutil.copy(weights, Path(folder) / f"{variant}.pt"))
         options = {"weights": str(named), "dynamic": True, "simplify": True, "include": ("onnx",)}
         exported = Path(export_reid(build_export_namespace(options)).files["onnx"])
         started = time.perf_counter()
         model: Any = ReID(exported, device="cpu").model
         seconds = time.perf_counter() - started
         size = exported.stat().st_size
-    finally:
-        # The session has read the file whole.
-        shutil.rmtree(folder, ignore_errors=True)
 
     def embed_frame(frame: Picture, boxes: Boxes) -> Any:
         return model.get_features(boxes.astype(np.float32), frame)

@@ -11,26 +11,14 @@ from pathlib import Path
 
 from osnet_edge.bench._checks import FloatArray
 from osnet_edge.bench.machine import installed_version
-from osnet_edge.bench.subject import Batch, Subject, SubjectFacts, by_hand
+from osnet_edge.bench.subject import Batch, Subject, SubjectFacts, by_hand, open_by_hand
 from osnet_edge.runtime.backends.openvino_cpu import open_core
-from osnet_edge.runtime.graph_info import INPUT_NAME
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 
 def load_onnxruntime(graph: str, variant: str, how: Preprocessing, threads: int) -> Subject:
     """Open the graph in ONNX Runtime."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    started = time.perf_counter()
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    seconds = time.perf_counter() - started
-
-    def infer(batch: Batch) -> FloatArray:
-        rows: FloatArray = session.run(None, {INPUT_NAME: batch})[0]
-        return rows
-
+    _, infer, seconds = open_by_hand(graph, threads)
     return by_hand(_facts(graph, variant, "onnxruntime", seconds), infer, how)
 
 

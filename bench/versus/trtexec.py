@@ -26,6 +26,8 @@ from osnet_edge.runtime.manifest import read_manifest
 
 #: The program for each backend's plans.
 PROGRAMS = {"tensorrt": "trtexec", "tensorrt_rtx": "tensorrt_rtx"}
+#: Seconds that it may need beyond its run: less than the bench's own patience with what asks for it.
+_PATIENCE_S = 240.0
 #: Where a part stands in a record; releases before 8 say "in" and "out".
 _PARTS = {
     "input_ms": ("h2dMs", "inMs"),
@@ -75,8 +77,14 @@ def _read_batch(
             f"--duration={max(1, round(seconds))}",
             f"--exportTimes={times}",
         ]
-        # The user's own program.
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        limit = 2 * seconds + _PATIENCE_S
+        try:
+            # The user's own program.
+            ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)  # noqa: S603
+        except subprocess.TimeoutExpired:
+            raise EngineFailedError(
+                f"{Path(program).name} hangs: it did not end within {limit:.0f} s"
+            ) from None
         if ran.returncode or not times.is_file():
             said = first_line(ran.stderr.strip() or ran.stdout)
             raise EngineFailedError(f"{Path(program).name} ended with exit code {ran.returncode}: {said}")
