@@ -13,7 +13,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -78,7 +77,7 @@ def _look(folder: str) -> tuple[str, str]:
 def _work(folders: Sequence[str]) -> tuple[list[tuple[str, str]], float]:
     with ThreadPoolExecutor(_THREADS) as pool:
         events = list(pool.map(_look, folders))
-    return events, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return events, _high_water(os.getpid()) / 1e3
 
 
 def look(pool: Pool, cameras: Sequence[Store], log: Path) -> Round:
