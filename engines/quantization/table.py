@@ -13,9 +13,10 @@ import numpy.typing as npt
 from onnx import ModelProto
 
 from osnet_edge.engines.quantization.equalization import Factors, channel_factors
-from osnet_edge.engines.quantization.layers import find_layers, readers_of
+from osnet_edge.engines.quantization.layers import find_layers
 from osnet_edge.engines.quantization.ranges import METHODS, Method
 from osnet_edge.engines.quantization.statistics import ChannelHistograms, collect
+from osnet_edge.engines.tensors import readers_of
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
 from osnet_edge.runtime.graph_info import OUTPUT_NAME
