@@ -109,7 +109,6 @@ def collect(
     tensors: Sequence[str],
     batches: Iterable[npt.NDArray[np.generic]],
     *,
-    threads: int,
     progress: Callable[[int], None] = lambda pictures: None,
 ) -> dict[str, ChannelHistograms]:
     """Run a float32 graph over pictures and count the values of some of its tensors.
@@ -120,7 +119,6 @@ def collect(
         model: of one input, `images`.
         tensors: names of float32 tensors, (N, C, ...); those of (N, C, H, W) are feature maps.
         batches: the graph's input, a few pictures each.
-        threads: of ONNX Runtime.
         progress: told how many pictures were run, after every batch.
 
     Raises:
@@ -128,7 +126,7 @@ def collect(
             it has no range.
     """
     names = [name for name in tensors if name != INPUT_NAME]
-    run = tensor_runner(model, names, threads)
+    run = tensor_runner(model, names)
     found: dict[str, ChannelHistograms] = {}
     maps: set[str] = set()
     for batch in batches:

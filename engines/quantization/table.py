@@ -84,7 +84,6 @@ def make_table(
     *,
     graph_sha256: str,
     pictures_sha256: str,
-    threads: int,
     methods: Collection[Method] = tuple(METHODS),
     progress: Callable[[int], None] = lambda pictures: None,
 ) -> CalibrationTable:
@@ -95,7 +94,6 @@ def make_table(
         batches: its input, a few pictures each, see `collect`.
         graph_sha256: of its file.
         pictures_sha256: of the hashes of the pictures.
-        threads: of ONNX Runtime.
         methods: whose ranges are found.
         progress: told how many pictures were run, after every batch.
 
@@ -103,7 +101,7 @@ def make_table(
         InputError: as `collect`.
     """
     layers = find_layers(model)
-    counted = collect(model, _tensors(model), batches, threads=threads, progress=progress)
+    counted = collect(model, _tensors(model), batches, progress=progress)
     factors = channel_factors(model, layers, {name: spread.largest for name, spread in counted.items()})
     return CalibrationTable(
         "osnet-edge calibration table",

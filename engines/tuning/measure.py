@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from osnet_edge.engines.tuning.accuracy import Accuracy, embed_with
+from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate, must_beat
 from osnet_edge.engines.tuning.halving import Field, Plan, halve
 from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
@@ -51,7 +51,9 @@ def measure(
     finalists = finalists_of(candidates, last)
 
     def refuse(candidate: Candidate) -> str | None:
-        return accuracy.refuse(candidate, lambda people: embed_with(stopwatch.engine(str(candidate)))(people))
+        return accuracy.refuse(
+            candidate, lambda people: people.loss_by(stopwatch.engine(str(candidate)), stopwatch.largest)
+        )
 
     retimed: set[Candidate] = set()
     while True:

@@ -74,11 +74,11 @@ def test_activations_without_a_range_are_one_clear_line(
             filled = np.full(tuple(weight.dims), bias, np.float32)
             weight.CopyFrom(numpy_helper.from_array(filled, weight.name))
     with pytest.raises(InputError, match=message):
-        make_table(broken, [pictures(2)], graph_sha256="g", pictures_sha256="p", threads=1)
+        make_table(broken, [pictures(2)], graph_sha256="g", pictures_sha256="p")
 
 
 def test_statistics_are_of_the_tensors_that_were_asked_for() -> None:
     layers = find_layers(model_of("osnet_x0_25"))
-    found = collect(model_of("osnet_x0_25"), [layers[0].output], [pictures(2)], threads=1)
+    found = collect(model_of("osnet_x0_25"), [layers[0].output], [pictures(2)])
     assert list(found) == [layers[0].output]
     assert found[layers[0].output].signed
