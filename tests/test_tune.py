@@ -27,6 +27,7 @@ from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.halving import Plan
 from osnet_edge.engines.tuning.open_engine import EngineOpener
 from osnet_edge.engines.tuning.request import TuneRequest
+from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.engines.tuning.tune import tune as run_tuner
 from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
 from osnet_edge.runtime.cuda_driver import probe
@@ -35,6 +36,7 @@ from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.graph_info import METADATA_KEY, dump_graph_info
 from osnet_edge.runtime.manifest import read_manifest
 from osnet_edge.runtime.precision import Loss
+from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.tuning import Tuning
 from osnet_edge.train.synthetic import sample_crops
 
@@ -44,6 +46,7 @@ needs_openvino = pytest.mark.skipif(
 needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="needs TensorRT-RTX: pip install tensorrt-rtx"
 )
+SIZE = Preprocessing(height=64, width=32)
 SMALL = ["--batch", "1,2", "--size", "64x32"]
 
 
@@ -237,6 +240,32 @@ def test_int8_that_was_decided_on_is_built_anew(work: Path, tmp_path: Path) -> N
         decided.append(sum(read_manifest(path).int8 is not None for path in tmp_path.iterdir()))
         assert accuracy.refuse(candidate) is None
     assert decided == [0, 1]
+
+
+def test_a_candidate_that_is_another_by_now_is_opened_anew_to_be_timed_and_measured() -> None:
+    """As INT8 is once it was decided on, with fewer groups of layers."""
+
+    class Opened:
+        def __init__(self, content: str) -> None:
+            self.content = content
+
+        def infer(self, batch: np.ndarray) -> np.ndarray:
+            return batch
+
+    content = {"float": "all", "int8": "all"}
+    watch = Stopwatch(
+        lambda name: Opened(content[name]), content.get, "float", SIZE, [1], TuningCache(None, None)
+    )
+    watch(0, ("float", "int8"), 1)
+    first, reference = watch.engine("int8"), watch.engine("float")
+    assert watch.engine("int8") is first
+    content["int8"] = "some"
+    again = watch.engine("int8")
+    assert isinstance(again, Opened)
+    assert again.content == "some"
+    watch(1, ("float", "int8"), 1)
+    assert watch.engine("int8") is again
+    assert watch.engine("float") is reference
 
 
 def test_held_out_people_are_run_in_batches_that_the_engine_takes(work: Path) -> None:

@@ -109,10 +109,10 @@ class Accuracy:
         if candidate.precision not in LOSSY or self._request is None:
             return None
         try:
-            if candidate.precision == "int8" and candidate not in self.decided:
-                found = self._decide(candidate)
-                self.decided[candidate] = found
-                if not found.groups:
+            if candidate.precision == "int8":
+                if candidate not in self.decided:
+                    self.decided[candidate] = self._decide(candidate)
+                if not self.decided[candidate].groups:
                     return "no group of layers is within the budget in INT8"
             if candidate.backend not in CPU_BACKENDS:
                 self._check_range(candidate)

@@ -64,7 +64,6 @@ def measure(
         # It was timed with all of its layers in INT8, and keeps some of them in floating point.
         progress(f"timing {winner} with {len(decided.groups)} groups in INT8")
         retimed.add(winner)
-        stopwatch.forget(str(winner))
         race.forget(str(winner))
         last = stopwatch(_AGAIN + len(retimed), tuple(map(str, finalists)), plan.last)
         race.add(last)

@@ -59,7 +59,8 @@ class Stopwatch:
         self._pictures = [grey_pictures(preprocessing, size) for size in sorted(batches)]
         self._open_engine, self._digest, self._reference = open_engine, digest, reference
         self._cache, self._progress = cache, progress
-        self._engines: dict[str, Engine] = {}
+        #: By name and digest: a candidate whose INT8 was decided on is another one than before.
+        self._engines: dict[tuple[str, str], Engine] = {}
         self.largest = max(batches)
         self.failed: dict[str, str] = {}
         self.seconds = 0.0
@@ -82,32 +83,30 @@ class Stopwatch:
             len(done) < _MOST_ADDED * rounds and time.perf_counter() - began < _ROUND_SECONDS * rounds
         ):
             # Each time in another order: who runs behind whom must not matter either.
-            turn = order.sample(running, len(running))
-            done.append({name: self._time(self._engines[name]) for name in turn})
+            turn = order.sample(list(running), len(running))
+            done.append({name: self._time(running[name]) for name in turn})
         self.seconds += time.perf_counter() - began
         failed = {name: self.failed[name] for name in names if name in self.failed}
         self._cache.write(key, _Heat(tuple(done), failed))
         return done
 
     def engine(self, name: str) -> Engine:
-        """Return a candidate's engine, opened if it is not."""
-        if name not in self._engines:
-            self._engines[name] = self._open_engine(name)
-        return self._engines[name]
-
-    def forget(self, name: str) -> None:
-        """Let go of an engine: the next heat opens it anew."""
-        self._engines.pop(name, None)
+        """Return a candidate's engine, opened if it is not, or if it is another one by now."""
+        key = self._key(name)
+        if key not in self._engines:
+            self._engines[key] = self._open_engine(name)
+        return self._engines[key]
 
     def close(self) -> None:
         """Let go of all engines."""
         self._engines.clear()
 
-    def _load(self, names: tuple[str, ...]) -> list[str]:
-        for name in set(self._engines) - set(names):
-            self.forget(name)
-        for name in names:
-            if name in self._engines or name in self.failed:
+    def _load(self, names: tuple[str, ...]) -> dict[str, Engine]:
+        keys = {name: self._key(name) for name in names}
+        for key in set(self._engines) - set(keys.values()):
+            del self._engines[key]
+        for name, key in keys.items():
+            if key in self._engines or name in self.failed:
                 continue
             self._progress(f"loading {name}")
             try:
@@ -115,9 +114,12 @@ class Stopwatch:
             except OsnetEdgeError as error:
                 if name == self._reference:
                     raise
-                self.forget(name)
+                self._engines.pop(key, None)
                 self.failed[name] = str(error)
-        return [name for name in names if name in self._engines]
+        return {name: self._engines[key] for name, key in keys.items() if key in self._engines}
+
+    def _key(self, name: str) -> tuple[str, str]:
+        return name, str(self._digest(name))
 
     def _time(self, engine: Engine) -> tuple[float, ...]:
         # The first call of a turn finds the caches full of another's weights: made, and not kept.
