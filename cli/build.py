@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from osnet_edge.cli.int8_text import describe_int8
-from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_batch_range, placement_option
+from osnet_edge.cli.options import (
+    budget_options,
+    echo_json,
+    json_flag,
+    output_option,
+    parse_batch_range,
+    placement_option,
+    read_calibration,
+)
 from osnet_edge.cli.progress import step
-from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.schema import to_json
 
 if TYPE_CHECKING:
-    from osnet_edge.engines.int8 import Calibration
     from osnet_edge.engines.precision import AskedPrecision
+    from osnet_edge.runtime.preprocessing import Picture
 
 
 @click.command()
@@ -42,8 +48,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Calibration set, for int8 and auto; in fp16 its pictures must not leave float16's range.",
 )
-@click.option("--budget", type=float, metavar="POINTS", help="Points of mAP that may be lost, such as 0.5.")
-@click.option("--budget-rank1", type=float, metavar="POINTS", help="Likewise of Rank-1.")
+@budget_options
 @click.option("--force", is_flag=True, help="Replace a package that is already there.")
 @json_flag
 def build(
@@ -73,15 +78,13 @@ def build(
     limits = parse_batch_range(batch) if batch else None
     from osnet_edge.engines.build import CHOICE_KEY, build_package
     from osnet_edge.train.placement_file import read_placement
-    from osnet_edge.train.synthetic import sample_crops
 
     started = time.monotonic()
     manifest = build_package(
         graph,
         output,
         target=target,
-        # Of another size than the network's input, so that the pairs prove the resizing too.
-        golden_crops=sample_crops(4, height=200, width=80, seed=1),
+        golden_crops=golden_crops(),
         precision=cast("AskedPrecision", precision),
         batch=limits,
         placement=read_placement(placement) if placement else None,
@@ -105,16 +108,8 @@ def build(
         click.echo(f"int8: {describe_int8(manifest.int8)}")
 
 
-def read_calibration(file: str | None, budget: float | None, rank1: float | None) -> Calibration | None:
-    """Read a calibration set, with what may be lost."""
-    from osnet_edge.cli.held_out_loss import held_out_loss
-    from osnet_edge.engines.calibration import read_calibration_set
-    from osnet_edge.engines.int8 import Calibration
-    from osnet_edge.engines.quantization.decide import Budget
+def golden_crops() -> Picture:
+    """Draw the people of golden pairs, of another size than the input: they prove the resizing too."""
+    from osnet_edge.train.synthetic import sample_crops
 
-    given = None if budget is None and rank1 is None else Budget(budget, rank1)
-    if file is None:
-        if given:
-            raise InputError("a budget is measured on held-out people; pass --calibration FILE too")
-        return None
-    return Calibration(read_calibration_set(file), Path(file), held_out_loss, given)
+    return sample_crops(4, height=200, width=80, seed=1)

@@ -14,15 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
-from osnet_edge.cli.held_out_loss import held_out_loss
+from osnet_edge.cli.options import read_calibration
 from osnet_edge.cli.progress import step
 from osnet_edge.engines.graph import read_graph
 from osnet_edge.engines.half import to_half
-from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8
-from osnet_edge.engines.quantization.decide import Budget
+from osnet_edge.engines.int8 import HeldOut, decide_int8
 from osnet_edge.engines.quantization.rules import ONNXRUNTIME_ARM, ONNXRUNTIME_X86, OPENVINO, TENSORRT
 from osnet_edge.engines.run_graph import open_graph
-from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME, GraphInfo
 from osnet_edge.runtime.preprocessing import Picture, to_batch
 
@@ -40,25 +38,17 @@ Points = npt.NDArray[np.float64]
 )
 def main(graph: str, calibration: str, data: str, rules: str, budget: float | None) -> None:
     """Print what INT8 (or FP16) loses on a test set, with a 95 % paired bootstrap interval."""
-    from osnet_edge.engines.calibration import read_calibration_set
-
-    file = Path(graph)
-    model, info = read_graph(file)
-    share, chosen = 1.0, to_half(model) if rules == "fp16" else model
-    if rules != "fp16":
-        given = Calibration(
-            read_calibration_set(calibration),
-            Path(calibration),
-            held_out_loss,
-            None if budget is None else Budget(budget),
-        )
-        held_out = HeldOut(given, file, info)
-        quantizer, decision = decide_int8(file, model, info, RULES[rules], given, held_out, progress=step)
-        groups = [each.group for each in decision.groups if each.int8]
-        share, chosen = decision.macs, quantizer.make(groups)
-        left = [each.group for each in decision.groups if not each.int8]
-        print(f"held-out {decision.loss}; in floating point: {', '.join(left) or 'nothing'}")
-    reference = _per_query(file, info, data)
+    read = read_graph(Path(graph))
+    info = read.info
+    given = read_calibration(calibration, budget, None)
+    if rules == "fp16" or given is None:
+        share, chosen = 1.0, to_half(read.model)
+    else:
+        found = decide_int8(read, RULES[rules], given, HeldOut(given, read), progress=step)
+        share, chosen = found.decision.macs, found.make()
+        left = [each.group for each in found.decision.groups if not each.int8]
+        print(f"held-out {found.decision.loss}; in floating point: {', '.join(left) or 'nothing'}")
+    reference = _per_query(read.path, info, data)
     other = _per_query(chosen, info, data)
     from osnet_edge.bench.paired_bootstrap import paired_bootstrap
 
@@ -75,7 +65,7 @@ def _per_query(model: Path | ModelProto, info: GraphInfo, data: str) -> tuple[Po
     from osnet_edge.bench import average_precisions, first_hits, rank_pictures
     from osnet_edge.train.data import open_set
 
-    found, session = open_set(data), open_graph(model, default_threads())
+    found, session = open_set(data), open_graph(model)
 
     def embed(crops: list[Picture]) -> npt.NDArray[np.float32]:
         rows: npt.NDArray[np.float32] = session.run(

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -14,6 +15,7 @@ from click.core import ParameterSource
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
+    from osnet_edge.engines.int8 import Calibration
     from osnet_edge.runtime.manifest import BatchRange
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,6 +34,43 @@ def json_flag(command: F) -> F:
 placement_option = click.option(
     "--placement", metavar="FILE", help="Placement file that it must have been trained with."
 )
+
+
+def budget_options(command: F) -> F:
+    """Add `--budget` and `--budget-rank1`: what may be lost, see `read_calibration`."""
+    for name, help_text in (
+        ("--budget-rank1", "Likewise of Rank-1."),
+        ("--budget", "Points of mAP that may be lost, such as 0.5."),
+    ):
+        command = click.option(name, type=float, metavar="POINTS", help=help_text)(command)
+    return command
+
+
+def read_calibration(
+    file: str | None, budget: float | None, rank1: float | None, *, budget_alone: bool = False
+) -> Calibration | None:
+    """Read a calibration set, with what may be lost.
+
+    Args:
+        file: of the set; None gives none.
+        budget: points of mAP.
+        rank1: points of Rank-1.
+        budget_alone: whether a budget may come without a set.
+
+    Raises:
+        InputError: it is no set, or no budget, or the budget comes without a set.
+    """
+    from osnet_edge.cli.held_out_loss import held_out_loss
+    from osnet_edge.engines.calibration import read_calibration_set
+    from osnet_edge.engines.int8 import Calibration
+    from osnet_edge.engines.quantization.decide import Budget
+
+    given = None if budget is None and rank1 is None else Budget(budget, rank1)
+    if file is None:
+        if given and not budget_alone:
+            raise InputError("a budget is measured on held-out people; pass --calibration FILE too")
+        return None
+    return Calibration(read_calibration_set(file), Path(file), held_out_loss, given)
 
 
 def typed_command() -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from osnet_edge.cli.build import read_calibration
-from osnet_edge.cli.options import output_option, parse_batch_range
+from osnet_edge.cli.build import golden_crops
+from osnet_edge.cli.options import budget_options, output_option, parse_batch_range, read_calibration
 from osnet_edge.cli.progress import step
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes the engine takes; default 1,8,32.")
 @click.option("--calibration", metavar="FILE", help="Calibration set, for int8.")
-@click.option("--budget", type=float, metavar="POINTS", help="Points of mAP that may be lost, such as 0.5.")
-@click.option("--budget-rank1", type=float, metavar="POINTS", help="Likewise of Rank-1.")
+@budget_options
 def recipe(
     graph: str,
     output: str,
@@ -51,13 +50,12 @@ def recipe(
     """
     limits = parse_batch_range(batch) if batch else None
     from osnet_edge.engines.recipe import write_recipe
-    from osnet_edge.train.synthetic import sample_crops
 
     made = write_recipe(
         graph,
         output,
         target=target,
-        golden_crops=sample_crops(4, height=200, width=80, seed=1),
+        golden_crops=golden_crops(),
         precision=cast("Precision", precision),
         batch=limits,
         calibration=read_calibration(calibration, budget, budget_rank1),

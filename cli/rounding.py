@@ -35,32 +35,30 @@ def rounding_of(
     from osnet_edge.engines.calibration import read_calibration_set
     from osnet_edge.engines.graph import read_graph
     from osnet_edge.engines.quantization.layers import find_layers
+    from osnet_edge.engines.quantization.quantizer import METHOD
     from osnet_edge.engines.quantization.rules import TENSORRT
     from osnet_edge.engines.quantization.table import levels_for, range_key
     from osnet_edge.engines.quantization.table_cache import find_table
+    from osnet_edge.engines.tensors import makers_of
     from osnet_edge.export.to_onnx import export_onnx
-    from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
-    from osnet_edge.runtime.files import sha256_of
     from osnet_edge.runtime.preprocessing import Preprocessing
     from osnet_edge.train.quantize import NetworkRounding, Rounding
 
     how = Preprocessing(height=size[0], width=size[1])
     with tempfile.TemporaryDirectory() as folder:
-        graph = Path(folder) / "osnet.onnx"
-        export_onnx(checkpoint, graph, preprocessing=how, progress=progress)
-        model, _ = read_graph(graph)
-        found, file = read_calibration_set(calibration), Path(calibration)
-        table = find_table(
-            model, sha256_of(graph), how, found, file, threads=default_threads(), progress=progress
-        )
+        path = Path(folder) / "osnet.onnx"
+        export_onnx(checkpoint, path, preprocessing=how, progress=progress)
+        graph = read_graph(path)
+        table = find_table(graph, read_calibration_set(calibration), Path(calibration), progress)
+    model = graph.model
     every = find_layers(model)
     layers = list(filter(TENSORRT.allow, every))
-    makers = {node.output[0]: node for node in model.graph.node}
+    makers = makers_of(model)
 
     def rounding(tensor: str) -> Rounding:
         known = table.tensors[tensor]
         levels = levels_for(known.signed, TENSORRT.activations)
-        key = range_key("mse", levels)
+        key = range_key(METHOD, levels)
         factors = known.factors or (1.0,) * len(known.mean)
         if tensor == every[0].input:
             # The graph's first layer reads bytes less their mean, and torch's what is left of these by

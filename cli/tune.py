@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from osnet_edge.cli.options import echo_json, json_flag, parse_numbers, parse_size
+from osnet_edge.cli.build import golden_crops
+from osnet_edge.cli.options import (
+    budget_options,
+    echo_json,
+    json_flag,
+    parse_numbers,
+    parse_size,
+    read_calibration,
+)
 from osnet_edge.cli.progress import step
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.runtime.errors import InputError
@@ -21,10 +29,9 @@ from osnet_edge.runtime.schema import to_json
 from osnet_edge.runtime.tuning import Tuning
 
 if TYPE_CHECKING:
-    from osnet_edge.engines.int8 import Calibration
+    from osnet_edge.engines.graph import ExportedGraph
     from osnet_edge.runtime.manifest import Precision
 
-Rewrite = tuple[str, ...]
 #: Tried where no `--rewrite` is given. Which is best is the tuner's to find; one of each kind is here, and no
 #: more, since each costs its share of the time.
 CPU_REWRITES = ("none", "gate", "gate,sum", "streams,gate,sum", "auto")
@@ -40,8 +47,7 @@ _CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
 )
 @click.option("--batch", default="1,8,32", show_default=True, metavar="N,...", help="Batch sizes, all alike.")
 @click.option("-o", "--output", metavar="PATH", help="Package folder to write; without it, only the table.")
-@click.option("--budget", type=float, metavar="POINTS", help="Points of mAP that may be lost, such as 0.5.")
-@click.option("--budget-rank1", type=float, metavar="POINTS", help="Likewise of Rank-1.")
+@budget_options
 @click.option(
     "--calibration",
     metavar="FILE",
@@ -99,11 +105,15 @@ def tune(
     if plot:
         require_writable(Path(plot))
     from osnet_edge.bench.machine import machine_facts
+    from osnet_edge.engines.build import require_place
     from osnet_edge.engines.tuning.cache import default_folder
     from osnet_edge.engines.tuning.request import TuneRequest
     from osnet_edge.engines.tuning.tune import tune as run
-    from osnet_edge.train.synthetic import sample_crops
 
+    if output:
+        # Before anything is exported, which takes its time.
+        require_place(Path(output), replace=force)
+    given = read_calibration(calibration, budget, budget_rank1, budget_alone=True)
     started, facts = time.monotonic(), machine_facts()
     precisions = tuple(each.strip() for each in precision.split(",")) if precision else None
     with graphs_of(model, target, rewrites, parse_size(size)) as (graphs, notes):
@@ -111,8 +121,8 @@ def tune(
             graphs=graphs,
             target=target,
             batches=batches,
-            golden_crops=sample_crops(4, height=200, width=80, seed=1),
-            calibration=_calibration(calibration, budget, budget_rank1),
+            golden_crops=golden_crops(),
+            calibration=given,
             precisions=cast("tuple[Precision, ...] | None", precisions),
             device=device,
             machine=f"{facts.cpu}, {facts.logical_cores} cores",
@@ -134,8 +144,8 @@ def tune(
 @contextmanager
 def graphs_of(
     model: str, target: str, rewrites: tuple[str, ...], size: tuple[int, int]
-) -> Iterator[tuple[dict[Rewrite, Path], tuple[str, ...]]]:
-    """Give the graphs to try by their rewrite, in a scratch folder, and notes on those that cannot be.
+) -> Iterator[tuple[tuple[ExportedGraph, ...], tuple[str, ...]]]:
+    """Give the graphs to try, in a scratch folder, and notes on those that cannot be.
 
     Args:
         model: a checkpoint or an ONNX file.
@@ -146,35 +156,36 @@ def graphs_of(
     Raises:
         InputError: it is neither, or a graph with another rewrite than those asked for.
     """
+    from osnet_edge.engines.graph import read_graph
     from osnet_edge.export.rewrite import parse_rewrite
 
     asked = [parse_rewrite(text) for text in rewrites or _default_rewrites(target)]
     if not _is_checkpoint(Path(model)):
-        from osnet_edge.engines.graph import read_graph
-
-        own = read_graph(Path(model))[1].model.rewrite
+        graph = read_graph(Path(model))
+        own = graph.info.model.rewrite
         if rewrites and set(asked) != {own}:
             raise InputError(f"{model} is a graph, which has its rewrite; pass a checkpoint to try others")
         had = ",".join(own) or "none"
-        yield {own: Path(model)}, (f"one rewrite, {had}, was tried, the graph's own; a checkpoint has more",)
+        yield (graph,), (f"one rewrite, {had}, was tried, the graph's own; a checkpoint has more",)
         return
     from osnet_edge.export.to_onnx import export_onnx
 
     with tempfile.TemporaryDirectory(prefix="osnet-edge-tune-") as scratch:
-        graphs: dict[Rewrite, Path] = {}
+        graphs = []
         # The published graph comes first, asked for or not: it is what all others must beat.
         for passes in dict.fromkeys([(), *asked]):
             step(f"exporting with the rewrite {','.join(passes) or 'none'}")
-            graphs[passes] = Path(scratch) / f"{'-'.join(passes) or 'none'}.onnx"
-            export_onnx(model, graphs[passes], preprocessing=Preprocessing(*size), passes=passes)
-        yield graphs, ()
+            path = Path(scratch) / f"{'-'.join(passes) or 'none'}.onnx"
+            export_onnx(model, path, preprocessing=Preprocessing(*size), passes=passes)
+            graphs.append(read_graph(path))
+        yield tuple(graphs), ()
 
 
 def _default_rewrites(target: str) -> tuple[str, ...]:
+    from osnet_edge.engines.cpu import CPU_BACKENDS
     from osnet_edge.engines.targets import parse_target
 
-    on_cpu = parse_target(target).backend in ("onnxruntime", "openvino")
-    return CPU_REWRITES if on_cpu else GPU_REWRITES
+    return CPU_REWRITES if parse_target(target).backend in CPU_BACKENDS else GPU_REWRITES
 
 
 def _is_checkpoint(path: Path) -> bool:
@@ -183,19 +194,6 @@ def _is_checkpoint(path: Path) -> bool:
         raise InputError(f"expected a checkpoint or an ONNX file, found {found} at {path}")
     with path.open("rb") as file:
         return file.read(4).startswith(_CHECKPOINT_STARTS)
-
-
-def _calibration(file: str | None, budget: float | None, rank1: float | None) -> Calibration | None:
-    """Read a calibration set; a budget alone is kept by trying nothing that rounds."""
-    from osnet_edge.cli.held_out_loss import held_out_loss
-    from osnet_edge.engines.calibration import read_calibration_set
-    from osnet_edge.engines.int8 import Calibration
-    from osnet_edge.engines.quantization.decide import Budget
-
-    given = None if budget is None and rank1 is None else Budget(budget, rank1)
-    if file is None:
-        return None
-    return Calibration(read_calibration_set(file), Path(file), held_out_loss, given)
 
 
 def _draw(tuning: Tuning, plot: str) -> None:

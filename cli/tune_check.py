@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from osnet_edge.cli.options import parse_numbers, parse_size
+from osnet_edge.cli.options import parse_numbers, parse_size, read_calibration
 from osnet_edge.cli.progress import step
 from osnet_edge.cli.tune import graphs_of
 from osnet_edge.engines.tuning.accuracy import Accuracy
@@ -25,13 +25,12 @@ from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.halving import Plan, exhaust, halve
 from osnet_edge.engines.tuning.measure import choose, field_of
 from osnet_edge.engines.tuning.race import Race
-from osnet_edge.engines.tuning.request import TuneRequest, list_candidates, read_info
+from osnet_edge.engines.tuning.request import TuneRequest, list_candidates
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.engines.tuning.tune import make_stopwatch
 from osnet_edge.train.synthetic import sample_crops
 
 if TYPE_CHECKING:
-    from osnet_edge.engines.int8 import Calibration
     from osnet_edge.runtime.manifest import Precision
 
 #: Where its weights come to lie in memory makes an engine some percent faster or slower: all are timed in so
@@ -83,16 +82,15 @@ def main(
             target,
             parse_numbers(batch, "--batch"),
             sample_crops(2, 100, 40),
-            _calibration(calibration),
+            read_calibration(calibration, 100.0, None, budget_alone=True),
             precisions=cast("tuple[Precision, ...]", tuple(precision.split(","))),
         )
         candidates, _ = list_candidates(request, timed=True)
         cache = TuningCache(None, None)
-        accuracy = Accuracy(graphs, request.calibration, cache, lambda _: None)
-        info = read_info(request)
+        accuracy = Accuracy(request.by_rewrite, request.calibration, cache, lambda _: None)
 
         def stopwatch() -> Stopwatch:
-            return make_stopwatch(request, candidates, info, accuracy, cache, Path(scratch), lambda _: None)
+            return make_stopwatch(request, candidates, accuracy, cache, Path(scratch), lambda _: None)
 
         step(f"timing all {len(candidates)} candidates")
         began, every, truth = time.monotonic(), stopwatch(), Race(str(candidates[0]))
@@ -139,17 +137,6 @@ def _lines(
         f"in {statistics.fmean(run.timing for run in runs) / timing:.2f} of the time, "
         f"{statistics.fmean(run.elapsed for run in runs) / elapsed:.2f} with loading",
     ]
-
-
-def _calibration(file: str | None) -> Calibration | None:
-    if file is None:
-        return None
-    from osnet_edge.cli.held_out_loss import held_out_loss
-    from osnet_edge.engines.calibration import read_calibration_set
-    from osnet_edge.engines.int8 import Calibration
-    from osnet_edge.engines.quantization.decide import Budget
-
-    return Calibration(read_calibration_set(file), Path(file), held_out_loss, Budget(100.0))
 
 
 if __name__ == "__main__":

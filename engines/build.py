@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from onnx import ModelProto
-
 from osnet_edge.engines.cpu import MODEL_NAME as ONNX_NAME
 from osnet_edge.engines.cpu import build_cpu
-from osnet_edge.engines.cpu_choice import choose_backend
+from osnet_edge.engines.cpu_choice import choose_backend, cpu_backends
 from osnet_edge.engines.golden import write_golden
-from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.graph import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.onnxruntime_cuda import build_onnxruntime_cuda
-from osnet_edge.engines.precision import AskedPrecision, Settled, check_asked, settle_precision
+from osnet_edge.engines.precision import AskedPrecision, check_asked, settle_precision
+from osnet_edge.engines.settled import Settled
 from osnet_edge.engines.targets import TargetSpec, parse_target
 from osnet_edge.engines.tensorrt_options import DEFAULTS, BuilderOptions
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_folder_aside
+from osnet_edge.runtime.files import MANIFEST_NAME, require_folder, sha256_of, write_folder_aside
 from osnet_edge.runtime.manifest import (
     SCHEMA_VERSION,
     BatchRange,
     FileEntry,
+    Golden,
     Manifest,
     Target,
     write_manifest,
@@ -86,47 +87,72 @@ def build_package(
         CheckError: the finished engine, where it can run here, fails its golden pairs, or nothing is within
             the budget. No package is left.
     """
-    graph, output, spec = Path(graph), Path(output), parse_target(target)
+    output, spec = Path(output), parse_target(target)
     check_asked(spec, precision, calibration)
     require_place(output, replace=replace)
     progress("reading the graph")
-    model, info = read_graph(graph)
-    require_placement(placement, info.model.placement, str(graph))
-    batch = batch or DEFAULT_BATCH
-    tools = {**info.tools, "osnet-edge": version("osnet-edge")}
-    settled = settled or settle_precision(
-        graph, model, info, spec, precision, calibration, batch.opt, progress
-    )
-    spec = settled.spec
-    if spec.fastest:
+    read = read_graph(Path(graph))
+    require_placement(placement, read.info.model.placement, str(graph))
+    batch, tools = batch or DEFAULT_BATCH, tools_of(read)
+    settled = settled or settle_precision(read, spec, precision, calibration, batch.opt, progress)
+    if settled.spec.fastest:
         progress("timing ONNX Runtime and OpenVINO")
-        chosen, tools[CHOICE_KEY] = choose_backend(graph, info, batch.opt)
-        spec = TargetSpec(chosen)
-    model_name = PLAN_NAME if spec.backend in TITLES else ONNX_NAME
+        chosen, tools[CHOICE_KEY] = choose_backend(read, cpu_backends(settled.spec), batch.opt)
+        settled = dataclasses.replace(settled, spec=TargetSpec(chosen))
     with write_folder_aside(output, replace=replace) as folder:
-        progress("building the engine")
-        built_for = build_model(graph, model, folder / model_name, settled, spec, batch, progress, options)
         progress("writing golden pairs")
-        quantized = settled.quantize(False) if settled.quantize else None
-        golden = write_golden(graph, folder, golden_crops, info, settled.precision, quantized)
-        manifest = Manifest(
-            schema_version=SCHEMA_VERSION,
-            model=info.model,
-            preprocessing=info.preprocessing,
-            precision=settled.precision,
-            batch=batch,
-            target=built_for,
-            model_file=model_name,
-            onnx_sha256=sha256_of(graph),
-            files={name: file_entry(folder / name) for name in (model_name, golden.file)},
-            golden=golden,
-            tools=tools,
-            int8=settled.int8,
-            comparison=settled.comparison,
-            tuning=tuning,
-        )
-        write_manifest(folder, manifest)
+        golden = write_golden(read, folder, golden_crops, settled.precision, settled.quantize)
+        manifest = write_package(folder, read, settled, batch, golden, tools, progress, options, tuning)
         _prove(folder, progress)
+    return manifest
+
+
+def write_package(
+    folder: Path,
+    graph: ExportedGraph,
+    settled: Settled,
+    batch: BatchRange,
+    golden: Golden,
+    tools: dict[str, str],
+    progress: Callable[[str], None],
+    options: BuilderOptions = DEFAULTS,
+    tuning: Tuning | None = None,
+) -> Manifest:
+    """Build a package's model file, beside the golden pairs that are there, and write its manifest.
+
+    Args:
+        folder: the package being made.
+        graph: the float32 graph.
+        settled: what is built of it.
+        batch: batch sizes the engine takes.
+        golden: the pairs.
+        tools: versions of what made it.
+        progress: told what is being done.
+        options: of a TensorRT builder.
+        tuning: that the package won.
+
+    Returns:
+        The manifest as written.
+    """
+    progress("building the engine")
+    name = PLAN_NAME if settled.spec.backend in TITLES else ONNX_NAME
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        model=graph.info.model,
+        preprocessing=graph.info.preprocessing,
+        precision=settled.precision,
+        batch=batch,
+        target=_build_model(graph, folder / name, settled, batch, progress, options),
+        model_file=name,
+        onnx_sha256=graph.sha256,
+        files={each: file_entry(folder / each) for each in (name, golden.file)},
+        golden=golden,
+        tools=tools,
+        int8=settled.int8,
+        comparison=settled.comparison,
+        tuning=tuning,
+    )
+    write_manifest(folder, manifest)
     return manifest
 
 
@@ -134,12 +160,13 @@ def require_place(output: Path, *, replace: bool) -> None:
     """Hold that a package may be put at `output`, before work is put into it.
 
     Raises:
-        InputError: something is there that may not be replaced.
+        InputError: something is there that may not be replaced, or no folder can be made there.
     """
     if output.exists() and not replace:
         raise InputError(f"{output} is already there; pass --force to replace it, or name another output")
     if replace and output.exists() and not (output / MANIFEST_NAME).is_file():
         raise InputError(f"{output} is no engine package, so it is not replaced; name another output")
+    require_folder(output, replace=replace)
 
 
 def _prove(folder: Path, progress: Callable[[str], None]) -> None:
@@ -152,30 +179,29 @@ def _prove(folder: Path, progress: Callable[[str], None]) -> None:
     embedder.prove()
 
 
-def build_model(
-    graph: Path,
-    model: ModelProto,
+def _build_model(
+    graph: ExportedGraph,
     destination: Path,
     settled: Settled,
-    spec: TargetSpec,
     batch: BatchRange,
     progress: Callable[[str], None],
-    options: BuilderOptions = DEFAULTS,
+    options: BuilderOptions,
 ) -> Target:
     """Build the model file of a package, by the builder of its backend.
 
     Returns:
         What it was built for, as its manifest says it.
     """
+    spec = settled.spec
     if spec.backend == "onnxruntime" or spec.backend == "openvino":
-        return build_cpu(graph, destination, spec.backend, settled.precision, settled.quantize)
+        return build_cpu(graph.path, destination, spec.backend, settled.precision, settled.quantize)
     if spec.backend == "onnxruntime_cuda":
-        return build_onnxruntime_cuda(graph, model, destination, settled.precision)
+        return build_onnxruntime_cuda(graph, destination, settled.precision)
     # Imported here: a builder for the CPU needs nothing of TensorRT's.
     from osnet_edge.engines.tensorrt import build_plan
 
     return build_plan(
-        model,
+        graph.model,
         destination,
         library=spec.backend,
         capabilities=spec.capabilities,
@@ -185,6 +211,11 @@ def build_model(
         options=options,
         progress=progress,
     )
+
+
+def tools_of(graph: ExportedGraph) -> dict[str, str]:
+    """Return the versions of what made a graph, and of what builds from it."""
+    return {**graph.info.tools, "osnet-edge": version("osnet-edge")}
 
 
 def file_entry(path: Path) -> FileEntry:

@@ -2,87 +2,73 @@
 
 from __future__ import annotations
 
+import functools
+import platform
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import ModelProto
 
-from osnet_edge.engines.cpu import CpuBackend
+from osnet_edge.engines.cpu import CpuBackend, open_on_cpu
+from osnet_edge.engines.graph import ExportedGraph
 from osnet_edge.engines.half import to_half
 from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, fine_tuning, without
 from osnet_edge.engines.quantization.quantizer import Quantizer
-from osnet_edge.engines.quantization.rules import QdqRules
+from osnet_edge.engines.quantization.rules import rules_for
+from osnet_edge.engines.settled import Settled
+from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.engines.timing import time_in_turns
 from osnet_edge.runtime.backends import Engine
-from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
-from osnet_edge.runtime.backends.openvino_cpu import LARGEST_COMPILED, OpenVinoEngine, installed_precisions
-from osnet_edge.runtime.embedder import normalize_rows
+from osnet_edge.runtime.backends.openvino_cpu import LARGEST_COMPILED, installed_precisions
 from osnet_edge.runtime.graph_info import GraphInfo
-from osnet_edge.runtime.manifest import Backend, Precision
-from osnet_edge.runtime.precision import Comparison, Int8
+from osnet_edge.runtime.manifest import Precision
+from osnet_edge.runtime.precision import Comparison
 
 #: How much faster INT8 must be than the next precision, or its loss bought nothing. NVIDIA's Model Optimizer
 #: has the same rule (its pull request 2318).
 LEAST_GAIN = 1.02
 _NO_GROUP = "no group of layers is within the budget"
+#: Of timing, all precisions together; what each group saves is less, and gets twice as many.
+_SECONDS = 4.0
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """What a package will be.
+class Way(NamedTuple):
+    """A library of a CPU's, and a precision that it computes in."""
 
-    Attributes:
-        backend: what runs it.
-        precision: what was chosen.
-        quantizer: makes the INT8 graph.
-        int8: the decision on INT8, also where it was dropped.
-        comparison: the times, and why.
-    """
-
-    backend: Backend
+    backend: CpuBackend
     precision: Precision
-    quantizer: Quantizer
-    int8: Int8
-    comparison: Comparison
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return f"{self.backend} {self.precision}"
 
 
 def choose_on_cpu(
-    graph: Path,
-    model: ModelProto,
-    info: GraphInfo,
+    graph: ExportedGraph,
     backends: tuple[CpuBackend, ...],
-    rules: QdqRules,
     request: Calibration,
     batch: int,
-    *,
-    seconds: float = 4.0,
-    progress: Callable[[str], None] = lambda step: None,
-) -> Chosen:
+    progress: Callable[[str], None],
+) -> Settled:
     """Time every precision that a CPU has, and take the fastest that stays within the budget.
 
     Args:
-        graph: the float32 graph's file.
-        model: what is in it.
-        info: what it says of itself.
+        graph: the float32 graph.
         backends: libraries that may run it; the last has INT8.
-        rules: of the last.
         request: calibration set and budget.
         batch: pictures a call.
-        seconds: of timing.
         progress: told what is being done.
 
     Raises:
         InputError: see `decide_int8`.
     """
-    count = min(batch, LARGEST_COMPILED)
-    held_out = HeldOut(request, graph, info)
+    count, how = min(batch, LARGEST_COMPILED), graph.info.preprocessing
+    held_out = HeldOut(request, graph)
     with tempfile.TemporaryDirectory() as scratch:
-        open_as = _Opener(info, count, Path(scratch))
+        open_as = _Opener(graph.info, count, Path(scratch))
 
         def time_groups(quantizer: Quantizer) -> Mapping[str, float]:
             progress("timing what each group saves")
@@ -90,35 +76,43 @@ def choose_on_cpu(
             makers = {name: [other for other in every if other != name] for name in every}
             engines = {name: open_as(backends[-1], quantizer.make(rest)) for name, rest in makers.items()}
             engines[""] = open_as(backends[-1], quantizer.make(every))
-            times = time_in_turns(engines, info.preprocessing, count, seconds=2 * seconds)
+            times = time_in_turns(engines, how, count, 2 * _SECONDS)
             return {name: times[name] - times[""] for name in every}
 
-        quantizer, decision = decide_int8(
-            graph, model, info, rules, request, held_out, time_groups=time_groups, progress=progress
-        )
-        engines: dict[tuple[CpuBackend, Precision], Engine] = {
-            (backend, precision): open_as(backend, graph, precision)
-            for backend in backends
-            for precision in _float_precisions(backend)
-        }
-        chosen = tuple(each.group for each in decision.groups if each.int8)
-        if chosen:
-            engines[backends[-1], "int8"] = open_as(backends[-1], quantizer.make(chosen))
-        progress(f"timing {', '.join(f'{b} {p}' for b, p in engines)}")
-        named = {f"{backend} {precision}": engine for (backend, precision), engine in engines.items()}
-        times = time_in_turns(named, info.preprocessing, count, seconds=seconds)
-        order = sorted(engines, key=lambda key: times[f"{key[0]} {key[1]}"])
-        backend, precision, dropped = _fastest_within(order, times, engines, held_out, request, progress)
-    name, int8 = f"{backend} {precision}", f"{backends[-1]} int8"
+        rules = rules_for(backends[-1], platform.machine())
+        found = decide_int8(graph, rules, request, held_out, time_groups=time_groups, progress=progress)
+        ways = [Way(backend, each) for backend in backends for each in _float_precisions(backend)]
+        engines = {way: open_as(way.backend, graph.path, way.precision) for way in ways}
+        int8 = Way(backends[-1], "int8")
+        if found.groups:
+            engines[int8] = open_as(int8.backend, found.make())
+        progress(f"timing {', '.join(map(str, engines))}")
+        times = time_in_turns({str(way): engine for way, engine in engines.items()}, how, count, _SECONDS)
+
+        @functools.cache
+        def refuse(way: Way) -> str | None:
+            if way.precision == "fp32":
+                return None
+            progress(f"measuring {way} as it computes here")
+            loss = held_out.loss_by(engines[way])
+            if request.budget is None or request.budget.allows(loss):
+                return None
+            return f"loses up to {loss.mean_ap_most:.2f} points of mAP"
+
+        way, dropped = fastest_within(sorted(engines, key=lambda way: times[str(way)]), times, refuse)
+    name = str(way)
     others = ", ".join(f"{other} {ms:.1f} ms" for other, ms in times.items() if other != name)
     reasons = (f"{other} {reason}" for other, reason in dropped.items())
     why = "; ".join(filter(None, [f"{name}, {times[name]:.1f} ms a batch", others, *reasons]))
-    if not chosen:
+    decision = found.decision
+    if not found.groups:
         decision = without(decision, _NO_GROUP)
-        why = f"{why}; {_NO_GROUP} in INT8: {fine_tuning(info, request)}"
-    elif precision != "int8":
-        decision = without(decision, why_dropped(int8, name, times, dropped.get(int8)))
-    return Chosen(backend, precision, quantizer, decision, Comparison(count, times, why))
+        why = f"{why}; {_NO_GROUP} in INT8: {fine_tuning(graph.info, request)}"
+    elif way != int8:
+        decision = without(decision, why_dropped(str(int8), name, times, dropped.get(int8)))
+    quantize, table = (found.make, found.quantizer.table) if way == int8 else (None, None)
+    comparison = Comparison(count, times, why)
+    return Settled(TargetSpec(way.backend), way.precision, quantize, decision, comparison, table)
 
 
 def why_dropped(int8: str, chosen: str, times: Mapping[str, float], reason: str | None) -> str:
@@ -133,22 +127,21 @@ def why_dropped(int8: str, chosen: str, times: Mapping[str, float], reason: str 
 
 
 def compare_on_cpu(
-    graph: Path, info: GraphInfo, backend: CpuBackend, quantized: ModelProto, batch: int
+    graph: ExportedGraph, backend: CpuBackend, quantized: ModelProto, batch: int
 ) -> Comparison:
     """Time INT8 that was asked for by name beside float32, so that nobody ships what is slower unawares.
 
     Args:
-        graph: the float32 graph's file.
-        info: what it says of itself.
+        graph: the float32 graph.
         backend: the library.
         quantized: the INT8 graph.
         batch: pictures a call.
     """
     count = min(batch, LARGEST_COMPILED)
     with tempfile.TemporaryDirectory() as scratch:
-        open_as = _Opener(info, count, Path(scratch))
-        engines = {"fp32": open_as(backend, graph, "fp32"), "int8": open_as(backend, quantized)}
-        times = time_in_turns(engines, info.preprocessing, count)
+        open_as = _Opener(graph.info, count, Path(scratch))
+        engines = {"fp32": open_as(backend, graph.path, "fp32"), "int8": open_as(backend, quantized)}
+        times = time_in_turns(engines, graph.info.preprocessing, count)
     slower = times["fp32"] < LEAST_GAIN * times["int8"]
     why = f"int8 as asked, {times['int8']:.1f} ms a batch; {backend} fp32 {times['fp32']:.1f} ms" + (
         ": INT8 gains nothing here, and --precision auto would leave it out" if slower else ""
@@ -157,68 +150,56 @@ def compare_on_cpu(
 
 
 def choose_on_gpu(
-    graph: Path,
-    model: ModelProto,
-    info: GraphInfo,
-    backend: Backend,
-    rules: QdqRules,
+    graph: ExportedGraph,
+    spec: TargetSpec,
     request: Calibration,
     batch: int,
-    progress: Callable[[str], None] = lambda step: None,
-) -> Chosen:
+    progress: Callable[[str], None],
+) -> Settled:
     """Choose for a GPU that is not here to be timed: float16, if it is within the budget.
 
     INT8 would have to prove its gain, and cannot; built for `--precision int8`, it can be compared on the
     device. What it would lose is decided all the same, and kept in the manifest.
     """
-    held_out = HeldOut(request, graph, info)
-    quantizer, decision = decide_int8(graph, model, info, rules, request, held_out, progress=progress)
+    held_out = HeldOut(request, graph)
+    rules = rules_for(spec.backend, platform.machine())
+    found = decide_int8(graph, rules, request, held_out, progress=progress)
     progress("measuring float16")
-    loss = held_out.loss_of(to_half(model))
+    loss = held_out.loss_of(to_half(graph.model))
     within = request.budget is None or request.budget.allows(loss)
     lost = f"float16 loses {loss.mean_ap:.2f} points of mAP, {loss.mean_ap_most:.2f} at most"
     chosen: Precision = "fp16" if within else "fp32"
     no_gpu = "no GPU was here to show that it gains"
     why = f"{chosen}: {lost}; INT8 was dropped, as {no_gpu}"
-    any_group = any(each.int8 for each in decision.groups)
-    if not any_group:
-        why = f"{why}, and {_NO_GROUP} in it: {fine_tuning(info, request)}"
-    decision = without(decision, no_gpu if any_group else _NO_GROUP)
-    return Chosen(backend, chosen, quantizer, decision, Comparison(batch, {}, why))
+    if not found.groups:
+        why = f"{why}, and {_NO_GROUP} in it: {fine_tuning(graph.info, request)}"
+    decision = without(found.decision, no_gpu if found.groups else _NO_GROUP)
+    return Settled(spec, chosen, None, decision, Comparison(batch, {}, why))
 
 
-def _fastest_within(
-    order: list[tuple[CpuBackend, Precision]],
-    times: Mapping[str, float],
-    engines: Mapping[tuple[CpuBackend, Precision], Engine],
-    held_out: HeldOut,
-    request: Calibration,
-    progress: Callable[[str], None],
-) -> tuple[CpuBackend, Precision, dict[str, str]]:
-    """Go from the fastest on until one is within the budget as it really computes; float32 always is.
+def fastest_within(
+    order: Sequence[Way], times: Mapping[str, float], refuse: Callable[[Way], str | None]
+) -> tuple[Way, dict[Way, str]]:
+    """Go from the fastest on until one is within the budget and, if it is INT8, worth it; float32 always is.
+
+    Args:
+        order: the fastest first.
+        times: milliseconds of each, by name.
+        refuse: why one is not within the budget, or None; asked of as few as possible, since it takes time.
 
     Returns:
-        It, and why each was dropped that is faster, by name.
+        It, and why each was dropped that is faster.
     """
-    dropped: dict[str, str] = {}
-    for index, (backend, precision) in enumerate(order):
-        name = f"{backend} {precision}"
-        following = [times[f"{other[0]} {other[1]}"] for other in order[index + 1 :]]
-        if precision == "int8" and following and following[0] < LEAST_GAIN * times[name]:
-            dropped[name] = "gains too little"
-            continue
-        if precision != "fp32":
-            progress(f"measuring {name} as it computes here")
-            loss = held_out.loss(_embed(engines[backend, precision], held_out))
-            if request.budget is not None and not request.budget.allows(loss):
-                dropped[name] = f"loses up to {loss.mean_ap_most:.2f} points of mAP"
-                continue
-        return backend, precision, dropped
+    dropped: dict[Way, str] = {}
+    for index, way in enumerate(order):
+        near = (each for each in order[index + 1 :] if times[str(each)] < LEAST_GAIN * times[str(way)])
+        if way.precision == "int8" and any(refuse(each) is None for each in near):
+            dropped[way] = "gains too little"
+        elif reason := refuse(way):
+            dropped[way] = reason
+        else:
+            return way, dropped
     raise AssertionError("float32 is among them")
-
-
-def _embed(engine: Engine, held_out: HeldOut) -> npt.NDArray[np.float32]:
-    return normalize_rows(np.concatenate([engine.infer(batch) for batch in held_out.batches]))
 
 
 def _float_precisions(backend: CpuBackend) -> tuple[Precision, ...]:
@@ -239,14 +220,5 @@ class _Opener:
             file = self._folder / f"{self._made}.onnx"
             onnx.save(graph, file)
             graph = file
-        size = self._info.model.embedding_size
-        if backend == "onnxruntime":
-            return OnnxRuntimeEngine(graph, self._info.preprocessing, size)
-        return OpenVinoEngine(
-            graph,
-            self._info.preprocessing,
-            size,
-            precision,
-            self._batch,
-            sizes=tuple(dict.fromkeys((self._batch, 1))),
-        )
+        sizes = tuple(dict.fromkeys((self._batch, 1)))
+        return open_on_cpu(graph, self._info, backend, precision, self._batch, sizes)

@@ -12,12 +12,16 @@ from typing import Literal
 import onnx
 from onnx import ModelProto
 
-from osnet_edge.runtime.backends.openvino_cpu import open_core
+from osnet_edge.runtime.backends import Engine
+from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
+from osnet_edge.runtime.backends.openvino_cpu import OpenVinoEngine, open_core
+from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.manifest import Precision, Target
 
 MODEL_NAME = "model.onnx"
 #: The two libraries that run a package on a CPU, by the names of their distributions too.
 CpuBackend = Literal["onnxruntime", "openvino"]
+CPU_BACKENDS: tuple[CpuBackend, ...] = ("onnxruntime", "openvino")
 
 
 def build_cpu(
@@ -58,3 +62,31 @@ def build_cpu(
         compute_capabilities=(),
         exact_version=False,
     )
+
+
+def open_on_cpu(
+    graph: Path,
+    info: GraphInfo,
+    backend: CpuBackend,
+    precision: Precision,
+    best_batch: int,
+    sizes: tuple[int, ...] | None = None,
+) -> Engine:
+    """Open a graph as its package would be opened, without a package.
+
+    Args:
+        graph: the ONNX file, with Q/DQ for int8.
+        info: what the float32 graph says of itself.
+        backend: which of the two runs it.
+        precision: of its arithmetic.
+        best_batch: that OpenVINO compiles it for.
+        sizes: batch sizes for OpenVINO to compile it for, falling to 1, in place of that and its halves.
+
+    Raises:
+        InputError: the library cannot load it.
+        UnavailableError: the library is not installed, or not in this precision on this CPU.
+    """
+    size = info.model.embedding_size
+    if backend == "onnxruntime":
+        return OnnxRuntimeEngine(graph, info.preprocessing, size)
+    return OpenVinoEngine(graph, info.preprocessing, size, precision, best_batch, sizes=sizes)

@@ -3,52 +3,48 @@
 from __future__ import annotations
 
 import importlib.util
-import time
-from collections.abc import Callable
-from pathlib import Path
 
-from osnet_edge.engines.cpu import CpuBackend
+from osnet_edge.engines.cpu import CPU_BACKENDS, CpuBackend, open_on_cpu
+from osnet_edge.engines.graph import ExportedGraph
+from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.engines.timing import time_in_turns
 from osnet_edge.runtime.backends import Engine
-from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
-from osnet_edge.runtime.backends.openvino_cpu import LARGEST_COMPILED, OpenVinoEngine
-from osnet_edge.runtime.graph_info import GraphInfo
+from osnet_edge.runtime.backends.openvino_cpu import LARGEST_COMPILED
 
 #: By how much OpenVINO must win: below that it is noise, and ONNX Runtime loads faster and is always there.
 _MARGIN = 0.05
 
 
+def cpu_backends(spec: TargetSpec) -> tuple[CpuBackend, ...]:
+    """Return the CPU libraries that a target may use here, the one for INT8 last; none for one of a GPU."""
+    if spec.fastest:
+        return CPU_BACKENDS if importlib.util.find_spec("openvino") else ("onnxruntime",)
+    return tuple(each for each in CPU_BACKENDS if each == spec.backend)
+
+
 def choose_backend(
-    graph: Path,
-    info: GraphInfo,
-    best_batch: int,
-    *,
-    seconds: float = 2.0,
-    clock: Callable[[], float] = time.perf_counter,
+    graph: ExportedGraph, backends: tuple[CpuBackend, ...], best_batch: int, *, seconds: float = 2.0
 ) -> tuple[CpuBackend, str]:
     """Time a float32 graph in both libraries, in turns, and choose.
 
     Both get the threads that a package gets by default.
 
     Args:
-        graph: the exported ONNX file.
-        info: what it says of itself.
+        graph: the float32 graph.
+        backends: of `cpu_backends`.
         best_batch: pictures a call, of which no more than 32 are timed.
         seconds: time for both together, after loading; each is called 3 times at least.
-        clock: seconds, never running backwards.
 
     Returns:
         The backend, and a line that says why, with both times.
     """
-    if importlib.util.find_spec("openvino") is None:
-        return "onnxruntime", "onnxruntime, the only one installed"
-    size = info.model.embedding_size
+    if len(backends) == 1:
+        return backends[0], f"{backends[0]}, the only one installed"
     engines: dict[str, Engine] = {
-        "onnxruntime": OnnxRuntimeEngine(graph, info.preprocessing, size),
-        "openvino": OpenVinoEngine(graph, info.preprocessing, size, "fp32", best_batch),
+        each: open_on_cpu(graph.path, graph.info, each, "fp32", best_batch) for each in backends
     }
     count = min(best_batch, LARGEST_COMPILED)
-    medians = time_in_turns(engines, info.preprocessing, count, seconds=seconds, clock=clock)
+    medians = time_in_turns(engines, graph.info.preprocessing, count, seconds)
     return pick(medians["onnxruntime"], medians["openvino"], count)
 
 

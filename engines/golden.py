@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto
 
+from osnet_edge.engines.graph import ExportedGraph
 from osnet_edge.engines.quantization.quantizer import simulate
-from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine, default_threads
+from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
 from osnet_edge.runtime.embedder import normalize_rows
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.manifest import Golden, Precision
 from osnet_edge.runtime.preprocessing import Picture, to_batch
 
@@ -28,33 +29,32 @@ _LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 1e-3, "bf16": 3e-2, "in
 
 
 def write_golden(
-    graph: Path,
+    graph: ExportedGraph,
     folder: Path,
     crops: Picture,
-    info: GraphInfo,
     precision: Precision,
-    quantized: ModelProto | None = None,
+    quantize: Callable[[bool], ModelProto] | None = None,
 ) -> Golden:
     """Run a graph on a few pictures, and write both to `golden.npz` in `folder`.
 
     Args:
-        graph: the exported ONNX file, float32.
+        graph: the float32 graph.
         folder: the package being made.
         crops: uint8 (K, H, W, 3) RGB, of any size: their resizing is proven with the rest.
-        info: what the graph says of itself.
         precision: of the engine that will be held to the pairs.
-        quantized: for INT8, the graph with Q/DQ, run in place of the other with each of them as written.
+        quantize: for INT8, makes the graph with Q/DQ, run in place of the other with each of them as written.
 
     Raises:
         InputError: fewer than two crops, which have no spread to compare with.
     """
     if len(crops) < 2:
         raise InputError(f"expected 2 golden crops or more, got {len(crops)}")
+    info = graph.info
     batch = to_batch(list(crops), info.preprocessing)
-    if quantized is None:
-        rows = OnnxRuntimeEngine(graph, info.preprocessing, info.model.embedding_size).infer(batch)
+    if quantize is None:
+        rows = OnnxRuntimeEngine(graph.path, info.preprocessing, info.model.embedding_size).infer(batch)
     else:
-        rows = simulate(quantized, [batch], default_threads())
+        rows = simulate(quantize(False), [batch])
     embeddings = normalize_rows(rows)
     np.savez_compressed(folder / GOLDEN_NAME, crops=crops, embeddings=embeddings)
     return Golden(GOLDEN_NAME, _LIMITS[precision])

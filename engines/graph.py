@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import onnx
 
 from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.graph_info import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, GraphInfo, parse_graph_info
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedGraph:
+    """A float32 graph of `osnet-edge export`, read and checked.
+
+    Attributes:
+        path: its file.
+        model: what is in it.
+        info: what it says of itself.
+    """
+
+    path: Path
+    model: onnx.ModelProto
+    info: GraphInfo
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of its file."""
+        return sha256_of(self.path)
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:
@@ -40,14 +63,14 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     return graph
 
 
-def read_graph(path: Path) -> tuple[onnx.ModelProto, GraphInfo]:
+def read_graph(path: Path) -> ExportedGraph:
     """Read an exported graph and what it says of itself.
 
     Raises:
         InputError: it is no such graph, or not one that `osnet-edge export` wrote.
     """
-    graph = read_onnx(path)
-    metadata = {entry.key: entry.value for entry in graph.metadata_props}
+    model = read_onnx(path)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in metadata:
         raise InputError(
             f"{path} does not say how its pictures are to be prepared; "
@@ -58,8 +81,8 @@ def read_graph(path: Path) -> tuple[onnx.ModelProto, GraphInfo]:
     expected = {INPUT_NAME: info.preprocessing.input_shape, OUTPUT_NAME: (info.model.embedding_size,)}
     got = {
         value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim[1:])
-        for value in (*graph.graph.input, *graph.graph.output)
+        for value in (*model.graph.input, *model.graph.output)
     }
     if got != expected:
         raise InputError(f"{path}: its metadata says {expected}, its graph {got}; export it again")
-    return graph, info
+    return ExportedGraph(path, model, info)

@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from osnet_edge.engines.tensors import tensors_of
 from osnet_edge.runtime.errors import InputError
 
 #: Operators without inputs that matter; they say their type themselves.
@@ -41,7 +42,7 @@ def to_half(model: ModelProto) -> ModelProto:
     Raises:
         InputError: it holds float16 already, or a weight that float16 cannot hold.
     """
-    return _convert(model).model
+    return _Conversion(model).model
 
 
 def half_tensors(model: ModelProto) -> list[str]:
@@ -53,16 +54,7 @@ def half_tensors(model: ModelProto) -> list[str]:
     Raises:
         InputError: as `to_half`.
     """
-    return _convert(model).halves
-
-
-def _convert(model: ModelProto) -> _Conversion:
-    for weight in model.graph.initializer:
-        if weight.data_type == TensorProto.FLOAT16:
-            raise InputError(
-                f"expected a float32 graph, and {weight.name} is float16; give the graph as it was exported"
-            )
-    return _Conversion(model)
+    return _Conversion(model).halves
 
 
 class _Conversion:
@@ -77,10 +69,18 @@ class _Conversion:
     """
 
     def __init__(self, model: ModelProto) -> None:
+        for weight in model.graph.initializer:
+            if weight.data_type == TensorProto.FLOAT16:
+                raise InputError(
+                    f"expected a float32 graph, and {weight.name} is float16; give the graph as it was "
+                    "exported"
+                )
         self.model = ModelProto()
         self.model.CopyFrom(model)
         self._graph = self.model.graph
-        self._floats = _float_tensors(model)
+        # Shapes and bytes keep their types.
+        found = tensors_of(model).items()
+        self._floats = {name for name, tensor in found if tensor.kind == TensorProto.FLOAT}
         self._weights = {weight.name: weight for weight in self._graph.initializer}
         #: The type that each tensor is made in.
         self._made: dict[str, int] = {item.name: TensorProto.FLOAT for item in self._graph.input}
@@ -143,15 +143,6 @@ class _Conversion:
             self._graph.ClearField(field)
             getattr(self._graph, field).extend(items)
         onnx.checker.check_model(self.model)
-
-
-def _float_tensors(model: ModelProto) -> set[str]:
-    """Name all float32 tensors and weights; shapes and bytes keep their types."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    kinds = {item.name: item.type.tensor_type.elem_type for item in graph.value_info}
-    kinds |= {item.name: item.type.tensor_type.elem_type for item in (*graph.input, *graph.output)}
-    kinds |= {item.name: item.data_type for item in graph.initializer}
-    return {name for name, kind in kinds.items() if kind == TensorProto.FLOAT}
 
 
 def _float32_nodes(graph: GraphProto) -> set[int]:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
-from osnet_edge.engines.calibration import CalibrationSet
+from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet
+from osnet_edge.engines.graph import ExportedGraph
 from osnet_edge.engines.quantization.count_pairs import count_pairs
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
-from osnet_edge.engines.quantization.quantizer import Quantizer, simulate
+from osnet_edge.engines.quantization.quantizer import METHOD, Quantizer, simulate
 from osnet_edge.engines.quantization.rules import QdqRules
-from osnet_edge.engines.quantization.table_cache import find_table, hash_pictures, read_batches
-from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
+from osnet_edge.engines.quantization.table_cache import find_table, read_batches
+from osnet_edge.runtime.backends import Engine
+from osnet_edge.runtime.embedder import normalize_rows
 from osnet_edge.runtime.errors import CheckError, InputError
-from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.precision import GroupDecision, Int8, Loss
 
@@ -47,32 +48,42 @@ class Calibration:
     judge: Judge | None = None
     budget: Budget | None = None
 
+    @property
+    def people(self) -> tuple[CalibrationPicture, ...]:
+        """Pictures of the people held out, whom a budget needs.
+
+        Raises:
+            InputError: there are none.
+        """
+        if not self.pictures.held_out:
+            raise InputError(
+                f"a budget needs people held out, and {self.file} has none; draw it anew with "
+                "osnet-edge calibrate from a set with people on two cameras"
+            )
+        return self.pictures.held_out
+
 
 class HeldOut:
     """The people of a calibration set that it held out, and what an engine loses on them.
 
     Args:
         request: of a set that holds people out, with a judge.
-        graph: the float32 graph's file.
-        info: what it says of itself.
+        graph: the float32 graph.
 
     Raises:
         InputError: the set holds nobody out, or a picture vanished.
     """
 
-    def __init__(self, request: Calibration, graph: Path, info: GraphInfo) -> None:
-        pictures = request.pictures.held_out
-        if not pictures or request.judge is None:
-            raise InputError(
-                f"a budget needs people held out, and {request.file} has none; draw it anew with "
-                "osnet-edge calibrate from a set with people on two cameras"
-            )
+    def __init__(self, request: Calibration, graph: ExportedGraph) -> None:
+        if request.judge is None:
+            raise ValueError("losses need a judge")
+        pictures = request.people
         self.count = len(pictures)
         self._judge = request.judge
         self._identities = [each.identity for each in pictures]
         self._cameras = [each.camera for each in pictures]
-        self.batches = tuple(read_batches(pictures, info.preprocessing, _BATCH))
-        self._reference = simulate(graph, self.batches, default_threads())
+        self._batches = tuple(read_batches(pictures, graph.info.preprocessing, _BATCH))
+        self._reference = simulate(graph.path, self._batches)
 
     def loss(self, rows: Rows) -> Loss:
         """Return what embeddings of the pictures lose against float32's.
@@ -86,45 +97,65 @@ class HeldOut:
 
     def loss_of(self, model: ModelProto) -> Loss:
         """Return what a Q/DQ graph loses, computed as written."""
-        return self.loss(simulate(model, self.batches, default_threads()))
+        return self.loss(simulate(model, self._batches))
+
+    def loss_by(self, engine: Engine, most: int = _BATCH) -> Loss:
+        """Return what an engine loses as it computes, called with `most` pictures at most."""
+        parts = (batch[i : i + most] for batch in self._batches for i in range(0, len(batch), most))
+        return self.loss(normalize_rows(np.concatenate([engine.infer(part) for part in parts])))
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """INT8 of one graph for one engine, decided on.
+
+    Attributes:
+        decision: group by group.
+        quantizer: makes the graph.
+    """
+
+    decision: Int8
+    quantizer: Quantizer
+    _made: dict[bool, ModelProto] = field(default_factory=dict, repr=False)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of layers in INT8; none where none is within the budget."""
+        return tuple(each.group for each in self.decision.groups if each.int8)
+
+    @property
+    def whole(self) -> bool:
+        """Whether they are all."""
+        return len(self.groups) == len(self.decision.groups)
+
+    def make(self, half: bool = False) -> ModelProto:
+        """Return the graph, what is around INT8 in float16 instead of float32 with `half`."""
+        if half not in self._made:
+            self._made[half] = self.quantizer.make(self.groups, half=half)
+        return self._made[half]
 
 
 def decide_int8(
-    graph: Path,
-    model: ModelProto,
-    info: GraphInfo,
+    graph: ExportedGraph,
     rules: QdqRules,
     request: Calibration,
     held_out: HeldOut | None,
     *,
     time_groups: GroupTimer | None = None,
     progress: Callable[[str], None] = lambda step: None,
-) -> tuple[Quantizer, Int8]:
+) -> Quantized:
     """Find ranges, and choose the groups that compute in INT8.
 
     Args:
-        graph: the float32 graph's file.
-        model: what is in it.
-        info: what it says of itself.
+        graph: the float32 graph.
         rules: of the engine.
         request: calibration set and budget.
         held_out: whom losses are measured on; None measures none, and there is no budget.
         time_groups: what each group saves; None goes by its share of the work.
         progress: told what is being done.
-
-    Returns:
-        What makes the graph, and the decision; no group is in INT8 where none is within the budget.
     """
-    table = find_table(
-        model,
-        sha256_of(graph),
-        info.preprocessing,
-        request.pictures,
-        request.file,
-        threads=default_threads(),
-        progress=progress,
-    )
-    quantizer = Quantizer(model, table, rules)
+    table = find_table(graph, request.pictures, request.file, progress)
+    quantizer = Quantizer(graph.model, table, rules)
     shares = {name: quantizer.macs_share([name]) for name in quantizer.groups}
     saved: dict[str, float] = {}
 
@@ -149,9 +180,9 @@ def decide_int8(
         chosen, loss, alone = (choice.groups, choice.loss, choice.alone) if choice else ((), None, {})
     decision = Int8(
         rules=rules.name,
-        ranges=quantizer.method,
+        ranges=METHOD,
         calibration=request.file.name,
-        pictures_sha256=hash_pictures(request.pictures),
+        pictures_sha256=table.pictures_sha256,
         pictures=len(request.pictures.pictures),
         held_out=held_out.count if held_out else 0,
         budget=request.budget.mean_ap if request.budget else None,
@@ -164,7 +195,7 @@ def decide_int8(
         ),
         pairs=count_pairs(quantizer.make(chosen)) if chosen else {},
     )
-    return quantizer, decision
+    return Quantized(decision, quantizer)
 
 
 def fine_tuning(info: GraphInfo, request: Calibration) -> str:

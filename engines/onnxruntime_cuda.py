@@ -9,27 +9,25 @@ from pathlib import Path
 
 import onnx
 
+from osnet_edge.engines.graph import ExportedGraph
 from osnet_edge.engines.half import to_half
 from osnet_edge.runtime.manifest import Precision, Target
 
 
-def build_onnxruntime_cuda(
-    graph: Path, model: onnx.ModelProto, destination: Path, precision: Precision
-) -> Target:
+def build_onnxruntime_cuda(graph: ExportedGraph, destination: Path, precision: Precision) -> Target:
     """Put a graph into a package for a GPU that ONNX Runtime runs it on; built on any machine.
 
     ONNX Runtime chooses kernels for the GPU at hand while it loads the graph, so one package is for all.
 
     Args:
-        graph: the exported ONNX file.
-        model: what is in it.
+        graph: the float32 graph.
         destination: the model file to write.
         precision: fp32, or fp16 with what must stay float32 left so, see `osnet_edge.engines.half`.
     """
     if precision == "fp16":
-        onnx.save(to_half(model), destination)
+        onnx.save(to_half(graph.model), destination)
     else:
-        shutil.copyfile(graph, destination)
+        shutil.copyfile(graph.path, destination)
     return Target(
         backend="onnxruntime_cuda",
         backend_version=_version(),

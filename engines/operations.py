@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import onnx
 
 from osnet_edge.engines.graph import read_onnx
+from osnet_edge.engines.tensors import Tensor, count_macs, tensors_of
 
 #: Operations that only give numbers another shape, which a runtime does without touching them.
 _FREE = {"Constant", "Dropout", "Flatten", "Identity", "Reshape", "Shape", "Squeeze", "Unsqueeze"}
@@ -17,8 +19,6 @@ _MOVES = {"Cast", "Concat", "Gather", "Pad", "Slice", "Split", "Transpose", "Exp
 _POOLS = {"AveragePool", "MaxPool"}
 #: Each number of the input is added to a sum.
 _REDUCTIONS = {"GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceSum", "ReduceMax"}
-
-Shapes = dict[str, tuple[int, ...]]
 
 
 class Operation(NamedTuple):
@@ -54,43 +54,25 @@ def count_operations(path: Path | str) -> GraphOperations:
         InputError: it is no such graph; see `read_onnx`.
     """
     model = read_onnx(Path(path))
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = 1
-    # Shapes that were inferred for a free batch would stand in the way.
-    del model.graph.value_info[:]
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes: Shapes = {}
-    for value in (*inferred.input, *inferred.output, *inferred.value_info):
-        shapes[value.name] = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-    weights = {tensor.name: tuple(tensor.dims) for tensor in inferred.initializer}
-    found = tuple(_operation(node, shapes, weights) for node in inferred.node)
+    tensors, weights = tensors_of(model), {weight.name for weight in model.graph.initializer}
+    found = (_operation(node, tensors, weights) for node in model.graph.node if node.op_type not in _FREE)
     ends = [
-        math.prod(shapes[value.name])
-        * onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).itemsize
-        for value in (inferred.input[0], inferred.output[0])
+        tensors[value.name].size * onnx.helper.tensor_dtype_to_np_dtype(tensors[value.name].kind).itemsize
+        for value in (model.graph.input[0], model.graph.output[0])
     ]
-    return GraphOperations(tuple(each for each in found if each.kind not in _FREE), *ends)
+    return GraphOperations(tuple(found), *ends)
 
 
-def _operation(node: onnx.NodeProto, shapes: Shapes, weights: Shapes) -> Operation:
-    read = sum(math.prod(shapes[name]) for name in node.input if name in shapes and name not in weights)
-    written = sum(math.prod(shapes[name]) for name in node.output if name in shapes)
-    own = sum(math.prod(weights[name]) for name in node.input if name in weights)
-    if node.op_type in _FREE:
-        return Operation(node.name, node.op_type, 0, 0, 0)
-    return Operation(
-        node.name, node.op_type, _arithmetic(node, shapes, weights, read, written), read + written, own
-    )
+def _operation(node: onnx.NodeProto, tensors: Mapping[str, Tensor], weights: set[str]) -> Operation:
+    read = sum(tensors[name].size for name in node.input if name in tensors and name not in weights)
+    written = sum(tensors[name].size for name in node.output if name in tensors)
+    own = sum(tensors[name].size for name in node.input if name in weights)
+    return Operation(node.name, node.op_type, _arithmetic(node, tensors, read, written), read + written, own)
 
 
-def _arithmetic(node: onnx.NodeProto, shapes: Shapes, weights: Shapes, read: int, written: int) -> int:
-    if node.op_type == "Conv":
-        # Output channels, input channels of a group, and the window.
-        _, channels, *window = weights.get(node.input[1]) or shapes[node.input[1]]
-        return 2 * written * channels * math.prod(window)
-    if node.op_type in ("Gemm", "MatMul"):
-        inner = (shapes.get(node.input[0]) or weights[node.input[0]])[-1]
-        return 2 * written * inner
+def _arithmetic(node: onnx.NodeProto, tensors: Mapping[str, Tensor], read: int, written: int) -> int:
+    if node.op_type in ("Conv", "Gemm", "MatMul"):
+        return 2 * count_macs(node, tensors)
     if node.op_type in _POOLS:
         window = next((list(each.ints) for each in node.attribute if each.name == "kernel_shape"), [1])
         return written * math.prod(window)

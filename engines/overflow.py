@@ -14,7 +14,6 @@ from onnx import ModelProto
 
 from osnet_edge.engines.half import HALF_MAX, half_tensors
 from osnet_edge.engines.run_graph import batches_of, tensor_runner
-from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Picture, Preprocessing
 
@@ -52,7 +51,7 @@ def check_overflow(
             the graph holds float16 or weights beyond it.
     """
     peaks = dict.fromkeys(_unbounded(model), 0.0)
-    run, done = tensor_runner(model, list(peaks), default_threads()), 0
+    run, done = tensor_runner(model, list(peaks)), 0
     for batch in batches_of(pictures, preprocessing, _BATCH):
         for name, value in zip(peaks, run(batch), strict=True):
             peaks[name] = max(peaks[name], _peak(name, value))

@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
-
-from onnx import ModelProto
 
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.choose_precision import choose_on_cpu, choose_on_gpu, compare_on_cpu
-from osnet_edge.engines.cpu import CpuBackend
+from osnet_edge.engines.cpu_choice import cpu_backends
+from osnet_edge.engines.graph import ExportedGraph
 from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, fine_tuning
 from osnet_edge.engines.overflow import check_overflow
-from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import rules_for
+from osnet_edge.engines.settled import Settled
 from osnet_edge.engines.targets import PRECISIONS, TargetSpec, check_precision
 from osnet_edge.runtime.errors import CheckError, InputError
-from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.manifest import Precision
-from osnet_edge.runtime.precision import Comparison, Int8
 
 #: What `--precision` says.
 AskedPrecision = Precision | Literal["auto"]
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What will be built.
-
-    Attributes:
-        spec: the target, with one backend.
-        precision: the precision.
-        quantize: makes the graph with Q/DQ, float16 around them or not; None in other precisions.
-        int8: how INT8 was decided on; None where nobody asked.
-        comparison: the times by which `auto` chose, or those of INT8 on a CPU beside float32; else None.
-    """
-
-    spec: TargetSpec
-    precision: Precision
-    quantize: Callable[[bool], ModelProto] | None = None
-    int8: Int8 | None = None
-    comparison: Comparison | None = None
 
 
 def check_asked(spec: TargetSpec, asked: AskedPrecision, request: Calibration | None) -> None:
@@ -71,9 +45,7 @@ def check_asked(spec: TargetSpec, asked: AskedPrecision, request: Calibration | 
 
 
 def settle_precision(
-    graph: Path,
-    model: ModelProto,
-    info: GraphInfo,
+    graph: ExportedGraph,
     spec: TargetSpec,
     asked: AskedPrecision,
     request: Calibration | None,
@@ -83,9 +55,7 @@ def settle_precision(
     """Decide what will be built.
 
     Args:
-        graph: the float32 graph's file.
-        model: what is in it.
-        info: what it says of itself.
+        graph: the float32 graph.
         spec: the target.
         asked: the precision asked for.
         request: calibration set and budget, for `int8` and `auto`.
@@ -101,61 +71,28 @@ def settle_precision(
     if request is not None and in_half:
         progress(f"checking float16's range on {len(request.pictures.pictures):,} pictures")
         crops = load_pictures(request.pictures.pictures)
-        check_overflow(model, crops, info.preprocessing, progress)
+        check_overflow(graph.model, crops, graph.info.preprocessing, progress)
     if asked != "int8" and asked != "auto":
         return Settled(spec, asked)
     if request is None:
         raise ValueError("check_asked comes first")
     if asked == "auto":
-        return _automatic(graph, model, info, spec, request, batch, progress)
-    spec = TargetSpec(_with_int8(spec)[-1]) if spec.fastest else spec
+        if backends := cpu_backends(spec):
+            return choose_on_cpu(graph, backends, request, batch, progress)
+        return choose_on_gpu(graph, spec, request, batch, progress)
+    spec = TargetSpec(cpu_backends(spec)[-1]) if spec.fastest else spec
     held_out = None
     if request.judge and (request.pictures.held_out or request.budget):
-        held_out = HeldOut(request, graph, info)
+        held_out = HeldOut(request, graph)
     rules = rules_for(spec.backend, platform.machine())
-    quantizer, decision = decide_int8(graph, model, info, rules, request, held_out, progress=progress)
-    if not any(each.int8 for each in decision.groups):
+    found = decide_int8(graph, rules, request, held_out, progress=progress)
+    if not found.groups:
         raise CheckError(
-            f"no group of layers stays within the budget in INT8; {fine_tuning(info, request)}, give more "
-            "points, or pass --precision auto, which falls back to floating point"
+            f"no group of layers stays within the budget in INT8; {fine_tuning(graph.info, request)}, give "
+            "more points, or pass --precision auto, which falls back to floating point"
         )
-    quantize, comparison = _maker(quantizer, decision), None
+    comparison = None
     if spec.backend == "onnxruntime" or spec.backend == "openvino":
         progress("timing INT8 beside float32")
-        comparison = compare_on_cpu(graph, info, spec.backend, quantize(False), batch)
-    return Settled(spec, "int8", quantize, decision, comparison)
-
-
-def _automatic(
-    graph: Path,
-    model: ModelProto,
-    info: GraphInfo,
-    spec: TargetSpec,
-    request: Calibration,
-    batch: int,
-    progress: Callable[[str], None],
-) -> Settled:
-    if spec.backend in ("tensorrt", "tensorrt_rtx"):
-        rules = rules_for(spec.backend, platform.machine())
-        chosen = choose_on_gpu(graph, model, info, spec.backend, rules, request, batch, progress)
-    else:
-        backends = _with_int8(spec)
-        rules = rules_for(backends[-1], platform.machine())
-        chosen = choose_on_cpu(graph, model, info, backends, rules, request, batch, progress=progress)
-        spec = replace(spec, backend=chosen.backend, fastest=False)
-    quantize = _maker(chosen.quantizer, chosen.int8) if chosen.precision == "int8" else None
-    return Settled(spec, chosen.precision, quantize, chosen.int8, chosen.comparison)
-
-
-def _with_int8(spec: TargetSpec) -> tuple[CpuBackend, ...]:
-    """Return the CPU libraries that a target may use, the one for INT8 last."""
-    if spec.backend == "openvino":
-        return ("openvino",)
-    found = spec.fastest and importlib.util.find_spec("openvino") is not None
-    return ("onnxruntime", "openvino") if found else ("onnxruntime",)
-
-
-def _maker(quantizer: Quantizer, decision: Int8) -> Callable[[bool], ModelProto]:
-    groups = tuple(each.group for each in decision.groups if each.int8)
-    # The engine is of this graph, and so are its golden pairs.
-    return functools.cache(lambda half: quantizer.make(groups, half=half))
+        comparison = compare_on_cpu(graph, spec.backend, found.make(), batch)
+    return Settled(spec, "int8", found.make, found.decision, comparison, found.quantizer.table)

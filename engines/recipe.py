@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
-from osnet_edge.engines.build import DEFAULT_BATCH, file_entry
+from osnet_edge.engines.build import DEFAULT_BATCH, file_entry, tools_of
 from osnet_edge.engines.golden import write_golden
 from osnet_edge.engines.graph import read_graph
 from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.precision import check_asked, settle_precision
 from osnet_edge.engines.quantization.table import write_table
-from osnet_edge.engines.quantization.table_cache import find_table
 from osnet_edge.engines.targets import parse_target
-from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.device.build_once import RECIPE_NAME, SCHEMA_VERSION, Recipe
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import sha256_of, write_folder_aside, write_json
+from osnet_edge.runtime.files import require_folder, write_folder_aside, write_json
 from osnet_edge.runtime.manifest import BatchRange, Precision
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.schema import to_json
@@ -58,35 +55,26 @@ def write_recipe(
         InputError: the graph, target, precision, calibration set or output cannot be used.
         CheckError: nothing in INT8 is within the budget.
     """
-    graph, spec = Path(graph), parse_target(target)
+    output, spec = Path(output), parse_target(target)
     check_asked(spec, precision, calibration)
     if spec.fastest or "current" in spec.capabilities:
         raise InputError(f"expected a target that another device can be built for, got {target}")
+    require_folder(output)
     progress("reading the graph")
-    model, info = read_graph(graph)
+    read = read_graph(Path(graph))
     batch = batch or DEFAULT_BATCH
-    settled = settle_precision(graph, model, info, spec, precision, calibration, batch.opt, progress)
+    settled = settle_precision(read, spec, precision, calibration, batch.opt, progress)
     with write_folder_aside(output) as folder:
         shutil.copyfile(graph, folder / GRAPH_NAME)
         names = [GRAPH_NAME]
-        if settled.int8 and calibration:
-            table = find_table(
-                model,
-                sha256_of(graph),
-                info.preprocessing,
-                calibration.pictures,
-                calibration.file,
-                threads=default_threads(),
-                progress=progress,
-            )
-            write_table(table, folder / TABLE_NAME)
+        if settled.table:
+            write_table(settled.table, folder / TABLE_NAME)
             names.append(TABLE_NAME)
         progress("writing golden pairs")
-        quantized = settled.quantize(False) if settled.quantize else None
-        golden = write_golden(graph, folder, golden_crops, info, settled.precision, quantized)
+        golden = write_golden(read, folder, golden_crops, settled.precision, settled.quantize)
         recipe = Recipe(
             schema_version=SCHEMA_VERSION,
-            model=info.model,
+            model=read.info.model,
             backend=spec.backend,
             capabilities=spec.capabilities,
             precision=settled.precision,
@@ -96,7 +84,7 @@ def write_recipe(
             int8=settled.int8,
             golden=golden,
             files={name: file_entry(folder / name) for name in (*names, golden.file)},
-            tools={**info.tools, "osnet-edge": version("osnet-edge")},
+            tools=tools_of(read),
         )
         write_json(folder / RECIPE_NAME, to_json(recipe))
     return recipe

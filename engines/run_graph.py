@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, helper
 
+from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.graph_info import INPUT_NAME
 from osnet_edge.runtime.preprocessing import Picture, Preprocessing, to_batch
 
 
-def open_graph(model: ModelProto | Path, threads: int) -> Any:
+def open_graph(model: ModelProto | Path) -> Any:
     """Open a graph, or its file, in a session that computes every Q/DQ in it as it is written.
 
     No kernel of integers takes part, whose sums may saturate on processors without VNNI.
@@ -23,7 +24,7 @@ def open_graph(model: ModelProto | Path, threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = default_threads()
     options.log_severity_level = 3
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
@@ -31,7 +32,7 @@ def open_graph(model: ModelProto | Path, threads: int) -> Any:
 
 
 def tensor_runner(
-    model: ModelProto, names: Sequence[str], threads: int
+    model: ModelProto, names: Sequence[str]
 ) -> Callable[[npt.NDArray[np.generic]], list[npt.NDArray[np.float32]]]:
     """Return what runs a batch through a float32 graph, and gives the tensors of these names, in order."""
     exposed = ModelProto()
@@ -40,7 +41,7 @@ def tensor_runner(
     exposed.graph.output.extend(
         helper.make_empty_tensor_value_info(name) for name in names if name not in known
     )
-    session = open_graph(exposed, threads)
+    session = open_graph(exposed)
     return lambda batch: session.run(names, {INPUT_NAME: batch})
 
 

@@ -64,9 +64,7 @@ def write_folder_aside(target: Path | str, *, replace: bool = False) -> Iterator
         InputError: the parent does not exist, or the target is there and may not be replaced.
     """
     target = Path(target)
-    _require_place(target)
-    if (target.exists() or target.is_symlink()) and not (replace and target.is_dir()):
-        raise InputError(f"{target} is already there; remove it, or name another output")
+    require_folder(target, replace=replace)
     aside = _make_aside(target)
     fresh, old = aside / "new", aside / "old"
     try:
@@ -116,6 +114,17 @@ def require_writable(target: Path | str) -> None:
         raise InputError(
             f"{target.parent} is an engine package, which another file would spoil; write elsewhere"
         )
+
+
+def require_folder(target: Path, *, replace: bool = False) -> None:
+    """Hold that a folder can be made at `target`, before work is put into its content.
+
+    Raises:
+        InputError: the parent does not exist, or the target is there and may not be replaced.
+    """
+    _require_place(target)
+    if (target.exists() or target.is_symlink()) and not (replace and target.is_dir()):
+        raise InputError(f"{target} is already there; remove it, or name another output")
 
 
 def _require_place(target: Path) -> None:

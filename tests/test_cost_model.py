@@ -35,7 +35,7 @@ A10 = find_ceilings("A10", ())
 
 def test_a_published_networks_operations_are_the_papers(graph: Path) -> None:
     """82.3 million multiply-additions for x0.25 at 256x128 (Zhou et al., TPAMI 2021, table 8), two each."""
-    model, _ = read_graph(graph)
+    model = read_graph(graph).model
     work = count_work(model)
     assert sum(each.operations for each in work if each.unit == "fp32") > 0
     assert sum(each.operations for each in work) == pytest.approx(2 * 82.3e6, rel=0.03)
@@ -45,7 +45,7 @@ def test_a_published_networks_operations_are_the_papers(graph: Path) -> None:
 
 
 def test_float16_moves_half_the_bytes_on_tensor_cores(graph: Path) -> None:
-    model, _ = read_graph(graph)
+    model = read_graph(graph).model
     whole, half = count_work(model), count_work(to_half(model))
     moved = [sum(each.activations for each in work if not each.fused) for work in (whole, half)]
     assert moved[1] / moved[0] == pytest.approx(0.5, abs=0.06)

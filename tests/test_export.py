@@ -30,12 +30,13 @@ def run(path: Path, images: np.ndarray) -> np.ndarray:
 def test_the_graph_says_where_it_comes_from_and_how_pictures_are_prepared(
     graph: Path, checkpoint: Path
 ) -> None:
-    loaded, info = read_graph(graph)
+    read = read_graph(graph)
+    info = read.info
     assert info.model.variant == "osnet_x0_25"
     assert info.model.checkpoint_sha256 == sha256_of(checkpoint)
     assert info.preprocessing == Preprocessing()
     assert set(info.tools) == {"python", "osnet-edge", "torch", "onnx", "onnxsim"}
-    assert [entry.version for entry in loaded.opset_import] == [17]
+    assert [entry.version for entry in read.model.opset_import] == [17]
 
 
 def test_only_the_batch_is_dynamic_and_batch_norms_are_folded(graph: Path) -> None:

@@ -266,19 +266,20 @@ def test_int8_for_tensorrt_keeps_vipers_accuracy(shared: Path, tmp_path: Path) -
 
     graph = tmp_path / "real.onnx"
     export_onnx(shared / "weights" / "osnet_x0_25_msmt17.pth", graph)
-    model, info = read_graph(graph)
+    read = read_graph(graph)
+    info = read.info
     train = sorted((shared / "data" / "cuhk03" / "bounding_box_train").glob("*.jpg"))[::23][:128]
     batches = [
         to_batch([read_picture(path) for path in train[i : i + 4]], info.preprocessing)
         for i in range(0, len(train), 4)
     ]
     names = {"graph_sha256": "g", "pictures_sha256": "p"}
-    table = make_table(model, batches, **names, threads=1, methods=("mse",))
-    quantizer = Quantizer(model, table, TENSORRT)
+    table = make_table(read.model, batches, **names, methods=("mse",))
+    quantizer = Quantizer(read.model, table, TENSORRT)
     groups = [name for name in quantizer.groups if name != "sums"]
     assert quantizer.macs_share(groups) > 2 / 3
     found = open_set(str(shared / "data" / "viper"))
-    session = open_graph(quantizer.make(groups), 1)
+    session = open_graph(quantizer.make(groups))
 
     def embed(crops: list[Picture]) -> np.ndarray:
         return session.run(None, {"images": to_batch(crops, info.preprocessing)})[0]

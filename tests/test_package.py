@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osnet_edge.engines.build import build_package
+from osnet_edge.engines.recipe import write_recipe
 from osnet_edge.engines.targets import parse_target
 from osnet_edge.runtime import Embedder, InputError, read_manifest
 from osnet_edge.runtime.files import sha256_of, write_aside, write_folder_aside
@@ -127,6 +128,18 @@ def test_a_failed_build_leaves_nothing_and_the_old_package_whole(
             build_package(graph, output, target="cpu", golden_crops=crops, replace=replace, progress=fail)
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+def test_a_place_where_nothing_can_be_made_is_refused_before_work_is_put_into_it(
+    graph: Path, copy: Path, tmp_path: Path
+) -> None:
+    crops, begun = sample_crops(2), list[str]()
+    for output in (tmp_path / "nowhere" / "out", copy):
+        with pytest.raises(InputError, match=r"does not exist|already there"):
+            build_package(graph, output, target="cpu", golden_crops=crops, progress=begun.append)
+        with pytest.raises(InputError, match=r"does not exist|already there"):
+            write_recipe(graph, output, target="cpu", golden_crops=crops, progress=begun.append)
+    assert begun == []
 
 
 def test_an_interrupt_between_the_two_renames_puts_the_old_folder_back(

@@ -150,9 +150,9 @@ def test_the_most_normed_placement_exports_within_rounding_of_torch(tmp_path: Pa
     how = Preprocessing(height=64, width=32)
     result = export_onnx(tmp_path / "x.pth", tmp_path / "x.onnx", preprocessing=how)
     assert result.relative_error < 1e-4
-    graph, info = read_graph(tmp_path / "x.onnx")
-    assert info.model.placement == placement_of("sbbbbbb")
-    assert sum(node.op_type == "InstanceNormalization" for node in graph.graph.node) == 13
+    graph = read_graph(tmp_path / "x.onnx")
+    assert graph.info.model.placement == placement_of("sbbbbbb")
+    assert sum(node.op_type == "InstanceNormalization" for node in graph.model.graph.node) == 13
 
 
 def test_a_package_from_before_placements_still_reads(package: Path, tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from osnet_edge.engines.quantization.rules import TENSORRT
 from osnet_edge.engines.quantization.table_cache import find_table
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.errors import InputError, InterruptedRunError
-from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Preprocessing, to_batch
 from osnet_edge.train.checkpoint import load_osnet, save_osnet
@@ -122,18 +121,11 @@ def test_a_rounded_network_computes_what_its_qdq_graph_does(
 ) -> None:
     model, how = given_to(name, 0, calibration, tmp_path)
     export_onnx(tmp_path / "float.pth", tmp_path / "osnet.onnx", preprocessing=SMALL)
-    graph, info = read_graph(tmp_path / "osnet.onnx")
-    table = find_table(
-        graph,
-        sha256_of(tmp_path / "osnet.onnx"),
-        info.preprocessing,
-        read_calibration_set(calibration),
-        calibration,
-        threads=1,
-    )
-    quantizer = Quantizer(graph, table, TENSORRT)
+    graph = read_graph(tmp_path / "osnet.onnx")
+    table = find_table(graph, read_calibration_set(calibration), calibration)
+    quantizer = Quantizer(graph.model, table, TENSORRT)
     batch = to_batch([read_picture(each.path) for each in few.train[::2]], SMALL)
-    expected = simulate(quantizer.make(quantizer.groups), [batch], 1)
+    expected = simulate(quantizer.make(quantizer.groups), [batch])
     x, names = to_input(torch.from_numpy(batch), SMALL, torch.device("cpu")), list(model.state_dict())
     exact = model(x)
     rounding = Int8Rounding(model, how)

@@ -18,19 +18,25 @@ from drawn_people import draw_people
 from osnet_edge.cli.held_out_loss import held_out_loss
 from osnet_edge.cli.main import main
 from osnet_edge.engines.calibration import read_calibration_set
-from osnet_edge.engines.graph import read_graph
-from osnet_edge.engines.int8 import Calibration
+from osnet_edge.engines.graph import ExportedGraph, read_graph
+from osnet_edge.engines.int8 import Calibration, HeldOut
 from osnet_edge.engines.quantization.decide import Budget
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.halving import Plan
+from osnet_edge.engines.tuning.open_engine import EngineOpener
 from osnet_edge.engines.tuning.request import TuneRequest
+from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.engines.tuning.tune import tune as run_tuner
+from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
+from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.graph_info import METADATA_KEY, dump_graph_info
 from osnet_edge.runtime.manifest import read_manifest
 from osnet_edge.runtime.precision import Loss
+from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.tuning import Tuning
 from osnet_edge.train.synthetic import sample_crops
 
@@ -40,6 +46,7 @@ needs_openvino = pytest.mark.skipif(
 needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="needs TensorRT-RTX: pip install tensorrt-rtx"
 )
+SIZE = Preprocessing(height=64, width=32)
 SMALL = ["--batch", "1,2", "--size", "64x32"]
 
 
@@ -127,22 +134,23 @@ def test_a_second_tuning_remembers_every_time_and_a_damaged_memory_is_made_anew(
     assert "timing" not in run()[1]
 
 
-def call_rewritten(graph: Path, name: str, output: Path) -> Path:
+def call_rewritten(graph: Path, name: str, output: Path) -> ExportedGraph:
     """Write a copy of a graph that says it was rewritten: what is timed does not matter here."""
-    model, info = read_graph(graph)
-    info = replace(info, model=replace(info.model, rewrite=(name,)))
+    read = read_graph(graph)
+    model, info = read.model, replace(read.info, model=replace(read.info.model, rewrite=(name,)))
     onnx.helper.set_model_props(model, {METADATA_KEY: dump_graph_info(info)})
     onnx.save(model, output)
-    return output
+    return read_graph(output)
 
 
 def test_an_interrupted_tuning_goes_on_where_it_was(work: Path, tmp_path: Path) -> None:
     """Ctrl-C while the second heat loads: the first heat is remembered, and nothing else is left."""
-    graphs = {(): work / "osnet.onnx"}
+    graphs = [read_graph(work / "osnet.onnx")]
     for name in ("gate", "streams", "sum"):
-        graphs[name,] = call_rewritten(work / "osnet.onnx", name, tmp_path / f"{name}.onnx")
+        graphs.append(call_rewritten(work / "osnet.onnx", name, tmp_path / f"{name}.onnx"))
     crops = sample_crops(2, 100, 40)
-    request = TuneRequest(graphs, "cpu", (1, 2), crops, cache=tmp_path / "cache", plan=Plan(part=2, seats=3))
+    plan = Plan(part=2, seats=3)
+    request = TuneRequest(tuple(graphs), "cpu", (1, 2), crops, cache=tmp_path / "cache", plan=plan)
 
     def interrupt(text: str) -> None:
         if text == "loading onnxruntime fp32 streams":
@@ -185,21 +193,91 @@ def test_what_rounds_is_held_to_the_budget_on_held_out_people(work: Path, tmp_pa
     """INT8 within the budget is decided on once and remembered; what loses more is refused with its loss."""
     file, candidate = work / "calib.json", Candidate("onnxruntime", "int8")
     request = Calibration(read_calibration_set(file), file, held_out_loss, Budget(100.0))
-    found = []
+    found, graphs = [], {(): read_graph(work / "osnet.onnx")}
     for _ in range(2):
         cache = TuningCache(tmp_path / "cache", "here")
-        accuracy = Accuracy({(): work / "osnet.onnx"}, request, cache, lambda text: None)
-        assert accuracy.refuse(candidate, None) is None
+        accuracy = Accuracy(graphs, request, cache, lambda text: None)
+        assert accuracy.refuse(candidate) is None
         assert accuracy.decided[candidate].whole
         found.append((accuracy.losses[candidate], accuracy.decided[candidate].decision))
     assert found[0] == found[1]
     # A judge that finds three points lost, and a budget of one.
     strict = replace(request, judge=lambda *rows: Loss(2.0, 3.0, 0.0, 0.0), budget=Budget(1.0))
-    accuracy = Accuracy({(): work / "osnet.onnx"}, strict, TuningCache(None, None), lambda text: None)
+    accuracy = Accuracy(graphs, strict, TuningCache(None, None), lambda text: None)
     rows = np.ones((128, 512), np.float32)
-    refused = accuracy.refuse(Candidate("openvino", "bf16", best=2), lambda people: rows)
+    refused = accuracy.refuse(Candidate("openvino", "bf16", best=2), lambda people: people.loss(rows))
     assert refused == "loses up to 3.00 points of mAP"
-    assert accuracy.refuse(Candidate("onnxruntime", "fp32"), None) is None
+    assert accuracy.refuse(Candidate("onnxruntime", "fp32")) is None
+
+
+def opener(work: Path, scratch: Path, target: str, accuracy: Accuracy) -> EngineOpener:
+    return EngineOpener(TuneRequest((), target, (1, 8), sample_crops(2, 100, 40)), accuracy, scratch)
+
+
+@pytest.mark.skipif(probe().available, reason="tests a machine without a GPU")
+def test_what_computes_in_floating_point_is_built_so_for_a_gpu(work: Path, tmp_path: Path) -> None:
+    """Nothing but INT8 needs a calibration set; without a GPU the package is built, and cannot be opened."""
+    graphs = {(): read_graph(work / "osnet.onnx")}
+    accuracy = Accuracy(graphs, None, TuningCache(None, None), lambda text: None)
+    with pytest.raises(UnavailableError):
+        opener(work, tmp_path, "cuda", accuracy)(Candidate("onnxruntime_cuda", "fp16", best=8))
+    (manifest,) = (read_manifest(path) for path in tmp_path.iterdir())
+    assert manifest.precision == "fp16"
+
+
+@needs_rtx
+@pytest.mark.skipif(probe().available, reason="tests a machine without a GPU")
+def test_int8_that_was_decided_on_is_built_anew(work: Path, tmp_path: Path) -> None:
+    """First with all layers in INT8, for its time alone; then as decided, with the decision."""
+    file, candidate = work / "calib.json", Candidate("tensorrt_rtx", "int8", best=8)
+    request = Calibration(read_calibration_set(file), file, held_out_loss, Budget(100.0))
+    graphs = {(): read_graph(work / "osnet.onnx")}
+    accuracy = Accuracy(graphs, request, TuningCache(None, None), lambda text: None)
+    open_engine, decided = opener(work, tmp_path, "rtx:sm86", accuracy), []
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            open_engine(candidate)
+        decided.append(sum(read_manifest(path).int8 is not None for path in tmp_path.iterdir()))
+        assert accuracy.refuse(candidate) is None
+    assert decided == [0, 1]
+
+
+def test_a_candidate_that_is_another_by_now_is_opened_anew_to_be_timed_and_measured() -> None:
+    """As INT8 is once it was decided on, with fewer groups of layers."""
+
+    class Opened:
+        def __init__(self, content: str) -> None:
+            self.content = content
+
+        def infer(self, batch: np.ndarray) -> np.ndarray:
+            return batch
+
+    content = {"float": "all", "int8": "all"}
+    watch = Stopwatch(
+        lambda name: Opened(content[name]), content.get, "float", SIZE, [1], TuningCache(None, None)
+    )
+    watch(0, ("float", "int8"), 1)
+    first, reference = watch.engine("int8"), watch.engine("float")
+    assert watch.engine("int8") is first
+    content["int8"] = "some"
+    again = watch.engine("int8")
+    assert isinstance(again, Opened)
+    assert again.content == "some"
+    watch(1, ("float", "int8"), 1)
+    assert watch.engine("int8") is again
+    assert watch.engine("float") is reference
+
+
+def test_held_out_people_are_run_in_batches_that_the_engine_takes(work: Path) -> None:
+    class Small:
+        def infer(self, batch: np.ndarray) -> np.ndarray:
+            assert len(batch) <= 5
+            return plain.infer(batch)
+
+    file, graph = work / "calib.json", read_graph(work / "osnet.onnx")
+    people = HeldOut(Calibration(read_calibration_set(file), file, held_out_loss), graph)
+    plain = OnnxRuntimeEngine(graph.path, graph.info.preprocessing, 512)
+    assert people.loss_by(Small(), 5).mean_ap == pytest.approx(0, abs=1e-6)
 
 
 @needs_rtx

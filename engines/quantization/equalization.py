@@ -34,7 +34,6 @@ def channel_factors(
     model: ModelProto,
     layers: Sequence[Layer],
     peaks: Mapping[str, npt.NDArray[np.float64]],
-    strength: float = STRENGTH,
 ) -> dict[str, Factors]:
     """Choose what the channels of each tensor are divided by.
 
@@ -42,8 +41,6 @@ def channel_factors(
         model: the float32 graph.
         layers: its layers.
         peaks: (C,) largest magnitudes of the tensors that layers read.
-        strength: see `STRENGTH`. Depthwise weights have a scale for each channel, so what they read is made
-            even whatever this is.
 
     Returns:
         (C,) factors for those tensors that can have them; divided, the largest value of a set is 8.
@@ -57,6 +54,7 @@ def channel_factors(
         if members in sets.fixed or layer.input not in peaks or layer.kind == "sum":
             continue
         even[members] = np.maximum(even.get(members, 0.0), peaks[layer.input])
+        # A depthwise layer has a scale for each channel: what it reads is made even whatever the strength is.
         if layer.kind != "depthwise":
             values = np.abs(numpy_helper.to_array(weights[layer.weight]).astype(np.float64))
             rows = values.reshape(len(values), values.shape[1], -1).max(axis=2)
@@ -68,7 +66,7 @@ def channel_factors(
     for members, peak in even.items():
         factors = _bounded(peak)
         if members in heavy:
-            factors = factors**strength / _bounded(heavy[members]) ** (1 - strength)
+            factors = factors**STRENGTH / _bounded(heavy[members]) ** (1 - STRENGTH)
         chosen[members] = factors * (float((peak / factors).max()) / _PEAK)
     names = {name for node in model.graph.node for name in node.output}
     return {name: chosen[sets.find(name)] for name in names if sets.find(name) in chosen}

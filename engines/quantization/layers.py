@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-import onnx
 from onnx import ModelProto, NodeProto, TensorProto
 
+from osnet_edge.engines.tensors import count_macs, tensors_of
 from osnet_edge.runtime.errors import InputError
 
 #: stem: the 7x7 convolution; dense: a Lite 3x3 multiplied out by `osnet_edge.export.rewrite`; gate: the two
@@ -45,15 +45,6 @@ class Layer:
     beside_norm: bool = False
 
 
-def readers_of(model: ModelProto) -> dict[str, list[NodeProto]]:
-    """Return the nodes that read each tensor, by its name; a tensor that no node reads is not among them."""
-    readers: dict[str, list[NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    return readers
-
-
 def find_layers(model: ModelProto) -> tuple[Layer, ...]:
     """Find the layers of a graph of `osnet-edge export`, in the order in which they run.
 
@@ -71,9 +62,7 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
     """
     if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
         raise InputError("expected a float32 graph, got one with Q/DQ in it; give the graph as exported")
-    inferred = onnx.shape_inference.infer_shapes(model)
-    values = (*inferred.graph.value_info, *inferred.graph.output)
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+    tensors = tensors_of(model)
     weights = {weight.name: weight for weight in model.graph.initializer}
     normed = _beside_norms(model)
     convolutions = {node.output[0] for node in model.graph.node if node.op_type == "Conv"}
@@ -89,14 +78,8 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
         _check_layout(node)
         weight = weights[node.input[1]]
         groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
-        kind = _kind(node, weight, groups, shapes.get(node.output[0], []))
-        pixels = 1
-        for size in shapes.get(node.output[0], [])[2:]:
-            pixels *= size
-        macs = pixels
-        for size in weight.dims:
-            macs *= size
-        group = _group(node.name, kind)
+        kind = _kind(node, weight, groups, tensors[node.output[0]].shape)
+        macs, group = count_macs(node, tensors), _group(node.name, kind)
         beside = node.input[0] in normed or node.output[0] in normed
         found.append(
             Layer(node.name, kind, group, node.input[0], node.input[1], node.output[0], macs, groups, beside)
@@ -126,10 +109,10 @@ def _check_layout(node: NodeProto) -> None:
         raise InputError(f"expected {node.name} with transB=1; export the graph again")
 
 
-def _kind(node: NodeProto, weight: TensorProto, groups: int, shape: list[int]) -> Kind:
+def _kind(node: NodeProto, weight: TensorProto, groups: int, shape: tuple[int, ...]) -> Kind:
     if node.op_type == "Gemm":
         return "fc"
-    if shape[2:] == [1, 1]:
+    if shape[2:] == (1, 1):
         return "gate"
     if max(weight.dims[2:]) == 1:
         return "pointwise"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
-from osnet_edge.engines.quantization.layers import readers_of
 from osnet_edge.engines.quantization.rules import QdqRules
+from osnet_edge.engines.tensors import makers_of, readers_of
 
 _TYPES = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
 
@@ -28,8 +28,7 @@ class _Lint:
         self._rules = rules
         self._nodes = list(model.graph.node)
         self._constants = {each.name: each for each in model.graph.initializer}
-        self._makers = {name: node for node in self._nodes for name in node.output}
-        self._readers = readers_of(model)
+        self._makers, self._readers = makers_of(model), readers_of(model)
 
     def problems(self) -> Iterator[str]:
         for node in self._nodes:

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from osnet_edge.engines.quantization.layers import Layer, readers_of
+from osnet_edge.engines.quantization.layers import Layer
 from osnet_edge.engines.quantization.ranges import Method
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.table import CalibrationTable, levels_for, range_key
 from osnet_edge.engines.quantization.weights import quantize_weights
+from osnet_edge.engines.tensors import readers_of, tensors_of
 
 _Any = npt.NDArray[np.generic]
 #: float16's smallest number with all its digits.
@@ -92,10 +93,10 @@ class _Writer:
         self._graph, self._table, self._rules, self._method = model.graph, table, rules, method
         self._initializers = {each.name: each for each in model.graph.initializer}
         # Around an instance norm or a gate, a float16 graph is float32: pairs have their tensor's type.
-        inferred = onnx.shape_inference.infer_shapes(model).graph
-        self._types = {value.name: value.type.tensor_type.elem_type for value in inferred.value_info}
-        self._types.update({each.name: each.data_type for each in model.graph.initializer})
-        if TensorProto.FLOAT16 in self._types.values():
+        self._halves = {
+            name for name, tensor in tensors_of(model).items() if tensor.kind == TensorProto.FLOAT16
+        }
+        if self._halves:
             for entry in model.opset_import:
                 entry.version = max(entry.version, _HALF_OPSET) if not entry.domain else entry.version
         self._pairs: dict[str, list[NodeProto]] = {}
@@ -121,7 +122,7 @@ class _Writer:
         weights of nearly 0 would ask for leaves 32 bits.
         """
         channels = self._initializers[node.input[1]].dims[0]
-        least = np.full(channels, _HALF_SMALLEST if self._is_half(node.input[1]) else 1e-30)
+        least = np.full(channels, _HALF_SMALLEST if node.input[1] in self._halves else 1e-30)
         if len(node.input) < 3 or node.input[0] not in self._table.tensors:
             return least
         bias = np.abs(numpy_helper.to_array(self._initializers[node.input[2]]).astype(np.float64))
@@ -166,11 +167,8 @@ class _Writer:
         del self._graph.initializer[:]
         self._graph.initializer.extend(kept)
 
-    def _is_half(self, name: str) -> bool:
-        return bool(self._types.get(name) == TensorProto.FLOAT16)
-
     def _constants(self, name: str, scale: _Any, zero: _Any) -> list[str]:
-        kind = np.float16 if self._is_half(name) else np.float32
+        kind = np.float16 if name in self._halves else np.float32
         return [self._constant(f"{name}_scale", scale.astype(kind)), self._constant(f"{name}_zero", zero)]
 
     def _constant(self, name: str, values: _Any) -> str:

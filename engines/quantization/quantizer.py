@@ -21,6 +21,9 @@ from osnet_edge.engines.run_graph import open_graph
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
 
+#: Whose ranges are used; the table has the others beside them.
+METHOD: Method = "mse"
+
 
 class Quantizer:
     """Makes INT8 graphs of one float32 graph.
@@ -29,18 +32,16 @@ class Quantizer:
         model: the float32 graph.
         table: of this graph.
         rules: of the engine.
-        method: whose ranges.
 
     Attributes:
+        table: as given.
         groups: layers by the group that they are decided on with, of those the rules know.
 
     Raises:
         InputError: the table is another graph's.
     """
 
-    def __init__(
-        self, model: ModelProto, table: CalibrationTable, rules: QdqRules, method: Method = "mse"
-    ) -> None:
+    def __init__(self, model: ModelProto, table: CalibrationTable, rules: QdqRules) -> None:
         layers = find_layers(model)
         read = [layer.input for layer in layers if layer.kind != "sum"]
         if missing := [name for name in read if name not in table.tensors]:
@@ -50,7 +51,7 @@ class Quantizer:
             )
         factors = {name: np.asarray(each.factors) for name, each in table.tensors.items() if each.factors}
         self._equalized = equalize(model, layers, factors)
-        self._table, self.rules, self.method = table, rules, method
+        self.table, self._rules = table, rules
         self.groups = groups_of(tuple(filter(rules.allow, layers)))
         self._macs = sum(layer.macs for layer in layers)
 
@@ -66,26 +67,25 @@ class Quantizer:
             half: whether what is around them is float16 instead of float32.
         """
         layers = self._layers(groups)
-        corrected = correct_biases(self._equalized, layers, self._table, self.rules, self.method)
+        corrected = correct_biases(self._equalized, layers, self.table, self._rules, METHOD)
         around = to_half(corrected) if half else corrected
-        return insert_qdq(around, layers, self._table, self.rules, self.method)
+        return insert_qdq(around, layers, self.table, self._rules, METHOD)
 
     def _layers(self, groups: Collection[str]) -> tuple[Layer, ...]:
         return tuple(layer for name in self.groups if name in groups for layer in self.groups[name])
 
 
 def simulate(
-    model: ModelProto | Path, batches: Collection[npt.NDArray[np.generic]], threads: int
+    model: ModelProto | Path, batches: Collection[npt.NDArray[np.generic]]
 ) -> npt.NDArray[np.float32]:
     """Return the embeddings of a Q/DQ graph, computed as it is written, for whatever engine it is.
 
     Args:
         model: a graph, or its file.
         batches: of its input.
-        threads: of ONNX Runtime.
 
     Returns:
         (N, D), one row for each picture.
     """
-    session = open_graph(model, threads)
+    session = open_graph(model)
     return np.concatenate([session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0] for batch in batches])

@@ -29,7 +29,8 @@ class ChannelHistograms:
     Attributes:
         limit: (C,) magnitude at which the last bin ends.
         counts: (2, C, BINS) of values from 0 up, and of those below 0, by magnitude.
-        largest: (C,) largest magnitude.
+        lowest: (C,) lowest value.
+        highest: (C,) highest value.
         total: (C,) sums.
         seen: values of each channel in `total`.
         counted: those in `counts`.
@@ -37,7 +38,8 @@ class ChannelHistograms:
 
     limit: npt.NDArray[np.float64]
     counts: npt.NDArray[np.int32]
-    largest: npt.NDArray[np.float64]
+    lowest: npt.NDArray[np.float64]
+    highest: npt.NDArray[np.float64]
     total: npt.NDArray[np.float64]
     seen: int = 0
     counted: int = 0
@@ -48,13 +50,15 @@ class ChannelHistograms:
         return cls(
             np.full(channels, _SMALLEST),
             np.zeros((2, channels, BINS), np.int32),
-            np.zeros(channels),
+            np.full(channels, np.inf),
+            np.full(channels, -np.inf),
             np.zeros(channels),
         )
 
     def add(self, values: npt.NDArray[np.float32]) -> None:
-        """Count more values, (C, M), all finite: all in `largest` and `total`, and every few in `counts`."""
-        self.largest = np.maximum(self.largest, np.maximum(values.max(axis=1), -values.min(axis=1)))
+        """Count more values, (C, M), all finite: every few in `counts`, and all in what else there is."""
+        self.lowest = np.minimum(self.lowest, values.min(axis=1))
+        self.highest = np.maximum(self.highest, values.max(axis=1))
         self.total += values.sum(axis=1, dtype=np.float64)
         self.seen += values.shape[1]
         self._widen()
@@ -85,6 +89,11 @@ class ChannelHistograms:
         return self.limit[:, None] * (middle / BINS)
 
     @property
+    def largest(self) -> npt.NDArray[np.float64]:
+        """(C,) largest magnitude."""
+        return np.maximum(self.highest, -self.lowest)
+
+    @property
     def mean(self) -> npt.NDArray[np.float64]:
         """(C,) mean value."""
         return self.total / max(self.seen, 1)
@@ -100,7 +109,6 @@ def collect(
     tensors: Sequence[str],
     batches: Iterable[npt.NDArray[np.generic]],
     *,
-    threads: int,
     progress: Callable[[int], None] = lambda pictures: None,
 ) -> dict[str, ChannelHistograms]:
     """Run a float32 graph over pictures and count the values of some of its tensors.
@@ -111,14 +119,14 @@ def collect(
         model: of one input, `images`.
         tensors: names of float32 tensors, (N, C, ...); those of (N, C, H, W) are feature maps.
         batches: the graph's input, a few pictures each.
-        threads: of ONNX Runtime.
         progress: told how many pictures were run, after every batch.
 
     Raises:
-        InputError: a value is NaN or infinite, or a feature map is 0 everywhere, so that it has no range.
+        InputError: a value is NaN or infinite, or a feature map is the same everywhere, so that
+            it has no range.
     """
     names = [name for name in tensors if name != INPUT_NAME]
-    run = tensor_runner(model, names, threads)
+    run = tensor_runner(model, names)
     found: dict[str, ChannelHistograms] = {}
     maps: set[str] = set()
     for batch in batches:
@@ -135,9 +143,10 @@ def collect(
         progress(len(batch))
     for name, histogram in found.items():
         # The few hidden values of a gate may all be off, and mean nothing by it.
-        if not histogram.largest.any() and name in maps:
+        if name in maps and (histogram.lowest == histogram.highest).all():
+            what = "constant" if histogram.largest.any() else "0"
             raise InputError(
-                f"the activations {name} are 0 on all calibration pictures, so they have no range; "
+                f"the activations {name} are {what} on all calibration pictures, so they have no range; "
                 "draw pictures of people from the cameras, or mend the checkpoint"
             )
     return found

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from onnx import ModelProto
 
 from osnet_edge.engines.quantization.equalization import Factors, channel_factors
-from osnet_edge.engines.quantization.layers import find_layers, readers_of
+from osnet_edge.engines.quantization.layers import find_layers
 from osnet_edge.engines.quantization.ranges import METHODS, Method
 from osnet_edge.engines.quantization.statistics import ChannelHistograms, collect
+from osnet_edge.engines.tensors import readers_of
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
 from osnet_edge.runtime.graph_info import OUTPUT_NAME
@@ -83,7 +84,6 @@ def make_table(
     *,
     graph_sha256: str,
     pictures_sha256: str,
-    threads: int,
     methods: Collection[Method] = tuple(METHODS),
     progress: Callable[[int], None] = lambda pictures: None,
 ) -> CalibrationTable:
@@ -94,7 +94,6 @@ def make_table(
         batches: its input, a few pictures each, see `collect`.
         graph_sha256: of its file.
         pictures_sha256: of the hashes of the pictures.
-        threads: of ONNX Runtime.
         methods: whose ranges are found.
         progress: told how many pictures were run, after every batch.
 
@@ -102,7 +101,7 @@ def make_table(
         InputError: as `collect`.
     """
     layers = find_layers(model)
-    counted = collect(model, _tensors(model), batches, threads=threads, progress=progress)
+    counted = collect(model, _tensors(model), batches, progress=progress)
     factors = channel_factors(model, layers, {name: spread.largest for name, spread in counted.items()})
     return CalibrationTable(
         "osnet-edge calibration table",

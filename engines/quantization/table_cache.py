@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto
 
 from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet, load_pictures
+from osnet_edge.engines.graph import ExportedGraph
 from osnet_edge.engines.quantization.table import CalibrationTable, make_table, read_table, write_table
 from osnet_edge.engines.run_graph import batches_of
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -20,35 +20,28 @@ _BATCH = 4
 
 
 def find_table(
-    model: ModelProto,
-    graph_sha256: str,
-    preprocessing: Preprocessing,
+    graph: ExportedGraph,
     calibration: CalibrationSet,
     file: Path,
-    *,
-    threads: int,
     progress: Callable[[str], None] = lambda step: None,
 ) -> CalibrationTable:
     """Read the table beside a calibration set, or make it.
 
     Args:
-        model: the float32 graph.
-        graph_sha256: of its file.
-        preprocessing: of its pictures.
+        graph: the float32 graph.
         calibration: the set.
         file: of the set; `calib.json` has its tables in `calib.GRAPH.table.json`, by the graph's hash.
-        threads: of ONNX Runtime.
         progress: told what is being done.
 
     Raises:
         InputError: a picture vanished or was changed, an activation is not finite, a tensor has no range, or
             the file in the table's place is none.
     """
-    place = file.with_name(f"{file.stem}.{graph_sha256[:12]}.table.json")
+    place = file.with_name(f"{file.stem}.{graph.sha256[:12]}.table.json")
     pictures = hash_pictures(calibration)
     if place.is_file():
         table = read_table(place)
-        if (table.graph_sha256, table.pictures_sha256) == (graph_sha256, pictures):
+        if (table.graph_sha256, table.pictures_sha256) == (graph.sha256, pictures):
             progress(f"ranges are known from {place.name}")
             return table
     total, done = len(calibration.pictures), 0
@@ -60,11 +53,10 @@ def find_table(
             progress(f"finding ranges: {done:,} of {total:,} pictures")
 
     table = make_table(
-        model,
-        read_batches(calibration.pictures, preprocessing, _BATCH),
-        graph_sha256=graph_sha256,
+        graph.model,
+        read_batches(calibration.pictures, graph.info.preprocessing, _BATCH),
+        graph_sha256=graph.sha256,
         pictures_sha256=pictures,
-        threads=threads,
         progress=tell,
     )
     write_table(table, place)

@@ -6,10 +6,13 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
+from osnet_edge.runtime.schema import from_json, to_json
+
+T = TypeVar("T")
 
 
 class TuningCache:
@@ -31,25 +34,26 @@ class TuningCache:
             raise InputError(f"expected --cache as a folder, found a file at {folder}; name another place")
         self._folder, self._context, self._fresh = folder, context, fresh
 
-    def read(self, key: Any) -> Any | None:
-        """Return what was kept under a key (what JSON can say), or None."""
+    def read(self, kind: type[T], key: Any) -> T | None:
+        """Return what was kept under a key (what JSON can say), or None where that is not of this kind."""
         if self._folder is None or self._fresh:
             return None
         name = self._name(key)
         try:
             document = json.loads((self._folder / name).read_text(encoding="utf-8"))
+            # A file that was copied to another name, or cut short and mended by hand, is no entry.
+            if isinstance(document, dict) and document.get("key") == self._describe(key):
+                return from_json(kind, document.get("value"), name)
         except (OSError, ValueError, RecursionError):
-            return None
-        # A file that was copied to another name, or cut short and mended by hand, is no entry.
-        same = isinstance(document, dict) and document.get("key") == self._describe(key)
-        return document.get("value") if same else None
+            pass
+        return None
 
     def write(self, key: Any, value: Any) -> None:
-        """Keep a value (what JSON can say) under a key."""
+        """Keep a value (a dataclass that `from_json` reads) under a key."""
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_json(self._folder / self._name(key), {"key": self._describe(key), "value": value})
+        write_json(self._folder / self._name(key), {"key": self._describe(key), "value": to_json(value)})
 
     def _describe(self, key: Any) -> Any:
         # As JSON gives it back, where tuples are lists.

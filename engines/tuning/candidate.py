@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from osnet_edge.engines.cpu import CpuBackend
+from osnet_edge.engines.targets import PRECISIONS
 from osnet_edge.engines.tensorrt_options import DEFAULTS, BuilderOptions
-from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import Backend, BatchRange, Precision
 
 #: What rounds: such a candidate is taken only where its loss was measured, or it was asked for by name.
@@ -50,7 +50,7 @@ class Candidate:
     @property
     def plain(self) -> Candidate:
         """The same with the graph as published: what a rewrite must beat to be worth anything."""
-        return Candidate(self.backend, self.precision, (), self.best, self.options)
+        return replace(self, rewrite=())
 
     def batch_range(self, batches: Sequence[int]) -> BatchRange:
         """Return the batch sizes of its package, when it is tuned for some."""
@@ -74,8 +74,6 @@ def cpu_candidates(
         rewrites: of the graphs there are, the published one first.
         batches: batch sizes to tune for.
     """
-    from osnet_edge.engines.targets import PRECISIONS
-
     found = []
     for rewrite in rewrites:
         for backend in backends:
@@ -86,7 +84,7 @@ def cpu_candidates(
                 if precision in PRECISIONS[backend]
                 for best in sizes
             ]
-    return _reference_first(found)
+    return tuple(found)
 
 
 def gpu_candidates(
@@ -101,14 +99,12 @@ def gpu_candidates(
 
     Args:
         backend: one of TensorRT's, or ONNX Runtime with CUDA.
-        precisions: those wanted.
+        precisions: those wanted, of those that it has.
         rewrites: of the graphs there are, the published one first.
         batches: batch sizes to tune for.
         timed: whether they will be timed. If not, a batch that the plan is tuned for and an optimisation
             level make no difference that a cost model could see.
     """
-    from osnet_edge.engines.targets import PRECISIONS
-
     # TensorRT-RTX 1.7 writes the same plan at every level and with every source of tactics.
     levels = (None, 5) if timed and backend == "tensorrt" else (None,)
     auxiliary = (None,) if backend == "onnxruntime_cuda" else (None, 0)
@@ -118,12 +114,11 @@ def gpu_candidates(
         Candidate(backend, precision, rewrite, best, BuilderOptions(level, streams))
         for rewrite in rewrites
         for precision in precisions
-        if precision in PRECISIONS[backend]
         for level in levels
         for streams in auxiliary
         for best in sizes
     ]
-    return _reference_first(found)
+    return tuple(found)
 
 
 def best_sizes(batches: Sequence[int]) -> tuple[int, ...]:
@@ -149,9 +144,3 @@ def must_beat(candidate: Candidate, field: Sequence[Candidate]) -> tuple[Candida
     """
     behind = [field[0], candidate.plain]
     return tuple(dict.fromkeys(each for each in behind if each != candidate and each in field))
-
-
-def _reference_first(found: list[Candidate]) -> tuple[Candidate, ...]:
-    if not found:
-        raise InputError("expected a precision that the target has, got none; see osnet-edge tune --help")
-    return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from osnet_edge.engines.tuning.accuracy import Accuracy, embed_with
+from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate, must_beat
 from osnet_edge.engines.tuning.halving import Field, Plan, halve
 from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
@@ -51,7 +51,9 @@ def measure(
     finalists = finalists_of(candidates, last)
 
     def refuse(candidate: Candidate) -> str | None:
-        return accuracy.refuse(candidate, lambda people: embed_with(stopwatch.engine(str(candidate)))(people))
+        return accuracy.refuse(
+            candidate, lambda people: people.loss_by(stopwatch.engine(str(candidate)), stopwatch.largest)
+        )
 
     retimed: set[Candidate] = set()
     while True:
@@ -62,7 +64,6 @@ def measure(
         # It was timed with all of its layers in INT8, and keeps some of them in floating point.
         progress(f"timing {winner} with {len(decided.groups)} groups in INT8")
         retimed.add(winner)
-        stopwatch.forget(str(winner))
         race.forget(str(winner))
         last = stopwatch(_AGAIN + len(retimed), tuple(map(str, finalists)), plan.last)
         race.add(last)

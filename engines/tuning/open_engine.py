@@ -2,54 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import onnx
-from onnx import ModelProto
 
 from osnet_edge.engines.build import build_package
-from osnet_edge.engines.precision import Settled
-from osnet_edge.engines.targets import TARGET_NAMES, TargetSpec
+from osnet_edge.engines.cpu import open_on_cpu
+from osnet_edge.engines.targets import TARGET_NAMES
+from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate
+from osnet_edge.engines.tuning.request import TuneRequest
 from osnet_edge.runtime.backends import Engine, open_engine
-from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
-from osnet_edge.runtime.backends.openvino_cpu import OpenVinoEngine, compiled_sizes
-from osnet_edge.runtime.graph_info import GraphInfo
+from osnet_edge.runtime.backends.openvino_cpu import compiled_sizes
 from osnet_edge.runtime.manifest import read_manifest
-from osnet_edge.runtime.preprocessing import Picture
-
-#: Makes a candidate's INT8 graph, float16 around its Q/DQ or not.
-Quantize = Callable[[Candidate, bool], ModelProto]
 
 
 class EngineOpener:
     """Opens candidates in a scratch folder.
 
     Args:
-        graphs: float32 graphs' files by their rewrite.
-        info: what they say of themselves, but for the rewrite.
-        batches: that will be run.
-        capabilities: of the GPU that plans are for; empty on CPUs.
-        golden_crops: that plans are proven with.
-        quantize: for INT8.
+        request: what is tuned, and for which batch sizes.
+        accuracy: has the graphs, those in INT8 too.
         scratch: a folder of its own.
     """
 
-    def __init__(
-        self,
-        graphs: Mapping[tuple[str, ...], Path],
-        info: GraphInfo,
-        batches: Sequence[int],
-        capabilities: tuple[str, ...],
-        golden_crops: Picture,
-        quantize: Quantize,
-        scratch: Path,
-    ) -> None:
-        self._graphs, self._info, self._batches = graphs, info, batches
-        self._capabilities, self._crops = capabilities, golden_crops
-        self._quantize, self._scratch = quantize, scratch
+    def __init__(self, request: TuneRequest, accuracy: Accuracy, scratch: Path) -> None:
+        self._request, self._accuracy, self._scratch = request, accuracy, scratch
+        self._packages: dict[str, Path] = {}
 
     def __call__(self, candidate: Candidate) -> Engine:
         """Open a candidate.
@@ -57,30 +37,29 @@ class EngineOpener:
         Raises:
             OsnetEdgeError: it cannot be built or run here.
         """
-        graph, how = self._graphs[candidate.rewrite], self._info.preprocessing
-        size = self._info.model.embedding_size
-        if candidate.backend not in ("onnxruntime", "openvino"):
-            return self._open_plan(candidate)
+        if candidate.backend != "onnxruntime" and candidate.backend != "openvino":
+            return self._open_package(candidate)
+        graph = self._accuracy.graphs[candidate.rewrite]
+        path = graph.path
         if candidate.precision == "int8":
-            graph = self._scratch / "int8.onnx"
-            onnx.save(self._quantize(candidate, False), graph)
-        if candidate.backend == "onnxruntime":
-            return OnnxRuntimeEngine(graph, how, size)
-        best = cast(int, candidate.best)
-        sizes = used_sizes(best, self._batches)
-        return OpenVinoEngine(graph, how, size, candidate.precision, best, sizes=sizes)
+            path = self._scratch / "int8.onnx"
+            onnx.save(self._accuracy.model(candidate), path)
+        best = candidate.best or 1
+        sizes = used_sizes(best, self._request.batches)
+        return open_on_cpu(path, graph.info, candidate.backend, candidate.precision, best, sizes)
 
-    def _open_plan(self, candidate: Candidate) -> Engine:
-        package = self._scratch / str(candidate).replace(" ", "-").replace("=", "-").replace(",", "-")
+    def _open_package(self, candidate: Candidate) -> Engine:
+        # One that was let go of is opened again as it was built, but for INT8 that was decided on since.
+        content = str(self._accuracy.digest(candidate))
+        package = self._packages.setdefault(content, self._scratch / f"{len(self._packages)}")
         if not package.exists():
-            spec = TargetSpec(candidate.backend, self._capabilities)
             build_package(
-                self._graphs[candidate.rewrite],
+                self._accuracy.graphs[candidate.rewrite].path,
                 package,
                 target=TARGET_NAMES[candidate.backend],
-                golden_crops=self._crops,
-                batch=candidate.batch_range(self._batches),
-                settled=Settled(spec, candidate.precision, lambda half: self._quantize(candidate, half)),
+                golden_crops=self._request.golden_crops,
+                batch=candidate.batch_range(self._request.batches),
+                settled=self._accuracy.settle(candidate, self._request.spec.capabilities),
                 options=candidate.options,
             )
         return open_engine(package, read_manifest(package), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from osnet_edge.engines.tuning.candidate import Candidate, must_beat
 
@@ -29,8 +29,8 @@ class Outcome:
     """
 
     winner: Candidate
-    times: dict[Candidate, Times] = field(default_factory=dict)
-    dropped: dict[Candidate, str] = field(default_factory=dict)
+    times: dict[Candidate, Times]
+    dropped: dict[Candidate, str]
 
 
 def pick(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 #: One round: milliseconds of one call at each batch size, by candidate, all taken within moments.
-Round = Mapping[str, tuple[float, ...]]
+Round = dict[str, tuple[float, ...]]
 #: A fair coin's chance of a run that would be taken for a difference.
 _CHANCE = 0.05
 

@@ -13,7 +13,7 @@ from osnet_edge.engines.tuning.cost_model import estimate, launches_of
 from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
 from osnet_edge.engines.tuning.workload import count_work
 from osnet_edge.runtime.errors import OsnetEdgeError
-from osnet_edge.runtime.plan_schedule import PlanSchedule, read_plan_schedule
+from osnet_edge.runtime.plan_schedule import read_plan_schedule
 
 #: By how much an estimate must differ before it says anything.
 _MARGIN = 1.05
@@ -56,7 +56,7 @@ def rank(
     score = {each: statistics.geometric_mean(found.milliseconds) for each, found in times.items()}
 
     def refuse(candidate: Candidate) -> str | None:
-        return _NO_PROOF if candidate.precision == "int8" else accuracy.refuse(candidate, None)
+        return _NO_PROOF if candidate.precision == "int8" else accuracy.refuse(candidate)
 
     order = sorted(times, key=lambda each: score[each])
     winner, dropped = pick(order, candidates, lambda one, other: score[one] * _MARGIN < score[other], refuse)
@@ -73,31 +73,21 @@ def _estimate(
     capabilities: tuple[str, ...],
     scratch: Path,
 ) -> Times:
-    work = count_work(accuracy.model(candidate))
-    schedule = None
+    work, schedule = count_work(accuracy.model(candidate)), None
     if candidate.backend == "tensorrt_rtx":
-        schedule = _schedule(candidate, accuracy, batches, capabilities, scratch / "model.plan")
+        from osnet_edge.engines.tensorrt import build_plan
+
+        plan = scratch / "model.plan"
+        build_plan(
+            accuracy.graphs[candidate.rewrite].model,
+            plan,
+            library="tensorrt_rtx",
+            capabilities=capabilities,
+            precision=candidate.precision,
+            quantize=accuracy.settle(candidate, capabilities).quantize,
+            batch=candidate.batch_range(batches),
+            options=candidate.options,
+        )
+        schedule = read_plan_schedule(plan)
     milliseconds = tuple(estimate(work, ceilings, size, schedule) for size in sorted(batches))
     return Times(milliseconds, launches=launches_of(work, schedule))
-
-
-def _schedule(
-    candidate: Candidate,
-    accuracy: Accuracy,
-    batches: Sequence[int],
-    capabilities: tuple[str, ...],
-    plan: Path,
-) -> PlanSchedule | None:
-    from osnet_edge.engines.tensorrt import build_plan
-
-    build_plan(
-        accuracy.graph(candidate),
-        plan,
-        library="tensorrt_rtx",
-        capabilities=capabilities,
-        precision=candidate.precision,
-        quantize=(lambda half: accuracy.quantize(candidate, half)) if candidate.precision == "int8" else None,
-        batch=candidate.batch_range(batches),
-        options=candidate.options,
-    )
-    return read_plan_schedule(plan)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from osnet_edge.engines.cpu import CpuBackend
-from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.cpu import CPU_BACKENDS, CpuBackend
+from osnet_edge.engines.cpu_choice import cpu_backends
+from osnet_edge.engines.graph import ExportedGraph
 from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.targets import PRECISIONS, TARGET_NAMES, TargetSpec, parse_target
 from osnet_edge.engines.tuning.candidate import LOSSY, Candidate, cpu_candidates, gpu_candidates
@@ -17,7 +16,6 @@ from osnet_edge.runtime.backends.openvino_cpu import installed_precisions, open_
 from osnet_edge.runtime.backends.tensorrt_library import load_library
 from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.manifest import Precision
 from osnet_edge.runtime.preprocessing import Picture
 
@@ -30,8 +28,7 @@ class TuneRequest:
     """What is asked of the tuner.
 
     Attributes:
-        graphs: float32 graphs' files by the passes they were rewritten by, all of one checkpoint; the
-            published graph, or the only one, first.
+        graphs: of one checkpoint, each rewritten by other passes; the published one, or the only one, first.
         target: see `osnet_edge.engines.targets`.
         batches: batch sizes that count alike, rising.
         golden_crops: as for `build_package`.
@@ -44,7 +41,7 @@ class TuneRequest:
         plan: how many candidates are timed how often.
     """
 
-    graphs: Mapping[tuple[str, ...], Path]
+    graphs: tuple[ExportedGraph, ...]
     target: str
     batches: tuple[int, ...]
     golden_crops: Picture
@@ -60,9 +57,12 @@ class TuneRequest:
         """Refuse what goes with nothing.
 
         Raises:
-            InputError: batches are none or too large, or the calibration comes without its budget or
-                without people held out.
+            InputError: the graphs are not of one checkpoint and input, batches are none or too large, or the
+                calibration comes without its budget or without people held out.
         """
+        infos = [replace(each.info, model=replace(each.info.model, rewrite=())) for each in self.graphs]
+        if any(info != infos[0] for info in infos):
+            raise InputError("expected graphs of one checkpoint and one input; export them again")
         rising = tuple(sorted(set(self.batches)))
         if not rising or rising != self.batches or not 1 <= rising[0] <= rising[-1] <= _LARGEST:
             given = ",".join(map(str, self.batches))
@@ -73,36 +73,18 @@ class TuneRequest:
             raise InputError(
                 "a calibration set is for holding to a budget; pass --budget POINTS of mAP, such as 0.5"
             )
-        if self.calibration is not None and not self.calibration.pictures.held_out:
-            raise InputError(
-                f"a budget needs people held out, and {self.calibration.file} has none; draw it anew with "
-                "osnet-edge calibrate from a set with people on two cameras"
-            )
+        if self.calibration is not None:
+            _ = self.calibration.people
+
+    @property
+    def by_rewrite(self) -> dict[tuple[str, ...], ExportedGraph]:
+        """The graphs by the passes that they were rewritten by."""
+        return {each.info.model.rewrite: each for each in self.graphs}
 
     @property
     def spec(self) -> TargetSpec:
         """The target, parsed."""
         return parse_target(self.target)
-
-
-def read_info(request: TuneRequest) -> GraphInfo:
-    """Read the graphs and hold them to each other.
-
-    Returns:
-        What they say of themselves, the rewrite left out.
-
-    Raises:
-        InputError: one is no exported graph, or they are not of one checkpoint and input.
-    """
-    infos = []
-    for rewrite, path in request.graphs.items():
-        _, info = read_graph(path)
-        if info.model.rewrite != rewrite:
-            raise InputError(f"{path}: expected a graph rewritten by {rewrite}, got {info.model.rewrite}")
-        infos.append(replace(info, model=replace(info.model, rewrite=())))
-    if any(info != infos[0] for info in infos):
-        raise InputError("expected graphs of one checkpoint and one input; export them again")
-    return infos[0]
 
 
 def runs_here(spec: TargetSpec) -> bool:
@@ -111,7 +93,7 @@ def runs_here(spec: TargetSpec) -> bool:
     Raises:
         UnavailableError: the target can be tuned on its GPU alone, and there is none.
     """
-    if spec.backend in ("onnxruntime", "openvino"):
+    if spec.backend in CPU_BACKENDS:
         return True
     found = probe()
     if not found.available:
@@ -143,7 +125,7 @@ def list_candidates(request: TuneRequest, *, timed: bool) -> tuple[tuple[Candida
         InputError: no precision that was asked for can be tried.
         UnavailableError: the target's library is not here.
     """
-    spec, rewrites = request.spec, tuple(request.graphs)
+    spec, rewrites = request.spec, tuple(request.by_rewrite)
     backends, notes = _cpu_backends(spec)
     having = {each for backend in backends or (spec.backend,) for each in PRECISIONS[backend]}
     precisions, more = _precisions(request, tuple(each for each in _ORDER if each in having))
@@ -154,6 +136,8 @@ def list_candidates(request: TuneRequest, *, timed: bool) -> tuple[tuple[Candida
         found = cpu_candidates(backends, precisions, rewrites, request.batches)
     else:
         found = gpu_candidates(spec.backend, precisions, rewrites, request.batches, timed=timed)
+    if not found:
+        raise InputError("expected a precision that the target has, got none; see osnet-edge tune --help")
     return found, (*notes, *more)
 
 
@@ -163,14 +147,9 @@ _ORDER: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8")
 def _cpu_backends(spec: TargetSpec) -> tuple[tuple[CpuBackend, ...], tuple[str, ...]]:
     if spec.backend == "openvino":
         open_core()
-        return ("openvino",), ()
-    if spec.backend != "onnxruntime":
-        return (), ()
-    if not spec.fastest:
-        return ("onnxruntime",), ()
-    if importlib.util.find_spec("openvino") is None:
-        return ("onnxruntime",), ("OpenVINO was not tried: it is not installed",)
-    return ("onnxruntime", "openvino"), ()
+    found = cpu_backends(spec)
+    missing = spec.fastest and "openvino" not in found
+    return found, (("OpenVINO was not tried: it is not installed",) if missing else ())
 
 
 def _precisions(
@@ -189,7 +168,7 @@ def _precisions(
     if "int8" in request.precisions and request.calibration is None:
         raise InputError("int8 needs --calibration FILE and --budget; draw a set with osnet-edge calibrate")
     # The published graph in float32 is what a CPU's winner must beat, whatever else is asked for.
-    asked = {*request.precisions, *(("fp32",) if request.spec.backend in ("onnxruntime", "openvino") else ())}
+    asked = {*request.precisions, *(("fp32",) if request.spec.backend in CPU_BACKENDS else ())}
     unmeasured = [each for each in request.precisions if each in LOSSY and request.calibration is None]
     note = f"what {', '.join(unmeasured)} loses was not measured: there is no calibration set"
     return tuple(each for each in having if each in asked), ((note,) if unmeasured else ())

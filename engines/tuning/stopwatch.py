@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from osnet_edge.engines.timing import grey_pictures
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.race import Round
 from osnet_edge.runtime.backends import Engine
@@ -18,6 +18,14 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 #: Seconds that a round should count for: small networks take so little that rounds are added, in every heat
 #: as many for each that was asked for, ten at most.
 _ROUND_SECONDS, _MOST_ADDED = 0.03, 10
+
+
+@dataclass(frozen=True)
+class _Heat:
+    """What is kept of a heat: its rounds, and why who is not in them could not be run."""
+
+    rounds: tuple[Round, ...]
+    failed: dict[str, str]
 
 
 class Stopwatch:
@@ -31,9 +39,9 @@ class Stopwatch:
         batches: batch sizes to time.
         cache: where heats are kept.
         progress: told what is being done.
-        clock: seconds, never running backwards.
 
     Attributes:
+        largest: of the batch sizes, and the most that an engine here may take.
         failed: why a candidate could not be opened or run, by its name.
         seconds: spent on timing, loading left out and what the cache knew too.
     """
@@ -47,14 +55,13 @@ class Stopwatch:
         batches: Sequence[int],
         cache: TuningCache,
         progress: Callable[[str], None] = lambda step: None,
-        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        shape, dtype = preprocessing.input_shape, preprocessing.dtype
-        # Of one grey, since no engine's time depends on what is in a picture.
-        self._pictures = [np.full((size, *shape), 1, dtype) for size in sorted(batches)]
+        self._pictures = [grey_pictures(preprocessing, size) for size in sorted(batches)]
         self._open_engine, self._digest, self._reference = open_engine, digest, reference
-        self._cache, self._progress, self._clock = cache, progress, clock
-        self._engines: dict[str, Engine] = {}
+        self._cache, self._progress = cache, progress
+        #: By name and digest: a candidate whose INT8 was decided on is another one than before.
+        self._engines: dict[tuple[str, str], Engine] = {}
+        self.largest = max(batches)
         self.failed: dict[str, str] = {}
         self.seconds = 0.0
 
@@ -65,44 +72,41 @@ class Stopwatch:
             OsnetEdgeError: the reference cannot be opened.
         """
         key = ["heat", rung, rounds, [[name, self._digest(name)] for name in names]]
-        kept = _read_heat(self._cache.read(key), names, len(self._pictures))
-        if kept is not None:
-            self.failed.update(kept[1])
-            return kept[0]
+        if kept := self._cache.read(_Heat, key):
+            self.failed.update(kept.failed)
+            return list(kept.rounds)
         running = self._load(names)
         self._progress(f"timing {len(running)} candidates, {rounds} rounds or more")
         done: list[Round] = []
-        order, began = random.Random(rung), self._clock()  # noqa: S311
+        order, began = random.Random(rung), time.perf_counter()  # noqa: S311
         while len(done) < rounds or (
-            len(done) < _MOST_ADDED * rounds and self._clock() - began < _ROUND_SECONDS * rounds
+            len(done) < _MOST_ADDED * rounds and time.perf_counter() - began < _ROUND_SECONDS * rounds
         ):
             # Each time in another order: who runs behind whom must not matter either.
-            turn = order.sample(running, len(running))
-            done.append({name: self._time(self._engines[name]) for name in turn})
-        self.seconds += self._clock() - began
+            turn = order.sample(list(running), len(running))
+            done.append({name: self._time(running[name]) for name in turn})
+        self.seconds += time.perf_counter() - began
         failed = {name: self.failed[name] for name in names if name in self.failed}
-        self._cache.write(key, {"rounds": done, "failed": failed})
+        self._cache.write(key, _Heat(tuple(done), failed))
         return done
 
     def engine(self, name: str) -> Engine:
-        """Return a candidate's engine, opened if it is not."""
-        if name not in self._engines:
-            self._engines[name] = self._open_engine(name)
-        return self._engines[name]
-
-    def forget(self, name: str) -> None:
-        """Let go of an engine: the next heat opens it anew."""
-        self._engines.pop(name, None)
+        """Return a candidate's engine, opened if it is not, or if it is another one by now."""
+        key = self._key(name)
+        if key not in self._engines:
+            self._engines[key] = self._open_engine(name)
+        return self._engines[key]
 
     def close(self) -> None:
         """Let go of all engines."""
         self._engines.clear()
 
-    def _load(self, names: tuple[str, ...]) -> list[str]:
-        for name in set(self._engines) - set(names):
-            self.forget(name)
-        for name in names:
-            if name in self._engines or name in self.failed:
+    def _load(self, names: tuple[str, ...]) -> dict[str, Engine]:
+        keys = {name: self._key(name) for name in names}
+        for key in set(self._engines) - set(keys.values()):
+            del self._engines[key]
+        for name, key in keys.items():
+            if key in self._engines or name in self.failed:
                 continue
             self._progress(f"loading {name}")
             try:
@@ -110,32 +114,19 @@ class Stopwatch:
             except OsnetEdgeError as error:
                 if name == self._reference:
                     raise
-                self.forget(name)
+                self._engines.pop(key, None)
                 self.failed[name] = str(error)
-        return [name for name in names if name in self._engines]
+        return {name: self._engines[key] for name, key in keys.items() if key in self._engines}
+
+    def _key(self, name: str) -> tuple[str, str]:
+        return name, str(self._digest(name))
 
     def _time(self, engine: Engine) -> tuple[float, ...]:
         # The first call of a turn finds the caches full of another's weights: made, and not kept.
         engine.infer(self._pictures[0])
         times = []
         for pictures in self._pictures:
-            start = self._clock()
+            start = time.perf_counter()
             engine.infer(pictures)
-            times.append(1000 * (self._clock() - start))
+            times.append(1000 * (time.perf_counter() - start))
         return tuple(times)
-
-
-def _read_heat(value: Any, names: tuple[str, ...], sizes: int) -> tuple[list[Round], dict[str, str]] | None:
-    """Return rounds and failures as they were kept, or None where that is not what was kept."""
-    try:
-        rounds: list[Round] = [
-            {name: tuple(map(float, times)) for name, times in one.items()} for one in value["rounds"]
-        ]
-        failed = {str(name): str(why) for name, why in value["failed"].items()}
-    except (TypeError, KeyError, ValueError, AttributeError):
-        return None
-    running = set(names) - set(failed)
-    whole = all(
-        set(one) == running and all(len(t) == sizes and min(t) > 0 for t in one.values()) for one in rounds
-    )
-    return (rounds, failed) if rounds and whole else None

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from osnet_edge.engines.build import build_package, require_place
-from osnet_edge.engines.precision import Settled
-from osnet_edge.engines.targets import TARGET_NAMES, TargetSpec
+from osnet_edge.engines.cpu import CPU_BACKENDS
+from osnet_edge.engines.targets import TARGET_NAMES
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.candidate import Candidate
@@ -20,18 +20,16 @@ from osnet_edge.engines.tuning.measure import measure
 from osnet_edge.engines.tuning.open_engine import EngineOpener
 from osnet_edge.engines.tuning.outcome import Times
 from osnet_edge.engines.tuning.rank import rank
-from osnet_edge.engines.tuning.request import TuneRequest, list_candidates, read_info, runs_here
+from osnet_edge.engines.tuning.request import TuneRequest, list_candidates, runs_here
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.engines.tuning.table import make_table
 from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.tuning import Tuning
 
-_LIBRARIES = ("osnet-edge", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx-cu13")
-_CPU = ("onnxruntime", "openvino")
+_LIBRARIES = ("osnet-edge", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx-cu13")
 #: On a quiet machine times spread by some percent.
 _BUSY = 0.5
 #: A compute capability for each of TensorRT's, where the target names none: a desktop's, a Jetson's.
@@ -67,7 +65,7 @@ def tune(
     spec = request.spec
     if output is not None:
         require_place(Path(output), replace=replace)
-    info, timed = read_info(request), runs_here(spec)
+    timed = runs_here(spec)
     if spec.backend == "tensorrt" and not timed and output is not None:
         raise UnavailableError(
             "TensorRT builds on the device itself, and there is none here that it could run on; leave -o out "
@@ -82,7 +80,7 @@ def tune(
         left_out = (*left_out, *_what_an_estimate_rests_on(ceilings))
     device = ceilings.device if ceilings else _device(request)
     cache = TuningCache(request.cache, _context(device, request.batches), fresh=request.fresh)
-    accuracy = Accuracy(request.graphs, request.calibration, cache, progress)
+    accuracy = Accuracy(request.by_rewrite, request.calibration, cache, progress)
     with tempfile.TemporaryDirectory(prefix="osnet-edge-tune-") as scratch:
         if ceilings:
             capabilities = spec.capabilities or (ceilings.capability,)
@@ -90,7 +88,7 @@ def tune(
                 candidates, accuracy, ceilings, request.batches, capabilities, Path(scratch), progress
             )
         else:
-            stopwatch = make_stopwatch(request, candidates, info, accuracy, cache, Path(scratch), progress)
+            stopwatch = make_stopwatch(request, candidates, accuracy, cache, Path(scratch), progress)
             outcome = measure(candidates, stopwatch, accuracy, request.plan, progress)
             stopwatch.close()
     left_out = (*left_out, *_doubts(outcome.times[candidates[0]]))
@@ -106,7 +104,6 @@ def tune(
 def make_stopwatch(
     request: TuneRequest,
     candidates: Sequence[Candidate],
-    info: GraphInfo,
     accuracy: Accuracy,
     cache: TuningCache,
     scratch: Path,
@@ -117,27 +114,17 @@ def make_stopwatch(
     Args:
         request: what is asked.
         candidates: the reference first.
-        info: what their graphs say of themselves.
-        accuracy: makes their INT8 graphs.
+        accuracy: has their graphs.
         cache: where times are kept.
         scratch: a folder for graphs and plans.
         progress: told what is being done.
     """
-    opener = EngineOpener(
-        request.graphs,
-        info,
-        request.batches,
-        request.spec.capabilities,
-        request.golden_crops,
-        accuracy.quantize,
-        scratch,
-    )
-    named = {str(each): each for each in candidates}
+    open_engine, named = EngineOpener(request, accuracy, scratch), {str(each): each for each in candidates}
     return Stopwatch(
-        lambda name: opener(named[name]),
+        lambda name: open_engine(named[name]),
         lambda name: accuracy.digest(named[name]),
         str(candidates[0]),
-        info.preprocessing,
+        request.graphs[0].info.preprocessing,
         request.batches,
         cache,
         progress,
@@ -153,20 +140,13 @@ def _build(
     replace: bool,
     progress: Callable[[str], None],
 ) -> Manifest:
-    found = accuracy.decided.get(winner)
-    settled = Settled(
-        TargetSpec(winner.backend, request.spec.capabilities),
-        winner.precision,
-        (lambda half: accuracy.quantize(winner, half)) if found else None,
-        found.decision if found else None,
-    )
     return build_package(
-        request.graphs[winner.rewrite],
+        accuracy.graphs[winner.rewrite].path,
         output,
         target=TARGET_NAMES[winner.backend],
         golden_crops=request.golden_crops,
         batch=winner.batch_range(request.batches),
-        settled=settled,
+        settled=accuracy.settle(winner, request.spec.capabilities),
         options=winner.options,
         tuning=table,
         replace=replace,
@@ -176,7 +156,7 @@ def _build(
 
 def _device(request: TuneRequest) -> str:
     """Say what times are taken on."""
-    if request.spec.backend in _CPU:
+    if request.spec.backend in CPU_BACKENDS:
         return f"{request.machine}, {default_threads()} threads".removeprefix(", ")
     found = probe()
     return f"{found.devices[0].name}, driver for CUDA {found.driver}"

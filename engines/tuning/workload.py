@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import onnx
 from onnx import ModelProto, NodeProto, TensorProto
+
+from osnet_edge.engines.tensors import Tensor, count_macs, makers_of, readers_of, tensors_of
 
 #: Where operations are done: tensor cores in a precision, or plain cores in any.
 Unit = Literal["fp32", "fp16", "int8", "cores"]
@@ -29,6 +28,7 @@ _BYTES: dict[int, int] = {
 #: Channels that a tensor core multiplies at once, in float16.
 _TILE = 8
 _UNITS: dict[int, Unit] = {4: "fp32", 2: "fp16", 1: "int8"}
+_UNKNOWN = Tensor(TensorProto.UNDEFINED, ())
 
 
 @dataclass(frozen=True)
@@ -74,31 +74,19 @@ def _work(node: NodeProto, sizes: _Sizes) -> Work:
     moved = sum(map(sizes.bytes, (*read, *node.output)))
     if node.op_type not in ("Conv", "Gemm", "MatMul"):
         return Work(sum(map(sizes.count, read)), "cores", moved, weights, False)
-    weight = sizes.shape(sizes.source(node.input[1]))
-    pixels = math.prod(sizes.shape(node.output[0])[2:]) if node.op_type == "Conv" else 1
-    width = sizes.width(node.input[0])
     # A Gemm's weights have their outputs first, as a Conv's do: see `engines.quantization.layers`.
-    unit = _UNITS.get(width, "cores") if weight[1] >= _TILE else "cores"
-    return Work(2 * math.prod(weight) * pixels, unit, moved, weights, False)
+    wide = sizes.tensors[node.input[1]].shape[1] >= _TILE
+    unit = _UNITS.get(sizes.width(node.input[0]), "cores") if wide else "cores"
+    return Work(2 * count_macs(node, sizes.tensors), unit, moved, weights, False)
 
 
 class _Sizes:
     """Shapes and types of a graph's tensors for one picture; Q/DQ pairs are looked through."""
 
     def __init__(self, model: ModelProto) -> None:
-        one = ModelProto()
-        one.CopyFrom(model)
-        del one.graph.value_info[:]
-        for value in (*one.graph.input, *one.graph.output):
-            value.type.tensor_type.shape.dim[0].dim_value = 1
-        inferred = onnx.shape_inference.infer_shapes(one).graph
-        self._types, self._shapes = dict(_types(inferred)), dict(_shapes(inferred))
+        self.tensors, self._made, self._readers = tensors_of(model), makers_of(model), readers_of(model)
         self.weights = {weight.name for weight in model.graph.initializer}
-        self._made = {name: node for node in model.graph.node for name in node.output}
-        self._readers: dict[str, list[NodeProto]] = {}
         for node in model.graph.node:
-            for name in node.input:
-                self._readers.setdefault(name, []).append(node)
             if node.op_type == "DequantizeLinear" and node.input[0] in self.weights:
                 self.weights |= set(node.output)
 
@@ -107,33 +95,18 @@ class _Sizes:
         node = self._made.get(name)
         return node.input[0] if node and node.op_type == "DequantizeLinear" else name
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self._shapes.get(name, ())
-
     def count(self, name: str) -> int:
-        return math.prod(self.shape(name))
+        return self.tensors.get(name, _UNKNOWN).size
 
     def width(self, name: str) -> int:
         """Return bytes an element, as it lies in memory: quantised where all who read it quantise it."""
         readers = self._readers.get(name, [])
         if readers and all(node.op_type == "QuantizeLinear" for node in readers):
             return 1
-        return _BYTES.get(self._types.get(self.source(name), 0), 0)
+        return _BYTES.get(self.tensors.get(self.source(name), _UNKNOWN).kind, 0)
 
     def bytes(self, name: str) -> int:
         return self.count(name) * self.width(name)
 
     def weight_bytes(self, name: str) -> int:
         return self.bytes(self.source(name)) if name in self.weights else 0
-
-
-def _types(graph: onnx.GraphProto) -> Iterator[tuple[str, int]]:
-    yield from ((weight.name, weight.data_type) for weight in graph.initializer)
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        yield value.name, value.type.tensor_type.elem_type
-
-
-def _shapes(graph: onnx.GraphProto) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield from ((weight.name, tuple(weight.dims)) for weight in graph.initializer)
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        yield value.name, tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)

@@ -24,25 +24,23 @@ class Pass:
 
     Attributes:
         name: what the user calls it.
-        does: in a few words.
         apply: replaces a part of a block by one that computes the same.
         needs: the pass whose result it takes.
     """
 
     name: str
-    does: str
     apply: Callable[[FoldedBlock], None]
     needs: str = ""
 
 
 PASSES = (
-    Pass("streams", "streams grouped stage by stage", group_streams),
-    Pass("carry", "finished streams carried along, so that nothing is sliced", carry_streams, "streams"),
-    Pass("dense", "each 1x1 and depthwise 3x3 as one dense 3x3", dense_lite),
-    Pass("gate", "the four gates as one", one_gate),
-    Pass("unroll", "the gate's second layer as a sum, in the kernel that scales", unroll_gate, "gate"),
-    Pass("sum", "the streams' sum folded into the next 1x1", fold_sum),
-    Pass("projection", "the residual path's 1x1 folded into the same", fold_projection, "sum"),
+    Pass("streams", group_streams),
+    Pass("carry", carry_streams, "streams"),
+    Pass("dense", dense_lite),
+    Pass("gate", one_gate),
+    Pass("unroll", unroll_gate, "gate"),
+    Pass("sum", fold_sum),
+    Pass("projection", fold_projection, "sum"),
 )
 NAMES = tuple(item.name for item in PASSES)
 

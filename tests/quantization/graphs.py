@@ -22,8 +22,8 @@ def model_of(name: str) -> ModelProto:
 def table_of(name: str) -> CalibrationTable:
     batches = [pictures(4)[:2], pictures(4)[2:]]
     names = {"graph_sha256": "g", "pictures_sha256": "p"}
-    return make_table(model_of(name), batches, **names, threads=1, methods=("mse",))
+    return make_table(model_of(name), batches, **names, methods=("mse",))
 
 
 def run(model: ModelProto, batch: np.ndarray) -> np.ndarray:
-    return simulate(model, [batch], 1)
+    return simulate(model, [batch])

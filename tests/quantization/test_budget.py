@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from osnet_edge.engines.choose_precision import Way, fastest_within
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.manifest import Precision
 from osnet_edge.runtime.precision import Loss
 
 losses = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-0.2, 2.0), min_size=1)
@@ -61,3 +63,29 @@ def test_rank1_can_be_held_to_as_well() -> None:
     assert Budget(0.5).allows(loss)
     assert not Budget(0.5, 1.0).allows(loss)
     assert Budget(None, 2.0).allows(loss)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "times", "refused", "chosen"),
+    [
+        ("the fastest, within the budget", {"int8": 10, "bf16": 15, "fp32": 20}, set(), "int8"),
+        ("INT8 gains next to nothing over bf16", {"int8": 10, "bf16": 10.1, "fp32": 20}, set(), "bf16"),
+        (
+            "of what it gains nothing over, bf16, too much is lost",
+            {"int8": 10, "bf16": 10.1, "fp32": 20},
+            {"bf16"},
+            "int8",
+        ),
+        ("float32 is all but as fast", {"int8": 10, "bf16": 15, "fp32": 10.1}, set(), "fp32"),
+        ("nothing that rounds is allowed", {"int8": 10, "bf16": 15, "fp32": 20}, {"int8", "bf16"}, "fp32"),
+        ("float32 is the fastest", {"int8": 30, "bf16": 25, "fp32": 20}, set(), "fp32"),
+    ],
+)
+def test_the_fastest_within_the_budget_is_taken_and_int8_only_where_it_gains(
+    sentence: str, times: dict[Precision, float], refused: set[str], chosen: str
+) -> None:
+    order = [Way("openvino", precision) for precision in sorted(times, key=lambda name: times[name])]
+    named = {f"openvino {precision}": ms for precision, ms in times.items()}
+    way, dropped = fastest_within(order, named, lambda way: "too much" if way.precision in refused else None)
+    assert way.precision == chosen
+    assert list(dropped) == order[: order.index(way)]

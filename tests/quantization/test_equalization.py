@@ -28,7 +28,7 @@ def test_equalising_changes_nothing_but_how_even_channels_are(name: str) -> None
     before, after = run(model, pictures(3)), run(even, pictures(3))
     assert np.abs(after - before).max() <= 2e-5 * np.abs(before).max()
     reads = [layer.input for layer in layers if layer.kind == "depthwise"]
-    spreads = [collect(each, reads, [pictures(4)], threads=1) for each in (model, even)]
+    spreads = [collect(each, reads, [pictures(4)]) for each in (model, even)]
     ratios = [
         np.median([(s.largest.max() / np.median(s.largest)) for s in spread.values()]) for spread in spreads
     ]
@@ -54,7 +54,7 @@ def test_correcting_a_bias_takes_the_drift_of_means_away() -> None:
     graph = helper.make_graph(nodes, "g", [shape], [out], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     batch = random.gamma(0.3, 60.0, (256, 8, 4, 3)).clip(0, 255).astype(np.uint8)
-    table = make_table(model, [batch], graph_sha256="g", pictures_sha256="p", threads=1)
+    table = make_table(model, [batch], graph_sha256="g", pictures_sha256="p")
     two = [layer for layer in find_layers(model) if layer.node == "two"]
     key = "percentile/127"
     assert table.tensors["positive"].ranges[key] < table.tensors["positive"].ranges["minmax/127"]

@@ -55,26 +55,30 @@ def damaged(tensor: str, value: float) -> ModelProto:
 
 
 @pytest.mark.parametrize(
-    ("value", "message"),
+    ("value", "bias", "message"),
     [
-        (np.nan, "are not finite on the calibration pictures"),
-        (np.inf, "are not finite on the calibration pictures"),
-        (0.0, "are 0 on all calibration pictures, so they have no range"),
+        (np.nan, None, "are not finite on the calibration pictures"),
+        (np.inf, None, "are not finite on the calibration pictures"),
+        (0.0, 0.0, "are 0 on all calibration pictures, so they have no range"),
+        (0.0, 0.5, "are constant on all calibration pictures, so they have no range"),
     ],
 )
-def test_activations_without_a_range_are_one_clear_line(value: float, message: str) -> None:
+def test_activations_without_a_range_are_one_clear_line(
+    value: float, bias: float | None, message: str
+) -> None:
     layer = next(each for each in find_layers(model_of("osnet_x0_25")) if each.kind == "depthwise")
     node = next(n for n in model_of("osnet_x0_25").graph.node if n.name == layer.node)
     broken = damaged(layer.weight, value)
     for weight in broken.graph.initializer:
-        if value == 0 and weight.name == node.input[2]:
-            weight.CopyFrom(numpy_helper.from_array(np.zeros(tuple(weight.dims), np.float32), weight.name))
+        if bias is not None and weight.name == node.input[2]:
+            filled = np.full(tuple(weight.dims), bias, np.float32)
+            weight.CopyFrom(numpy_helper.from_array(filled, weight.name))
     with pytest.raises(InputError, match=message):
-        make_table(broken, [pictures(2)], graph_sha256="g", pictures_sha256="p", threads=1)
+        make_table(broken, [pictures(2)], graph_sha256="g", pictures_sha256="p")
 
 
 def test_statistics_are_of_the_tensors_that_were_asked_for() -> None:
     layers = find_layers(model_of("osnet_x0_25"))
-    found = collect(model_of("osnet_x0_25"), [layers[0].output], [pictures(2)], threads=1)
+    found = collect(model_of("osnet_x0_25"), [layers[0].output], [pictures(2)])
     assert list(found) == [layers[0].output]
     assert found[layers[0].output].signed

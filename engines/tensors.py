@@ -1,0 +1,66 @@
+"""The tensors of a graph: who makes each, who reads it, and its type and shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import onnx
+from onnx import ModelProto, NodeProto
+
+
+class Tensor(NamedTuple):
+    """What shape inference says of a tensor.
+
+    Attributes:
+        kind: its type, a number of `onnx.TensorProto`.
+        shape: for one picture; 0 for what depends on values.
+    """
+
+    kind: int
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """How many numbers are in it."""
+        return math.prod(self.shape)
+
+
+def tensors_of(model: ModelProto) -> dict[str, Tensor]:
+    """Return type and shape of every tensor and weight of a graph that are known, by name."""
+    one = ModelProto()
+    one.CopyFrom(model)
+    # Shapes that were inferred for a free batch would stand in the way.
+    del one.graph.value_info[:]
+    for value in (*one.graph.input, *one.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    graph = onnx.shape_inference.infer_shapes(one, data_prop=True).graph
+    found = {weight.name: Tensor(weight.data_type, tuple(weight.dims)) for weight in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        kind = value.type.tensor_type
+        found[value.name] = Tensor(kind.elem_type, tuple(dim.dim_value for dim in kind.shape.dim))
+    return found
+
+
+def makers_of(model: ModelProto) -> dict[str, NodeProto]:
+    """Return the node that makes each tensor, by the tensor's name; inputs and weights are not among them."""
+    return {name: node for node in model.graph.node for name in node.output}
+
+
+def readers_of(model: ModelProto) -> dict[str, list[NodeProto]]:
+    """Return the nodes that read each tensor, by its name; a tensor that no node reads is not among them."""
+    readers: dict[str, list[NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    return readers
+
+
+def count_macs(node: NodeProto, tensors: Mapping[str, Tensor]) -> int:
+    """Return the multiply-accumulates of a Conv, Gemm or MatMul."""
+    made = tensors[node.output[0]].size
+    if node.op_type == "Conv":
+        # Input channels of a group, and the window, for every number that is made.
+        return made * math.prod(tensors[node.input[1]].shape[1:])
+    return made * tensors[node.input[0]].shape[-1]
