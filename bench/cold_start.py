@@ -19,7 +19,7 @@ began = time.perf_counter()
 import numpy
 from osnet_edge.runtime import Embedder
 imported = time.perf_counter()
-embedder = Embedder.load(sys.argv[1])
+embedder = Embedder.load(sys.argv[1], threads=int(sys.argv[2]) if sys.argv[2:] else None)
 loaded = time.perf_counter()
 embedder([numpy.zeros((160, 64, 3), numpy.uint8)])
 print(imported - began, loaded - imported, time.perf_counter() - loaded)
@@ -36,8 +36,10 @@ class ColdStart:
     first_s: float
 
 
-def measure_cold_start(package: Path | str, runs: int = 10, limit_s: float | None = None) -> list[ColdStart]:
-    """Start a process, load a package and embed one crop, `runs` times.
+def measure_cold_start(
+    package: Path | str, runs: int = 10, limit_s: float | None = None, threads: int | None = None
+) -> list[ColdStart]:
+    """Start a process, load a package and embed one crop, `runs` times, with the threads of `Embedder.load`.
 
     Files are in the system's cache from the second run on: this is a restart, not a first boot.
 
@@ -46,11 +48,12 @@ def measure_cold_start(package: Path | str, runs: int = 10, limit_s: float | Non
         subprocess.TimeoutExpired: a start takes longer than `limit_s`, and was ended.
     """
     starts = []
+    options = [] if threads is None else [str(threads)]
     for _ in range(runs):
         began = time.perf_counter()
         # Our own program in our own interpreter.
         ran = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", _PROGRAM, str(package)],
+            [sys.executable, "-c", _PROGRAM, str(package), *options],
             check=True,
             stdout=subprocess.PIPE,
             text=True,

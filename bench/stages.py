@@ -161,7 +161,8 @@ def measure_cold_starts(rows: Sequence[Row], plan: Plan, progress: Progress) -> 
     for index, row in enumerate(packaged):
         progress("cold starts", index / len(packaged))
         try:
-            starts = measure_cold_start(row.contender.package or "", plan.cold_starts, plan.limit_s)
+            package, runs = row.contender.package or "", plan.cold_starts
+            starts = measure_cold_start(package, runs, plan.limit_s, plan.threads)
         except subprocess.CalledProcessError as error:
             row.fail(f"a new process ended with exit code {error.returncode}")
             continue
