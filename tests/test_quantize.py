@@ -12,7 +12,7 @@ import pytest
 import torch
 from tensorrt_graphs import cosine_distances, exported
 from torch import nn
-from training_runs import HERE, few_people, weights_of
+from training_runs import HERE, weights_of
 
 from osnet_edge.cli.main import main
 from osnet_edge.cli.rounding import module_of, rounding_of, without_held_out
@@ -38,11 +38,6 @@ from osnet_edge.train.variants import VARIANTS, variant_named
 SIZES = ["network.height=64", "network.width=32", "batches.size=8", "batches.epochs=2"]
 QUANTIZE = read_recipe("quantize", SIZES)
 SMALL = Preprocessing(height=64, width=32)
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> ReidSet:
-    return few_people(tmp_path_factory.mktemp("few") / "few")
 
 
 @pytest.fixture(scope="module")
