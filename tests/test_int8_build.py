@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from drawn_people import draw_people
+from needs import needs_openvino, needs_rtx
 from onnx import numpy_helper
 
 from osnet_edge.cli.main import main
@@ -21,13 +21,6 @@ from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.manifest import read_manifest
 from osnet_edge.train.synthetic import sample_crops
-
-needs_openvino = pytest.mark.skipif(
-    importlib.util.find_spec("openvino") is None, reason="needs OpenVINO: pip install openvino"
-)
-needs_rtx = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="needs TensorRT-RTX: pip install tensorrt-rtx"
-)
 
 
 @pytest.fixture(scope="module")
