@@ -235,10 +235,13 @@ def test_an_engine_ruined_on_purpose_is_refused_by_its_ranks(
 ) -> None:
     """Ranges a hundredth of what they should be: the budget is held to people, and no group passes."""
     graph = tmp_path / "real.onnx"
-    export_onnx(shared / "weights" / "osnet_x0_25_msmt17.pth", graph, preprocessing=SMALL)
+    export_onnx(shared / "weights" / "osnet_x0_25_msmt17.pth", graph)
     document = json.loads((work / "calib.json").read_text())
     for name in ("pictures", "held_out"):
         document[name] = [{**p, "path": str(work / p["path"])} for p in document[name]]
+    # Half of the people: each of 22 engines embeds them all.
+    people = sorted({each["identity"] for each in document["held_out"]})[::2]
+    document["held_out"] = [each for each in document["held_out"] if each["identity"] in people]
     (tmp_path / "calib.json").write_text(json.dumps(document))
     options = ["--target", "cpu", "--precision", "int8", "--budget", "3"]
     whole = tmp_path / "whole"
