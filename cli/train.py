@@ -119,6 +119,8 @@ def _train(
             load_osnet(path) if path else None for path in (options["weights"], options["teacher"])
         )
         chosen = read_recipe(recipe, _changes(recipe, options, weights))
+        if calibration and chosen.network.quantize == "none":
+            raise InputError("expected a calibration set with --quantize, got one without; leave it out")
         pictures = training_pictures(parse_specs(data), combineall=chosen.batches.combineall)
         if calibration:
             pictures = without_held_out(pictures, calibration)
@@ -154,9 +156,8 @@ def _rounding(options: dict[str, Any], recipe: Recipe, group: Group) -> NetworkR
     """Calibrate the weights, in the first process; the others read the table that it leaves."""
     from osnet_edge.cli.rounding import rounding_of
 
-    if options["calibration"] and recipe.network.quantize == "none":
-        raise InputError("expected a calibration set with --quantize, got one without; leave it out")
-    if recipe.network.quantize == "none" or not (options["weights"] and options["calibration"]):
+    if not (options["weights"] and options["calibration"]):
+        # Where the recipe quantises, the learner says what is missing.
         return None
     size = recipe.network.height, recipe.network.width
     found = None

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from fleet import Fleet, Web, make_camera, tiny_package, update
+from training_runs import few_people
 from web_server import nginx
 
 from osnet_edge.engines.build import build_package
@@ -16,6 +17,7 @@ from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.manifest import BatchRange
 from osnet_edge.train.checkpoint import save_osnet
+from osnet_edge.train.data import ReidSet
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.synthetic import sample_crops
 from osnet_edge.train.variants import variant_named
@@ -74,6 +76,12 @@ def openvino_package(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         graph, path, target="openvino", golden_crops=sample_crops(2, 100, 40), batch=BatchRange(1, 3, 32)
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> ReidSet:
+    """64 pictures of 8 drawn people to train on; tests that change them copy them."""
+    return few_people(tmp_path_factory.mktemp("few") / "few")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -12,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 from drawn_people import draw_people
+from needs import needs_rtx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from osnet_edge.cli.main import main
@@ -22,9 +22,6 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.synthetic import sample_crops
 
 SIZE = Preprocessing(height=256, width=128)
-needs_rtx = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed"
-)
 
 
 def trunk(model: ModelProto) -> list[NodeProto]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import onnx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from needs import needs_rtx
 from tensorrt_graphs import exported, tiny_graph
 
 from osnet_edge.cli.main import main
@@ -22,10 +22,6 @@ from osnet_edge.runtime.manifest import BatchRange, Precision
 from osnet_edge.runtime.plan_schedule import PlanPart, PlanSchedule, read_plan_schedule
 from osnet_edge.runtime.schema import from_json
 from osnet_edge.train.synthetic import sample_crops
-
-needs_rtx = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed"
-)
 
 PROGRAM = b"""
 main {

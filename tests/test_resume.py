@@ -19,7 +19,6 @@ from training_runs import (
     SMALL,
     command_for,
     epochs_listed,
-    few_people,
     finished,
     start,
     until,
@@ -37,8 +36,11 @@ from osnet_edge.train.variants import variant_named
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> ReidSet:
-    return few_people(tmp_path_factory.mktemp("few") / "few")
+def whole(few: ReidSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was never stopped."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(few.train, SMALL, folder, machine=HERE)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -55,9 +57,8 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> ReidSet:
     ],
 )
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights_bit_for_bit(
-    few: ReidSet, tmp_path: Path, stop_in_step: int, workers: int, where: tuple[int, int]
+    few: ReidSet, whole: Path, tmp_path: Path, stop_in_step: int, workers: int, where: tuple[int, int]
 ) -> None:
-    whole = train(few.train, SMALL, tmp_path / "whole", machine=HERE)
     seen: list[int] = []
 
     def interrupt(count: int, note: str) -> None:
@@ -79,17 +80,19 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights_bit_for_bit(
         resume=True,
         progress=lambda count, note: seen.append(count),
     )
-    assert torch.equal(weights_of(whole), weights_of(resumed))
+    assert torch.equal(weights_of(load_osnet(whole / "osnet.pth")), weights_of(resumed))
     # What was done before counts at once.
     assert (seen[0], sum(seen)) == (8 * stop_in_step, 3 * 64)
-    records = [json.loads((tmp_path / name / "run.json").read_text())["epochs"] for name in ("whole", "run")]
+    records = [json.loads((run / "run.json").read_text())["epochs"] for run in (whole, tmp_path / "run")]
     figures = [
         [(e["epoch"], e["loss"], e["accuracy"], e["learning_rate"]) for e in epochs] for epochs in records
     ]
     assert figures[0] == figures[1]
 
 
-def test_a_run_killed_outright_resumes_from_its_last_checkpoint(few: ReidSet, tmp_path: Path) -> None:
+def test_a_run_killed_outright_resumes_from_its_last_checkpoint(
+    few: ReidSet, whole: Path, tmp_path: Path
+) -> None:
     command = command_for(few, "--workers", "0")
     running = start(command, tmp_path)
     until(lambda: epochs_listed(tmp_path / "run") >= 1, running)
@@ -98,8 +101,9 @@ def test_a_run_killed_outright_resumes_from_its_last_checkpoint(few: ReidSet, tm
     assert not (tmp_path / "run/osnet.pth").exists()
     _, err = start([*command, "--resume"], tmp_path).communicate(timeout=60)
     assert "epoch 3:" in err
-    whole = train(few.train, SMALL, tmp_path / "whole", machine=HERE)
-    assert torch.equal(weights_of(load_osnet(tmp_path / "run/osnet.pth")), weights_of(whole))
+    assert torch.equal(
+        weights_of(load_osnet(tmp_path / "run/osnet.pth")), weights_of(load_osnet(whole / "osnet.pth"))
+    )
 
 
 @pytest.mark.parametrize(

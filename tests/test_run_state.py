@@ -11,18 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from training_runs import CHANGES, HERE, few_people, finished
+from training_runs import CHANGES, HERE, finished
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data import ReidSet
 from osnet_edge.train.recipe_file import read_recipe
 from osnet_edge.train.trainer import train
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> ReidSet:
-    return few_people(tmp_path_factory.mktemp("few") / "few")
-
 
 Spoil = Callable[[dict[str, Any]], Any]
 

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from needs import needs_rtx
 from tensorrt_graphs import (
     HEIGHT,
     WIDTH,
@@ -34,9 +35,7 @@ from osnet_edge.runtime.manifest import BatchRange, Precision
 from osnet_edge.runtime.plan import read_plan_header
 from osnet_edge.train.variants import VARIANTS
 
-HAS_RTX = importlib.util.find_spec("tensorrt_rtx") is not None
 HAS_FULL = importlib.util.find_spec("tensorrt") is not None
-needs_rtx = pytest.mark.skipif(not HAS_RTX, reason="TensorRT-RTX is not installed")
 without_gpu = pytest.mark.skipif(probe().available, reason="tests a machine without a GPU")
 needs_gpu = pytest.mark.skipif(not probe().available, reason=f"needs a GPU: {probe().reason}")
 

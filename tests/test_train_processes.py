@@ -7,13 +7,13 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from training_runs import CHANGES, HERE, SMALL, command_for, epochs_listed, few_people, start, until
+from training_runs import CHANGES, HERE, SMALL, command_for, epochs_listed, start, until
+from web_server import free_port
 
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.train.checkpoint import load_osnet
@@ -21,11 +21,6 @@ from osnet_edge.train.data import ReidSet
 from osnet_edge.train.failures import told_in_one_line
 from osnet_edge.train.recipe_file import read_recipe
 from osnet_edge.train.trainer import train
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> ReidSet:
-    return few_people(tmp_path_factory.mktemp("few") / "few")
 
 
 def test_two_processes_learn_what_one_learns_in_two_parts(few: ReidSet, tmp_path: Path) -> None:
@@ -46,11 +41,16 @@ def test_two_processes_learn_what_one_learns_in_two_parts(few: ReidSet, tmp_path
     assert json.loads((tmp_path / "run/run.json").read_text())["machine"]["processes"] == 2
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+#: The command, which tells at its end what threads it still has.
+WATCHED = """
+import atexit, os, sys
+from osnet_edge.cli.main import main
+tasks = "/proc/self/task"
+names = lambda: [open(f"{tasks}/{each}/comm").read().strip() for each in os.listdir(tasks)]
+if os.path.exists(tasks):
+    atexit.register(lambda: print(*names()))
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,8 @@ def free_port() -> int:
         ([1], ["--data", "nowhere"], "error: expected a set"),
         # All machines' do, and once is enough to be told.
         ([0, 1], ["--data", "nowhere"], "error: expected a set"),
+        # What is found out from the options alone.
+        ([0, 1], ["--calibration", "calib.json"], "error: expected a calibration set with --quantize"),
         # The folder is the first one's to make.
         ([0], ["-o", "none/run"], "error: the folder none does not exist; make it first, or write elsewhere"),
     ],
@@ -72,14 +74,17 @@ def test_a_process_that_cannot_begin_says_why_and_the_others_end_quietly(
     for number in (0, 1):
         environment = {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2"}
         command = command_for(few, "--device", "cpu", "--workers", "0")
+        command[1:3] = ["-c", WATCHED]
         command += spoil if number in ranks else []
         running.append(start(command, tmp_path, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, **environment))
-    told = [each.communicate(timeout=60)[1] for each in running]
+    left, told = zip(*(each.communicate(timeout=60) for each in running), strict=True)
     speaker = ranks[0]
     assert [each.returncode for each in running] == [2 if n == speaker else 1 for n in (0, 1)], told
     assert told[speaker].startswith(message), told
     assert told[1 - speaker] == ""
     assert not list(tmp_path.iterdir())
+    # A thread of the group's that lets go of a tensor while Python ends would abort the process.
+    assert not any(word in names for names in left for word in ("gloo", "tcpstore")), left
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_runs import CHANGES, HERE, SMALL, few_people, weights_of
+from training_runs import CHANGES, HERE, SMALL, weights_of
 
 from osnet_edge.bench import RetrievalScores, score_retrieval
 from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
@@ -47,11 +47,6 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> ReidSet:
         height=128,
         width=64,
     )
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> ReidSet:
-    return few_people(tmp_path_factory.mktemp("few") / "few")
 
 
 def scores(model: OSNet, people: ReidSet, height: int, width: int) -> RetrievalScores:

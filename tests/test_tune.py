@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from drawn_people import draw_people
+from needs import needs_openvino, needs_rtx
 
 from osnet_edge.cli.held_out_loss import held_out_loss
 from osnet_edge.cli.main import main
@@ -40,12 +40,6 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.tuning import Tuning
 from osnet_edge.train.synthetic import sample_crops
 
-needs_openvino = pytest.mark.skipif(
-    importlib.util.find_spec("openvino") is None, reason="needs OpenVINO: pip install openvino"
-)
-needs_rtx = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="needs TensorRT-RTX: pip install tensorrt-rtx"
-)
 SIZE = Preprocessing(height=64, width=32)
 SMALL = ["--batch", "1,2", "--size", "64x32"]
 

@@ -99,6 +99,10 @@ def process_group(device: torch.device) -> Iterator[Group]:
         _number(name)
     if not os.environ.get("MASTER_ADDR"):
         raise _incomplete("MASTER_ADDR", None)
+    # Before there is a group: functions in there have the one that is there as a default, and would keep it,
+    # with its threads, beyond its end. One that lets go of a tensor while Python ends aborts the process.
+    import torch.distributed.nn.functional
+
     try:
         if device.type == "cuda":
             torch.cuda.set_device(device)
