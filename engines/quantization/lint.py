@@ -41,6 +41,9 @@ class _Lint:
             elif node.op_type == "Add" and self._rules.sums:
                 if len({self._is_dequantized(name) for name in node.input}) == 2:
                     yield f"{node.name}: a sum reads one side quantised and the other not"
+            elif node.op_type in self._rules.pools:
+                if self._is_dequantized(node.input[0]) < self._is_quantized(node.output[0]):
+                    yield f"{node.name}: a pool writes for a pair and reads none"
             elif node.op_type == "InstanceNormalization" and not self._rules.beside_norms:
                 yield from self._norm(node)
 

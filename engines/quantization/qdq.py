@@ -77,6 +77,8 @@ def _read_quantized_by_all(model: ModelProto, nodes: list[NodeProto], rules: Qdq
     for node in model.graph.node:
         if node.op_type in rules.operators and found & set(node.input):
             found.update((*node.input, _behind_relu(node.output[0], readers)))
+        if node.op_type in rules.pools and node.output[0] in found:
+            found.add(node.input[0])
     return found
 
 

@@ -4,8 +4,8 @@
   Conv and ReLU would stop their fusion. Residual sums read both sides quantised.
   Neighbours of instance norms stay out.
 - **OpenVINO**: u8, at what layers read, and there for every reader, so that a block's end writes one tensor
-  and not two; bf16 around where the CPU has it. Its kernels take either type, and u8 keeps a bit more of
-  what ReLU leaves.
+  and not two, and before pools, which are then of bytes; bf16 around where the CPU has it. Its kernels take
+  either type, and u8 keeps a bit more of what ReLU leaves.
 - **ONNX Runtime on x86**: u8, at what layers and small operators read and write; float32 around. It
   fuses DQ, Conv, ReLU and Q only whole, and s8 takes twice the time with VNNI.
 - **ONNX Runtime on ARM**: the same with s8, which its kernels there are for.
@@ -38,6 +38,7 @@ class QdqRules:
         shared: which of a quantised layer's tensors are quantised for every reader: its input, which others
             may read too, and its output, behind its ReLU.
         operators: other operators that read and write quantised tensors.
+        pools: operators that read a quantised tensor where they write one.
         beside_norms: whether layers beside an instance norm may be quantised.
         sums: whether residual sums read both sides quantised.
     """
@@ -46,6 +47,7 @@ class QdqRules:
     activations: ActivationType
     shared: tuple[Literal["input", "output"], ...] = ()
     operators: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
     beside_norms: bool = True
     sums: bool = False
 
@@ -59,7 +61,7 @@ class QdqRules:
 #: Sums, and products of streams with gates, which ONNX Runtime has integer kernels for.
 _SMALL = ("Add", "Mul", "MaxPool", "AveragePool")
 TENSORRT = QdqRules("tensorrt", "int8", beside_norms=False, sums=True)
-OPENVINO = QdqRules("openvino", "uint8", shared=("input",))
+OPENVINO = QdqRules("openvino", "uint8", shared=("input",), pools=("MaxPool", "AveragePool"))
 ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", shared=("input", "output"), operators=_SMALL)
 ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", shared=("input", "output"), operators=_SMALL)
 

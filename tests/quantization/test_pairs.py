@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -115,11 +116,21 @@ def test_the_lint_names_what_is_wrong(breakage: object, says: str) -> None:
     assert any(says in problem for problem in lint_qdq(model, TENSORRT))
 
 
-def test_the_lint_names_who_reads_past_a_pair() -> None:
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        # The residual path reads a block's input, as TensorRT's rules do not mind where sums are left out.
+        ({"shared": ("input",)}, "reads what is in front of it"),
+        # So is the first pool's output quantised, and not its input.
+        ({"pools": ("MaxPool",)}, "a pool writes for a pair and reads none"),
+    ],
+)
+def test_the_lint_holds_a_graph_to_rules_that_are_not_its_own(rule: dict[str, Any], says: str) -> None:
     quantizer = Quantizer(model_of("osnet_x0_25"), table_of("osnet_x0_25"), TENSORRT)
-    # The residual path reads a block's input, as the rules of TensorRT do not mind.
-    (stem, *_) = lint_qdq(quantizer.make(["conv2.1 pointwise"]), replace(TENSORRT, shared=("input",)))
-    assert stem.endswith("reads what is in front of it")
+    groups = set(quantizer.groups) - {"sums"}
+    problems = lint_qdq(quantizer.make(groups), replace(TENSORRT, **rule))
+    assert problems
+    assert all(problem.endswith(says) for problem in problems)
 
 
 @pytest.mark.parametrize(
