@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from osnet_edge.bench.measurements import Layers, LayerTime
 from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
-from osnet_edge.runtime.backends.openvino_cpu import HINTS, open_core
-from osnet_edge.runtime.backends.openvino_graph import arrange
+from osnet_edge.runtime.backends.openvino_cpu import compile_options, open_core, read_arranged
 from osnet_edge.runtime.graph_info import INPUT_NAME
 from osnet_edge.runtime.manifest import Precision
 
@@ -56,15 +55,9 @@ def openvino_layers(
 ) -> Layers:
     """Return the times of OpenVINO's layers, after its own fusions, on one batch."""
     core = open_core(precision)
-    graph = core.read_model(str(model))
-    arrange(graph)
+    graph = read_arranged(core, model)
     graph.reshape(list(batch.shape))
-    options = {
-        "INFERENCE_PRECISION_HINT": HINTS[precision],
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": checked_threads(threads),
-        "PERF_COUNT": True,
-    }
+    options = {**compile_options(core, precision, threads), "PERF_COUNT": True}
     request = core.compile_model(graph, "CPU", options).create_infer_request()
     sums: dict[tuple[str, str], float] = defaultdict(float)
     request.infer([batch])

@@ -77,8 +77,7 @@ def test_both_libraries_give_the_same_embeddings(embedder: Embedder, package: Pa
 def kernels_of(package: Path) -> list[tuple[str, str]]:
     """The kernels that OpenVINO makes of a package's graph: the kind of each, and what is fused in it."""
     core = openvino_cpu.open_core()
-    graph = core.read_model(package / "model.onnx")
-    arrange(graph)
+    graph = openvino_cpu.read_arranged(core, package / "model.onnx")
     graph.reshape([2, *(size.get_length() for size in list(graph.inputs[0].get_partial_shape())[1:])])
     facts = [op.get_rt_info() for op in core.compile_model(graph, "CPU").get_runtime_model().get_ops()]
     return [(each["layerType"].astype(str), each["originalLayersNames"].astype(str)) for each in facts]

@@ -63,16 +63,7 @@ class OpenVinoEngine:
     ) -> None:
         self._embedding_size = embedding_size
         core = open_core(precision)
-        exact = precision == "fp32" or "bf16" not in cpu_precisions(core)
-        options = {
-            # Always said: left to itself, OpenVINO rounds float32 to bf16 where the processor has it.
-            "INFERENCE_PRECISION_HINT": "f32" if exact else HINTS[precision],
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": checked_threads(threads),
-            # Pinned, the threads of two processes may meet on one core while another idles.
-            "ENABLE_CPU_PINNING": False,
-        }
+        options = compile_options(core, precision, threads)
         graph = _read(core, model, preprocessing, embedding_size)
         try:
             self._requests = [
@@ -119,6 +110,31 @@ def open_core(precision: Precision = "fp32") -> Any:
             "and this one does not; build it with --precision fp32"
         )
     return core
+
+
+def read_arranged(core: Any, model: Path) -> Any:
+    """Read a graph as engines run it: in the order that OpenVINO's kernels like."""
+    graph = core.read_model(str(model))
+    arrange(graph)
+    return graph
+
+
+def compile_options(core: Any, precision: Precision, threads: int | None) -> dict[str, Any]:
+    """Return what a graph is compiled with.
+
+    Raises:
+        InputError: no such number of threads.
+    """
+    exact = precision == "fp32" or "bf16" not in cpu_precisions(core)
+    return {
+        # Always said: left to itself, OpenVINO rounds float32 to bf16 where the processor has it.
+        "INFERENCE_PRECISION_HINT": "f32" if exact else HINTS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": checked_threads(threads),
+        # Pinned, the threads of two processes may meet on one core while another idles.
+        "ENABLE_CPU_PINNING": False,
+    }
 
 
 def _process_core() -> Any:
@@ -173,10 +189,9 @@ def compiled_sizes(best_batch: int) -> Iterator[int]:
 def _read(core: Any, model: Path, preprocessing: Preprocessing, embedding_size: int) -> Any:
     """Read the graph, and hold it to what the package says of its input and output."""
     try:
-        graph = core.read_model(str(model))
+        graph = read_arranged(core, model)
     except RuntimeError as error:
         raise InputError(f"OpenVINO cannot load {model}: {_reason(error)}") from None
-    arrange(graph)
     got = []
     for port in (*graph.inputs, *graph.outputs):
         shape = [dim.get_length() if dim.is_static else -1 for dim in port.get_partial_shape()]

@@ -8,7 +8,9 @@ import numpy as np
 
 
 def arrange(graph: Any) -> None:
-    """Rearrange a graph of `osnet-edge export`, bit for bit what it was; what looks otherwise is left alone.
+    """Rearrange a graph of `osnet-edge export`; what looks otherwise is left alone.
+
+    In float32 it computes what it did; in bf16 it rounds in other places, since other operations are fused.
 
     Args:
         graph: an `openvino.Model`, which is changed.
