@@ -221,15 +221,14 @@ def _crop_frame(embedder: Embedder, frame: Picture, boxes: Boxes) -> Batch:
 
 
 def _replays(engine: object) -> bool:
-    """Say whether an engine on a GPU replays CUDA graphs; TensorRT's says it in words."""
-    words = str(getattr(engine, "description", "no CUDA graphs"))
-    return "no CUDA graph" not in words
+    """Say whether an engine on a GPU replays CUDA graphs; ONNX Runtime's does not."""
+    return bool(getattr(engine, "replays_graphs", False))
 
 
 def _parts(engine: Any, batch: Batch) -> dict[str, float]:
     """Return a call's parts; of a graph that the engine captured, and not TensorRT itself, also without."""
     parts: dict[str, float] = engine.timed_parts(batch)
-    if "one CUDA graph" in engine.description:
+    if engine.captures_graphs:
         parts["without_graph_ms"] = engine.timed_parts(batch, cuda_graphs=False)["compute_ms"]
     return parts
 

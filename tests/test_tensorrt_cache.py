@@ -86,7 +86,8 @@ def test_a_place_that_cannot_be_written_costs_nothing_but_the_cache(tmp_path: Pa
 
 def test_tensorrt_rtxs_own_graphs_are_asked_for_where_it_has_them(tmp_path: Path) -> None:
     engine = Engine()
-    assert RuntimeCache(engine, library(), tmp_path / "x").graphs == "TensorRT-RTX's own CUDA graphs"
+    cache = RuntimeCache(engine, library(), tmp_path / "x")
+    assert (cache.graphs, cache.has_graphs) == ("TensorRT-RTX's own CUDA graphs", True)
     assert engine.cuda_graph_strategy == "whole"
     engine = Engine()
     assert RuntimeCache(engine, library(), tmp_path / "x", False).graphs.startswith("no CUDA graphs")

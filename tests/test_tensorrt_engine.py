@@ -51,6 +51,8 @@ def test_each_bucket_is_captured_once_and_replayed_after() -> None:
     assert cuda.launched == 3 + 4
     assert plan.executed == 3 + 3 + 4
     assert "one CUDA graph for each batch size" in engine.description
+    assert engine.captures_graphs
+    assert engine.replays_graphs
     del engine
     assert_nothing_is_left(cuda, plan)
 
@@ -104,6 +106,8 @@ def test_a_capture_that_fails_costs_the_graphs_and_nothing_else(function: str, s
         assert np.array_equal(engine.infer(batch_of(size, size)), sums(batch_of(size, size)))
         cuda._thread.captured = None
     assert f"no CUDA graphs: CUDA says: {said}" in engine.description
+    assert not engine.captures_graphs
+    assert not engine.replays_graphs
     assert (cuda.launched, plan.executed) == (0, 3)
 
 
@@ -119,8 +123,11 @@ def test_where_tensorrt_rtx_has_its_own_graphs_none_is_captured() -> None:
     saved: list[int] = []
     cuda = Memory()
     plan = Plan(cuda)
-    cache = SimpleNamespace(create_context=plan.create_execution_context, save=lambda: saved.append(1))
+    cache = SimpleNamespace(
+        create_context=plan.create_execution_context, save=lambda: saved.append(1), has_graphs=True
+    )
     engine = engine_on(cuda, plan, cache=cache, can_capture=False, graphs="TensorRT-RTX's own CUDA graphs")
+    assert (engine.captures_graphs, engine.replays_graphs) == (False, True)
     for _ in range(12):
         assert np.array_equal(engine.infer(batch_of(2)), sums(batch_of(2)))
     assert (cuda.launched, plan.executed) == (0, 12)

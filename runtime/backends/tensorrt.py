@@ -50,6 +50,17 @@ class TensorRTEngine:
         return self._plan.crops_problem
 
     @property
+    def captures_graphs(self) -> bool:
+        """Whether a CUDA graph is captured for each batch size; one failure ends it."""
+        return self._plan.can_capture
+
+    @property
+    def replays_graphs(self) -> bool:
+        """Whether calls replay CUDA graphs, captured here or by TensorRT-RTX itself."""
+        cache = self._plan.cache
+        return self._plan.can_capture or (cache is not None and cache.has_graphs)
+
+    @property
     def description(self) -> str:
         """What runs here and how, in words."""
         return str(self._plan)

@@ -34,9 +34,10 @@ class RuntimeCache:
         self._engine, self._path = engine, path
         self._config = engine.create_runtime_config()
         self._cache = self._config.create_runtime_cache()
+        self.has_graphs = cuda_graphs and hasattr(self._config, "cuda_graph_strategy")
         #: How batches are launched, in words.
         self.graphs = "no CUDA graphs: none were asked for, or this TensorRT-RTX has none of its own"
-        if cuda_graphs and hasattr(self._config, "cuda_graph_strategy"):
+        if self.has_graphs:
             self._config.cuda_graph_strategy = library.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
             self.graphs = "TensorRT-RTX's own CUDA graphs"
         self._saved = b""
