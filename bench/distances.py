@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from osnet_edge.bench._checks import FloatArray, IntArray, checked_feature_pair
-from osnet_edge.runtime.embedder import normalize_rows
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.golden import normalize_rows
 
 
 @dataclass(frozen=True, eq=False)

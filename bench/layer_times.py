@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.bench.measurements import Layers, LayerTime
-from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
+from osnet_edge.runtime.backends.onnxruntime_cpu import session_options
 from osnet_edge.runtime.backends.openvino_cpu import compile_options, open_core, read_arranged
 from osnet_edge.runtime.graph_info import INPUT_NAME
 from osnet_edge.runtime.manifest import Precision
@@ -31,8 +31,7 @@ def onnxruntime_layers(model: Path, batch: Batch, threads: int | None = None) ->
     """Return the times of onnxruntime's nodes, after its own fusions, on one batch."""
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = checked_threads(threads)
+    options = session_options(threads)
     options.enable_profiling = True
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = f"{folder}/profile"
@@ -51,13 +50,17 @@ def onnxruntime_layers(model: Path, batch: Batch, threads: int | None = None) ->
 
 
 def openvino_layers(
-    model: Path, batch: Batch, precision: Precision = "fp32", threads: int | None = None
+    model: Path,
+    batch: Batch,
+    precision: Precision = "fp32",
+    threads: int | None = None,
+    processor: str = "",
 ) -> Layers:
     """Return the times of OpenVINO's layers, after its own fusions, on one batch."""
     core = open_core(precision)
     graph = read_arranged(core, model)
     graph.reshape(list(batch.shape))
-    options = {**compile_options(core, precision, threads), "PERF_COUNT": True}
+    options = {**compile_options(core, precision, threads, processor), "PERF_COUNT": True}
     request = core.compile_model(graph, "CPU", options).create_infer_request()
     sums: dict[tuple[str, str], float] = defaultdict(float)
     request.infer([batch])

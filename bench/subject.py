@@ -20,8 +20,9 @@ from osnet_edge.bench.measurements import Layers
 from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.cuda_driver import probe
-from osnet_edge.runtime.embedder import Embedder, normalize_rows
+from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.golden import normalize_rows
 from osnet_edge.runtime.graph_info import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, parse_graph_info
 from osnet_edge.runtime.preprocessing import Picture, Preprocessing, check_crops, to_batch
 
@@ -239,5 +240,8 @@ def _package_layers(embedder: Embedder, threads: int | None) -> Callable[[Batch]
     if manifest.target.backend == "onnxruntime":
         return partial(onnxruntime_layers, model, threads=threads)
     if manifest.target.backend == "openvino":
-        return partial(openvino_layers, model, precision=manifest.precision, threads=threads)
+        processor = manifest.target.processor
+        return partial(
+            openvino_layers, model, precision=manifest.precision, threads=threads, processor=processor
+        )
     return None

@@ -15,6 +15,7 @@ from osnet_edge.cli.options import (
     output_option,
     parse_batch_range,
     placement_option,
+    processor_option,
     read_calibration,
 )
 from osnet_edge.cli.progress import step
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     metavar="TARGET",
     help="cpu, cpu:fastest, openvino, cuda, rtx, rtx:sm86,sm89 or tensorrt.",
 )
+@processor_option()
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "fp16", "bf16", "int8", "auto"]),
@@ -55,6 +57,7 @@ def build(
     graph: str,
     output: str,
     target: str,
+    processor: str,
     precision: str,
     batch: str | None,
     placement: str | None,
@@ -72,6 +75,8 @@ def build(
       osnet-edge build osnet.onnx --target openvino --precision bf16 -o osnet-openvino
       osnet-edge build osnet.onnx --target rtx:sm86,sm89 --precision fp16 -o osnet-rtx
       osnet-edge build osnet.onnx --target openvino --precision int8 --calibration calib.json -o osnet-int8
+      osnet-edge build osnet.onnx --target cpu --precision int8 --processor any --calibration calib.json \\
+          -o osnet-anywhere
       osnet-edge build osnet.onnx --target cpu:fastest --precision auto --budget 0.5 \\
           --calibration calib.json -o osnet-best
     """
@@ -85,6 +90,7 @@ def build(
         output,
         target=target,
         golden_crops=golden_crops(),
+        processor=processor,
         precision=cast("AskedPrecision", precision),
         batch=limits,
         placement=read_placement(placement) if placement else None,

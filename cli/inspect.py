@@ -11,8 +11,9 @@ from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 from osnet_edge.runtime.files import write_aside
-from osnet_edge.runtime.manifest import Manifest
+from osnet_edge.runtime.manifest import Manifest, Target
 from osnet_edge.runtime.plan_schedule import PlanPart
+from osnet_edge.runtime.processor import ANY
 from osnet_edge.runtime.schema import to_json
 
 
@@ -88,6 +89,13 @@ def _draw(manifest: Manifest, package: str, plot: str) -> None:
         partial.write_text(decision_chart(manifest.int8, Path(package).resolve().name), encoding="utf-8")
 
 
+def _processor(target: Target) -> str:
+    """Return what processor a package is for: of a plan the machine that it was built on."""
+    if target.processor:
+        return "any processor" if target.processor == ANY else target.processor
+    return target.machine
+
+
 def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     model, how, target, batch = manifest.model, manifest.preprocessing, manifest.target, manifest.batch
     contract = "uint8 (N,H,W,3) RGB" if how.normalize_in == "graph" else "normalised float32 (N,3,H,W)"
@@ -105,7 +113,7 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
         ),
         (
             "device",
-            f"{target.device}, {target.machine}" + (f", compute {capabilities}" if capabilities else ""),
+            f"{target.device}, {_processor(target)}" + (f", compute {capabilities}" if capabilities else ""),
         ),
         ("model file", f"{manifest.model_file}, {manifest.files[manifest.model_file].bytes / 1e6:.2f} MB"),
         ("tools", ", ".join(f"{name} {version}" for name, version in manifest.tools.items())),

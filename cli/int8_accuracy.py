@@ -19,12 +19,11 @@ from osnet_edge.cli.progress import step
 from osnet_edge.engines.graph import read_graph
 from osnet_edge.engines.half import to_half
 from osnet_edge.engines.int8 import HeldOut, decide_int8
-from osnet_edge.engines.quantization.rules import ONNXRUNTIME_ARM, ONNXRUNTIME_X86, OPENVINO, TENSORRT
+from osnet_edge.engines.quantization.rules import RULES
 from osnet_edge.engines.run_graph import open_graph
 from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME, GraphInfo
 from osnet_edge.runtime.preprocessing import Picture, to_batch
 
-RULES = {rules.name: rules for rules in (TENSORRT, OPENVINO, ONNXRUNTIME_X86, ONNXRUNTIME_ARM)}
 Points = npt.NDArray[np.float64]
 
 

@@ -16,7 +16,10 @@ def describe_int8(decision: Int8) -> str:
     if decision.loss:
         lost = f"{describe_loss(decision.loss)} on {decision.held_out:,} held-out pictures"
         parts.append(lost if used else f"in INT8 {lost}")
-    parts.append(f"{decision.ranges} ranges of {decision.pictures:,} pictures, Q/DQ for {decision.rules}")
+    parts.append(
+        f"{decision.ranges} ranges of {decision.pictures:,} pictures, Q/DQ for {decision.rules}, "
+        f"weights of {decision.weight_bits} bits"
+    )
     return "; ".join(parts)
 
 

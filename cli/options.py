@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.processor import PROCESSORS
 
 if TYPE_CHECKING:
     from osnet_edge.engines.int8 import Calibration
@@ -34,6 +35,17 @@ def json_flag(command: F) -> F:
 placement_option = click.option(
     "--placement", metavar="FILE", help="Placement file that it must have been trained with."
 )
+
+
+def processor_option(default: str = "this") -> Callable[[F], F]:
+    """Return `--processor`: what a CPU's INT8 and bf16 are made for, see `osnet_edge.runtime.processor`."""
+    return click.option(
+        "--processor",
+        type=click.Choice(["this", *PROCESSORS]),
+        default=default,
+        show_default=True,
+        help="Kind of CPU that int8 and bf16 are made for; any computes right on every one.",
+    )
 
 
 def budget_options(command: F) -> F:

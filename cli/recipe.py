@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from osnet_edge.cli.build import golden_crops
-from osnet_edge.cli.options import budget_options, output_option, parse_batch_range, read_calibration
+from osnet_edge.cli.options import (
+    budget_options,
+    output_option,
+    parse_batch_range,
+    processor_option,
+    read_calibration,
+)
 from osnet_edge.cli.progress import step
 
 if TYPE_CHECKING:
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
 @click.argument("graph")
 @output_option("recipe folder")
 @click.option("--target", required=True, metavar="TARGET", help="As for build, such as tensorrt.")
+@processor_option("any")
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
@@ -32,6 +39,7 @@ def recipe(
     graph: str,
     output: str,
     target: str,
+    processor: str,
     precision: str,
     batch: str | None,
     calibration: str | None,
@@ -56,6 +64,7 @@ def recipe(
         output,
         target=target,
         golden_crops=golden_crops(),
+        processor=processor,
         precision=cast("Precision", precision),
         batch=limits,
         calibration=read_calibration(calibration, budget, budget_rank1),

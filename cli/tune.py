@@ -18,6 +18,7 @@ from osnet_edge.cli.options import (
     json_flag,
     parse_numbers,
     parse_size,
+    processor_option,
     read_calibration,
 )
 from osnet_edge.cli.progress import step
@@ -45,6 +46,7 @@ _CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
 @click.option(
     "--target", required=True, metavar="TARGET", help="As for build: cpu, cpu:fastest, openvino, rtx:sm86 ..."
 )
+@processor_option()
 @click.option("--batch", default="1,8,32", show_default=True, metavar="N,...", help="Batch sizes, all alike.")
 @click.option("-o", "--output", metavar="PATH", help="Package folder to write; without it, only the table.")
 @budget_options
@@ -75,6 +77,7 @@ _CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
 def tune(
     model: str,
     target: str,
+    processor: str,
     batch: str,
     output: str | None,
     budget: float | None,
@@ -123,6 +126,7 @@ def tune(
             batches=batches,
             golden_crops=golden_crops(),
             calibration=given,
+            processor=processor,
             precisions=cast("tuple[Precision, ...] | None", precisions),
             device=device,
             machine=f"{facts.cpu}, {facts.logical_cores} cores",
@@ -182,8 +186,7 @@ def graphs_of(
 
 
 def _default_rewrites(target: str) -> tuple[str, ...]:
-    from osnet_edge.engines.cpu import CPU_BACKENDS
-    from osnet_edge.engines.targets import parse_target
+    from osnet_edge.engines.targets import CPU_BACKENDS, parse_target
 
     return CPU_REWRITES if parse_target(target).backend in CPU_BACKENDS else GPU_REWRITES
 

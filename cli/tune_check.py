@@ -87,7 +87,14 @@ def main(
         )
         candidates, _ = list_candidates(request, timed=True)
         cache = TuningCache(None, None)
-        accuracy = Accuracy(request.by_rewrite, request.calibration, cache, lambda _: None)
+        accuracy = Accuracy(
+            request.by_rewrite,
+            request.calibration,
+            cache,
+            request.golden_crops,
+            request.spec.processor,
+            lambda _: None,
+        )
 
         def stopwatch() -> Stopwatch:
             return make_stopwatch(request, candidates, accuracy, cache, Path(scratch), lambda _: None)

@@ -10,16 +10,17 @@ from pathlib import Path
 from osnet_edge.engines.cpu import MODEL_NAME as ONNX_NAME
 from osnet_edge.engines.cpu import build_cpu
 from osnet_edge.engines.cpu_choice import choose_backend, cpu_backends
-from osnet_edge.engines.golden import write_golden
+from osnet_edge.engines.first_difference import first_difference
+from osnet_edge.engines.golden import GoldenPairs, hold_as_written, make_golden, write_golden
 from osnet_edge.engines.graph import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.onnxruntime_cuda import build_onnxruntime_cuda
 from osnet_edge.engines.precision import AskedPrecision, check_asked, settle_precision
 from osnet_edge.engines.settled import Settled
-from osnet_edge.engines.targets import TargetSpec, parse_target
+from osnet_edge.engines.targets import CPU_BACKENDS, TARGET_NAMES, parse_target
 from osnet_edge.engines.tensorrt_options import DEFAULTS, BuilderOptions
 from osnet_edge.runtime.embedder import Embedder
-from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 from osnet_edge.runtime.files import MANIFEST_NAME, require_folder, sha256_of, write_folder_aside
 from osnet_edge.runtime.manifest import (
     SCHEMA_VERSION,
@@ -33,6 +34,7 @@ from osnet_edge.runtime.manifest import (
 from osnet_edge.runtime.placement import Placement, require_placement
 from osnet_edge.runtime.plan import TITLES
 from osnet_edge.runtime.preprocessing import Picture
+from osnet_edge.runtime.processor import ANY
 from osnet_edge.runtime.tuning import Tuning
 
 PLAN_NAME = "model.plan"
@@ -48,6 +50,7 @@ def build_package(
     *,
     target: str,
     golden_crops: Picture,
+    processor: str = "this",
     precision: AskedPrecision = "fp32",
     batch: BatchRange | None = None,
     placement: Placement | None = None,
@@ -66,6 +69,8 @@ def build_package(
         target: see `osnet_edge.engines.targets`.
         golden_crops: uint8 (K, H, W, 3) RGB, a few pictures of people (drawn ones:
             `osnet_edge.train.synthetic.sample_crops`), shipped in the package with their embeddings.
+        processor: that INT8 and bf16 on a CPU are made for, one of `osnet_edge.runtime.processor.PROCESSORS`,
+            or `this`.
         precision: of weights and arithmetic; `auto` takes the fastest within a budget.
         batch: batch sizes the engine takes; None for the target's default.
         placement: what the graph's must be; None takes any.
@@ -87,23 +92,29 @@ def build_package(
         CheckError: the finished engine, where it can run here, fails its golden pairs, or nothing is within
             the budget. No package is left.
     """
-    output, spec = Path(output), parse_target(target)
+    output, spec = Path(output), parse_target(target, processor)
     check_asked(spec, precision, calibration)
     require_place(output, replace=replace)
     progress("reading the graph")
     read = read_graph(Path(graph))
     require_placement(placement, read.info.model.placement, str(graph))
     batch, tools = batch or DEFAULT_BATCH, tools_of(read)
-    settled = settled or settle_precision(read, spec, precision, calibration, batch.opt, progress)
+    settled = settled or settle_precision(
+        read, spec, precision, calibration, batch.opt, golden_crops, progress
+    )
     if settled.spec.fastest:
         progress("timing ONNX Runtime and OpenVINO")
         chosen, tools[CHOICE_KEY] = choose_backend(read, cpu_backends(settled.spec), batch.opt)
-        settled = dataclasses.replace(settled, spec=TargetSpec(chosen))
+        settled = dataclasses.replace(
+            settled, spec=dataclasses.replace(settled.spec, backend=chosen, fastest=False)
+        )
     with write_folder_aside(output, replace=replace) as folder:
         progress("writing golden pairs")
-        golden = write_golden(read, folder, golden_crops, settled.precision, settled.quantize)
+        pairs = make_golden(read, golden_crops, settled.precision, settled.quantize)
+        golden = write_golden(pairs, folder)
         manifest = write_package(folder, read, settled, batch, golden, tools, progress, options, tuning)
-        _prove(folder, progress)
+        progress("proving the engine")
+        _prove(folder, manifest, settled, pairs)
     return manifest
 
 
@@ -169,14 +180,39 @@ def require_place(output: Path, *, replace: bool) -> None:
     require_folder(output, replace=replace)
 
 
-def _prove(folder: Path, progress: Callable[[str], None]) -> None:
-    """Run the golden pairs where the engine can run, which for a plan built ahead of time is elsewhere."""
-    progress("proving the engine")
+def _prove(folder: Path, manifest: Manifest, settled: Settled, pairs: GoldenPairs) -> None:
+    """Hold what was built to its golden pairs: the engine where it can run, and a CPU's graph elsewhere.
+
+    Raises:
+        CheckError: they do not hold; the message says of what, and what to do.
+    """
     try:
-        embedder = Embedder.load(folder)
-    except UnavailableError:
-        return
-    embedder.prove()
+        try:
+            Embedder.load(folder).prove()
+        except UnavailableError:
+            # A plan built ahead of time runs elsewhere, and there is nothing else of it that could be held.
+            if manifest.target.device == "cpu":
+                hold_as_written(folder, manifest)
+    except CheckError as error:
+        name, spec = TARGET_NAMES[settled.spec.backend], settled.spec
+        what = f"{manifest.model.variant} {settled.precision} for {name}"
+        on = f" on {spec.processor}" if spec.processor else ""
+        where, advice = "", _other_ways(settled)
+        if settled.quantize and spec.backend in CPU_BACKENDS:
+            found = first_difference(settled.quantize(False), spec.backend, spec.processor, pairs.batch)
+            where = f"; it first leaves its graph at {found}" if found else ""
+        raise CheckError(f"{what}{on}: {error.__cause__ or error}{where}; {advice}") from None
+
+
+def _other_ways(settled: Settled) -> str:
+    """Return what else can be built, for a message."""
+    spec, ways = settled.spec, []
+    if settled.precision != "fp32":
+        ways.append("--precision fp32")
+    if settled.precision == "int8" and spec.processor not in ("", ANY):
+        ways.append("--processor any")
+    ways += [f"--target {TARGET_NAMES[each]}" for each in CPU_BACKENDS if each != spec.backend]
+    return f"build it with {' or '.join(ways)}"
 
 
 def _build_model(
@@ -194,7 +230,9 @@ def _build_model(
     """
     spec = settled.spec
     if spec.backend == "onnxruntime" or spec.backend == "openvino":
-        return build_cpu(graph.path, destination, spec.backend, settled.precision, settled.quantize)
+        return build_cpu(
+            graph.path, destination, spec.backend, settled.precision, spec.processor, settled.quantize
+        )
     if spec.backend == "onnxruntime_cuda":
         return build_onnxruntime_cuda(graph, destination, settled.precision)
     # Imported here: a builder for the CPU needs nothing of TensorRT's.

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import functools
-import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import onnx
 from onnx import ModelProto
 
-from osnet_edge.engines.cpu import CpuBackend, open_on_cpu
+from osnet_edge.engines.cpu import open_on_cpu
+from osnet_edge.engines.cpu_choice import cpu_backends
+from osnet_edge.engines.golden import make_golden
 from osnet_edge.engines.graph import ExportedGraph
 from osnet_edge.engines.half import to_half
 from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, fine_tuning, without
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.engines.settled import Settled
-from osnet_edge.engines.targets import TargetSpec
+from osnet_edge.engines.targets import CpuBackend, TargetSpec
 from osnet_edge.engines.timing import time_in_turns
 from osnet_edge.runtime.backends import Engine
 from osnet_edge.runtime.backends.openvino_cpu import LARGEST_COMPILED, installed_precisions
+from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.manifest import Precision
 from osnet_edge.runtime.precision import Comparison
+from osnet_edge.runtime.preprocessing import Picture
+from osnet_edge.runtime.processor import BF16, this_processor
 
 #: How much faster INT8 must be than the next precision, or its loss bought nothing. NVIDIA's Model Optimizer
 #: has the same rule (its pull request 2318).
@@ -48,44 +53,53 @@ class Way(NamedTuple):
 
 def choose_on_cpu(
     graph: ExportedGraph,
-    backends: tuple[CpuBackend, ...],
+    spec: TargetSpec,
     request: Calibration,
     batch: int,
+    golden_crops: Picture,
     progress: Callable[[str], None],
 ) -> Settled:
     """Time every precision that a CPU has, and take the fastest that stays within the budget.
 
+    A candidate that cannot be run, or computes something else than its graph says, is dropped with the
+    reason; float32 in the first library is always left.
+
     Args:
         graph: the float32 graph.
-        backends: libraries that may run it; the last has INT8.
+        spec: the target; of its libraries the last has INT8.
         request: calibration set and budget.
         batch: pictures a call.
+        golden_crops: uint8 (K, H, W, 3) RGB, on which engines are held to their graphs.
         progress: told what is being done.
 
     Raises:
         InputError: see `decide_int8`.
     """
-    count, how = min(batch, LARGEST_COMPILED), graph.info.preprocessing
-    held_out = HeldOut(request, graph)
+    backends, count, how = cpu_backends(spec), min(batch, LARGEST_COMPILED), graph.info.preprocessing
+    held_out, int8 = HeldOut(request, graph), Way(backends[-1], "int8")
     with tempfile.TemporaryDirectory() as scratch:
-        open_as = _Opener(graph.info, count, Path(scratch))
+        open_as = _Opener(graph.info, count, Path(scratch), spec.processor)
 
-        def time_groups(quantizer: Quantizer) -> Mapping[str, float]:
+        def time_groups(quantizer: Quantizer) -> Mapping[str, float] | None:
             progress("timing what each group saves")
             every = tuple(quantizer.groups)
             makers = {name: [other for other in every if other != name] for name in every}
-            engines = {name: open_as(backends[-1], quantizer.make(rest)) for name, rest in makers.items()}
-            engines[""] = open_as(backends[-1], quantizer.make(every))
+            try:
+                engines = {name: open_as(int8.backend, quantizer.make(rest)) for name, rest in makers.items()}
+                engines[""] = open_as(int8.backend, quantizer.make(every))
+            except OsnetEdgeError:
+                # Told below, where INT8 is opened as a candidate.
+                return None
             times = time_in_turns(engines, how, count, 2 * _SECONDS)
             return {name: times[name] - times[""] for name in every}
 
-        rules = rules_for(backends[-1], platform.machine())
+        rules = rules_for(int8.backend, spec.processor)
         found = decide_int8(graph, rules, request, held_out, time_groups=time_groups, progress=progress)
-        ways = [Way(backend, each) for backend in backends for each in _float_precisions(backend)]
-        engines = {way: open_as(way.backend, graph.path, way.precision) for way in ways}
-        int8 = Way(backends[-1], "int8")
+        ways = [Way(each, precision) for each in backends for precision in _float_precisions(each, spec)]
+        graphs: dict[Way, Path | ModelProto] = dict.fromkeys(ways, graph.path)
         if found.groups:
-            engines[int8] = open_as(int8.backend, found.make())
+            graphs[int8] = found.make()
+        engines, dropped = _open_all(graphs, open_as)
         progress(f"timing {', '.join(map(str, engines))}")
         times = time_in_turns({str(way): engine for way, engine in engines.items()}, how, count, _SECONDS)
 
@@ -94,12 +108,19 @@ def choose_on_cpu(
             if way.precision == "fp32":
                 return None
             progress(f"measuring {way} as it computes here")
-            loss = held_out.loss_by(engines[way])
+            quantize = found.make if way == int8 else None
+            try:
+                make_golden(graph, golden_crops, way.precision, quantize).hold(engines[way], count)
+                loss = held_out.loss_by(engines[way])
+            except OsnetEdgeError as error:
+                return str(error)
             if request.budget is None or request.budget.allows(loss):
                 return None
             return f"loses up to {loss.mean_ap_most:.2f} points of mAP"
 
-        way, dropped = fastest_within(sorted(engines, key=lambda way: times[str(way)]), times, refuse)
+        order = sorted(engines, key=lambda way: times[str(way)])
+        way, refused = fastest_within(order, times, refuse)
+        dropped.update(refused)
     name = str(way)
     others = ", ".join(f"{other} {ms:.1f} ms" for other, ms in times.items() if other != name)
     reasons = (f"{other} {reason}" for other, reason in dropped.items())
@@ -112,34 +133,39 @@ def choose_on_cpu(
         decision = without(decision, why_dropped(str(int8), name, times, dropped.get(int8)))
     quantize, table = (found.make, found.quantizer.table) if way == int8 else (None, None)
     comparison = Comparison(count, times, why)
-    return Settled(TargetSpec(way.backend), way.precision, quantize, decision, comparison, table)
+    spec = replace(spec, backend=way.backend, fastest=False)
+    return Settled(spec, way.precision, quantize, decision, comparison, table)
 
 
 def why_dropped(int8: str, chosen: str, times: Mapping[str, float], reason: str | None) -> str:
-    """Say why INT8 was dropped, with its time and that of what was chosen; by default it gains nothing.
+    """Say why INT8 was dropped, with the times of it and of what was chosen; by default it gains nothing.
 
     Example:
         >>> why_dropped("openvino int8", "openvino bf16", {"openvino int8": 9.8, "openvino bf16": 9.7}, None)
         'it gains nothing; a batch took openvino int8 9.8 ms, openvino bf16 9.7 ms'
     """
-    both = ", ".join(f"{name} {times[name]:.1f} ms" for name in (int8, chosen))
+    both = ", ".join(f"{name} {times[name]:.1f} ms" for name in (int8, chosen) if name in times)
     return f"it {reason or 'gains nothing'}; a batch took {both}"
 
 
 def compare_on_cpu(
-    graph: ExportedGraph, backend: CpuBackend, quantized: ModelProto, batch: int
+    graph: ExportedGraph, spec: TargetSpec, backend: CpuBackend, quantized: ModelProto, batch: int
 ) -> Comparison:
     """Time INT8 that was asked for by name beside float32, so that nobody ships what is slower unawares.
 
     Args:
         graph: the float32 graph.
+        spec: the target; where it is for another processor than this, nothing is timed.
         backend: the library.
         quantized: the INT8 graph.
         batch: pictures a call.
     """
     count = min(batch, LARGEST_COMPILED)
+    if not spec.timed_here:
+        here = this_processor().kind
+        return Comparison(count, {}, f"int8 as asked; not timed: it is for {spec.processor}, this is {here}")
     with tempfile.TemporaryDirectory() as scratch:
-        open_as = _Opener(graph.info, count, Path(scratch))
+        open_as = _Opener(graph.info, count, Path(scratch), spec.processor)
         engines = {"fp32": open_as(backend, graph.path, "fp32"), "int8": open_as(backend, quantized)}
         times = time_in_turns(engines, graph.info.preprocessing, count)
     slower = times["fp32"] < LEAST_GAIN * times["int8"]
@@ -162,7 +188,7 @@ def choose_on_gpu(
     device. What it would lose is decided all the same, and kept in the manifest.
     """
     held_out = HeldOut(request, graph)
-    rules = rules_for(spec.backend, platform.machine())
+    rules = rules_for(spec.backend)
     found = decide_int8(graph, rules, request, held_out, progress=progress)
     progress("measuring float16")
     loss = held_out.loss_of(to_half(graph.model))
@@ -202,15 +228,35 @@ def fastest_within(
     raise AssertionError("float32 is among them")
 
 
-def _float_precisions(backend: CpuBackend) -> tuple[Precision, ...]:
-    return ("fp32",) if backend == "onnxruntime" else installed_precisions()
+def _open_all(
+    graphs: Mapping[Way, Path | ModelProto], open_as: _Opener
+) -> tuple[dict[Way, Engine], dict[Way, str]]:
+    """Open candidates, the first of which must open; return the engines, and why the others have none."""
+    engines: dict[Way, Engine] = {}
+    dropped: dict[Way, str] = {}
+    for way, graph in graphs.items():
+        try:
+            engines[way] = open_as(way.backend, graph, way.precision)
+        except OsnetEdgeError as error:
+            if not engines:
+                raise
+            dropped[way] = str(error)
+    return engines, dropped
+
+
+def _float_precisions(backend: CpuBackend, spec: TargetSpec) -> tuple[Precision, ...]:
+    if backend == "onnxruntime":
+        return ("fp32",)
+    # Not every processor has the others.
+    return tuple(each for each in installed_precisions() if each == "fp32" or spec.processor == BF16)
 
 
 class _Opener:
     """Opens graphs as a package would be, but for few batch sizes, in a folder of its own."""
 
-    def __init__(self, info: GraphInfo, batch: int, folder: Path) -> None:
+    def __init__(self, info: GraphInfo, batch: int, folder: Path, processor: str) -> None:
         self._info, self._batch, self._folder, self._made = info, batch, folder, 0
+        self._processor = processor
 
     def __call__(
         self, backend: CpuBackend, graph: Path | ModelProto, precision: Precision = "int8"
@@ -221,4 +267,6 @@ class _Opener:
             onnx.save(graph, file)
             graph = file
         sizes = tuple(dict.fromkeys((self._batch, 1)))
-        return open_on_cpu(graph, self._info, backend, precision, self._batch, sizes)
+        return open_on_cpu(
+            graph, self._info, backend, precision, self._batch, sizes, processor=self._processor
+        )

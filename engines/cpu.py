@@ -7,21 +7,19 @@ import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import onnx
 from onnx import ModelProto
 
+from osnet_edge.engines.targets import CpuBackend
 from osnet_edge.runtime.backends import Engine
 from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
 from osnet_edge.runtime.backends.openvino_cpu import OpenVinoEngine, open_core
 from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.manifest import Precision, Target
+from osnet_edge.runtime.processor import ANY, this_processor
 
 MODEL_NAME = "model.onnx"
-#: The two libraries that run a package on a CPU, by the names of their distributions too.
-CpuBackend = Literal["onnxruntime", "openvino"]
-CPU_BACKENDS: tuple[CpuBackend, ...] = ("onnxruntime", "openvino")
 
 
 def build_cpu(
@@ -29,6 +27,7 @@ def build_cpu(
     destination: Path,
     backend: CpuBackend,
     precision: Precision,
+    processor: str,
     quantize: Callable[[bool], ModelProto] | None = None,
 ) -> Target:
     """Put a graph into a package for a CPU.
@@ -42,14 +41,15 @@ def build_cpu(
         destination: the model file to write.
         backend: which of the two runs it.
         precision: one that the backend has, see `osnet_edge.engines.targets`.
+        processor: the kind that INT8 and bf16 are made for; float32 computes right on any.
         quantize: for int8, makes the graph with Q/DQ, float16 around them or not.
 
     Raises:
-        UnavailableError: OpenVINO is wanted and not installed, or not in this precision on this CPU, so that
-            what is built could not be proven.
+        UnavailableError: OpenVINO is wanted and not installed, or not in this precision on this CPU, where
+            that is the processor to build for.
     """
     if backend == "openvino":
-        open_core(precision)
+        open_core(precision if this_processor().is_a(processor) else "fp32")
     if quantize:
         onnx.save(quantize(False), destination)
     else:
@@ -61,6 +61,7 @@ def build_cpu(
         machine=platform.machine(),
         compute_capabilities=(),
         exact_version=False,
+        processor=ANY if precision == "fp32" else processor,
     )
 
 
@@ -71,6 +72,8 @@ def open_on_cpu(
     precision: Precision,
     best_batch: int,
     sizes: tuple[int, ...] | None = None,
+    *,
+    processor: str,
 ) -> Engine:
     """Open a graph as its package would be opened, without a package.
 
@@ -81,6 +84,7 @@ def open_on_cpu(
         precision: of its arithmetic.
         best_batch: that OpenVINO compiles it for.
         sizes: batch sizes for OpenVINO to compile it for, falling to 1, in place of that and its halves.
+        processor: the kind that the graph was made for.
 
     Raises:
         InputError: the library cannot load it.
@@ -89,4 +93,4 @@ def open_on_cpu(
     size = info.model.embedding_size
     if backend == "onnxruntime":
         return OnnxRuntimeEngine(graph, info.preprocessing, size)
-    return OpenVinoEngine(graph, info.preprocessing, size, precision, best_batch, sizes=sizes)
+    return OpenVinoEngine(graph, info.preprocessing, size, precision, best_batch, None, sizes, processor)

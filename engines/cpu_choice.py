@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 
-from osnet_edge.engines.cpu import CPU_BACKENDS, CpuBackend, open_on_cpu
+from osnet_edge.engines.cpu import open_on_cpu
 from osnet_edge.engines.graph import ExportedGraph
-from osnet_edge.engines.targets import TargetSpec
+from osnet_edge.engines.targets import CPU_BACKENDS, CpuBackend, TargetSpec
 from osnet_edge.engines.timing import time_in_turns
 from osnet_edge.runtime.backends import Engine
 from osnet_edge.runtime.backends.openvino_cpu import LARGEST_COMPILED
+from osnet_edge.runtime.processor import ANY
 
 #: By how much OpenVINO must win: below that it is noise, and ONNX Runtime loads faster and is always there.
 _MARGIN = 0.05
@@ -41,7 +42,8 @@ def choose_backend(
     if len(backends) == 1:
         return backends[0], f"{backends[0]}, the only one installed"
     engines: dict[str, Engine] = {
-        each: open_on_cpu(graph.path, graph.info, each, "fp32", best_batch) for each in backends
+        each: open_on_cpu(graph.path, graph.info, each, "fp32", best_batch, processor=ANY)
+        for each in backends
     }
     count = min(best_batch, LARGEST_COMPILED)
     medians = time_in_turns(engines, graph.info.preprocessing, count, seconds)

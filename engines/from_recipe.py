@@ -5,7 +5,6 @@ The update agent runs it so, with limits on time and memory: `osnet_edge.runtime
 
 from __future__ import annotations
 
-import platform
 import shutil
 import sys
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from osnet_edge.engines.build import write_package
 from osnet_edge.engines.graph import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Quantized
 from osnet_edge.engines.quantization.quantizer import Quantizer
-from osnet_edge.engines.quantization.rules import rules_for
+from osnet_edge.engines.quantization.rules import rules_named
 from osnet_edge.engines.quantization.table import read_table
 from osnet_edge.engines.settled import Settled
 from osnet_edge.engines.targets import TargetSpec
@@ -40,12 +39,13 @@ def build_from_recipe(
         progress: told what is being done.
 
     Raises:
-        InputError: the recipe's graph or table does not hold, or its INT8 was decided for another processor.
+        InputError: the recipe's graph or table does not hold, or its INT8 was decided by rules that this
+            version does not know.
         UnavailableError: the library or the device that it needs is not here.
     """
     recipe = read_recipe(folder)
     graph = read_graph(folder / recipe.graph)
-    spec = TargetSpec(recipe.backend, recipe.capabilities)
+    spec = TargetSpec(recipe.backend, recipe.capabilities, processor=recipe.processor)
     settled = Settled(spec, recipe.precision, _quantize(recipe, folder, graph), recipe.int8)
     tools = {**recipe.tools, "built by": f"osnet-edge {version('osnet-edge')} by a recipe"}
     with write_folder_aside(output) as fresh:
@@ -57,12 +57,7 @@ def build_from_recipe(
 def _quantize(recipe: Recipe, folder: Path, graph: ExportedGraph) -> Callable[[bool], ModelProto] | None:
     if recipe.int8 is None:
         return None
-    rules = rules_for(recipe.backend, platform.machine())
-    if rules.name != recipe.int8.rules:
-        raise InputError(
-            f"the recipe's INT8 was decided by the rules {recipe.int8.rules}, and this device has "
-            f"{rules.name}; make a recipe on the same kind of processor"
-        )
+    rules = rules_named(recipe.int8.rules)
     table = read_table(folder / recipe.table)
     if table.graph_sha256 != graph.sha256:
         raise InputError("the recipe's calibration table is of another graph; make the recipe again")

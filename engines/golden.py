@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from onnx import ModelProto
 
 from osnet_edge.engines.graph import ExportedGraph
 from osnet_edge.engines.quantization.quantizer import simulate
+from osnet_edge.runtime.backends import Engine
 from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
-from osnet_edge.runtime.embedder import normalize_rows
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import Golden, Precision
+from osnet_edge.runtime.golden import hold_to_golden, normalize_rows, read_golden
+from osnet_edge.runtime.manifest import Golden, Manifest, Precision
 from osnet_edge.runtime.preprocessing import Picture, to_batch
 
 GOLDEN_NAME = "golden.npz"
@@ -28,18 +31,42 @@ GOLDEN_NAME = "golden.npz"
 _LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 1e-3, "bf16": 3e-2, "int8": 1e-1}
 
 
-def write_golden(
+@dataclass(frozen=True)
+class GoldenPairs:
+    """Crops and what must become of them.
+
+    Attributes:
+        crops: uint8 (K, H, W, 3) RGB, of any size.
+        batch: the same as the engine's input.
+        embeddings: float32 (K, D), of length 1.
+        limit: the mean-centred cosine distance that an engine's row may have.
+    """
+
+    crops: Picture
+    batch: npt.NDArray[np.generic]
+    embeddings: npt.NDArray[np.float32]
+    limit: float
+
+    def hold(self, engine: Engine, most: int) -> float:
+        """Hold an engine to the pairs, called with `most` pictures at most, and return its distance.
+
+        Raises:
+            CheckError: it computes something else.
+        """
+        parts = [engine.infer(self.batch[i : i + most]) for i in range(0, len(self.batch), most)]
+        return hold_to_golden(np.concatenate(parts), self.embeddings, self.limit)
+
+
+def make_golden(
     graph: ExportedGraph,
-    folder: Path,
     crops: Picture,
     precision: Precision,
     quantize: Callable[[bool], ModelProto] | None = None,
-) -> Golden:
-    """Run a graph on a few pictures, and write both to `golden.npz` in `folder`.
+) -> GoldenPairs:
+    """Run a graph on a few pictures.
 
     Args:
         graph: the float32 graph.
-        folder: the package being made.
         crops: uint8 (K, H, W, 3) RGB, of any size: their resizing is proven with the rest.
         precision: of the engine that will be held to the pairs.
         quantize: for INT8, makes the graph with Q/DQ, run in place of the other with each of them as written.
@@ -55,6 +82,24 @@ def write_golden(
         rows = OnnxRuntimeEngine(graph.path, info.preprocessing, info.model.embedding_size).infer(batch)
     else:
         rows = simulate(quantize(False), [batch])
-    embeddings = normalize_rows(rows)
-    np.savez_compressed(folder / GOLDEN_NAME, crops=crops, embeddings=embeddings)
-    return Golden(GOLDEN_NAME, _LIMITS[precision])
+    return GoldenPairs(crops, batch, normalize_rows(rows), _LIMITS[precision])
+
+
+def write_golden(pairs: GoldenPairs, folder: Path) -> Golden:
+    """Write golden pairs to `golden.npz` in a folder, and return how a manifest says it."""
+    np.savez_compressed(folder / GOLDEN_NAME, crops=pairs.crops, embeddings=pairs.embeddings)
+    return Golden(GOLDEN_NAME, pairs.limit)
+
+
+def hold_as_written(package: Path, manifest: Manifest) -> float:
+    """Hold a package's graph, with every Q/DQ computed as it is written, to its golden pairs.
+
+    It is what can be held of an engine whose processor is not here: its file, and its resizing.
+
+    Raises:
+        CheckError: it computes something else.
+    """
+    crops, embeddings = read_golden(package, manifest)
+    batch = to_batch(list(crops), manifest.preprocessing)
+    rows = simulate(package / manifest.model_file, [batch])
+    return hold_to_golden(rows, embeddings, manifest.golden.max_centred_distance)

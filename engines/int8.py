@@ -18,8 +18,8 @@ from osnet_edge.engines.quantization.quantizer import METHOD, Quantizer, simulat
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.table_cache import find_table, read_batches
 from osnet_edge.runtime.backends import Engine
-from osnet_edge.runtime.embedder import normalize_rows
 from osnet_edge.runtime.errors import CheckError, InputError
+from osnet_edge.runtime.golden import normalize_rows
 from osnet_edge.runtime.graph_info import GraphInfo
 from osnet_edge.runtime.precision import GroupDecision, Int8, Loss
 
@@ -27,8 +27,8 @@ Rows = npt.NDArray[np.float32]
 #: What embeddings lose against float32's: (N, D) of float32, (N, D) of another engine, (N,) identities and
 #: (N,) cameras of the pictures. The metrics are `osnet_edge.bench`'s, and the command line brings them.
 Judge = Callable[[Rows, Rows, Sequence[int], Sequence[int]], Loss]
-#: Milliseconds a batch that each group saves, where a target can be timed.
-GroupTimer = Callable[[Quantizer], Mapping[str, float]]
+#: Milliseconds a batch that each group saves, where a target can be timed; None where INT8 cannot be run.
+GroupTimer = Callable[[Quantizer], Mapping[str, float] | None]
 _BATCH = 32
 
 
@@ -160,11 +160,9 @@ def decide_int8(
     saved: dict[str, float] = {}
 
     def gains() -> Mapping[str, float]:
-        if time_groups is None:
-            # Sums and gates are next to no work, but what they save is not nothing.
-            return {name: max(share, 1e-6) for name, share in shares.items()}
-        saved.update(time_groups(quantizer))
-        return saved
+        saved.update((time_groups(quantizer) if time_groups else None) or {})
+        # Sums and gates are next to no work, but what they save is not nothing.
+        return saved or {name: max(share, 1e-6) for name, share in shares.items()}
 
     alone: Mapping[str, Loss] = {}
     chosen: Sequence[str] = tuple(quantizer.groups)
@@ -194,6 +192,7 @@ def decide_int8(
             for name, share in shares.items()
         ),
         pairs=count_pairs(quantizer.make(chosen)) if chosen else {},
+        weight_bits=rules.weight_bits,
     )
     return Quantized(decision, quantizer)
 

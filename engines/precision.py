@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from osnet_edge.engines.calibration import load_pictures
@@ -14,9 +14,11 @@ from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, fine_tuni
 from osnet_edge.engines.overflow import check_overflow
 from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.engines.settled import Settled
-from osnet_edge.engines.targets import PRECISIONS, TargetSpec, check_precision
+from osnet_edge.engines.targets import CPU_BACKENDS, PRECISIONS, TargetSpec, check_precision
 from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.manifest import Precision
+from osnet_edge.runtime.preprocessing import Picture
+from osnet_edge.runtime.processor import this_processor
 
 #: What `--precision` says.
 AskedPrecision = Precision | Literal["auto"]
@@ -40,6 +42,11 @@ def check_asked(spec: TargetSpec, asked: AskedPrecision, request: Calibration | 
         )
     if asked == "auto" and (request is None or request.budget is None):
         raise InputError("--precision auto needs --budget POINTS of mAP, such as 0.5")
+    if asked == "auto" and spec.processor and not spec.timed_here:
+        raise InputError(
+            f"--precision auto times what is here, a {this_processor().kind}, and the target is a "
+            f"{spec.processor}; name a precision, or build on such a machine"
+        )
     if asked == "fp16" and request is not None and request.budget is not None:
         raise InputError("expected a budget for int8 or auto, got one for fp16; leave it out")
 
@@ -50,6 +57,7 @@ def settle_precision(
     asked: AskedPrecision,
     request: Calibration | None,
     batch: int,
+    golden_crops: Picture,
     progress: Callable[[str], None],
 ) -> Settled:
     """Decide what will be built.
@@ -60,6 +68,7 @@ def settle_precision(
         asked: the precision asked for.
         request: calibration set and budget, for `int8` and `auto`.
         batch: pictures a call, which engines are timed with.
+        golden_crops: uint8 (K, H, W, 3) RGB, on which `auto` holds engines to their graphs.
         progress: told what is being done.
 
     Raises:
@@ -77,14 +86,15 @@ def settle_precision(
     if request is None:
         raise ValueError("check_asked comes first")
     if asked == "auto":
-        if backends := cpu_backends(spec):
-            return choose_on_cpu(graph, backends, request, batch, progress)
+        if spec.backend in CPU_BACKENDS:
+            return choose_on_cpu(graph, spec, request, batch, golden_crops, progress)
         return choose_on_gpu(graph, spec, request, batch, progress)
-    spec = TargetSpec(cpu_backends(spec)[-1]) if spec.fastest else spec
+    if spec.fastest:
+        spec = replace(spec, backend=cpu_backends(spec)[-1], fastest=False)
     held_out = None
     if request.judge and (request.pictures.held_out or request.budget):
         held_out = HeldOut(request, graph)
-    rules = rules_for(spec.backend, platform.machine())
+    rules = rules_for(spec.backend, spec.processor)
     found = decide_int8(graph, rules, request, held_out, progress=progress)
     if not found.groups:
         raise CheckError(
@@ -94,5 +104,5 @@ def settle_precision(
     comparison = None
     if spec.backend == "onnxruntime" or spec.backend == "openvino":
         progress("timing INT8 beside float32")
-        comparison = compare_on_cpu(graph, spec.backend, found.make(), batch)
+        comparison = compare_on_cpu(graph, spec, spec.backend, found.make(), batch)
     return Settled(spec, "int8", found.make, found.decision, comparison, found.quantizer.table)

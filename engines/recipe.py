@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osnet_edge.engines.build import DEFAULT_BATCH, file_entry, tools_of
-from osnet_edge.engines.golden import write_golden
+from osnet_edge.engines.golden import make_golden, write_golden
 from osnet_edge.engines.graph import read_graph
 from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.precision import check_asked, settle_precision
@@ -23,6 +23,7 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import require_folder, write_folder_aside, write_json
 from osnet_edge.runtime.manifest import BatchRange, Precision
 from osnet_edge.runtime.preprocessing import Picture
+from osnet_edge.runtime.processor import ANY
 from osnet_edge.runtime.schema import to_json
 
 GRAPH_NAME, TABLE_NAME = "graph.onnx", "table.json"
@@ -34,6 +35,7 @@ def write_recipe(
     *,
     target: str,
     golden_crops: Picture,
+    processor: str = ANY,
     precision: Precision = "fp32",
     batch: BatchRange | None = None,
     calibration: Calibration | None = None,
@@ -46,6 +48,7 @@ def write_recipe(
         output: the recipe's folder, made whole or not at all.
         target: see `osnet_edge.engines.targets`; its library need not be here.
         golden_crops: as for `osnet_edge.engines.build.build_package`.
+        processor: as for `build_package`, but `any` where none is named: the device is another machine.
         precision: of weights and arithmetic.
         batch: batch sizes the engine takes; None for the default.
         calibration: as for `build_package`.
@@ -56,6 +59,8 @@ def write_recipe(
         CheckError: nothing in INT8 is within the budget.
     """
     output, spec = Path(output), parse_target(target)
+    if spec.processor:
+        spec = parse_target(target, processor)
     check_asked(spec, precision, calibration)
     if spec.fastest or "current" in spec.capabilities:
         raise InputError(f"expected a target that another device can be built for, got {target}")
@@ -63,7 +68,7 @@ def write_recipe(
     progress("reading the graph")
     read = read_graph(Path(graph))
     batch = batch or DEFAULT_BATCH
-    settled = settle_precision(read, spec, precision, calibration, batch.opt, progress)
+    settled = settle_precision(read, spec, precision, calibration, batch.opt, golden_crops, progress)
     with write_folder_aside(output) as folder:
         shutil.copyfile(graph, folder / GRAPH_NAME)
         names = [GRAPH_NAME]
@@ -71,7 +76,8 @@ def write_recipe(
             write_table(settled.table, folder / TABLE_NAME)
             names.append(TABLE_NAME)
         progress("writing golden pairs")
-        golden = write_golden(read, folder, golden_crops, settled.precision, settled.quantize)
+        pairs = make_golden(read, golden_crops, settled.precision, settled.quantize)
+        golden = write_golden(pairs, folder)
         recipe = Recipe(
             schema_version=SCHEMA_VERSION,
             model=read.info.model,
@@ -82,6 +88,7 @@ def write_recipe(
             graph=GRAPH_NAME,
             table=TABLE_NAME if TABLE_NAME in names else "",
             int8=settled.int8,
+            processor=settled.spec.processor,
             golden=golden,
             files={name: file_entry(folder / name) for name in (*names, golden.file)},
             tools=tools_of(read),

@@ -1,13 +1,18 @@
-"""What `--target` says: `cpu`, `cpu:fastest`, `openvino`, `cuda`, `rtx`, `rtx:sm86`, `tensorrt` and so on."""
+"""What `--target` and `--processor` say: `cpu`, `cpu:fastest`, `openvino`, `cuda`, `rtx:sm86` and so on."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import Backend, Precision
+from osnet_edge.runtime.processor import ANY, BF16, resolve_processor, this_processor
 
+#: The two libraries that run a package on a CPU, by the names of their distributions too.
+CpuBackend = Literal["onnxruntime", "openvino"]
+CPU_BACKENDS: tuple[CpuBackend, ...] = ("onnxruntime", "openvino")
 #: The name of each backend's target.
 TARGET_NAMES: dict[Backend, str] = {
     "onnxruntime": "cpu",
@@ -39,23 +44,53 @@ class TargetSpec:
         backend: what will run the package.
         capabilities: the compute capabilities asked for, such as `8.6` or `current`.
         fastest: whether a faster CPU backend, as timed on this machine, may take its place.
+        processor: the kind of processor that a CPU backend's INT8 and bf16 are made for, one of
+            `osnet_edge.runtime.processor.PROCESSORS`; empty for GPUs.
     """
 
     backend: Backend
     capabilities: tuple[str, ...] = ()
     fastest: bool = False
+    processor: str = ""
+
+    @property
+    def timed_here(self) -> bool:
+        """Whether times that are taken on this machine are those of the target."""
+        return self.processor in (ANY, this_processor().kind)
 
 
-def parse_target(text: str) -> TargetSpec:
+def parse_target(text: str, processor: str = "this") -> TargetSpec:
     """Parse a target.
 
+    Args:
+        text: what `--target` says.
+        processor: what `--processor` says; `this` is the kind of this machine's.
+
     Raises:
-        InputError: it is spelt in no known way.
+        InputError: one of them is spelt in no known way, or they do not go together.
 
     Example:
-        >>> parse_target("rtx:sm86,sm120")
-        TargetSpec(backend='tensorrt_rtx', capabilities=('8.6', '12.0'), fastest=False)
+        >>> parse_target("rtx:sm86,sm120").capabilities
+        ('8.6', '12.0')
+        >>> parse_target("cpu", "aarch64").processor
+        'aarch64'
     """
+    spec = _parse(text)
+    if spec.backend in CPU_BACKENDS:
+        spec = replace(spec, processor=resolve_processor(processor))
+    elif processor != "this":
+        raise InputError(
+            f"expected --processor for the targets cpu and openvino, got it for {text}; leave it out"
+        )
+    if spec.fastest and not spec.timed_here:
+        raise InputError(
+            f"cpu:fastest is timed on this machine, a {this_processor().kind}, and --processor says "
+            f"{processor}; name cpu or openvino, or build on such a machine"
+        )
+    return spec
+
+
+def _parse(text: str) -> TargetSpec:
     if text == "cpu:fastest":
         return TargetSpec("onnxruntime", fastest=True)
     name, colon, rest = text.partition(":")
@@ -79,7 +114,7 @@ def check_precision(spec: TargetSpec, precision: str) -> None:
     """Hold a precision to what a target computes in.
 
     Raises:
-        InputError: it is another; the message names the targets that have it.
+        InputError: it is another; the message names the targets, or the processor, that have it.
     """
     if precision not in PRECISIONS[spec.backend]:
         having = [name for backend, name in TARGET_NAMES.items() if precision in PRECISIONS[backend]]
@@ -88,3 +123,5 @@ def check_precision(spec: TargetSpec, precision: str) -> None:
             f"expected --precision {' or '.join(PRECISIONS[spec.backend])} for the target "
             f"{TARGET_NAMES[spec.backend]}, got {precision}{elsewhere}"
         )
+    if precision == "bf16" and spec.processor not in (BF16, this_processor().kind):
+        raise InputError(f"expected --processor {BF16} for --precision bf16, got {spec.processor}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from osnet_edge.runtime.embedder import normalize_rows
 from osnet_edge.runtime.errors import CheckError, InputError
+from osnet_edge.runtime.golden import normalize_rows
 from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.preprocessing import Preprocessing, normalize
 from osnet_edge.train.osnet import OSNet

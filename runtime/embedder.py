@@ -16,9 +16,12 @@ from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
 from osnet_edge.runtime.boxes import check_frame, check_frame_on_gpu, clip_boxes
 from osnet_edge.runtime.cuda_array import is_on_gpu, on_gpu
 from osnet_edge.runtime.errors import CheckError, UnavailableError
+from osnet_edge.runtime.first_load import must_be_verified, remember_verified
+from osnet_edge.runtime.golden import hold_to_golden, normalize_rows, read_golden
 from osnet_edge.runtime.manifest import Manifest
-from osnet_edge.runtime.package import check_target, open_package, read_golden
+from osnet_edge.runtime.package import check_target, open_package
 from osnet_edge.runtime.preprocessing import Picture, check_crops, check_interpolation, to_batch
+from osnet_edge.runtime.processor import this_processor
 
 Embeddings = NDArray[np.float32]
 
@@ -61,6 +64,9 @@ class Embedder:
     def load(cls, package: Path | str, *, threads: int | None = None) -> Embedder:
         """Verify a package and load its engine.
 
+        An INT8 or bf16 engine that was built for another kind of processor runs its golden pairs when it is
+        first loaded on this one.
+
         Args:
             package: folder made by `osnet-edge build`, or a link to one.
             threads: CPU threads a call may use, for engines on the CPU; None chooses.
@@ -68,19 +74,24 @@ class Embedder:
         Raises:
             InputError: it is no package, a file of it was changed, or it was built for another machine.
             UnavailableError: this machine lacks the library or device that it needs.
+            CheckError: it computes something else on this kind of processor than where it was built.
         """
         package = Path(package)
         if package.is_symlink():
             # Followed once: a link that is turned meanwhile must not mix two packages.
             package = package.resolve()
         manifest = open_package(package)
-        check_target(manifest.target)
+        check_target(manifest)
         check_interpolation(manifest.preprocessing.interpolation)
         engine = open_engine(package, manifest, threads)
         # As many as the engine has, which does nothing while crops are resized.
         count = checked_threads(threads)
         helpers = ThreadPoolExecutor(count, "osnet-edge-resize") if count > 1 else None
-        return cls(manifest, engine, package, helpers)
+        embedder = cls(manifest, engine, package, helpers)
+        if must_be_verified(package, manifest):
+            embedder.prove()
+            remember_verified(package, manifest)
+        return embedder
 
     def __call__(self, crops: object, *, bgr: bool = False, l2_normalize: bool = True) -> Embeddings:
         """Embed crops.
@@ -204,24 +215,19 @@ class Embedder:
             CheckError: it is over the manifest's limit: this engine does not compute what it should.
         """
         crops, expected = read_golden(self.package, self.manifest)
-        middle = expected.mean(axis=0)
-        got, wanted = (normalize_rows(rows - middle) for rows in (self(crops), expected))
-        distance = float(np.max(1 - np.sum(got * wanted, axis=1)))
-        limit = self.manifest.golden.max_centred_distance
-        # Written so that NaN fails too.
-        if not distance <= limit:
-            raise CheckError(
-                f"{self.package}: embeddings differ from the golden ones by a mean-centred cosine "
-                f"distance of {distance:.2g}, over {limit:.2g}; do not use this engine, build it again"
+        try:
+            return hold_to_golden(self(crops), expected, self.manifest.golden.max_centred_distance)
+        except CheckError as error:
+            raise CheckError(f"{self.package}: {error}; {self._advice()}") from error
+
+    def _advice(self) -> str:
+        """Return what to do with an engine whose golden pairs do not hold."""
+        target = self.manifest.target
+        if target.device == "cpu" and target.processor not in ("", here := this_processor().kind):
+            return (
+                f"it was built for {target.processor}, so build one for this {here}, or with --precision fp32"
             )
-        return max(distance, 0.0)
+        return "do not use this engine, build it again or with --precision fp32"
 
     def _empty(self) -> Embeddings:
         return np.empty((0, self.manifest.model.embedding_size), np.float32)
-
-
-def normalize_rows(embeddings: Embeddings) -> Embeddings:
-    """Scale each row of (N, D) to length 1; a row of zeros stays as it is."""
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    scaled: Embeddings = embeddings / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return scaled

@@ -13,6 +13,7 @@ from osnet_edge.runtime.files import MANIFEST_NAME, PLAIN_NAME, write_json
 from osnet_edge.runtime.placement import Placement
 from osnet_edge.runtime.precision import Comparison, Int8
 from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.runtime.processor import PROCESSORS
 from osnet_edge.runtime.schema import parse_document, to_json
 from osnet_edge.runtime.tuning import Tuning
 
@@ -78,9 +79,12 @@ class Target:
         backend: the library that loads the model file.
         backend_version: its exact version at build time.
         device: `cpu`, or `cuda` for the TensorRT family and ONNX Runtime's CUDA provider.
-        machine: the processor's instruction set, as `platform.machine()` says it.
+        machine: the instruction set of the machine that built it, as `platform.machine()` says it.
         compute_capabilities: CUDA compute capabilities such as `8.6`; empty where there are none to name.
         exact_version: whether another version of the backend refuses the model file.
+        processor: the kind of processor that an engine on the CPU was built for, one of
+            `osnet_edge.runtime.processor.PROCESSORS`; empty for other devices, and in packages from before it
+            was written down.
     """
 
     backend: Backend
@@ -89,6 +93,12 @@ class Target:
     machine: str
     compute_capabilities: tuple[str, ...]
     exact_version: bool
+    processor: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no kind of processor."""
+        if self.processor and self.processor not in PROCESSORS:
+            raise InputError(f"expected a processor of {', '.join(PROCESSORS)}, got {self.processor!r}")
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,11 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.files import sha256_of
-from osnet_edge.runtime.manifest import FileEntry, Manifest, Target, read_manifest
+from osnet_edge.runtime.manifest import FileEntry, Manifest, read_manifest
 from osnet_edge.runtime.plan import TITLES
-from osnet_edge.runtime.preprocessing import Picture
+from osnet_edge.runtime.processor import this_processor
 
 
 def open_package(package: Path) -> Manifest:
@@ -45,48 +42,25 @@ def check_files(folder: Path, files: Mapping[str, FileEntry]) -> None:
             )
 
 
-def check_target(target: Target) -> None:
+def check_target(manifest: Manifest) -> None:
     """Hold a package to this machine, as far as it can be told before anything is loaded.
 
     Raises:
-        InputError: it was built for another kind of processor.
+        InputError: it is a plan that was built on another kind of machine.
+        UnavailableError: it is in INT8, and this processor would cut its sums off.
     """
+    target = manifest.target
     if target.backend in TITLES and target.machine != platform.machine():
         raise InputError(
             f"this engine was built on {target.machine} and this machine is {platform.machine()}; "
             "a TensorRT plan runs on the kind of machine that it was built for: build it again here"
         )
-
-
-def read_golden(package: Path, manifest: Manifest) -> tuple[Picture, NDArray[np.float32]]:
-    """Read a package's golden pairs.
-
-    Returns:
-        Crops, uint8 (K, H, W, 3) RGB, and their embeddings, float32 (K, D), of length 1.
-
-    Raises:
-        InputError: the file is not what `osnet-edge build` writes.
-    """
-    path = package / manifest.golden.file
-    try:
-        with np.load(path, allow_pickle=False) as pairs:
-            crops, embeddings = pairs["crops"], pairs["embeddings"]
-    except Exception as error:
-        # A damaged npz makes numpy and zipfile raise nearly anything.
-        raise InputError(
-            f"{path}: expected golden pairs (crops, embeddings), got {first_line(error)}; build it again"
-        ) from None
-    fits = (
-        crops.dtype == np.uint8
-        and crops.ndim == 4
-        and crops.shape[3:] == (3,)
-        and embeddings.dtype == np.float32
-        and embeddings.shape == (len(crops), manifest.model.embedding_size)
-        and len(crops) > 1
-    )
-    if not fits:
-        raise InputError(
-            f"{path}: crops {crops.shape} of {crops.dtype} and embeddings {embeddings.shape} of "
-            f"{embeddings.dtype} are no golden pairs; build it again"
-        )
-    return crops, embeddings
+    # ONNX Runtime has other kernels for such a processor, and is asked for them.
+    if manifest.precision == "int8" and target.backend == "openvino":
+        here, bits = this_processor(), manifest.int8.weight_bits if manifest.int8 else 8
+        if not here.multiplies_exactly(bits):
+            raise UnavailableError(
+                f"this INT8 engine was built for {target.processor or 'a processor with VNNI'}, and this one "
+                f"has no VNNI: OpenVINO would cut sums of its {bits}-bit weights off at 16 bits; build it "
+                "with --processor any, or on this machine"
+            )

@@ -62,6 +62,8 @@ class Int8:
         dropped: why none of them is in INT8; None where some are, or the package is from before it was said.
         pairs: Q/DQ and the operators between them, counted as `osnet_edge.engines.quantization.count_pairs`
             does; empty where nothing is in INT8, and in older packages.
+        weight_bits: of the weights: 8, or 7 for processors without VNNI (what ONNX Runtime's quantiser calls
+            `reduce_range`); 8 in packages from before it was written down.
     """
 
     rules: str
@@ -77,6 +79,7 @@ class Int8:
     groups: tuple[GroupDecision, ...]
     dropped: str | None = None
     pairs: dict[str, int] = field(default_factory=dict)
+    weight_bits: int = 8
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import pytest
 from osnet_edge.bench import from_json
 from osnet_edge.cli.main import main
 from osnet_edge.engines.build import build_package
-from osnet_edge.engines.cpu import CPU_BACKENDS
 from osnet_edge.engines.cpu_choice import choose_backend, pick
 from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.targets import CPU_BACKENDS
 from osnet_edge.runtime import Embedder, InputError, UnavailableError
 from osnet_edge.runtime.backends import openvino_cpu
 from osnet_edge.runtime.backends.openvino_graph import arrange

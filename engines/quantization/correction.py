@@ -45,7 +45,7 @@ def correct_biases(
         known = table.tensors[layer.input]
         key = range_key(method, levels_for(known.signed, rules.activations))
         weights = numpy_helper.to_array(initializers[layer.weight]).astype(np.float64)
-        integers, scales = quantize_weights(weights)
+        integers, scales = quantize_weights(weights, bits=rules.weight_bits)
         rounded = integers * scales.reshape([-1] + [1] * (weights.ndim - 1))
         mean, moved = np.asarray(known.mean), np.asarray(known.shifts[key])
         # What comes out for W x + b is W' x' + b': their means differ by (W' - W) x + W' (x' - x).

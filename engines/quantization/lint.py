@@ -8,6 +8,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from osnet_edge.engines.quantization.rules import QdqRules
+from osnet_edge.engines.quantization.weights import largest_weight
 from osnet_edge.engines.tensors import makers_of, readers_of
 
 _TYPES = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
@@ -73,8 +74,9 @@ class _Lint:
             return
         integers = numpy_helper.to_array(self._constants[node.input[0]])
         scales = numpy_helper.to_array(self._constants[node.input[1]])
-        if integers.dtype != np.int8 or integers.min() < -127:
-            yield f"{node.name}: expected weights of int8 from -127 to 127"
+        largest = largest_weight(self._rules.weight_bits)
+        if integers.dtype != np.int8 or np.abs(integers.astype(np.int16)).max() > largest:
+            yield f"{node.name}: expected weights of int8 from -{largest} to {largest}"
         if scales.shape != integers.shape[:1] or any(a.name == "axis" and a.i != 0 for a in node.attribute):
             yield f"{node.name}: expected a scale for each output channel"
 

@@ -108,7 +108,9 @@ class _Writer:
         name = node.input[1]
         if name not in self._weights:
             values = numpy_helper.to_array(self._initializers[name])
-            integers, scales = quantize_weights(values, self._smallest_scale(node))
+            integers, scales = quantize_weights(
+                values, self._smallest_scale(node), bits=self._rules.weight_bits
+            )
             zeros = np.zeros(len(scales), np.int8)
             inputs = self._constants(name, scales, zeros)
             inputs.insert(0, self._constant(f"{name}_integers", integers))

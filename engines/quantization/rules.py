@@ -9,6 +9,10 @@
 - **ONNX Runtime on x86**: u8, at what layers and small operators read and write; float32 around. It
   fuses DQ, Conv, ReLU and Q only whole, and s8 takes twice the time with VNNI.
 - **ONNX Runtime on ARM**: the same with s8, which its kernels there are for.
+- **Either on x86 without VNNI**, and for any processor: as on x86, with weights of 7 bits (-63 to 63), whose
+  products no kernel cuts off (see `osnet_edge.runtime.processor`). It costs next to no accuracy, since what
+  INT8 loses comes from activations (docs/RESULTS.md). ONNX Runtime's quantiser calls it `reduce_range`, NNCF
+  the overflow fix.
 
 In all of them: weights s8 with a scale for each output channel, stored as integers; biases in floating point
 (TensorRT's parser refuses them quantised); no pair between a convolution and its ReLU. Channel gates stay in
@@ -18,10 +22,11 @@ of a camera, so that ranges of one set cut it off on another (docs/RESULTS.md sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from osnet_edge.engines.quantization.layers import Layer
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import Backend
 
 ActivationType = Literal["int8", "uint8"]
@@ -41,6 +46,7 @@ class QdqRules:
         pools: operators that read a quantised tensor where they write one.
         beside_norms: whether layers beside an instance norm may be quantised.
         sums: whether residual sums read both sides quantised.
+        weight_bits: of the weights, 8 or 7.
     """
 
     name: str
@@ -50,6 +56,7 @@ class QdqRules:
     pools: tuple[str, ...] = ()
     beside_norms: bool = True
     sums: bool = False
+    weight_bits: int = 8
 
     def allow(self, layer: Layer) -> bool:
         """Whether a layer may be quantised."""
@@ -64,21 +71,55 @@ TENSORRT = QdqRules("tensorrt", "int8", beside_norms=False, sums=True)
 OPENVINO = QdqRules("openvino", "uint8", shared=("input",), pools=("MaxPool", "AveragePool"))
 ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", shared=("input", "output"), operators=_SMALL)
 ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", shared=("input", "output"), operators=_SMALL)
+OPENVINO_REDUCED = replace(OPENVINO, name="openvino-reduced-range", weight_bits=7)
+ONNXRUNTIME_REDUCED = replace(ONNXRUNTIME_X86, name="onnxruntime-reduced-range", weight_bits=7)
+#: All of them, by name.
+RULES = {
+    rules.name: rules
+    for rules in (
+        TENSORRT,
+        OPENVINO,
+        OPENVINO_REDUCED,
+        ONNXRUNTIME_X86,
+        ONNXRUNTIME_ARM,
+        ONNXRUNTIME_REDUCED,
+    )
+}
 
 
-def rules_for(backend: Backend, machine: str) -> QdqRules:
+def rules_for(backend: Backend, processor: str = "") -> QdqRules:
     """Return the rules of an engine.
 
     Args:
         backend: what runs the package.
-        machine: the processor's instruction set, as `platform.machine()` says it.
+        processor: that an engine on the CPU is for, one of `osnet_edge.runtime.processor.PROCESSORS`.
+
+    Raises:
+        InputError: the backend has no INT8.
 
     Example:
-        >>> rules_for("onnxruntime", "aarch64").activations
-        'int8'
+        >>> rules_for("onnxruntime", "any").weight_bits
+        7
     """
     if backend in ("tensorrt", "tensorrt_rtx"):
         return TENSORRT
+    on_arm = processor in ("aarch64", "aarch64-dotprod")
+    exact = on_arm or processor in ("x86-64-vnni", "x86-64-bf16")
     if backend == "openvino":
-        return OPENVINO
-    return ONNXRUNTIME_ARM if machine.lower() in ("aarch64", "arm64") else ONNXRUNTIME_X86
+        return OPENVINO if exact else OPENVINO_REDUCED
+    if backend == "onnxruntime":
+        return ONNXRUNTIME_ARM if on_arm else ONNXRUNTIME_X86 if exact else ONNXRUNTIME_REDUCED
+    raise InputError(f"expected a backend that has INT8, got {backend}")
+
+
+def rules_named(name: str) -> QdqRules:
+    """Return the rules that a manifest or a recipe names.
+
+    Raises:
+        InputError: it names none of this version's.
+    """
+    if name not in RULES:
+        raise InputError(
+            f"expected INT8 by the rules {', '.join(RULES)}, got {name!r}; use the osnet-edge that wrote it"
+        )
+    return RULES[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from onnx import ModelProto
 
 from osnet_edge.engines.calibration import load_pictures
-from osnet_edge.engines.cpu import CPU_BACKENDS
+from osnet_edge.engines.golden import make_golden
 from osnet_edge.engines.graph import ExportedGraph
 from osnet_edge.engines.half import to_half
 from osnet_edge.engines.int8 import Calibration, HeldOut, Quantized, decide_int8
@@ -20,13 +19,15 @@ from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.engines.quantization.table import make_table
 from osnet_edge.engines.quantization.table_cache import find_table, hash_pictures, read_batches
 from osnet_edge.engines.settled import Settled
-from osnet_edge.engines.targets import TargetSpec
+from osnet_edge.engines.targets import CPU_BACKENDS, TargetSpec
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.candidate import LOSSY, Candidate
+from osnet_edge.runtime.backends import Engine
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.manifest import Backend
 from osnet_edge.runtime.precision import Int8, Loss
+from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.schema import to_json
 
 #: Ranges do not change what INT8 takes, so that a few pictures do for timing it.
@@ -40,6 +41,8 @@ class Accuracy:
         graphs: float32 graphs by their rewrite, the reference's first.
         request: calibration set and budget; None measures nothing.
         cache: where losses and decisions are kept.
+        golden_crops: uint8 (K, H, W, 3) RGB, on which engines are held to their graphs.
+        processor: the kind that INT8 on a CPU is made for; empty for GPUs.
         progress: told what is being done.
 
     Attributes:
@@ -53,9 +56,12 @@ class Accuracy:
         graphs: Mapping[tuple[str, ...], ExportedGraph],
         request: Calibration | None,
         cache: TuningCache,
+        golden_crops: Picture,
+        processor: str,
         progress: Callable[[str], None],
     ) -> None:
         self.graphs, self._request, self._cache, self._progress = graphs, request, cache, progress
+        self._golden_crops, self._processor = golden_crops, processor
         self._set = sha256_of(request.file) if request else ""
         self._held_out: HeldOut | None = None
         self._quick: dict[tuple[Backend, tuple[str, ...]], Quantizer] = {}
@@ -81,7 +87,7 @@ class Accuracy:
         """Return what a candidate's package is built as."""
         found = self.decided.get(candidate)
         return Settled(
-            TargetSpec(candidate.backend, capabilities),
+            TargetSpec(candidate.backend, capabilities, processor=self._processor),
             candidate.precision,
             partial(self._quantize, candidate) if candidate.precision == "int8" else None,
             found.decision if found else None,
@@ -124,6 +130,16 @@ class Accuracy:
             return f"loses up to {loss.mean_ap_most:.2f} points of mAP"
         return None
 
+    def hold_to_graph(self, candidate: Candidate, engine: Engine, most: int) -> None:
+        """Hold a candidate's engine to golden pairs, called with `most` pictures at most.
+
+        Raises:
+            CheckError: it computes something else than its graph says.
+        """
+        graph = self.graphs[candidate.rewrite]
+        quantize = partial(self._quantize, candidate) if candidate.precision == "int8" else None
+        make_golden(graph, self._golden_crops, candidate.precision, quantize).hold(engine, most)
+
     def _measure(self, candidate: Candidate, lose: Callable[[HeldOut], Loss] | None) -> Loss:
         key = ["loss", self.digest(candidate), self._set]
         loss = self._cache.read(Loss, key)
@@ -138,7 +154,7 @@ class Accuracy:
     def _decide(self, candidate: Candidate) -> Quantized:
         """Decide on INT8, or remember how that ended."""
         request, graph = self._required(), self.graphs[candidate.rewrite]
-        rules = rules_for(candidate.backend, platform.machine())
+        rules = rules_for(candidate.backend, self._processor)
         key = ["int8", graph.sha256, rules.name, self._set, to_json(request.budget)]
         if decision := self._cache.read(Int8, key):
             table = find_table(graph, request.pictures, request.file, self._progress)
@@ -157,7 +173,7 @@ class Accuracy:
             pictures_sha256=hash_pictures(request.pictures),
             methods=(METHOD,),
         )
-        return Quantizer(graph.model, table, rules_for(candidate.backend, platform.machine()))
+        return Quantizer(graph.model, table, rules_for(candidate.backend, self._processor))
 
     def _check_range(self, candidate: Candidate) -> None:
         """Hold a graph's activations to float16's range, once for all candidates that are made of it."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from osnet_edge.engines.cpu import CpuBackend
-from osnet_edge.engines.targets import PRECISIONS
+from osnet_edge.engines.targets import PRECISIONS, CpuBackend
 from osnet_edge.engines.tensorrt_options import DEFAULTS, BuilderOptions
 from osnet_edge.runtime.manifest import Backend, BatchRange, Precision
 

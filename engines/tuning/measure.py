@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from osnet_edge.engines.int8 import HeldOut
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate, must_beat
 from osnet_edge.engines.tuning.halving import Field, Plan, halve
 from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
 from osnet_edge.engines.tuning.race import Race, Round, surely_faster
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
+from osnet_edge.runtime.precision import Loss
 
 #: How much faster what rounds must be than what does not, or its loss bought nothing; also of a rewrite, for
 #: a graph that was rewritten for nothing is one more thing to explain.
@@ -51,9 +53,12 @@ def measure(
     finalists = finalists_of(candidates, last)
 
     def refuse(candidate: Candidate) -> str | None:
-        return accuracy.refuse(
-            candidate, lambda people: people.loss_by(stopwatch.engine(str(candidate)), stopwatch.largest)
-        )
+        def lose(people: HeldOut) -> Loss:
+            engine = stopwatch.engine(str(candidate))
+            accuracy.hold_to_graph(candidate, engine, stopwatch.largest)
+            return people.loss_by(engine, stopwatch.largest)
+
+        return accuracy.refuse(candidate, lose)
 
     retimed: set[Candidate] = set()
     while True:

@@ -46,7 +46,10 @@ class EngineOpener:
             onnx.save(self._accuracy.model(candidate), path)
         best = candidate.best or 1
         sizes = used_sizes(best, self._request.batches)
-        return open_on_cpu(path, graph.info, candidate.backend, candidate.precision, best, sizes)
+        processor = self._request.spec.processor
+        return open_on_cpu(
+            path, graph.info, candidate.backend, candidate.precision, best, sizes, processor=processor
+        )
 
     def _open_package(self, candidate: Candidate) -> Engine:
         # One that was let go of is opened again as it was built, but for INT8 that was decided on since.

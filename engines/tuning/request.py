@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from osnet_edge.engines.cpu import CPU_BACKENDS, CpuBackend
 from osnet_edge.engines.cpu_choice import cpu_backends
 from osnet_edge.engines.graph import ExportedGraph
 from osnet_edge.engines.int8 import Calibration
-from osnet_edge.engines.targets import PRECISIONS, TARGET_NAMES, TargetSpec, parse_target
+from osnet_edge.engines.targets import (
+    CPU_BACKENDS,
+    PRECISIONS,
+    TARGET_NAMES,
+    CpuBackend,
+    TargetSpec,
+    parse_target,
+)
 from osnet_edge.engines.tuning.candidate import LOSSY, Candidate, cpu_candidates, gpu_candidates
 from osnet_edge.engines.tuning.halving import DEFAULT_PLAN, Plan
 from osnet_edge.runtime.backends.openvino_cpu import installed_precisions, open_core
@@ -18,6 +24,7 @@ from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.manifest import Precision
 from osnet_edge.runtime.preprocessing import Picture
+from osnet_edge.runtime.processor import ANY, BF16
 
 #: A frame holds no more people.
 _LARGEST = 512
@@ -33,6 +40,7 @@ class TuneRequest:
         batches: batch sizes that count alike, rising.
         golden_crops: as for `build_package`.
         calibration: pictures and budget for what rounds; None tries nothing that rounds unless it is named.
+        processor: that INT8 on a CPU is made for: `this`, or `any`.
         precisions: those to try; None for all that the target has and that can be held to the budget.
         device: that an estimate is for; None takes one that stands for the target.
         machine: that times are taken on, in a line; what is remembered of another is not used.
@@ -46,6 +54,7 @@ class TuneRequest:
     batches: tuple[int, ...]
     golden_crops: Picture
     calibration: Calibration | None = None
+    processor: str = "this"
     precisions: tuple[Precision, ...] | None = None
     device: str | None = None
     machine: str = ""
@@ -57,9 +66,14 @@ class TuneRequest:
         """Refuse what goes with nothing.
 
         Raises:
-            InputError: the graphs are not of one checkpoint and input, batches are none or too large, or the
-                calibration comes without its budget or without people held out.
+            InputError: the graphs are not of one checkpoint and input, batches are none or too large, the
+                calibration comes without its budget or without people held out, or the target is another
+                processor than this one.
         """
+        if self.spec.processor and not self.spec.timed_here:
+            raise InputError(
+                f"expected --processor this or any, since candidates are timed here; got {self.processor}"
+            )
         infos = [replace(each.info, model=replace(each.info.model, rewrite=())) for each in self.graphs]
         if any(info != infos[0] for info in infos):
             raise InputError("expected graphs of one checkpoint and one input; export them again")
@@ -84,7 +98,7 @@ class TuneRequest:
     @property
     def spec(self) -> TargetSpec:
         """The target, parsed."""
-        return parse_target(self.target)
+        return parse_target(self.target, self.processor)
 
 
 def runs_here(spec: TargetSpec) -> bool:
@@ -130,9 +144,10 @@ def list_candidates(request: TuneRequest, *, timed: bool) -> tuple[tuple[Candida
     having = {each for backend in backends or (spec.backend,) for each in PRECISIONS[backend]}
     precisions, more = _precisions(request, tuple(each for each in _ORDER if each in having))
     if backends:
-        if "bf16" in precisions and "bf16" not in installed_precisions():
+        if "bf16" in precisions and (spec.processor != BF16 or "bf16" not in installed_precisions()):
             precisions = tuple(each for each in precisions if each != "bf16")
-            more = (*more, "bf16 was not tried: this CPU does not compute in it")
+            which = "not every CPU computes" if spec.processor == ANY else "this CPU does not compute"
+            more = (*more, f"bf16 was not tried: {which} in it")
         found = cpu_candidates(backends, precisions, rewrites, request.batches)
     else:
         found = gpu_candidates(spec.backend, precisions, rewrites, request.batches, timed=timed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -9,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from osnet_edge.engines.build import build_package, require_place
-from osnet_edge.engines.cpu import CPU_BACKENDS
-from osnet_edge.engines.targets import TARGET_NAMES
+from osnet_edge.engines.targets import CPU_BACKENDS, TARGET_NAMES
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.candidate import Candidate
@@ -18,7 +18,7 @@ from osnet_edge.engines.tuning.ceilings import Ceilings, find_ceilings
 from osnet_edge.engines.tuning.cost_model import EVENT_US, LAUNCH_US
 from osnet_edge.engines.tuning.measure import measure
 from osnet_edge.engines.tuning.open_engine import EngineOpener
-from osnet_edge.engines.tuning.outcome import Times
+from osnet_edge.engines.tuning.outcome import Outcome, Times
 from osnet_edge.engines.tuning.rank import rank
 from osnet_edge.engines.tuning.request import TuneRequest, list_candidates, runs_here
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
@@ -27,6 +27,7 @@ from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
 from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.manifest import Manifest
+from osnet_edge.runtime.processor import this_processor
 from osnet_edge.runtime.tuning import Tuning
 
 _LIBRARIES = ("osnet-edge", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx-cu13")
@@ -79,8 +80,10 @@ def tune(
         ceilings = find_ceilings(request.device, spec.capabilities or _STANDS_FOR[spec.backend])
         left_out = (*left_out, *_what_an_estimate_rests_on(ceilings))
     device = ceilings.device if ceilings else _device(request)
-    cache = TuningCache(request.cache, _context(device, request.batches), fresh=request.fresh)
-    accuracy = Accuracy(request.by_rewrite, request.calibration, cache, progress)
+    cache = TuningCache(request.cache, _context(device, request), fresh=request.fresh)
+    accuracy = Accuracy(
+        request.by_rewrite, request.calibration, cache, request.golden_crops, spec.processor, progress
+    )
     with tempfile.TemporaryDirectory(prefix="osnet-edge-tune-") as scratch:
         if ceilings:
             capabilities = spec.capabilities or (ceilings.capability,)
@@ -91,7 +94,7 @@ def tune(
             stopwatch = make_stopwatch(request, candidates, accuracy, cache, Path(scratch), progress)
             outcome = measure(candidates, stopwatch, accuracy, request.plan, progress)
             stopwatch.close()
-    left_out = (*left_out, *_doubts(outcome.times[candidates[0]]))
+    left_out = (*left_out, *_doubts(outcome.times[candidates[0]]), *_what_int8_gains(candidates, outcome))
     table = make_table(
         request, device, candidates, outcome, accuracy.losses, (*notes, *left_out), measured=timed
     )
@@ -144,6 +147,7 @@ def _build(
         accuracy.graphs[winner.rewrite].path,
         output,
         target=TARGET_NAMES[winner.backend],
+        processor=request.processor,
         golden_crops=request.golden_crops,
         batch=winner.batch_range(request.batches),
         settled=accuracy.settle(winner, request.spec.capabilities),
@@ -162,7 +166,7 @@ def _device(request: TuneRequest) -> str:
     return f"{found.devices[0].name}, driver for CUDA {found.driver}"
 
 
-def _context(device: str, batches: tuple[int, ...]) -> Any:
+def _context(device: str, request: TuneRequest) -> Any:
     """Return what everything that is remembered depends on."""
     versions = {}
     for name in _LIBRARIES:
@@ -170,7 +174,16 @@ def _context(device: str, batches: tuple[int, ...]) -> Any:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return {"format": 1, "device": device, "batches": batches, "versions": versions}
+    here = this_processor()
+    return {
+        "format": 2,
+        "device": device,
+        # Machines of one name differ in them, and a virtual machine may be moved between two.
+        "processor": [here.architecture, *here.features],
+        "built for": request.spec.processor,
+        "batches": request.batches,
+        "versions": versions,
+    }
 
 
 def _doubts(reference: Times) -> tuple[str, ...]:
@@ -181,6 +194,24 @@ def _doubts(reference: Times) -> tuple[str, ...]:
     return (
         f"the machine was busy: the reference's times spread by {spread:.0%}; tune again when it is quiet",
     )
+
+
+def _what_int8_gains(candidates: Sequence[Candidate], outcome: Outcome) -> tuple[str, ...]:
+    """Say so where the fastest in INT8 is no faster than the fastest in float32."""
+    fastest = {
+        precision: min(timed, key=lambda each: statistics.geometric_mean(outcome.times[each].milliseconds))
+        for precision in ("fp32", "int8")
+        if (timed := [each for each in candidates if each.precision == precision and each in outcome.times])
+    }
+    if len(fastest) < 2:
+        return ()
+    float32, int8 = (
+        statistics.geometric_mean(outcome.times[fastest[precision]].milliseconds) for precision in fastest
+    )
+    if int8 < float32:
+        return ()
+    times = f"{fastest['int8']} takes {int8 / float32:.2f} times as long as {fastest['fp32']}"
+    return (f"INT8 gains nothing here: {times}",)
 
 
 def _what_an_estimate_rests_on(ceilings: Ceilings) -> tuple[str, ...]:

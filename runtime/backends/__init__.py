@@ -85,6 +85,7 @@ def open_engine(package: Path, manifest: Manifest, threads: int | None) -> Engin
             manifest.precision,
             manifest.batch.opt,
             threads,
+            processor=manifest.target.processor,
         )
     from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
 

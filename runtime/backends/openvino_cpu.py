@@ -16,6 +16,7 @@ from osnet_edge.runtime.backends.openvino_graph import arrange
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.manifest import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.runtime.processor import BF16
 
 #: OpenVINO's names of the precisions that it is asked for here.
 HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
@@ -44,6 +45,8 @@ class OpenVinoEngine:
         best_batch: the largest size to compile for, up to 32.
         threads: threads for one call; None takes the cores this process may use, four at most.
         sizes: batch sizes to compile for, falling to 1, in place of those.
+        processor: the kind that the engine was built for, as manifests say it: built for one without bf16,
+            INT8 has float32 around it on every processor, as its loss was measured.
 
     Raises:
         InputError: the file is no ONNX graph of the expected input and output, the precision is another, or
@@ -60,10 +63,11 @@ class OpenVinoEngine:
         best_batch: int,
         threads: int | None = None,
         sizes: tuple[int, ...] | None = None,
+        processor: str = "",
     ) -> None:
         self._embedding_size = embedding_size
         core = open_core(precision)
-        options = compile_options(core, precision, threads)
+        options = compile_options(core, precision, threads, processor)
         graph = _read(core, model, preprocessing, embedding_size)
         try:
             self._requests = [
@@ -119,13 +123,25 @@ def read_arranged(core: Any, model: Path) -> Any:
     return graph
 
 
-def compile_options(core: Any, precision: Precision, threads: int | None) -> dict[str, Any]:
+def compile_options(
+    core: Any, precision: Precision, threads: int | None, processor: str = ""
+) -> dict[str, Any]:
     """Return what a graph is compiled with.
+
+    Args:
+        core: of `open_core`.
+        precision: of the arithmetic.
+        threads: as for `OpenVinoEngine`.
+        processor: likewise.
 
     Raises:
         InputError: no such number of threads.
     """
-    exact = precision == "fp32" or "bf16" not in cpu_precisions(core)
+    exact = (
+        precision == "fp32"
+        or "bf16" not in cpu_precisions(core)
+        or (precision == "int8" and processor not in ("", BF16))
+    )
     return {
         # Always said: left to itself, OpenVINO rounds float32 to bf16 where the processor has it.
         "INFERENCE_PRECISION_HINT": "f32" if exact else HINTS[precision],

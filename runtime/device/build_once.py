@@ -51,6 +51,8 @@ class Recipe:
         golden: the pairs that the engine is held to.
         files: every file but this one.
         tools: versions of what made it.
+        processor: the kind that a CPU's engine is made for, as a manifest says it; empty for a GPU's, and in
+            recipes from before it was written down.
     """
 
     schema_version: Literal[1]
@@ -65,6 +67,7 @@ class Recipe:
     golden: Golden
     files: dict[str, FileEntry]
     tools: dict[str, str]
+    processor: str = ""
 
     def __post_init__(self) -> None:
         """Hold names to plain ones that are listed."""

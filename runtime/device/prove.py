@@ -51,7 +51,7 @@ def measure(package: Path) -> Proof:
         OsnetEdgeError: it cannot be loaded, or its golden pairs do not hold.
     """
     from osnet_edge.runtime.embedder import Embedder
-    from osnet_edge.runtime.package import read_golden
+    from osnet_edge.runtime.golden import read_golden
 
     embedder = Embedder.load(package)
     distance = embedder.prove()

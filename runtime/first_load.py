@@ -1,0 +1,74 @@
+"""An engine that rounds, on another kind of processor than it was built for: verified at its first load.
+
+INT8 and bf16 engines compute by whatever kernels a library has for the processor at hand. Where that is of
+the kind that the engine was built and proven for, nothing is left to check; elsewhere its golden pairs are
+run once, and that they held is remembered in the user's cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from osnet_edge.runtime.errors import OsnetEdgeError
+from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_json
+from osnet_edge.runtime.manifest import Manifest
+from osnet_edge.runtime.processor import this_processor
+
+
+def must_be_verified(package: Path, manifest: Manifest) -> bool:
+    """Whether the golden pairs of a package must hold here before it embeds anything."""
+    rounds = manifest.target.device == "cpu" and manifest.precision in ("int8", "bf16")
+    if not rounds or manifest.target.processor == this_processor().kind:
+        return False
+    place = _place(package, manifest)
+    return place is None or not place.is_file()
+
+
+def remember_verified(package: Path, manifest: Manifest) -> None:
+    """Remember that the golden pairs held, so that they are not run again at the next start.
+
+    Where there is no place to remember it, as on a camera with a read-only disk, they are: it takes
+    milliseconds.
+    """
+    place = _place(package, manifest)
+    if place is None:
+        return
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_json(place, _what_it_depends_on(package, manifest))
+    except (OSError, OsnetEdgeError):
+        pass
+
+
+def _place(package: Path, manifest: Manifest) -> Path | None:
+    """Return the file that remembers: it exists where the golden pairs held."""
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        # A service may run as a user without a home.
+        return None
+    text = json.dumps(_what_it_depends_on(package, manifest), sort_keys=True)
+    return Path(home) / "osnet-edge" / "verified" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+
+def _what_it_depends_on(package: Path, manifest: Manifest) -> dict[str, object]:
+    here = this_processor()
+    return {
+        # Which has the hashes of all other files.
+        "manifest_sha256": sha256_of(package / MANIFEST_NAME),
+        "backend": f"{manifest.target.backend} {_version(manifest.target.backend)}",
+        "osnet-edge": _version("osnet-edge"),
+        "processor": [here.architecture, *here.features],
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        # The same library by another name, as onnxruntime-gpu brings it.
+        return ""
