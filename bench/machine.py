@@ -12,6 +12,7 @@ from osnet_edge.bench.devices.jetson import JetsonFacts, read_jetson
 from osnet_edge.bench.devices.nvml import GpuFacts, open_nvml
 from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE, field, first_line, kibibytes
 from osnet_edge.runtime.backends.onnxruntime_cpu import allowed_cores
+from osnet_edge.runtime.processor import this_processor
 
 _LIBRARIES = ("numpy", "onnxruntime")
 
@@ -32,6 +33,8 @@ class MachineFacts:
         load: processes that wanted to run, on average over the minute before (the load average).
         jetson: what a Jetson tells besides.
         gpu: what an NVIDIA GPU tells through NVML.
+        instruction_sets: those that INT8's and bf16's speed depend on, see `osnet_edge.runtime.processor`;
+            empty in results from before they were written down.
     """
 
     cpu: str
@@ -45,6 +48,7 @@ class MachineFacts:
     load: float | None = None
     jetson: JetsonFacts | None = None
     gpu: GpuFacts | None = None
+    instruction_sets: tuple[str, ...] = ()
 
 
 def machine_facts(
@@ -76,6 +80,7 @@ def machine_facts(
         load=load_average(root),
         jetson=read_jetson(root),
         gpu=gpu_facts(),
+        instruction_sets=this_processor().features,
     )
 
 

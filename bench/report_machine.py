@@ -55,6 +55,7 @@ def machine_section(result: BenchResult) -> str:
     facts = {
         "Processor": machine.cpu,
         "Architecture": machine.architecture,
+        "Instruction sets": ", ".join(machine.instruction_sets) or _format.MISSING,
         "Logical cores allowed": str(machine.logical_cores),
         "Clock governor": machine.governor,
         "Memory": _format.gibibytes(machine.memory_bytes),

@@ -34,15 +34,21 @@ def doctor(as_json: bool) -> None:
       osnet-edge doctor
     """
     from osnet_edge.bench.machine import machine_facts
+    from osnet_edge.runtime.processor import this_processor
     from osnet_edge.runtime.schema import to_json
 
     libraries = {name: _version(name, distribution) for name, distribution, _ in _LIBRARIES}
     targets = _targets(libraries)
     facts = machine_facts()
     if as_json:
-        echo_json({"machine": to_json(facts), "libraries": libraries, "targets": targets})
+        processor = {"kind": this_processor().kind, "instruction_sets": this_processor().features}
+        document = {"machine": to_json(facts), "processor": processor, "libraries": libraries}
+        echo_json({**document, "targets": targets})
         return
     click.echo(f"{facts.cpu}, {facts.logical_cores} cores, {facts.os}, Python {facts.versions['python']}")
+    here = this_processor()
+    sets = ", ".join(here.features) or "none of those that INT8 and bf16 are made for"
+    click.echo(f"processor      {here.kind}: {sets}")
     for name, _, job in _LIBRARIES:
         click.echo(f"  {name:12} {libraries[name] or 'not installed':16} {job}")
     for target, state in targets.items():

@@ -21,7 +21,7 @@ from osnet_edge.runtime.golden import hold_to_golden, normalize_rows, read_golde
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.package import check_target, open_package
 from osnet_edge.runtime.preprocessing import Picture, check_crops, check_interpolation, to_batch
-from osnet_edge.runtime.processor import this_processor
+from osnet_edge.runtime.processor import ANY, this_processor
 
 Embeddings = NDArray[np.float32]
 
@@ -224,10 +224,12 @@ class Embedder:
         """Return what to do with an engine whose golden pairs do not hold."""
         target = self.manifest.target
         if target.device == "cpu" and target.processor not in ("", here := this_processor().kind):
+            built_for = "any processor" if target.processor == ANY else target.processor
             return (
-                f"it was built for {target.processor}, so build one for this {here}, or with --precision fp32"
+                f"it was built for {built_for} and computes something else on this {here}: build it here, or "
+                "with --precision fp32"
             )
-        return "do not use this engine, build it again or with --precision fp32"
+        return "do not use this engine; build it again, or with --precision fp32"
 
     def _empty(self) -> Embeddings:
         return np.empty((0, self.manifest.model.embedding_size), np.float32)

@@ -106,6 +106,26 @@ def this_processor() -> Processor:
     return Processor(architecture, tuple(find()))
 
 
+def narrower(one: str, other: str) -> str | None:
+    """Return which of two demands on a processor asks for more; None where no processor meets both.
+
+    Args:
+        one: an architecture, or a kind of `PROCESSORS` but `any`; empty asks for nothing.
+        other: likewise.
+
+    Example:
+        >>> narrower("x86-64-vnni", "x86_64")
+        'x86-64-vnni'
+    """
+    if not one or not other:
+        return one or other
+    architectures = {_KINDS[name][0] if name in _KINDS else name for name in (one, other)}
+    if len(architectures) > 1:
+        return None
+    # Kinds of one architecture stand in the order of what they can.
+    return max(one, other, key=lambda name: PROCESSORS.index(name) if name in _KINDS else 0)
+
+
 def resolve_processor(name: str) -> str:
     """Return what `--processor` names, which is this one's kind for `this`.
 

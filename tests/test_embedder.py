@@ -262,7 +262,7 @@ def test_golden_pairs_prove_an_engine_and_catch_a_ruined_one(embedder: Embedder)
             return np.full((len(batch), 512), np.nan, np.float32)
 
     for engine in (Ruined(), Silent()):
-        with pytest.raises(CheckError, match="do not use this engine, build it again"):
+        with pytest.raises(CheckError, match="do not use this engine; build it again"):
             dataclasses.replace(embedder, engine=engine).prove()
 
 

@@ -68,7 +68,7 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     assert set(manifest.comparison.milliseconds) == {f"{backend} fp32", f"{backend} int8"}
     assert manifest.comparison.why.startswith("int8 as asked, ")
     model = onnx.load(tmp_path / "out" / manifest.model_file)
-    assert lint_qdq(model, rules_for(manifest.target.backend, manifest.target.machine)) == []
+    assert lint_qdq(model, rules_for(manifest.target.backend, manifest.target.processor)) == []
     embedder = Embedder.load(tmp_path / "out")
     assert embedder.prove() < 1e-1
     assert embedder(list(sample_crops(5, 90, 40))).shape == (5, 512)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +24,10 @@ from osnet_edge.runtime.device.channel import (
 )
 from osnet_edge.runtime.device.choose import choose, why_not
 from osnet_edge.runtime.device.facts import DeviceFacts, plain_model
+from osnet_edge.runtime.device.fit import needs_of
 from osnet_edge.runtime.device.rollout import bucket, decide
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.manifest import Precision, Target, read_manifest
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 ORIN = DeviceFacts(
@@ -132,6 +135,46 @@ def test_a_package_fits_a_device_or_it_is_said_why_not(needs: Needs, reason: str
     assert why_not(needs, ORIN) == reason
 
 
+AVX2 = DeviceFacts("box", "x86_64", "", 7600, {"openvino": "2026.4"}, ("any", "x86-64-v3"))
+BUILT = Target("openvino", "2026.4", "cpu", "x86_64", (), False, "x86-64-bf16")
+BEFORE = replace(BUILT, processor="")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "precision", "target", "needed", "reason"),
+    [
+        ("float32 computes right on any", "fp32", replace(BUILT, processor="any"), "", ""),
+        ("INT8 with weights of 7 bits too", "int8", replace(BUILT, processor="any"), "", ""),
+        ("INT8 for AVX2", "int8", replace(BUILT, processor="x86-64-v3"), "x86-64-v3", ""),
+        ("INT8 needs VNNI, and no bf16", "int8", BUILT, "x86-64-vnni", "needs x86-64-vnni, is x86-64-v3"),
+        ("bf16 needs it", "bf16", BUILT, "x86-64-bf16", "needs x86-64-bf16, is x86-64-v3"),
+        ("INT8 from before", "int8", BEFORE, "x86-64-vnni", "needs x86-64-vnni, is x86-64-v3"),
+        ("float32 from before", "fp32", BEFORE, "", ""),
+        (
+            "INT8 for ARM",
+            "int8",
+            replace(BUILT, processor="aarch64"),
+            "aarch64",
+            "needs aarch64, is x86-64-v3",
+        ),
+        (
+            "from before, on ARM",
+            "int8",
+            replace(BEFORE, machine="aarch64"),
+            "aarch64",
+            "needs aarch64, is x86-64-v3",
+        ),
+    ],
+)
+def test_a_device_takes_int8_and_bf16_for_its_processor(
+    sentence: str, precision: Precision, target: Target, needed: str, reason: str, package: Path
+) -> None:
+    manifest = replace(read_manifest(package), precision=precision, target=target)
+    needs = needs_of(manifest)
+    assert needs.machine == needed
+    assert why_not(needs, AVX2) == reason
+
+
 def test_the_best_package_is_the_quickest_or_the_most_accurate_as_asked() -> None:
     quick = offer("quick", latency_ms=2.0, mean_ap=0.40)
     exact = offer("exact", latency_ms=9.0, mean_ap=0.46)
@@ -155,7 +198,9 @@ def test_the_best_package_is_the_quickest_or_the_most_accurate_as_asked() -> Non
         ("trt-10.4", "runs on tensorrt 10.3.0.30 alone"),
         ("rtx-1.7", "for tensorrt, and --for says tensorrt_rtx"),
         ("sm86", "built for compute capability 8.7"),
-        ("x86_64", "was built on aarch64"),
+        ("x86_64", "was built for aarch64"),
+        ("aarch64", TRT),
+        ("aarch64-dotprod", replace(TRT, machine="aarch64-dotprod")),
         ("orin nano", "expected the device model"),
     ],
 )

@@ -9,6 +9,7 @@ from osnet_edge.runtime.device.channel import Needs
 from osnet_edge.runtime.device.config import check_name
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.manifest import Backend
+from osnet_edge.runtime.processor import ANY, PROCESSORS, narrower
 
 #: How `--for` names backends.
 _LIBRARIES: dict[str, Backend] = {
@@ -17,8 +18,10 @@ _LIBRARIES: dict[str, Backend] = {
     "ort": "onnxruntime",
     "openvino": "openvino",
 }
-_MACHINES = ("x86_64", "aarch64", "armv7l")
-SPELLING = "device models, and of trt-10.3, rtx-1.7, ort-1.20, openvino-2025 one, sm87, mem-4g, aarch64"
+_MACHINES = ("x86_64", "armv7l", *(name for name in PROCESSORS if name != ANY))
+SPELLING = (
+    "device models, and of trt-10.3, rtx-1.7, ort-1.20, openvino-2025 one, sm87, mem-4g, aarch64, x86-64-vnni"
+)
 
 
 def narrow(needs: Needs, text: str) -> Needs:
@@ -44,9 +47,10 @@ def narrow(needs: Needs, text: str) -> Needs:
         elif memory := re.fullmatch(r"mem-(\d{1,6})([gm])", word):
             needs = replace(needs, memory_mb=int(memory[1]) * (1000 if memory[2] == "g" else 1))
         elif word in _MACHINES:
-            if needs.machine not in ("", word):
-                raise InputError(f"the package was built on {needs.machine}, and --for says {word}")
-            needs = replace(needs, machine=word)
+            machine = narrower(needs.machine, word)
+            if machine is None:
+                raise InputError(f"the package was built for {needs.machine}, and --for says {word}")
+            needs = replace(needs, machine=machine)
         else:
             models.append(check_name("device model", word))
     return replace(needs, models=tuple(dict.fromkeys(models)))

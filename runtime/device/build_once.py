@@ -13,6 +13,7 @@ from typing import Literal
 
 from osnet_edge.runtime.device.channel import Needs
 from osnet_edge.runtime.device.config import Limits
+from osnet_edge.runtime.device.fit import processor_needed
 from osnet_edge.runtime.device.limited import CommandError, run_limited
 from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.errors import InputError
@@ -77,7 +78,8 @@ class Recipe:
     @property
     def needs(self) -> Needs:
         """What a device must be to build it."""
-        return Needs(self.backend, compute_capabilities=self.capabilities)
+        machine = processor_needed(self.precision, self.processor) if self.processor else ""
+        return Needs(self.backend, machine=machine, compute_capabilities=self.capabilities)
 
 
 def read_recipe(folder: Path) -> Recipe:

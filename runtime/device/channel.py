@@ -31,7 +31,9 @@ class Needs:
         backend: the library that runs it, or builds and runs it.
         backend_version: of that library, as far as it must agree: `10.3` takes 10.3.0.30.
         models: device models, any of which will do.
-        machine: the processor's instruction set.
+        machine: what its processor must be: an instruction set as `platform.machine()` says it, or a kind of
+            `osnet_edge.runtime.processor.PROCESSORS`, which an agent from before those takes for another
+            machine.
         compute_capabilities: CUDA compute capabilities, any of which will do.
         memory_mb: least memory of the device.
     """

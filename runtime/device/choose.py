@@ -25,8 +25,8 @@ def why_not(needs: Needs, facts: DeviceFacts) -> str:
     has = facts.backends.get(needs.backend, "")
     if needs.models and facts.model not in needs.models:
         return f"needs {' or '.join(needs.models)}, is {facts.model}"
-    if needs.machine and facts.machine != needs.machine:
-        return f"needs {needs.machine}, is {facts.machine}"
+    if needs.machine and needs.machine not in (facts.machine, *facts.processors):
+        return f"needs {needs.machine}, is {facts.processors[-1] if facts.processors else facts.machine}"
     if not has:
         return f"needs {needs.backend}, has none"
     # As far as both tell: a plan's header has four numbers, JetPack's Python package three.

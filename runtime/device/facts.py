@@ -11,6 +11,7 @@ from pathlib import Path
 
 from osnet_edge.runtime.cuda_driver import probe
 from osnet_edge.runtime.manifest import Backend
+from osnet_edge.runtime.processor import PROCESSORS, this_processor
 
 #: The distributions that bring a backend's library; a Jetson's TensorRT comes with JetPack, as `tensorrt`.
 _DISTRIBUTIONS: dict[Backend, tuple[str, ...]] = {
@@ -34,6 +35,7 @@ class DeviceFacts:
         compute_capability: of its first GPU; empty without one.
         memory_mb: its memory.
         backends: versions of the libraries that run engines, by backend.
+        processors: the kinds of `osnet_edge.runtime.processor.PROCESSORS` that its processor is.
     """
 
     model: str
@@ -41,6 +43,7 @@ class DeviceFacts:
     compute_capability: str
     memory_mb: int
     backends: dict[str, str]
+    processors: tuple[str, ...] = ()
 
 
 def find_facts(model: str) -> DeviceFacts:
@@ -56,6 +59,7 @@ def find_facts(model: str) -> DeviceFacts:
         compute_capability=gpus[0].compute_capability if gpus else "",
         memory_mb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
         backends={name: found for name in _DISTRIBUTIONS if (found := _version(name))},
+        processors=tuple(name for name in PROCESSORS if this_processor().is_a(name)),
     )
 
 

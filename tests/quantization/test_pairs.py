@@ -16,16 +16,21 @@ from osnet_edge.engines.quantization.lint import lint_qdq
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import (
     ONNXRUNTIME_ARM,
+    ONNXRUNTIME_REDUCED,
     ONNXRUNTIME_X86,
     OPENVINO,
+    OPENVINO_REDUCED,
+    RULES,
     TENSORRT,
     QdqRules,
     rules_for,
+    rules_named,
 )
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.variants import VARIANTS
 from quantization.graphs import model_of, run, table_of
 
-ALL_RULES = [TENSORRT, OPENVINO, ONNXRUNTIME_X86, ONNXRUNTIME_ARM]
+ALL_RULES = list(RULES.values())
 
 
 @pytest.mark.parametrize(
@@ -123,6 +128,7 @@ def test_the_lint_names_what_is_wrong(breakage: object, says: str) -> None:
         ({"shared": ("input",)}, "reads what is in front of it"),
         # So is the first pool's output quantised, and not its input.
         ({"pools": ("MaxPool",)}, "a pool writes for a pair and reads none"),
+        ({"weight_bits": 7}, "expected weights of int8 from -63 to 63"),
     ],
 )
 def test_the_lint_holds_a_graph_to_rules_that_are_not_its_own(rule: dict[str, Any], says: str) -> None:
@@ -134,16 +140,33 @@ def test_the_lint_holds_a_graph_to_rules_that_are_not_its_own(rule: dict[str, An
 
 
 @pytest.mark.parametrize(
-    ("backend", "machine", "rules"),
+    ("backend", "processor", "rules"),
     [
-        ("tensorrt_rtx", "x86_64", TENSORRT),
-        ("tensorrt", "aarch64", TENSORRT),
-        ("openvino", "x86_64", OPENVINO),
-        ("onnxruntime", "x86_64", ONNXRUNTIME_X86),
-        ("onnxruntime", "AMD64", ONNXRUNTIME_X86),
+        ("tensorrt_rtx", "", TENSORRT),
+        ("tensorrt", "", TENSORRT),
+        ("openvino", "x86-64-vnni", OPENVINO),
+        ("openvino", "x86-64-bf16", OPENVINO),
+        ("openvino", "aarch64", OPENVINO),
+        ("openvino", "x86-64-v3", OPENVINO_REDUCED),
+        ("openvino", "any", OPENVINO_REDUCED),
+        ("onnxruntime", "x86-64-vnni", ONNXRUNTIME_X86),
+        ("onnxruntime", "x86-64-bf16", ONNXRUNTIME_X86),
+        ("onnxruntime", "x86-64-v3", ONNXRUNTIME_REDUCED),
+        ("onnxruntime", "any", ONNXRUNTIME_REDUCED),
         ("onnxruntime", "aarch64", ONNXRUNTIME_ARM),
-        ("onnxruntime", "arm64", ONNXRUNTIME_ARM),
+        ("onnxruntime", "aarch64-dotprod", ONNXRUNTIME_ARM),
     ],
 )
-def test_each_engine_has_its_rules(backend: str, machine: str, rules: QdqRules) -> None:
-    assert rules_for(backend, machine) is rules  # type: ignore[arg-type]
+def test_each_engine_has_its_rules(backend: str, processor: str, rules: QdqRules) -> None:
+    assert rules_for(backend, processor) is rules  # type: ignore[arg-type]
+
+
+def test_a_backend_without_int8_has_none() -> None:
+    with pytest.raises(InputError, match="expected a backend that has INT8, got onnxruntime_cuda"):
+        rules_for("onnxruntime_cuda")
+
+
+def test_rules_that_are_not_known_are_refused_by_name() -> None:
+    assert all(rules_named(rules.name) is rules for rules in ALL_RULES)
+    with pytest.raises(InputError, match="got 'of tomorrow'; use the osnet-edge that wrote it"):
+        rules_named("of tomorrow")
