@@ -186,6 +186,7 @@ def _prove(folder: Path, manifest: Manifest, settled: Settled, pairs: GoldenPair
     Raises:
         CheckError: they do not hold; the message says of what, and what to do.
     """
+    where = ""
     try:
         try:
             Embedder.load(folder).prove()
@@ -193,15 +194,23 @@ def _prove(folder: Path, manifest: Manifest, settled: Settled, pairs: GoldenPair
             # A plan built ahead of time runs elsewhere, and there is nothing else of it that could be held.
             if manifest.target.device == "cpu":
                 hold_as_written(folder, manifest)
+        except CheckError:
+            where = _first_difference(settled, pairs)
+            raise
     except CheckError as error:
-        name, spec = TARGET_NAMES[settled.spec.backend], settled.spec
-        what = f"{manifest.model.variant} {settled.precision} for {name}"
-        on = f" on {spec.processor}" if spec.processor else ""
-        where, advice = "", _other_ways(settled)
-        if settled.quantize and spec.backend in CPU_BACKENDS:
-            found = first_difference(settled.quantize(False), spec.backend, spec.processor, pairs.batch)
-            where = f"; it first leaves its graph at {found}" if found else ""
-        raise CheckError(f"{what}{on}: {error.__cause__ or error}{where}; {advice}") from None
+        what = f"{manifest.model.variant} {settled.precision} for {TARGET_NAMES[settled.spec.backend]}"
+        on = f" on {manifest.target.processor}" if manifest.target.processor else ""
+        reason = error.__cause__ or error
+        raise CheckError(f"{what}{on}: {reason}{where}; {_other_ways(settled)}") from None
+
+
+def _first_difference(settled: Settled, pairs: GoldenPairs) -> str:
+    """Say where an INT8 engine on a CPU first leaves its graph; nothing of others, or where none is seen."""
+    spec = settled.spec
+    if settled.quantize is None or (spec.backend != "onnxruntime" and spec.backend != "openvino"):
+        return ""
+    found = first_difference(settled.quantize(False), spec.backend, spec.processor, pairs.batch)
+    return f"; it first leaves its graph at {found}" if found else ""
 
 
 def _other_ways(settled: Settled) -> str:
@@ -211,7 +220,8 @@ def _other_ways(settled: Settled) -> str:
         ways.append("--precision fp32")
     if settled.precision == "int8" and spec.processor not in ("", ANY):
         ways.append("--processor any")
-    ways += [f"--target {TARGET_NAMES[each]}" for each in CPU_BACKENDS if each != spec.backend]
+    if spec.processor or not ways:
+        ways += [f"--target {TARGET_NAMES[each]}" for each in CPU_BACKENDS if each != spec.backend]
     return f"build it with {' or '.join(ways)}"
 
 

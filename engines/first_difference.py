@@ -16,8 +16,10 @@ from osnet_edge.runtime.backends.onnxruntime_cpu import session_options
 from osnet_edge.runtime.backends.openvino_cpu import compile_options, open_core, read_arranged
 from osnet_edge.runtime.graph_info import INPUT_NAME
 
-#: Rounding, of bf16 around INT8 too, stays well under it; sums that are cut off do not.
-_LIMIT = 0.1
+#: What rounding makes of a tensor grows little from layer to layer. A kernel that cuts sums off shows at
+#: once: on OSNet x0.25 and x1.0 by 7 and 9 % at the second tensor, where rounding leaves 0
+#: (docs/PRECISION.md).
+_LEAST, _JUMP = 0.05, 3
 _Rows = npt.NDArray[np.float32]
 
 
@@ -33,8 +35,8 @@ def first_difference(
         batch: a few pictures, as the engine's input.
 
     Returns:
-        Its name, and by how much it differs of its length (the Euclidean norm); None where every tensor is
-        within a tenth.
+        Its name, and by how much it differs, as a share of its length (the Euclidean norm); None where no
+        tensor differs by a twentieth and by three times as much as all before it.
     """
     weights = {each.name for each in model.graph.initializer}
     names = [
@@ -44,10 +46,13 @@ def first_difference(
     ]
     as_written = tensor_runner(model, names)(batch)
     run = {"onnxruntime": _by_onnxruntime, "openvino": _by_openvino}[backend]
+    worst = 0.0
     for name, got, expected in zip(names, run(model, names, processor, batch), as_written, strict=True):
         difference = float(np.linalg.norm(got - expected) / max(float(np.linalg.norm(expected)), 1e-12))
-        if not difference <= _LIMIT:
+        # Written so that NaN is found too.
+        if not difference <= max(_LEAST, _JUMP * worst):
             return f"{name.removesuffix('_dequantized')} (by {difference:.0%})"
+        worst = max(worst, difference)
     return None
 
 

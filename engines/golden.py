@@ -28,7 +28,7 @@ GOLDEN_NAME = "golden.npz"
 #: pictures is the runtime's in every precision, and a float32 package of the same graph proves it. INT8 is
 #: held to its own graph as written, from which engines differ by rounding alone (1e-2 with bf16 around), and
 #: to float32 by mAP on people: what INT8 costs cannot be read off a distance.
-_LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 1e-3, "bf16": 3e-2, "int8": 1e-1}
+LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 1e-3, "bf16": 3e-2, "int8": 1e-1}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def make_golden(
         rows = OnnxRuntimeEngine(graph.path, info.preprocessing, info.model.embedding_size).infer(batch)
     else:
         rows = simulate(quantize(False), [batch])
-    return GoldenPairs(crops, batch, normalize_rows(rows), _LIMITS[precision])
+    return GoldenPairs(crops, batch, normalize_rows(rows), LIMITS[precision])
 
 
 def write_golden(pairs: GoldenPairs, folder: Path) -> Golden:

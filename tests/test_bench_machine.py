@@ -75,6 +75,7 @@ def test_nothing_else_is_told() -> None:
         "load",
         "jetson",
         "gpu",
+        "instruction_sets",
     }
     told = asdict(machine_facts())
     assert set(told) == facts

@@ -16,6 +16,7 @@ from onnx import numpy_helper
 
 from osnet_edge.bench import average_precisions, rank_pictures
 from osnet_edge.cli.main import main
+from osnet_edge.engines.golden import LIMITS
 from osnet_edge.engines.graph import read_graph
 from osnet_edge.engines.quantization.lint import lint_qdq
 from osnet_edge.engines.quantization.quantizer import Quantizer
@@ -23,10 +24,12 @@ from osnet_edge.engines.quantization.rules import TENSORRT, rules_for
 from osnet_edge.engines.quantization.table import make_table
 from osnet_edge.engines.run_graph import open_graph
 from osnet_edge.export.to_onnx import export_onnx
+from osnet_edge.runtime.backends.openvino_cpu import HINTS
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.manifest import read_manifest
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Picture, Preprocessing, to_batch
+from osnet_edge.runtime.processor import this_processor
 from osnet_edge.train.data import open_set
 from osnet_edge.train.synthetic import sample_crops
 
@@ -113,6 +116,71 @@ def test_auto_takes_what_is_fastest_and_says_why(work: Path, tmp_path: Path) -> 
     assert manifest.int8 is not None
     assert any(each.int8 for each in manifest.int8.groups) == (manifest.precision == "int8")
     assert (manifest.int8.dropped is None) == (manifest.precision == "int8")
+
+
+@needs_openvino
+def test_auto_goes_on_without_a_candidate_that_cannot_be_run(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an OpenVINO without INT8 would refuse it; float32 is left, and the manifest says why INT8 is not."""
+    monkeypatch.delitem(HINTS, "int8")
+    options = ["--target", "openvino", "--precision", "auto", "--budget", "100", "--batch", "1,1,4"]
+    assert build(work, tmp_path / "out", *options) == 0
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest.precision in ("fp32", "bf16")
+    assert manifest.comparison is not None
+    assert "openvino int8 expected fp32, bf16 or int8 for openvino, got int8" in manifest.comparison.why
+    assert manifest.int8 is not None
+    assert manifest.int8.dropped is not None
+
+
+@needs_openvino
+def test_auto_takes_no_engine_that_computes_something_else_than_its_graph(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its times and its loss are: here no distance from the graph is small enough."""
+    for precision in ("bf16", "int8"):
+        monkeypatch.setitem(LIMITS, precision, -1.0)
+    options = ["--target", "openvino", "--precision", "auto", "--budget", "100", "--batch", "1,8,8"]
+    assert build(work, tmp_path / "out", *options) == 0
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest.precision == "fp32"
+    assert manifest.comparison is not None
+    times = manifest.comparison.milliseconds
+    for name in (name for name in times if times[name] < times["openvino fp32"]):
+        assert f"{name} embeddings differ from the golden ones" in manifest.comparison.why
+
+
+@pytest.mark.parametrize(
+    ("target", "precision", "advice"),
+    [
+        ("cpu", "int8", "build it with --precision fp32 or --processor any or --target openvino"),
+        pytest.param("openvino", "fp32", "build it with --target cpu", marks=needs_openvino),
+    ],
+)
+def test_a_proof_that_fails_says_what_was_built_and_what_to_build(
+    target: str,
+    precision: str,
+    advice: str,
+    work: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Never where it was built, which is gone."""
+    monkeypatch.setitem(LIMITS, precision, -1.0)
+    given = ["--target", target, "--precision", precision]
+    calibration = ["--calibration", str(work / "calib.json")] if precision == "int8" else []
+    out = str(tmp_path / "out")
+    assert main(["build", str(work / "osnet.onnx"), "-o", out, *given, *calibration]) == 1
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    on = "any" if precision == "fp32" else this_processor().kind
+    assert said.startswith(
+        f"error: osnet_x0_25 {precision} for {target} on {on}: embeddings differ from the golden"
+    )
+    assert said.endswith(f"over -1; {advice}")
+    assert str(tmp_path) not in said
+    assert not (tmp_path / "out").exists()
 
 
 @needs_rtx
