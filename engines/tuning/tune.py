@@ -198,20 +198,19 @@ def _doubts(reference: Times) -> tuple[str, ...]:
 
 def _what_int8_gains(candidates: Sequence[Candidate], outcome: Outcome) -> tuple[str, ...]:
     """Say so where the fastest in INT8 is no faster than the fastest in float32."""
-    fastest = {
-        precision: min(timed, key=lambda each: statistics.geometric_mean(outcome.times[each].milliseconds))
-        for precision in ("fp32", "int8")
-        if (timed := [each for each in candidates if each.precision == precision and each in outcome.times])
+    scores = {
+        each: statistics.geometric_mean(times.milliseconds)
+        for each in candidates
+        if (times := outcome.times.get(each))
     }
-    if len(fastest) < 2:
-        return ()
-    float32, int8 = (
-        statistics.geometric_mean(outcome.times[fastest[precision]].milliseconds) for precision in fastest
+    int8, float32 = (
+        min((each for each in scores if each.precision == precision), key=scores.__getitem__, default=None)
+        for precision in ("int8", "fp32")
     )
-    if int8 < float32:
+    if int8 is None or float32 is None or scores[int8] < scores[float32]:
         return ()
-    times = f"{fastest['int8']} takes {int8 / float32:.2f} times as long as {fastest['fp32']}"
-    return (f"INT8 gains nothing here: {times}",)
+    longer = scores[int8] / scores[float32]
+    return (f"INT8 gains nothing here: {int8} takes {longer:.2f} times as long as {float32}",)
 
 
 def _what_an_estimate_rests_on(ceilings: Ceilings) -> tuple[str, ...]:
