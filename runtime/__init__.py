@@ -9,6 +9,7 @@ Example:
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from osnet_edge.runtime.following import FollowingEmbedder
     from osnet_edge.runtime.manifest import Manifest, read_manifest
     from osnet_edge.runtime.preprocessing import Preprocessing
+
+# ONNX Runtime since 1.29 tells Microsoft of its sessions, unless this is there when it is imported. Nothing
+# leaves a camera unasked; and the thread that tells makes a forked child hang at its end.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 #: Where each name is; it is imported when it is asked for, so that what embeds nothing, as a camera's
 #: `osnet-edge device status`, does not wait for numpy and Pillow.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from osnet_edge.runtime.boxes import check_frame, check_frame_on_gpu, clip_boxes
 from osnet_edge.runtime.cuda_array import is_on_gpu, on_gpu
 from osnet_edge.runtime.errors import CheckError, UnavailableError
 from osnet_edge.runtime.first_load import must_be_verified, remember_verified
+from osnet_edge.runtime.forks import HelperThreads
 from osnet_edge.runtime.golden import hold_to_golden, normalize_rows, read_golden
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.package import check_target, open_package
@@ -41,6 +42,10 @@ class BoxEmbeddings(NamedTuple):
 @dataclass(frozen=True)
 class Embedder:
     """An engine package, loaded; one may be called from several threads.
+
+    A process may fork after loading it: a fork waits for the calls that other threads have under way, and in
+    the child an engine on the CPU answers as in the parent. CUDA does not work in a child of a process that
+    used it, so TensorRT's engines raise `UnavailableError` there; start workers with multiprocessing's spawn.
 
     Attributes:
         manifest: what the package says of itself.
@@ -86,7 +91,7 @@ class Embedder:
         engine = open_engine(package, manifest, threads)
         # As many as the engine has, which does nothing while crops are resized.
         count = checked_threads(threads)
-        helpers = ThreadPoolExecutor(count, "osnet-edge-resize") if count > 1 else None
+        helpers = HelperThreads(count, "osnet-edge-resize") if count > 1 else None
         embedder = cls(manifest, engine, package, helpers)
         if must_be_verified(package, manifest):
             embedder.prove()

@@ -14,6 +14,7 @@ from osnet_edge.runtime.backends.contract import check_tensors
 from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
 from osnet_edge.runtime.backends.openvino_graph import arrange
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.forks import fork_waits, keep_in_children
 from osnet_edge.runtime.manifest import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.processor import BF16
@@ -34,7 +35,8 @@ class OpenVinoEngine:
     prepares again whenever the size changes, as a frame's number of people does. So it is compiled for the
     best batch and its halves down to 1 (some 0.3 s each, at loading), and 13 pictures run as 8, 4 and 1.
 
-    Calls may come from several threads; they take turns, each with all of the engine's threads.
+    Calls may come from several threads; they take turns, each with all of the engine's threads. They may come
+    in a forked child too.
 
     Args:
         model: the ONNX file.
@@ -54,6 +56,7 @@ class OpenVinoEngine:
         UnavailableError: OpenVINO is not installed, or this CPU does not compute in the precision.
     """
 
+    @fork_waits()
     def __init__(
         self,
         model: Path,
@@ -77,7 +80,10 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot compile {model}: {_reason(error)}") from None
         self._lock = threading.Lock()
+        # An executor's end waits for its threads.
+        keep_in_children(self)
 
+    @fork_waits()
     def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
         """Run (N, *input_shape), any N >= 1, to (N, D)."""
         rows, start = np.empty((len(batch), self._embedding_size), np.float32), 0
@@ -153,6 +159,7 @@ def compile_options(
     }
 
 
+@fork_waits()
 def _process_core() -> Any:
     """Return the one core of this process, made at the first call and never let go.
 
@@ -171,6 +178,7 @@ def _process_core() -> Any:
     with _core_lock:
         if _core is None:
             _core = openvino.Core()
+            keep_in_children(_core)
         return _core
 
 
