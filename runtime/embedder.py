@@ -227,14 +227,16 @@ class Embedder:
 
     def _advice(self) -> str:
         """Return what to do with an engine whose golden pairs do not hold."""
-        target = self.manifest.target
-        if target.device == "cpu" and target.processor not in ("", here := this_processor().kind):
-            built_for = "any processor" if target.processor == ANY else target.processor
-            return (
-                f"it was built for {built_for} and computes something else on this {here}: build it here, or "
-                "with --precision fp32"
-            )
-        return "do not use this engine; build it again, or with --precision fp32"
+        if self.manifest.precision == "fp32":
+            return "do not use this engine; build it again"
+        target, here = self.manifest.target, this_processor().kind
+        if target.device == "cuda" or target.processor in ("", here):
+            return "do not use this engine; build it again, or with --precision fp32"
+        built_for = "any processor" if target.processor == ANY else target.processor
+        return (
+            f"it was built for {built_for} and computes something else on this {here}: build it here, or with "
+            "--precision fp32"
+        )
 
     def _empty(self) -> Embeddings:
         return np.empty((0, self.manifest.model.embedding_size), np.float32)
