@@ -234,8 +234,8 @@ class Embedder:
             return "do not use this engine; build it again, or with --precision fp32"
         built_for = "any processor" if target.processor == ANY else target.processor
         return (
-            f"it was built for {built_for} and computes something else on this {here}: build it here, or with "
-            "--precision fp32"
+            f"it was built for {built_for} and computes something else on this {here}: build it here, or "
+            "with --precision fp32"
         )
 
     def _empty(self) -> Embeddings:
