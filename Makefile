@@ -20,6 +20,7 @@ lint: installed
 
 types: installed
 	$(BIN)/mypy $(ROOMS:%=-p osnet_edge.%)
+	$(BIN)/mypy scripts
 
 # Every time, since a strict editable install knows only the files that were there when it was made.
 installed: .venv/ready

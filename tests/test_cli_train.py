@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import train_throughput
 from click.testing import CliRunner
 
 from osnet_edge.cli.main import main
-from osnet_edge.train import throughput
 from osnet_edge.train.checkpoint import load_osnet
 from osnet_edge.train.placement_file import PUBLISHED
 from osnet_edge.train.synthetic import write_set
@@ -111,7 +111,7 @@ def test_half_of_what_torchrun_sets_is_refused_in_one_line(
 
 
 def test_a_precision_that_throughput_does_not_know_is_refused_in_one_line() -> None:
-    ran = CliRunner().invoke(throughput.main, ["--precision", "fp32,fp64"])
+    ran = CliRunner().invoke(train_throughput.main, ["--precision", "fp32,fp64"])
     assert ran.exit_code == 1
     assert ran.output == "Error: expected --precision of fp32, bf16 or fp16, got 'fp64'\n"
 

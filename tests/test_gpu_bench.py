@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import gpu_bench
 import pytest
 import torch
+from gpu_bench import Row, measure, to_markdown
+from gpu_subjects import Engines, Subject, torch_subjects
+from gpu_timing import Ceilings, Work, count_work
 
-from osnet_edge.cli import gpu_bench
-from osnet_edge.cli.gpu_bench import Row, measure, to_markdown
-from osnet_edge.cli.gpu_subjects import Engines, Subject, torch_subjects
-from osnet_edge.cli.gpu_timing import Ceilings, Work, count_work
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.variants import variant_named

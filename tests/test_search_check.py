@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from click.testing import CliRunner
-
-from osnet_edge.cli.search_check import RESULTS, main
+from search_check import RESULTS, main
 
 SMALL = ["0", "--people", "4", "--random", "1", "--search-epochs", "1", "--epochs", "1"]
 

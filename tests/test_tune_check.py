@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from click.testing import CliRunner
-
-from osnet_edge.cli.tune_check import main
+from tune_check import main
 
 
 def test_the_check_times_all_and_says_what_each_run_found(graph: Path) -> None:

@@ -1,6 +1,6 @@
 """Published against rewritten on a GPU, in every library that is there: the figures of docs/GPU.md.
 
-    python -m osnet_edge.cli.gpu_bench --variant osnet_x1_0 -o gpu
+    python scripts/gpu_bench.py --variant osnet_x1_0 -o gpu
 
 It writes gpu.json and gpu.md. PyTorch is all it must have; each library that is missing is a row that says
 so.
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from gpu_subjects import HOW, Engines, Subject, Way, torch_subjects
+from gpu_timing import Ceilings, Work, count_work, measure_ceilings, time_in_turns
 
 from osnet_edge.bench.latency import Run
 from osnet_edge.bench.text_tables import Table, markdown
-from osnet_edge.cli.gpu_subjects import HOW, Engines, Subject, Way, torch_subjects
-from osnet_edge.cli.gpu_timing import Ceilings, Work, count_work, measure_ceilings, time_in_turns
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
 from osnet_edge.runtime.files import write_aside, write_json
 from osnet_edge.runtime.schema import to_json
@@ -129,7 +129,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write OUTPUT.json and OUTPUT.md."""
-    parser = argparse.ArgumentParser(prog="python -m osnet_edge.cli.gpu_bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python scripts/gpu_bench.py", description=__doc__)
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--checkpoint", type=Path, help="weights; without, random ones of --variant")
     weights.add_argument("--variant", default="osnet_x1_0", help="default: osnet_x1_0")

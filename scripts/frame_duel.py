@@ -1,6 +1,6 @@
 """A frame with 32 boxes, our engines against what people use, on one thread and on two.
 
-    python -m osnet_edge.cli.frame_duel WEIGHTS --calibration calib.json --frames MOT17 --data viper -o duel
+    python scripts/frame_duel.py WEIGHTS --calibration calib.json --frames MOT17 --data viper -o duel
 
 exports each checkpoint, builds bf16 and INT8 packages for OpenVINO, with Pillow's and with OpenCV's resizing,
 and measures them beside BoxMOT (where it is installed), ONNX Runtime, OpenVINO and PyTorch, all in turns. It

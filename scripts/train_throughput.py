@@ -1,6 +1,6 @@
 """Pictures a second that training takes, beside a plain PyTorch loop over the same network, in turns.
 
-Run it as `python -m osnet_edge.train.throughput --arch osnet_x0_25`.
+Run it as `python scripts/train_throughput.py --arch osnet_x0_25`.
 
 The plain loop is what a user would write first: a DataLoader that opens, resizes and normalises with Pillow
 and NumPy, batches in the usual memory order, cross-entropy, Adam. Both flip at random, start each round with

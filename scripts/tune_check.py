@@ -1,6 +1,6 @@
 """Whether the tuner tunes: what it picks in ten runs, against every candidate timed as long as its finalists.
 
-Run it as `python -m osnet_edge.cli.tune_check MODEL` on a quiet machine. Losses play no part in it: what
+Run it as `python scripts/tune_check.py MODEL` on a quiet machine. Losses play no part in it: what
 is checked is that the fastest is found. Nothing is kept between runs.
 """
 
@@ -74,7 +74,7 @@ def main(
 
     \b
     Example:
-      python -m osnet_edge.cli.tune_check osnet_x0_25_msmt17.pth --batch 1,8
+      python scripts/tune_check.py osnet_x0_25_msmt17.pth --batch 1,8
     """
     with graphs_of(model, target, rewrites, parse_size(size)) as (graphs, _), TemporaryDirectory() as scratch:
         request = TuneRequest(

@@ -1,6 +1,6 @@
 """Whether the search searches: placements it finds against random ones, trained alike, across domains.
 
-Run it as `python -m osnet_edge.cli.search_check FOLDER SEED...`. Everything is drawn and trained in the
+Run it as `python scripts/search_check.py FOLDER SEED...`. Everything is drawn and trained in the
 folder; what is there already is not made again, so it can be stopped at any time and started again. One seed
 is one search, one network trained on what it found, and others trained on placements drawn at random.
 """
@@ -58,7 +58,7 @@ def main(
 
     \b
     Example:
-      python -m osnet_edge.cli.search_check check 0 1 2
+      python scripts/search_check.py check 0 1 2
     """
     torch.set_num_threads(1)
     folder.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
 """What measuring costs: an engine of exactly 1 ms, timed by the harness and by a bare loop, in turns.
 
-Run it as `python -m osnet_edge.bench.overhead`. The engine spins for 1 ms of its thread's own time, so that
+Run it as `python scripts/bench_overhead.py`. The engine spins for 1 ms of its thread's own time, so that
 what other processes take is not work of its; the harness runs in a process of its own, through every layer
 that a package's engine runs through.
 """

@@ -1,6 +1,6 @@
 """How long scoring takes, and how much memory, against ranking query by query.
 
-Run it as `python -m osnet_edge.bench.retrieval_speed`. Embeddings are random rows of length 1; what they are
+Run it as `python scripts/retrieval_speed.py`. Embeddings are random rows of length 1; what they are
 of does not change the time. Each set is measured in a process of its own, so that peak memory is that of one.
 """
 

@@ -1,6 +1,6 @@
 """What INT8 costs on a test set, by engine's rules: the figures of docs/RESULTS.md.
 
-    python -m osnet_edge.cli.int8_accuracy osnet.onnx --calibration calib.json --data viper --rules tensorrt
+    python scripts/int8_accuracy.py osnet.onnx --calibration calib.json --data viper --rules tensorrt
 
 Every Q/DQ is computed as it is written, on the CPU, so that rules for GPUs have figures too.
 """

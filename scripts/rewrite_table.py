@@ -1,4 +1,4 @@
-"""`python -m osnet_edge.cli.rewrite_table`: what each pass of `export --rewrite` makes of a GPU's plan.
+"""`python scripts/rewrite_table.py`: what each pass of `export --rewrite` makes of a GPU's plan.
 
 No GPU is needed: TensorRT-RTX compiles ahead of time, and a plan says what it will launch.
 """
@@ -23,7 +23,7 @@ def rewrite_table(variants: tuple[str, ...], capability: str, precision: str) ->
 
     \b
     Example:
-      python -m osnet_edge.cli.rewrite_table osnet_x1_0 osnet_x0_25 osnet_ain_x1_0
+      python scripts/rewrite_table.py osnet_x1_0 osnet_x0_25 osnet_ain_x1_0
     """
     from osnet_edge.export.rewrite import PASSES
 
