@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all the set-up there is: each makes .venv if it must, then runs.
 PYTHON ?= python3
 BIN := .venv/bin
-ROOMS := bench cli engines export runtime train
+ROOMS := bench cli engines export runtime ship train
 STUB := .venv/stubs/tensorrt_bindings/tensorrt.pyi
 # Strict: links in place of an import hook, so that mypy finds the package too.
 EDITABLE := --config-settings editable_mode=strict -e

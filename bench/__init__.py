@@ -1,23 +1,29 @@
 """Latency, throughput and accuracy of engines."""
 
-from osnet_edge.bench.accuracy import LabelledPicture, evaluate_retrieval, rank_pictures
-from osnet_edge.bench.accuracy_change import AccuracyChange, ChangeIntervals
-from osnet_edge.bench.average_precision import average_precisions, mean_average_precision
-from osnet_edge.bench.cmc import cumulative_matches, first_hits
 from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
-from osnet_edge.bench.distances import cosine_distances, euclidean_distances
-from osnet_edge.bench.inverse_negative_penalty import (
+from osnet_edge.bench.measure.latency import LatencyStats
+from osnet_edge.bench.measure.turns import measure_interleaved, measure_latency
+from osnet_edge.bench.metrics.accuracy import LabelledPicture, evaluate_retrieval, rank_pictures
+from osnet_edge.bench.metrics.accuracy_change import AccuracyChange, ChangeIntervals
+from osnet_edge.bench.metrics.average_precision import average_precisions, mean_average_precision
+from osnet_edge.bench.metrics.cmc import cumulative_matches, first_hits
+from osnet_edge.bench.metrics.distances import cosine_distances, euclidean_distances
+from osnet_edge.bench.metrics.inverse_negative_penalty import (
     inverse_negative_penalties,
     mean_inverse_negative_penalty,
 )
-from osnet_edge.bench.latency import LatencyStats
-from osnet_edge.bench.machine import MachineFacts, machine_facts
-from osnet_edge.bench.paired_bootstrap import PairedDifference, paired_bootstrap
-from osnet_edge.bench.picture_section import InlinePicture, PictureSection, Ranking
-from osnet_edge.bench.ranking import MatchRanks, match_ranks
-from osnet_edge.bench.report import html_report
-from osnet_edge.bench.reranking import Reranking, rerank
-from osnet_edge.bench.result import (
+from osnet_edge.bench.metrics.paired_bootstrap import PairedDifference, paired_bootstrap
+from osnet_edge.bench.metrics.ranking import MatchRanks, match_ranks
+from osnet_edge.bench.metrics.reranking import Reranking, rerank
+from osnet_edge.bench.metrics.retrieval import feature_ranks, score_retrieval
+from osnet_edge.bench.metrics.scores import RetrievalScores
+from osnet_edge.bench.metrics.top import top_ranked
+from osnet_edge.bench.report.picture_section import InlinePicture, PictureSection, Ranking
+from osnet_edge.bench.report.report import html_report
+from osnet_edge.bench.report.summary import caution, fastest, summary
+from osnet_edge.bench.report.table import csv_table, markdown_table, text_table
+from osnet_edge.bench.result.machine import MachineFacts, machine_facts
+from osnet_edge.bench.result.result import (
     SCHEMA_VERSION,
     Accuracy,
     BatchLatency,
@@ -28,12 +34,6 @@ from osnet_edge.bench.result import (
     from_json,
     to_json,
 )
-from osnet_edge.bench.retrieval import feature_ranks, score_retrieval
-from osnet_edge.bench.scores import RetrievalScores
-from osnet_edge.bench.summary import caution, fastest, summary
-from osnet_edge.bench.table import csv_table, markdown_table, text_table
-from osnet_edge.bench.top import top_ranked
-from osnet_edge.bench.turns import measure_interleaved, measure_latency
 
 __all__ = [
     "NOT_AVAILABLE",

@@ -16,9 +16,9 @@ from osnet_edge.cli.progress import say, shares
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from osnet_edge.bench.engine_process import Contender
-    from osnet_edge.bench.plan import Plan, TestSet
-    from osnet_edge.bench.result import BenchResult
+    from osnet_edge.bench.measure.engine_process import Contender
+    from osnet_edge.bench.measure.plan import Plan, TestSet
+    from osnet_edge.bench.result.result import BenchResult
 
 #: What `--full` adds, where an option is not given.
 _FULL = {"streams": "1,2", "people": "1,8,32", "cold_starts": 5, "layers": True, "limits": True}
@@ -94,9 +94,9 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     if not 0 <= options["cold_starts"] <= 1000:
         raise InputError(f"expected --cold-starts of 0 to 1000, got {options['cold_starts']}")
     outputs = _outputs(options)
-    from osnet_edge.bench.run import run_bench
+    from osnet_edge.bench.measure.run import run_bench
     from osnet_edge.cli.bench_versus import rivals
-    from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
+    from osnet_edge.runtime.backends.onnxruntime import checked_threads
 
     threads = checked_threads(options["threads"])
     command = _command(packages, options, threads)
@@ -135,9 +135,9 @@ def _contenders(
     packages: tuple[str, ...], reference: str | None, threads: int
 ) -> tuple[list[Contender], str | None]:
     """Return what is measured, the reference first, and the reference's graph where there is one."""
-    from osnet_edge.bench.engine_process import Contender
-    from osnet_edge.bench.subject import REFERENCE_NAME, load_package, load_reference
-    from osnet_edge.runtime.manifest import read_manifest
+    from osnet_edge.bench.measure.engine_process import Contender
+    from osnet_edge.bench.measure.subject import REFERENCE_NAME, load_package, load_reference
+    from osnet_edge.runtime.package.manifest import read_manifest
 
     names = [Path(package).resolve().name for package in packages]
     if len(set(names)) != len(names):
@@ -165,7 +165,7 @@ def _plan(
     test_set: TestSet | None,
     graph: str | None,
 ) -> Plan:
-    from osnet_edge.bench.plan import Plan
+    from osnet_edge.bench.measure.plan import Plan
     from osnet_edge.cli.bench_frames import find_frames
 
     if options["limits"] and graph is None and not options["full"]:
@@ -190,7 +190,7 @@ def _plan(
 
 
 def _find_data(spec: str) -> TestSet:
-    from osnet_edge.bench.plan import TestSet
+    from osnet_edge.bench.measure.plan import TestSet
     from osnet_edge.train.data import count_splits, open_set
 
     found, splits = open_set(spec), count_splits(spec)

@@ -11,7 +11,7 @@ from osnet_edge.cli.options import echo_json
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from osnet_edge.bench.result import BenchResult
+    from osnet_edge.bench.result.result import BenchResult
 
 
 @click.command("diff")
@@ -33,9 +33,9 @@ def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_js
       osnet-edge bench diff main.json branch.json --fail-over 5%
     """
     share = _parse_share(fail_over)
-    from osnet_edge.bench.diff import changes, diff_table
-    from osnet_edge.bench.text_tables import aligned
-    from osnet_edge.runtime.schema import to_json
+    from osnet_edge.bench.report.diff import changes, diff_table
+    from osnet_edge.bench.report.text_tables import aligned
+    from osnet_edge.runtime.package.schema import to_json
 
     found = changes(_read(old), _read(new), share)
     if as_json:
@@ -73,9 +73,9 @@ def bench_merge(results: tuple[str, ...], output: str, budget: float, markdown: 
     """
     if not 0 <= budget <= 100:
         raise InputError(f"expected --budget in points of mAP, 0 to 100; got {budget:g}")
-    from osnet_edge.bench.fleet import choices, fleet_page, fleet_table
-    from osnet_edge.bench.text_tables import aligned
-    from osnet_edge.bench.text_tables import markdown as in_markdown
+    from osnet_edge.bench.report.fleet import choices, fleet_page, fleet_table
+    from osnet_edge.bench.report.text_tables import aligned
+    from osnet_edge.bench.report.text_tables import markdown as in_markdown
     from osnet_edge.runtime.files import require_writable, write_aside
 
     require_writable(output)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from osnet_edge.bench.plan import Frames, Scene
+from osnet_edge.bench.measure.plan import Frames, Scene
 from osnet_edge.cli.options import parse_numbers
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.pictures import read_picture

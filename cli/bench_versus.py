@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from osnet_edge.bench.engine_process import Contender
-from osnet_edge.bench.subject import Subject
+from osnet_edge.bench.measure.engine_process import Contender
+from osnet_edge.bench.measure.subject import Subject
 from osnet_edge.bench.versus.boxmot import load_boxmot
 from osnet_edge.bench.versus.exported import load_onnxruntime, load_openvino
 from osnet_edge.bench.versus.trtexec import PROGRAMS, load_trtexec
 from osnet_edge.cli.versus_torch import load_torch
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import sha256_of
-from osnet_edge.runtime.manifest import Manifest, read_manifest
+from osnet_edge.runtime.package.manifest import Manifest, read_manifest
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 #: What can be compared with, and its row's name; the names are a user's own words for them.
@@ -124,7 +124,7 @@ def _usual_export(weights: str, how: Preprocessing, folder: Path) -> Path:
         return path
     import torch
 
-    from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
+    from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
     from osnet_edge.train.checkpoint import load_osnet
 
     with warnings.catch_warnings():

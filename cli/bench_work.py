@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from osnet_edge.bench.limits import LayerWork, Work
-from osnet_edge.engines.operations import count_operations
+from osnet_edge.bench.result.limits import LayerWork, Work
+from osnet_edge.engines.graph.operations import count_operations
 
 
 def count_graph(path: str) -> Work:

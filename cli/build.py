@@ -19,7 +19,7 @@ from osnet_edge.cli.options import (
     read_calibration,
 )
 from osnet_edge.cli.progress import step
-from osnet_edge.runtime.schema import to_json
+from osnet_edge.runtime.package.schema import to_json
 
 if TYPE_CHECKING:
     from osnet_edge.engines.precision import AskedPrecision

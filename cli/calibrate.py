@@ -150,7 +150,7 @@ def _calibration_set(
 ) -> CalibrationSet:
     from osnet_edge.engines.calibration import CalibrationSet
     from osnet_edge.engines.calibration.calibration_set import HowDrawn
-    from osnet_edge.engines.calibration.doubts import doubts
+    from osnet_edge.engines.calibration.warnings import doubts
 
     how = HowDrawn(
         sources=sources,
@@ -199,7 +199,7 @@ def _print(made: CalibrationSet, output: str) -> None:
 
 def _document(made: CalibrationSet, output: str) -> dict[str, Any]:
     """Return what the file says but for the pictures."""
-    from osnet_edge.runtime.schema import to_json
+    from osnet_edge.runtime.package.schema import to_json
 
     return {
         "file": output,

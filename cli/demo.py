@@ -70,9 +70,9 @@ def demo(
 
 def _build_all(folder: Path, graph: str) -> tuple[list[str], list[str]]:
     """Build for each target this machine can build for; return the packages that run here, and the others."""
+    from osnet_edge.engines.backends.tensorrt.support import find_support
     from osnet_edge.engines.targets import TARGET_NAMES
-    from osnet_edge.engines.tensorrt_support import find_support
-    from osnet_edge.runtime.backends.openvino_cpu import installed_precisions as openvino_precisions
+    from osnet_edge.runtime.backends.openvino import installed_precisions as openvino_precisions
 
     measured = [f"{folder}/osnet-cpu"]
     others: list[str] = []

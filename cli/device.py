@@ -19,8 +19,8 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside
 
 if TYPE_CHECKING:
-    from osnet_edge.runtime.device.by_hand import HandAgent
-    from osnet_edge.runtime.device.state import Event
+    from osnet_edge.ship.device.by_hand import HandAgent
+    from osnet_edge.ship.device.state import Event
 
 #: Ends of a run that leave the camera with what it should have, or on its way there.
 _WELL = ("installed", "current", "waiting", "trial")
@@ -74,8 +74,8 @@ def status(store: str, prometheus: bool, output: str | None) -> None:
       osnet-edge device status
       osnet-edge device status --prometheus -o /var/lib/node_exporter/osnet_edge.prom
     """
-    from osnet_edge.runtime.device.status import read_status, to_line, to_prometheus
-    from osnet_edge.runtime.device.store import Store
+    from osnet_edge.ship.device.status import read_status, to_line, to_prometheus
+    from osnet_edge.ship.device.store import Store
 
     found = read_status(Store(Path(store)))
     text = to_prometheus(found) if prometheus else to_line(found) + "\n"
@@ -134,7 +134,7 @@ def install(archive: str, store: str, release: str, package: str, size: int | No
     Example:
       osnet-edge device install osnet.tar --release bench-3
     """
-    from osnet_edge.runtime.device.config import check_name
+    from osnet_edge.ship.device.config import check_name
 
     check_name("release", release)
     check_name("package", package)
@@ -161,8 +161,8 @@ def fits(store: str, needs: str, size: int) -> int:
     Example:
       osnet-edge device fits --needs '{"backend": "onnxruntime"}' --bytes 1000000
     """
-    from osnet_edge.runtime.device.channel import Needs
-    from osnet_edge.runtime.schema import from_json, parse_json
+    from osnet_edge.runtime.package.schema import from_json, parse_json
+    from osnet_edge.ship.channel import Needs
 
     asked = from_json(Needs, parse_json(needs, "--needs", "expected an object"), "--needs")
     with _agent(store) as agent:
@@ -174,16 +174,16 @@ def fits(store: str, needs: str, size: int) -> int:
 @contextmanager
 def _agent(store: str) -> Iterator[HandAgent]:
     """Give an agent that shows what it does while the block runs."""
-    from osnet_edge.runtime.device.by_hand import HandAgent
-    from osnet_edge.runtime.device.store import Store
+    from osnet_edge.ship.device.by_hand import HandAgent
+    from osnet_edge.ship.device.store import Store
 
     with shares() as progress:
         yield HandAgent(Store(Path(store)), say=step, progress=progress)
 
 
 def _report(store: str, event: Event, as_json: bool) -> int:
-    from osnet_edge.runtime.device.status import read_status
-    from osnet_edge.runtime.device.store import Store
+    from osnet_edge.ship.device.status import read_status
+    from osnet_edge.ship.device.store import Store
 
     found = read_status(Store(Path(store)))
     if as_json:

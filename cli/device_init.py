@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from osnet_edge.runtime.device.store import DEFAULT_STORE
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.ship.device.store import DEFAULT_STORE
 
 if TYPE_CHECKING:
-    from osnet_edge.runtime.device.config import Health, Limits
+    from osnet_edge.ship.device.config import Health, Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
 _LIMITS: tuple[tuple[str, str, str], ...] = (
@@ -100,11 +100,11 @@ def init(
       osnet-edge device init --url https://engines.example.com --root 1.root.json --device camera-7 \\
           --ring canary --heartbeat /run/osnet-edge/heartbeat --systemd /etc/systemd/system
     """
-    from osnet_edge.runtime.device.config import SCHEMA_VERSION, DeviceConfig, write_config
-    from osnet_edge.runtime.device.disk import write_file
-    from osnet_edge.runtime.device.facts import find_model
-    from osnet_edge.runtime.device.store import Store
-    from osnet_edge.runtime.device.systemd import write_units
+    from osnet_edge.ship.device.config import SCHEMA_VERSION, DeviceConfig, write_config
+    from osnet_edge.ship.device.disk import write_file
+    from osnet_edge.ship.device.facts import find_model
+    from osnet_edge.ship.device.store import Store
+    from osnet_edge.ship.device.systemd import write_units
 
     place = Store(Path(store).absolute())
     if url and root is None and not place.trusted_root.is_file():
@@ -135,13 +135,13 @@ def init(
 
 
 def _limits(given: dict[str, float | None]) -> Limits:
-    from osnet_edge.runtime.device.config import Limits
+    from osnet_edge.ship.device.config import Limits
 
     return Limits(**{name: value for name, value in given.items() if value is not None})
 
 
 def _health(probe: str | None, heartbeat: str | None, manual: bool, window: float, interval: float) -> Health:
-    from osnet_edge.runtime.device.config import Health
+    from osnet_edge.ship.device.config import Health
 
     if sum((bool(probe), bool(heartbeat), manual)) > 1:
         raise InputError("expected one of --probe, --heartbeat and --manual, got several")

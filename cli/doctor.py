@@ -11,7 +11,7 @@ import click
 from osnet_edge.cli.options import echo_json, json_flag
 
 if TYPE_CHECKING:
-    from osnet_edge.runtime.cuda_driver import CudaProbe
+    from osnet_edge.runtime.cuda.probe import CudaProbe
 
 #: Import name, distribution, and the job that needs it.
 _LIBRARIES = (
@@ -33,9 +33,9 @@ def doctor(as_json: bool) -> None:
     Example:
       osnet-edge doctor
     """
-    from osnet_edge.bench.machine import machine_facts
+    from osnet_edge.bench.result.machine import machine_facts
+    from osnet_edge.runtime.package.schema import to_json
     from osnet_edge.runtime.processor import this_processor
-    from osnet_edge.runtime.schema import to_json
 
     libraries = {name: _version(name, distribution) for name, distribution, _ in _LIBRARIES}
     targets = _targets(libraries)
@@ -71,8 +71,8 @@ def _version(name: str, distribution: str) -> str | None:
 
 def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]]:
     """Say of each target which devices it can be built for and run on here, and what is missing."""
+    from osnet_edge.engines.backends.tensorrt.support import find_support
     from osnet_edge.engines.targets import TARGET_NAMES
-    from osnet_edge.engines.tensorrt_support import find_support
 
     lacking = [] if libraries["onnx"] else ["onnx, which building needs: pip install 'osnet-edge[build]'"]
     cpu = ["this CPU"] if libraries["onnxruntime"] else []
@@ -93,7 +93,7 @@ def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]
 
 
 def _openvino(version: str | None, lacking: list[str]) -> dict[str, list[str]]:
-    from osnet_edge.runtime.backends.openvino_cpu import cpu_precisions, open_core
+    from osnet_edge.runtime.backends.openvino import cpu_precisions, open_core
     from osnet_edge.runtime.errors import UnavailableError
 
     try:

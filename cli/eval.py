@@ -14,8 +14,8 @@ from osnet_edge.cli.progress import bar, step
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from osnet_edge.bench.cross_domain import DomainScores
-    from osnet_edge.bench.picture_section import PictureSection
+    from osnet_edge.bench.report.cross_domain import DomainScores
+    from osnet_edge.bench.report.picture_section import PictureSection
     from osnet_edge.cli.package_embedder import PackageEmbedder
     from osnet_edge.runtime.preprocessing import Preprocessing
     from osnet_edge.train.data import ReidSet
@@ -78,7 +78,7 @@ def evaluate(
     import torch
 
     from osnet_edge.cli.eval_pair import Pair, picture_section, score_pair, ways
-    from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
+    from osnet_edge.runtime.backends.onnxruntime import checked_threads
     from osnet_edge.runtime.files import require_writable
     from osnet_edge.runtime.preprocessing import Preprocessing
 
@@ -128,7 +128,7 @@ def _load_sources(
 
 def _open_targets(data: str) -> dict[str, tuple[ReidSet, ...]]:
     """Open the sets, by their names, and hold that every split of each can be scored."""
-    from osnet_edge.bench.splits import check_split
+    from osnet_edge.bench.metrics.splits import check_split
     from osnet_edge.train.data import open_sets, parse_specs
 
     targets: dict[str, tuple[ReidSet, ...]] = {}
@@ -144,8 +144,8 @@ def _open_targets(data: str) -> dict[str, tuple[ReidSet, ...]]:
 
 
 def _print(results: Sequence[DomainScores], in_markdown: bool, as_json: bool) -> None:
-    from osnet_edge.bench.cross_domain import cross_tables, results_document, score_table
-    from osnet_edge.bench.text_tables import aligned, markdown
+    from osnet_edge.bench.report.cross_domain import cross_tables, results_document, score_table
+    from osnet_edge.bench.report.text_tables import aligned, markdown
 
     if as_json:
         echo_json(results_document(results))
@@ -160,7 +160,7 @@ def _print(results: Sequence[DomainScores], in_markdown: bool, as_json: bool) ->
 def _write_page(
     path: str, results: Sequence[DomainScores], sections: Sequence[PictureSection], command: str
 ) -> None:
-    from osnet_edge.bench.cross_domain_page import cross_domain_page
+    from osnet_edge.bench.report.cross_domain_page import cross_domain_page
     from osnet_edge.runtime.files import write_aside
 
     with write_aside(path) as partial:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from osnet_edge.bench import InlinePicture, PictureSection, Reranking
-from osnet_edge.bench.cross_domain import DomainScores
-from osnet_edge.bench.splits import PictureRows, score_splits
+from osnet_edge.bench.metrics.splits import PictureRows, score_splits
+from osnet_edge.bench.report.cross_domain import DomainScores
 from osnet_edge.cli.package_embedder import PackageEmbedder
 from osnet_edge.cli.ranked_pictures import caption, rankings, spread
 from osnet_edge.runtime.embed_files import embed_files

@@ -8,8 +8,8 @@ import click
 
 from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_size, placement_option
 from osnet_edge.cli.progress import step
+from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing
-from osnet_edge.runtime.schema import to_json
 
 
 @click.command()

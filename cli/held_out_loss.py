@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from osnet_edge.bench.average_precision import average_precisions
-from osnet_edge.bench.cmc import first_hits
-from osnet_edge.bench.paired_bootstrap import paired_bootstrap
-from osnet_edge.bench.retrieval import feature_ranks
-from osnet_edge.runtime.precision import Loss
+from osnet_edge.bench.metrics.average_precision import average_precisions
+from osnet_edge.bench.metrics.cmc import first_hits
+from osnet_edge.bench.metrics.paired_bootstrap import paired_bootstrap
+from osnet_edge.bench.metrics.retrieval import feature_ranks
+from osnet_edge.runtime.package.decisions import Loss
 
 #: Two-sided, so that the lower end alone is passed in 5 % of samples.
 _CONFIDENCE = 0.9

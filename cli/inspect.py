@@ -9,12 +9,12 @@ import click
 from osnet_edge.cli.int8_text import describe_int8, group_lines
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.tune_text import tuning_lines
+from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanPart
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 from osnet_edge.runtime.files import write_aside
-from osnet_edge.runtime.manifest import Manifest, Target
-from osnet_edge.runtime.plan_schedule import PlanPart
+from osnet_edge.runtime.package.manifest import Manifest, Target
+from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.processor import ANY
-from osnet_edge.runtime.schema import to_json
 
 
 @click.command()
@@ -30,10 +30,10 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
       osnet-edge inspect osnet-rtx
       osnet-edge inspect osnet-int8 --plot decision.svg
     """
+    from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES, read_plan_header
+    from osnet_edge.runtime.backends.tensorrt.plan_schedule import read_plan_schedule
     from osnet_edge.runtime.embedder import Embedder
-    from osnet_edge.runtime.package import open_package
-    from osnet_edge.runtime.plan import TITLES, read_plan_header
-    from osnet_edge.runtime.plan_schedule import read_plan_schedule
+    from osnet_edge.runtime.package.folder import open_package
 
     embedder = Embedder.load(package) if prove else None
     manifest = embedder.manifest if embedder else open_package(Path(package))
@@ -81,7 +81,7 @@ def _launches(part: PlanPart) -> str:
 
 
 def _draw(manifest: Manifest, package: str, plot: str) -> None:
-    from osnet_edge.bench.decision_chart import decision_chart
+    from osnet_edge.bench.report.decision_chart import decision_chart
 
     if manifest.int8 is None:
         raise InputError(f"expected a package of --precision int8 or auto to draw, {package} is neither")

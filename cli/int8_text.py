@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osnet_edge.runtime.precision import GroupDecision, Int8, Loss
+from osnet_edge.runtime.package.decisions import GroupDecision, Int8, Loss
 
 
 def describe_int8(decision: Int8) -> str:

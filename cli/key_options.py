@@ -15,8 +15,8 @@ from osnet_edge.runtime.errors import InputError
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
 
-    from osnet_edge.engines.fleet.repository import Repository
-    from osnet_edge.engines.fleet.roles import Expiry
+    from osnet_edge.ship.publish.repository import Repository
+    from osnet_edge.ship.publish.roles import Expiry
 
 F = TypeVar("F", bound=Callable[..., Any])
 KEY_HELP = "A file, or env:NAME for a variable that holds it."
@@ -45,8 +45,8 @@ def signing_options(command: F) -> F:
 
 def open_repository(folder: str, **days: float | None) -> Repository:
     """Open a repository, with other days of expiry where they are given."""
-    from osnet_edge.engines.fleet.repository import Repository
-    from osnet_edge.engines.fleet.roles import Expiry
+    from osnet_edge.ship.publish.repository import Repository
+    from osnet_edge.ship.publish.roles import Expiry
 
     given = {role: value for role, value in days.items() if value is not None}
     if any(not 0 < value <= 3660 for value in given.values()):
@@ -57,7 +57,7 @@ def open_repository(folder: str, **days: float | None) -> Repository:
 
 def open_keys(places: Iterable[str]) -> list[CryptoSigner]:
     """Open private keys, asking for a passphrase where one is encrypted and somebody is there to type it."""
-    from osnet_edge.engines.fleet.keys import PASSPHRASE_VARIABLE, PassphraseError, open_key
+    from osnet_edge.ship.publish.keys import PASSPHRASE_VARIABLE, PassphraseError, open_key
 
     signers = []
     for place in places:
@@ -96,7 +96,7 @@ class Signing:
 
     def finish(self, repository: Repository, made: Any) -> bool:
         """Sign and install what was made, or write it down; return whether it is in place."""
-        from osnet_edge.engines.fleet.signed import sign, write_draft
+        from osnet_edge.ship.publish.signed import sign, write_draft
 
         sign(made, self._targets)
         if self._draft is None:

@@ -41,7 +41,7 @@ def new(file: str, encrypt: bool) -> None:
     Example:
       osnet-edge keys new targets.key --encrypt
     """
-    from osnet_edge.engines.fleet.keys import PASSPHRASE_VARIABLE, make_key, public_file
+    from osnet_edge.ship.publish.keys import PASSPHRASE_VARIABLE, make_key, public_file
 
     passphrase = None
     if encrypt:
@@ -82,9 +82,9 @@ def root(
       osnet-edge keys root --repo fleet --root alice.key.pub --root bob.key.pub --root dora.key.pub \\
           --threshold 2 --targets targets2.key.pub --online online.key.pub -o root.draft
     """
-    from osnet_edge.engines.fleet.keys import read_public
-    from osnet_edge.engines.fleet.roles import Signers
-    from osnet_edge.engines.fleet.signed import write_draft
+    from osnet_edge.ship.publish.keys import read_public
+    from osnet_edge.ship.publish.roles import Signers
+    from osnet_edge.ship.publish.signed import write_draft
 
     read = [tuple(read_public(Path(file)) for file in files) for files in (root_keys, targets, online)]
     signers = Signers(read[0], threshold, read[1], targets_threshold, read[2])
@@ -106,7 +106,7 @@ def sign(draft: str, places: tuple[str, ...]) -> None:
       osnet-edge keys sign root.draft --key alice.key
       osnet-edge keys sign targets.draft --key env:TARGETS_KEY
     """
-    from osnet_edge.engines.fleet import signed
+    from osnet_edge.ship.publish import signed
 
     read = signed.read_draft(Path(draft))
     signed.sign(read, open_keys(places))
@@ -128,7 +128,7 @@ def install(draft: str, repository: str, online: str | None) -> None:
       osnet-edge keys install root.draft --repo fleet
       osnet-edge keys install targets.draft --repo fleet --online-key online.key
     """
-    from osnet_edge.engines.fleet.signed import read_draft
+    from osnet_edge.ship.publish.signed import read_draft
 
     read, place = read_draft(Path(draft)), open_repository(repository)
     if read.signed.type == "root":

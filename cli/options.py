@@ -17,7 +17,7 @@ from osnet_edge.runtime.processor import PROCESSORS
 
 if TYPE_CHECKING:
     from osnet_edge.engines.int8 import Calibration
-    from osnet_edge.runtime.manifest import BatchRange
+    from osnet_edge.runtime.package.manifest import BatchRange
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -144,7 +144,7 @@ def parse_batch_range(text: str) -> BatchRange:
     Raises:
         InputError: it is spelt otherwise, or the numbers do not rise.
     """
-    from osnet_edge.runtime.manifest import BatchRange
+    from osnet_edge.runtime.package.manifest import BatchRange
 
     numbers = parse_numbers(text, "--batch")
     if len(numbers) == 1:

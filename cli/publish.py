@@ -18,12 +18,12 @@ from osnet_edge.cli.key_options import (
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.schema import to_json
+from osnet_edge.runtime.package.schema import to_json
 
 if TYPE_CHECKING:
-    from osnet_edge.bench.result import BenchResult
-    from osnet_edge.engines.fleet.publish import Measured
-    from osnet_edge.runtime.device.channel import Channel, Rollout
+    from osnet_edge.bench.result.result import BenchResult
+    from osnet_edge.ship.channel import Channel, Rollout
+    from osnet_edge.ship.publish.publish import Measured
 
 
 @click.command()
@@ -65,8 +65,8 @@ def publish(
       osnet-edge publish osnet-orin --repo fleet --release 2026.11 --for jetson-orin-nano,trt-10.3 \\
           --bench result.json --share 10 --ring canary=100 --targets-key targets.key --online-key online.key
     """
-    from osnet_edge.engines.fleet.publish import draft_release
-    from osnet_edge.runtime.device.channel import Rollout
+    from osnet_edge.ship.channel import Rollout
+    from osnet_edge.ship.publish.publish import draft_release
 
     place, signing = open_repository(repository, targets=expires), Signing(targets, online, draft)
     asked = share is not None or rings or not_before is not None
@@ -123,7 +123,7 @@ def rollout(
       osnet-edge rollout 2026.11 --repo fleet --recall "boxes flicker" --to 2026.10 \\
           --targets-key targets.key --online-key online.key
     """
-    from osnet_edge.engines.fleet.publish import draft_rollout, read_channel
+    from osnet_edge.ship.publish.publish import draft_rollout, read_channel
 
     place = open_repository(repository, targets=expires)
     if release is None:
@@ -182,7 +182,7 @@ def _rings(given: tuple[str, ...]) -> dict[str, float]:
 
 def _measured(packages: tuple[str, ...], results: tuple[str, ...]) -> dict[Path, Measured]:
     """Find in results of the bench what they say of each package, by its name."""
-    from osnet_edge.engines.fleet.publish import Measured
+    from osnet_edge.ship.publish.publish import Measured
 
     read = [_read_result(file) for file in results]
     found = {}
@@ -203,7 +203,7 @@ def _measured(packages: tuple[str, ...], results: tuple[str, ...]) -> dict[Path,
 
 
 def _read_result(file: str) -> BenchResult:
-    from osnet_edge.bench.result import from_json
+    from osnet_edge.bench.result.result import from_json
 
     try:
         return from_json(Path(file).read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from osnet_edge.bench import InlinePicture, Ranking, top_ranked
-from osnet_edge.bench.distances import measure
+from osnet_edge.bench.metrics.distances import measure
 from osnet_edge.runtime.embedder import Embeddings
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.train.data import Picture

@@ -33,13 +33,13 @@ def rounding_of(
         InputError: as of `export_onnx` and `find_table`.
     """
     from osnet_edge.engines.calibration import read_calibration_set
-    from osnet_edge.engines.graph import read_graph
+    from osnet_edge.engines.graph.reading import read_graph
+    from osnet_edge.engines.graph.tensors import makers_of
     from osnet_edge.engines.quantization.layers import find_layers
     from osnet_edge.engines.quantization.quantizer import METHOD
     from osnet_edge.engines.quantization.rules import TENSORRT
     from osnet_edge.engines.quantization.table import levels_for, range_key
     from osnet_edge.engines.quantization.table_cache import find_table
-    from osnet_edge.engines.tensors import makers_of
     from osnet_edge.export.to_onnx import export_onnx
     from osnet_edge.runtime.preprocessing import Preprocessing
     from osnet_edge.train.quantize import NetworkRounding, Rounding

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from osnet_edge.bench.splits import check_split
+from osnet_edge.bench.metrics.splits import check_split
 from osnet_edge.cli.eval_pair import Pair, Way, score_pair
-from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
+from osnet_edge.runtime.backends.onnxruntime import default_threads
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.data import ReidSet, open_sets, parse_specs

@@ -11,8 +11,8 @@ import click
 
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.progress import bar, say
-from osnet_edge.runtime.device.store import DEFAULT_STORE
 from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.ship.device.store import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +60,8 @@ def ship(
       osnet-edge ship osnet-orin root@cam-1 root@cam-2 cam-3
     """
     from osnet_edge.cli.ship_host import Shipment, ship_to_all
-    from osnet_edge.engines.fleet.archive import write_archive
-    from osnet_edge.runtime.device.config import check_name
+    from osnet_edge.ship.device.config import check_name
+    from osnet_edge.ship.publish.archive import write_archive
 
     if shutil.which("ssh") is None:
         raise UnavailableError(
@@ -96,7 +96,7 @@ def ship(
 
 
 def _print(results: Sequence[Shipped]) -> None:
-    from osnet_edge.bench.text_tables import Table, aligned
+    from osnet_edge.bench.report.text_tables import Table, aligned
 
     rows = [
         [

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
-from osnet_edge.runtime.device.channel import Needs
 from osnet_edge.runtime.errors import first_line
-from osnet_edge.runtime.schema import to_json
+from osnet_edge.runtime.package.schema import to_json
+from osnet_edge.ship.channel import Needs
 
 #: Exit code of ssh for its own failures, as its manual has it.
 _SSH_FAILED = 255

@@ -25,13 +25,13 @@ from osnet_edge.cli.progress import step
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import require_writable, write_aside
+from osnet_edge.runtime.package.schema import to_json
+from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.preprocessing import Preprocessing
-from osnet_edge.runtime.schema import to_json
-from osnet_edge.runtime.tuning import Tuning
 
 if TYPE_CHECKING:
-    from osnet_edge.engines.graph import ExportedGraph
-    from osnet_edge.runtime.manifest import Precision
+    from osnet_edge.engines.graph.reading import ExportedGraph
+    from osnet_edge.runtime.package.manifest import Precision
 
 #: Tried where no `--rewrite` is given. Which is best is the tuner's to find; one of each kind is here, and no
 #: more, since each costs its share of the time.
@@ -107,7 +107,7 @@ def tune(
     batches = parse_numbers(batch, "--batch")
     if plot:
         require_writable(Path(plot))
-    from osnet_edge.bench.machine import machine_facts
+    from osnet_edge.bench.result.machine import machine_facts
     from osnet_edge.engines.build import require_place
     from osnet_edge.engines.tuning.cache import default_folder
     from osnet_edge.engines.tuning.request import TuneRequest
@@ -160,7 +160,7 @@ def graphs_of(
     Raises:
         InputError: it is neither, or a graph with another rewrite than those asked for.
     """
-    from osnet_edge.engines.graph import read_graph
+    from osnet_edge.engines.graph.reading import read_graph
     from osnet_edge.export.rewrite import parse_rewrite
 
     asked = [parse_rewrite(text) for text in rewrites or _default_rewrites(target)]
@@ -200,7 +200,7 @@ def _is_checkpoint(path: Path) -> bool:
 
 
 def _draw(tuning: Tuning, plot: str) -> None:
-    from osnet_edge.bench.pareto_chart import pareto_chart
+    from osnet_edge.bench.report.pareto_chart import pareto_chart
 
     with write_aside(Path(plot)) as partial:
         partial.write_text(pareto_chart(tuning), encoding="utf-8")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osnet_edge.bench.text_tables import Table, aligned
-from osnet_edge.runtime.tuning import TunedCandidate, Tuning
+from osnet_edge.bench.report.text_tables import Table, aligned
+from osnet_edge.runtime.package.tuning import TunedCandidate, Tuning
 
 
 def tuning_lines(tuning: Tuning | None) -> Iterator[str]:

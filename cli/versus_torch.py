@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from osnet_edge.bench._checks import FloatArray
-from osnet_edge.bench.machine import installed_version
-from osnet_edge.bench.subject import Batch, Subject, SubjectFacts, by_hand
+from osnet_edge.bench.measure.subject import Batch, Subject, SubjectFacts, by_hand
+from osnet_edge.bench.metrics._checks import FloatArray
+from osnet_edge.bench.result.machine import installed_version
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 

@@ -7,22 +7,23 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from osnet_edge.engines.cpu import MODEL_NAME as ONNX_NAME
-from osnet_edge.engines.cpu import build_cpu
+from osnet_edge.engines.backends.cpu import MODEL_NAME as ONNX_NAME
+from osnet_edge.engines.backends.cpu import build_cpu
+from osnet_edge.engines.backends.onnxruntime_cuda import build_onnxruntime_cuda
+from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
+from osnet_edge.engines.build_spec import Settled
 from osnet_edge.engines.cpu_choice import choose_backend, cpu_backends
 from osnet_edge.engines.first_difference import first_difference
 from osnet_edge.engines.golden import GoldenPairs, hold_as_written, make_golden, write_golden
-from osnet_edge.engines.graph import ExportedGraph, read_graph
+from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Calibration
-from osnet_edge.engines.onnxruntime_cuda import build_onnxruntime_cuda
 from osnet_edge.engines.precision import AskedPrecision, check_asked, settle_precision
-from osnet_edge.engines.settled import Settled
 from osnet_edge.engines.targets import CPU_BACKENDS, TARGET_NAMES, parse_target
-from osnet_edge.engines.tensorrt_options import DEFAULTS, BuilderOptions
+from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 from osnet_edge.runtime.files import MANIFEST_NAME, require_folder, sha256_of, write_folder_aside
-from osnet_edge.runtime.manifest import (
+from osnet_edge.runtime.package.manifest import (
     SCHEMA_VERSION,
     BatchRange,
     FileEntry,
@@ -31,11 +32,10 @@ from osnet_edge.runtime.manifest import (
     Target,
     write_manifest,
 )
-from osnet_edge.runtime.placement import Placement, require_placement
-from osnet_edge.runtime.plan import TITLES
+from osnet_edge.runtime.package.placement import Placement, require_placement
+from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.processor import ANY
-from osnet_edge.runtime.tuning import Tuning
 
 PLAN_NAME = "model.plan"
 #: Where a manifest's `tools` say what the target `cpu:fastest` became, and why.
@@ -246,7 +246,7 @@ def _build_model(
     if spec.backend == "onnxruntime_cuda":
         return build_onnxruntime_cuda(graph, destination, settled.precision)
     # Imported here: a builder for the CPU needs nothing of TensorRT's.
-    from osnet_edge.engines.tensorrt import build_plan
+    from osnet_edge.engines.backends.tensorrt.plan import build_plan
 
     return build_plan(
         graph.model,

@@ -12,23 +12,23 @@ from typing import NamedTuple
 import onnx
 from onnx import ModelProto
 
-from osnet_edge.engines.cpu import open_on_cpu
+from osnet_edge.engines.backends.cpu import open_on_cpu
+from osnet_edge.engines.build_spec import Settled
 from osnet_edge.engines.cpu_choice import cpu_backends
 from osnet_edge.engines.golden import make_golden
-from osnet_edge.engines.graph import ExportedGraph
-from osnet_edge.engines.half import to_half
+from osnet_edge.engines.graph.float16 import to_half
+from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, fine_tuning, without
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import rules_for
-from osnet_edge.engines.settled import Settled
 from osnet_edge.engines.targets import CpuBackend, TargetSpec
 from osnet_edge.engines.timing import time_in_turns
-from osnet_edge.runtime.backends import Engine
-from osnet_edge.runtime.backends.openvino_cpu import LARGEST_COMPILED, installed_precisions
+from osnet_edge.runtime.backends.base import Engine
+from osnet_edge.runtime.backends.openvino import LARGEST_COMPILED, installed_precisions
 from osnet_edge.runtime.errors import OsnetEdgeError
-from osnet_edge.runtime.graph_info import GraphInfo
-from osnet_edge.runtime.manifest import Precision
-from osnet_edge.runtime.precision import Comparison
+from osnet_edge.runtime.package.decisions import Comparison
+from osnet_edge.runtime.package.graph_info import GraphInfo
+from osnet_edge.runtime.package.manifest import Precision
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.processor import BF16, this_processor
 

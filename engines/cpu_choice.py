@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 
-from osnet_edge.engines.cpu import open_on_cpu
-from osnet_edge.engines.graph import ExportedGraph
+from osnet_edge.engines.backends.cpu import open_on_cpu
+from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.targets import CPU_BACKENDS, CpuBackend, TargetSpec
 from osnet_edge.engines.timing import time_in_turns
-from osnet_edge.runtime.backends import Engine
-from osnet_edge.runtime.backends.openvino_cpu import LARGEST_COMPILED
+from osnet_edge.runtime.backends.base import Engine
+from osnet_edge.runtime.backends.openvino import LARGEST_COMPILED
 from osnet_edge.runtime.processor import ANY
 
 #: By how much OpenVINO must win: below that it is noise, and ONNX Runtime loads faster and is always there.

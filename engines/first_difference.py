@@ -10,11 +10,11 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, helper
 
-from osnet_edge.engines.run_graph import tensor_runner
+from osnet_edge.engines.graph.running import tensor_runner
 from osnet_edge.engines.targets import CpuBackend
-from osnet_edge.runtime.backends.onnxruntime_cpu import session_options
-from osnet_edge.runtime.backends.openvino_cpu import compile_options, open_core, read_arranged
-from osnet_edge.runtime.graph_info import INPUT_NAME
+from osnet_edge.runtime.backends.onnxruntime import session_options
+from osnet_edge.runtime.backends.openvino import compile_options, open_core, read_arranged
+from osnet_edge.runtime.package.graph_info import INPUT_NAME
 
 #: What rounding makes of a tensor grows little from layer to layer. A kernel that cuts sums off shows at
 #: once: on OSNet x0.25 and x1.0 by 7 and 9 % at the second tensor, where rounding leaves 0

@@ -1,6 +1,6 @@
 """A recipe to an engine, on the device: `python -m osnet_edge.engines.from_recipe RECIPE PACKAGE`.
 
-The update agent runs it so, with limits on time and memory: `osnet_edge.runtime.device.build_once`.
+The update agent runs it so, with limits on time and memory: `osnet_edge.ship.device.build_once`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from pathlib import Path
 from onnx import ModelProto
 
 from osnet_edge.engines.build import write_package
-from osnet_edge.engines.graph import ExportedGraph, read_graph
+from osnet_edge.engines.build_spec import Settled
+from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Quantized
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import rules_named
 from osnet_edge.engines.quantization.table import read_table
-from osnet_edge.engines.settled import Settled
 from osnet_edge.engines.targets import TargetSpec
-from osnet_edge.runtime.device.build_once import Recipe, read_recipe
-from osnet_edge.runtime.device.limited import report
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.errors import InputError, report
 from osnet_edge.runtime.files import write_folder_aside
-from osnet_edge.runtime.manifest import Manifest
+from osnet_edge.runtime.package.manifest import Manifest
+from osnet_edge.runtime.package.recipe import Recipe, read_recipe
 
 
 def build_from_recipe(

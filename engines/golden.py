@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
-from osnet_edge.engines.graph import ExportedGraph
+from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.quantization.quantizer import simulate
-from osnet_edge.runtime.backends import Engine
-from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
+from osnet_edge.runtime.backends.base import Engine
+from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.golden import hold_to_golden, normalize_rows, read_golden
-from osnet_edge.runtime.manifest import Golden, Manifest, Precision
+from osnet_edge.runtime.package.golden import hold_to_golden, normalize_rows, read_golden
+from osnet_edge.runtime.package.manifest import Golden, Manifest, Precision
 from osnet_edge.runtime.preprocessing import Picture, to_batch
 
 GOLDEN_NAME = "golden.npz"

@@ -11,17 +11,17 @@ import numpy.typing as npt
 from onnx import ModelProto
 
 from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet
-from osnet_edge.engines.graph import ExportedGraph
+from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.quantization.count_pairs import count_pairs
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.engines.quantization.quantizer import METHOD, Quantizer, simulate
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.table_cache import find_table, read_batches
-from osnet_edge.runtime.backends import Engine
+from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.errors import CheckError, InputError
-from osnet_edge.runtime.golden import normalize_rows
-from osnet_edge.runtime.graph_info import GraphInfo
-from osnet_edge.runtime.precision import GroupDecision, Int8, Loss
+from osnet_edge.runtime.package.decisions import GroupDecision, Int8, Loss
+from osnet_edge.runtime.package.golden import normalize_rows
+from osnet_edge.runtime.package.graph_info import GraphInfo
 
 Rows = npt.NDArray[np.float32]
 #: What embeddings lose against float32's: (N, D) of float32, (N, D) of another engine, (N,) identities and

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
+from osnet_edge.engines.build_spec import Settled
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.choose_precision import choose_on_cpu, choose_on_gpu, compare_on_cpu
 from osnet_edge.engines.cpu_choice import cpu_backends
-from osnet_edge.engines.graph import ExportedGraph
+from osnet_edge.engines.graph.overflow import check_overflow
+from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, fine_tuning
-from osnet_edge.engines.overflow import check_overflow
 from osnet_edge.engines.quantization.rules import rules_for
-from osnet_edge.engines.settled import Settled
 from osnet_edge.engines.targets import CPU_BACKENDS, PRECISIONS, TargetSpec, check_precision
 from osnet_edge.runtime.errors import CheckError, InputError
-from osnet_edge.runtime.manifest import Precision
+from osnet_edge.runtime.package.manifest import Precision
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.processor import this_processor
 

@@ -13,18 +13,18 @@ from pathlib import Path
 
 from osnet_edge.engines.build import DEFAULT_BATCH, file_entry, tools_of
 from osnet_edge.engines.golden import make_golden, write_golden
-from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.graph.reading import read_graph
 from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.precision import check_asked, settle_precision
 from osnet_edge.engines.quantization.table import write_table
 from osnet_edge.engines.targets import parse_target
-from osnet_edge.runtime.device.build_once import RECIPE_NAME, SCHEMA_VERSION, Recipe
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import require_folder, write_folder_aside, write_json
-from osnet_edge.runtime.manifest import BatchRange, Precision
+from osnet_edge.runtime.package.manifest import BatchRange, Precision
+from osnet_edge.runtime.package.recipe import RECIPE_NAME, SCHEMA_VERSION, Recipe
+from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.processor import ANY
-from osnet_edge.runtime.schema import to_json
 
 GRAPH_NAME, TABLE_NAME = "graph.onnx", "table.json"
 

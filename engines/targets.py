@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import Backend, Precision
+from osnet_edge.runtime.package.manifest import Backend, Precision
 from osnet_edge.runtime.processor import ANY, BF16, resolve_processor, this_processor
 
 #: The two libraries that run a package on a CPU, by the names of their distributions too.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from osnet_edge.runtime.backends import Engine
+from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from osnet_edge.runtime.errors import CheckError, InputError
-from osnet_edge.runtime.golden import normalize_rows
-from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
+from osnet_edge.runtime.package.golden import normalize_rows
+from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.preprocessing import Preprocessing, normalize
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.synthetic import sample_crops

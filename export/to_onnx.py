@@ -19,9 +19,15 @@ from osnet_edge.export.parity import check_parity
 from osnet_edge.export.rewrite import rewrite
 from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.files import sha256_of, write_aside
-from osnet_edge.runtime.graph_info import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, GraphInfo, dump_graph_info
-from osnet_edge.runtime.manifest import ModelInfo
-from osnet_edge.runtime.placement import Placement, require_placement
+from osnet_edge.runtime.package.graph_info import (
+    INPUT_NAME,
+    METADATA_KEY,
+    OUTPUT_NAME,
+    GraphInfo,
+    dump_graph_info,
+)
+from osnet_edge.runtime.package.manifest import ModelInfo
+from osnet_edge.runtime.package.placement import Placement, require_placement
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.checkpoint import load_osnet
 from osnet_edge.train.variants import EMBEDDING_SIZE

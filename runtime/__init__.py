@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder
     from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError
     from osnet_edge.runtime.following import FollowingEmbedder
-    from osnet_edge.runtime.manifest import Manifest, read_manifest
+    from osnet_edge.runtime.package.manifest import Manifest, read_manifest
     from osnet_edge.runtime.preprocessing import Preprocessing
 
 # ONNX Runtime since 1.29 tells Microsoft of its sessions, unless this is there when it is imported. Nothing
@@ -32,11 +32,11 @@ _HOMES = {
     "Embedder": "embedder",
     "FollowingEmbedder": "following",
     "InputError": "errors",
-    "Manifest": "manifest",
+    "Manifest": "package.manifest",
     "OsnetEdgeError": "errors",
     "Preprocessing": "preprocessing",
     "UnavailableError": "errors",
-    "read_manifest": "manifest",
+    "read_manifest": "package.manifest",
 }
 
 __all__ = [

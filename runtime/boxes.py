@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from osnet_edge.runtime.cuda_array import shape_on_gpu
+from osnet_edge.runtime.cuda.arrays import shape_on_gpu
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Picture
 

@@ -11,16 +11,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from osnet_edge.runtime.backends import DeviceEngine, Engine, open_engine
-from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
+from osnet_edge.runtime.backends.base import DeviceEngine, Engine
+from osnet_edge.runtime.backends.onnxruntime import checked_threads
+from osnet_edge.runtime.backends.registry import open_engine
 from osnet_edge.runtime.boxes import check_frame, check_frame_on_gpu, clip_boxes
-from osnet_edge.runtime.cuda_array import is_on_gpu, on_gpu
+from osnet_edge.runtime.cuda.arrays import is_on_gpu, on_gpu
 from osnet_edge.runtime.errors import CheckError, UnavailableError
 from osnet_edge.runtime.first_load import must_be_verified, remember_verified
 from osnet_edge.runtime.forks import HelperThreads
-from osnet_edge.runtime.golden import hold_to_golden, normalize_rows, read_golden
-from osnet_edge.runtime.manifest import Manifest
-from osnet_edge.runtime.package import check_target, open_package
+from osnet_edge.runtime.package.folder import check_target, open_package
+from osnet_edge.runtime.package.golden import hold_to_golden, normalize_rows, read_golden
+from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.preprocessing import Picture, check_crops, check_interpolation, to_batch
 from osnet_edge.runtime.processor import ANY, this_processor
 

@@ -6,6 +6,9 @@ person as it stands, without a traceback.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 
 def first_line(message: object, most: int = 300) -> str:
     """Return the first line of an error or a message, which is what fits into ours."""
@@ -35,3 +38,13 @@ class CheckError(OsnetEdgeError):
 
 class InterruptedRunError(OsnetEdgeError):
     """Ctrl-C came, and what was done so far is saved; the message says how to go on."""
+
+
+def report(work: Callable[[], object]) -> int:
+    """Do the work of a process of its own; return its exit code. Its last line tells of a failure."""
+    try:
+        work()
+    except OsnetEdgeError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0

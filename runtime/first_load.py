@@ -15,7 +15,7 @@ from pathlib import Path
 
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_json
-from osnet_edge.runtime.manifest import Manifest
+from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.processor import this_processor
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osnet_edge.bench._checks import FloatArray
-from osnet_edge.bench.engine_process import Contender, EngineProcess
-from osnet_edge.bench.latency import take_turn
-from osnet_edge.bench.spread import paired_ratio
-from osnet_edge.bench.subject import Batch, Subject, SubjectFacts
-from osnet_edge.bench.turns import TURN_S
+from osnet_edge.bench.measure.engine_process import Contender, EngineProcess
+from osnet_edge.bench.measure.latency import take_turn
+from osnet_edge.bench.measure.subject import Batch, Subject, SubjectFacts
+from osnet_edge.bench.measure.turns import TURN_S
+from osnet_edge.bench.metrics._checks import FloatArray
+from osnet_edge.bench.metrics.spread import paired_ratio
 
 #: What a call takes, in nanoseconds.
 CALL_NS = 1_000_000

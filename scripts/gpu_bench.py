@@ -19,11 +19,11 @@ import torch
 from gpu_subjects import HOW, Engines, Subject, Way, torch_subjects
 from gpu_timing import Ceilings, Work, count_work, measure_ceilings, time_in_turns
 
-from osnet_edge.bench.latency import Run
-from osnet_edge.bench.text_tables import Table, markdown
+from osnet_edge.bench.measure.latency import Run
+from osnet_edge.bench.report.text_tables import Table, markdown
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
 from osnet_edge.runtime.files import write_aside, write_json
-from osnet_edge.runtime.schema import to_json
+from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.train.checkpoint import load_osnet, save_osnet
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.synthetic import sample_crops

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from osnet_edge.export.folding import fold_batch_norms
 from osnet_edge.export.rewrite import parse_rewrite, rewrite
 from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
-from osnet_edge.runtime.manifest import BatchRange, Precision
+from osnet_edge.runtime.package.manifest import BatchRange, Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.osnet import OSNet
 
@@ -233,10 +233,10 @@ class Engines:
 
 
 def _open(package: Path, cuda_graphs: bool) -> Callable[[Any], object]:
-    from osnet_edge.runtime.backends import open_engine
-    from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
-    from osnet_edge.runtime.package import open_package
-    from osnet_edge.runtime.plan import TITLES
+    from osnet_edge.runtime.backends.registry import open_engine
+    from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
+    from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES
+    from osnet_edge.runtime.package.folder import open_package
 
     manifest = open_package(package)
     if manifest.target.backend in TITLES:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from osnet_edge.bench import measure_interleaved
-from osnet_edge.bench.latency import Run
+from osnet_edge.bench.measure.latency import Run
 
 #: Sides of the matrices, and bytes copied: far past any cache, and well within any GPU's memory.
 _SIDE, _BYTES = 8192, 1 << 28

@@ -16,12 +16,12 @@ from onnx import ModelProto
 
 from osnet_edge.cli.options import read_calibration
 from osnet_edge.cli.progress import step
-from osnet_edge.engines.graph import read_graph
-from osnet_edge.engines.half import to_half
+from osnet_edge.engines.graph.float16 import to_half
+from osnet_edge.engines.graph.reading import read_graph
+from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.engines.int8 import HeldOut, decide_int8
 from osnet_edge.engines.quantization.rules import RULES
-from osnet_edge.engines.run_graph import open_graph
-from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME, GraphInfo
+from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME, GraphInfo
 from osnet_edge.runtime.preprocessing import Picture, to_batch
 
 Points = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ def main(graph: str, calibration: str, data: str, rules: str, budget: float | No
         print(f"held-out {found.decision.loss}; in floating point: {', '.join(left) or 'nothing'}")
     reference = _per_query(read.path, info, data)
     other = _per_query(chosen, info, data)
-    from osnet_edge.bench.paired_bootstrap import paired_bootstrap
+    from osnet_edge.bench.metrics.paired_bootstrap import paired_bootstrap
 
     for name, old, new in zip(("mAP", "Rank-1"), reference, other, strict=True):
         change = paired_bootstrap(old, new)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osnet_edge.bench._checks import FloatArray, Labels
-from osnet_edge.bench.distances import cosine_distances
-from osnet_edge.bench.retrieval import score_retrieval
-from osnet_edge.runtime.golden import normalize_rows
+from osnet_edge.bench.metrics._checks import FloatArray, Labels
+from osnet_edge.bench.metrics.distances import cosine_distances
+from osnet_edge.bench.metrics.retrieval import score_retrieval
+from osnet_edge.runtime.package.golden import normalize_rows
 
 #: Queries that the slow ways are timed on; the rest of their time follows from the share.
 _SAMPLE = 200

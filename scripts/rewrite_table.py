@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from osnet_edge.cli.progress import step
-from osnet_edge.runtime.plan_schedule import PlanSchedule
+from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanSchedule
 
 
 @click.command()
@@ -46,12 +46,12 @@ def _plan(variant: str, passes: tuple[str, ...], capability: str, precision: str
     """Return the schedule of a network's plan, and the plan's bytes."""
     import torch
 
-    from osnet_edge.engines.graph import read_onnx
-    from osnet_edge.engines.tensorrt import build_plan
+    from osnet_edge.engines.backends.tensorrt.plan import build_plan
+    from osnet_edge.engines.graph.reading import read_onnx
     from osnet_edge.export.to_onnx import export_onnx
+    from osnet_edge.runtime.backends.tensorrt.plan_schedule import read_plan_schedule
     from osnet_edge.runtime.errors import OsnetEdgeError
-    from osnet_edge.runtime.manifest import BatchRange
-    from osnet_edge.runtime.plan_schedule import read_plan_schedule
+    from osnet_edge.runtime.package.manifest import BatchRange
     from osnet_edge.train.checkpoint import save_osnet
     from osnet_edge.train.osnet import OSNet
     from osnet_edge.train.variants import variant_named

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from osnet_edge.bench import score_retrieval
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.files import write_folder_aside
+from osnet_edge.runtime.package.placement import DESIGNS, Placement, placement_of
 from osnet_edge.runtime.pictures import read_picture
-from osnet_edge.runtime.placement import DESIGNS, Placement, placement_of
 from osnet_edge.runtime.preprocessing import Preprocessing, normalize, resize
 from osnet_edge.train.data import Picture, read_market1501
 from osnet_edge.train.machine import Machine

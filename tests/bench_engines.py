@@ -10,9 +10,9 @@ from functools import partial
 
 import numpy as np
 
-from osnet_edge.bench.engine_process import Contender, EngineFailedError
-from osnet_edge.bench.engine_result import BatchLatency, Role
-from osnet_edge.bench.subject import Subject, SubjectFacts
+from osnet_edge.bench.measure.engine_process import Contender, EngineFailedError
+from osnet_edge.bench.measure.subject import Subject, SubjectFacts
+from osnet_edge.bench.result.engine_result import BatchLatency, Role
 from osnet_edge.runtime.errors import UnavailableError
 
 

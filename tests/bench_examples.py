@@ -18,8 +18,8 @@ from osnet_edge.bench import (
 )
 from osnet_edge.bench.devices.jetson import JetsonFacts
 from osnet_edge.bench.devices.nvml import GpuFacts
-from osnet_edge.bench.limits import Ceilings, LayerWork, Work
-from osnet_edge.bench.measurements import (
+from osnet_edge.bench.result.limits import Ceilings, LayerWork, Work
+from osnet_edge.bench.result.measurements import (
     ColdStart,
     Energy,
     FrameTime,

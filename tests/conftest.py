@@ -15,8 +15,8 @@ from web_server import nginx
 
 from osnet_edge.engines.build import build_package
 from osnet_edge.export.to_onnx import export_onnx
-from osnet_edge.runtime.device.store import Store
-from osnet_edge.runtime.manifest import BatchRange
+from osnet_edge.runtime.package.manifest import BatchRange
+from osnet_edge.ship.device.store import Store
 from osnet_edge.train.checkpoint import save_osnet
 from osnet_edge.train.data import ReidSet
 from osnet_edge.train.osnet import OSNet

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from osnet_edge.runtime.cuda import Cuda
-from osnet_edge.runtime.cuda_compile import SOURCE
-from osnet_edge.runtime.cuda_driver import cuda_error
+from osnet_edge.runtime.cuda.compile import SOURCE
+from osnet_edge.runtime.cuda.driver_api import Cuda
+from osnet_edge.runtime.cuda.probe import cuda_error
 
 
 class Memory(Cuda):

@@ -16,23 +16,23 @@ from onnx import TensorProto, helper, numpy_helper
 from securesystemslib.signer import CryptoSigner
 
 from osnet_edge.engines.build import build_package
-from osnet_edge.engines.fleet.publish import Measured, draft_release, draft_rollout
-from osnet_edge.engines.fleet.repository import Repository
-from osnet_edge.engines.fleet.roles import Expiry, Signers
-from osnet_edge.engines.fleet.signed import sign
-from osnet_edge.runtime.device.agent import Agent
-from osnet_edge.runtime.device.channel import Rollout
-from osnet_edge.runtime.device.config import DeviceConfig, Health, Limits, write_config
-from osnet_edge.runtime.device.facts import DeviceFacts
-from osnet_edge.runtime.device.prove import Proof, check_latency, measure
-from osnet_edge.runtime.device.refused import RefusedError
-from osnet_edge.runtime.device.state import Event
-from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import OsnetEdgeError
-from osnet_edge.runtime.graph_info import METADATA_KEY, GraphInfo, dump_graph_info
-from osnet_edge.runtime.manifest import ModelInfo
+from osnet_edge.runtime.package.graph_info import METADATA_KEY, GraphInfo, dump_graph_info
+from osnet_edge.runtime.package.manifest import ModelInfo
 from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.ship.channel import Rollout
+from osnet_edge.ship.device.agent import Agent
+from osnet_edge.ship.device.config import DeviceConfig, Health, Limits, write_config
+from osnet_edge.ship.device.facts import DeviceFacts
+from osnet_edge.ship.device.prove import Proof, check_latency, measure
+from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.state import Event
+from osnet_edge.ship.device.store import Store
+from osnet_edge.ship.publish.publish import Measured, draft_release, draft_rollout
+from osnet_edge.ship.publish.repository import Repository
+from osnet_edge.ship.publish.roles import Expiry, Signers
+from osnet_edge.ship.publish.signed import sign
 
 CHANNEL = "stable"
 FACTS = DeviceFacts("test-camera", "x86_64", "", 4000, {"onnxruntime": "1.20.0"})

@@ -29,13 +29,13 @@ from typing import Any
 from fleet import FACTS, Fleet, make_camera, make_fleet, prove_here, tiny_package
 from web_server import nginx
 
-from osnet_edge.runtime.device.agent import Agent
-from osnet_edge.runtime.device.channel import Rollout
-from osnet_edge.runtime.device.config import Health
-from osnet_edge.runtime.device.refused import RefusedError
-from osnet_edge.runtime.device.rollout import bucket
-from osnet_edge.runtime.device.store import Store
-from osnet_edge.runtime.package import open_package
+from osnet_edge.runtime.package.folder import open_package
+from osnet_edge.ship.channel import Rollout
+from osnet_edge.ship.device.agent import Agent
+from osnet_edge.ship.device.config import Health
+from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.rollout import bucket
+from osnet_edge.ship.device.store import Store
 
 BAD = "seed-3"
 _WORKERS, _THREADS = 2, 4

@@ -27,10 +27,10 @@ from typing import Any
 
 from fleet import FACTS, prove_here
 
-from osnet_edge.runtime.device.agent import Agent
-from osnet_edge.runtime.device.refused import RefusedError
-from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.ship.device.agent import Agent
+from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.store import Store
 
 _REPLACED = (
     "write",

@@ -12,7 +12,7 @@ from typing import Any
 
 from tuf.api.metadata import TargetFile
 
-from osnet_edge.runtime.device.trust import Verified
+from osnet_edge.ship.device.trust import Verified
 
 
 class NaiveTrust:

@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from osnet_edge.runtime.manifest import BatchRange, FileEntry, Golden, Manifest, ModelInfo, Target
+from osnet_edge.runtime.package.manifest import BatchRange, FileEntry, Golden, Manifest, ModelInfo, Target
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 HEIGHT, WIDTH = 128, 64

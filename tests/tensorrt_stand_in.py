@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import numpy as np
 from cuda_in_memory import Memory
 
-from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
-from osnet_edge.runtime.backends.tensorrt_library import ErrorCollector, Library
-from osnet_edge.runtime.backends.tensorrt_plan import LoadedPlan
-from osnet_edge.runtime.cuda_resources import as_array
+from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
+from osnet_edge.runtime.backends.tensorrt.library import ErrorCollector, Library
+from osnet_edge.runtime.backends.tensorrt.loading import LoadedPlan
+from osnet_edge.runtime.cuda.resources import as_array
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 HOW = Preprocessing(32, 48)

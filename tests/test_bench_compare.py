@@ -10,8 +10,8 @@ import bench_examples as examples
 import pytest
 
 from osnet_edge.bench import BenchResult, to_json
-from osnet_edge.bench.diff import changes
-from osnet_edge.bench.fleet import choices, fleet_page
+from osnet_edge.bench.report.diff import changes
+from osnet_edge.bench.report.fleet import choices, fleet_page
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.errors import InputError
 

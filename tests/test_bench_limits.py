@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osnet_edge.bench.ceilings import measure_ceilings
-from osnet_edge.bench.layer_times import onnxruntime_layers, openvino_layers
-from osnet_edge.bench.limits import Ceilings, LayerWork, Work, limit
-from osnet_edge.bench.spread import median_interval, paired_ratio
+from osnet_edge.bench.measure.ceilings import measure_ceilings
+from osnet_edge.bench.measure.layer_times import onnxruntime_layers, openvino_layers
+from osnet_edge.bench.metrics.spread import median_interval, paired_ratio
+from osnet_edge.bench.result.limits import Ceilings, LayerWork, Work, limit
 from osnet_edge.cli.bench_work import count_graph
 
 

@@ -11,7 +11,7 @@ import pytest
 from file_tree import tree
 
 from osnet_edge.bench import NOT_AVAILABLE, machine_facts
-from osnet_edge.bench.machine import load_average
+from osnet_edge.bench.result.machine import load_average
 
 
 def test_a_machine_that_tells_everything(tmp_path: Path) -> None:

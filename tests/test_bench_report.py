@@ -11,8 +11,8 @@ import bench_examples as examples
 import pytest
 
 from osnet_edge.bench import InlinePicture, PictureSection, Ranking, html_report, summary
-from osnet_edge.bench import _style as style
-from osnet_edge.bench.charts import Series, named
+from osnet_edge.bench.report import _style as style
+from osnet_edge.bench.report.charts import Series, named
 from osnet_edge.runtime.errors import InputError
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="

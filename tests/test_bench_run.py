@@ -17,11 +17,11 @@ import pytest
 
 from osnet_edge.bench import BenchResult, from_json, html_report, text_table, to_json
 from osnet_edge.bench.devices.nvml import GpuFacts
-from osnet_edge.bench.engine_process import Contender, EngineFailedError, EngineProcess
-from osnet_edge.bench.plan import Frames, Plan, Scene
-from osnet_edge.bench.row import Row
-from osnet_edge.bench.run import run_bench
-from osnet_edge.bench.stages import measure_cold_starts
+from osnet_edge.bench.measure.engine_process import Contender, EngineFailedError, EngineProcess
+from osnet_edge.bench.measure.plan import Frames, Plan, Scene
+from osnet_edge.bench.measure.row import Row
+from osnet_edge.bench.measure.run import run_bench
+from osnet_edge.bench.measure.stages import measure_cold_starts
 from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 
 
@@ -182,10 +182,10 @@ def test_the_load_is_that_of_before_and_the_gpus_clocks_are_those_of_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stages: list[str] = []
-    monkeypatch.setattr("osnet_edge.bench.run.load_average", lambda: float(len(stages)))
+    monkeypatch.setattr("osnet_edge.bench.measure.run.load_average", lambda: float(len(stages)))
     gpu = GpuFacts("Orin", "540.4", None, None, None, None, ())
     clock = lambda: 1020 if stages[-1:] == ["latency at batch 1"] else 300  # noqa: E731
-    monkeypatch.setattr("osnet_edge.bench.run.gpu_facts", lambda: replace(gpu, sm_mhz=clock()))
+    monkeypatch.setattr("osnet_edge.bench.measure.run.gpu_facts", lambda: replace(gpu, sm_mhz=clock()))
     result = run_bench(
         [engines.contender("reference", role="reference")],
         plan(batches=(1,)),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from osnet_edge.bench import from_json
-from osnet_edge.bench.engine_process import EngineFailedError
-from osnet_edge.bench.subject import load_package
+from osnet_edge.bench.measure.engine_process import EngineFailedError
+from osnet_edge.bench.measure.subject import load_package
 from osnet_edge.bench.versus import trtexec
 from osnet_edge.bench.versus.boxmot import load_boxmot
 from osnet_edge.bench.versus.trtexec import load_trtexec, read_times

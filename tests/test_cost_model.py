@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from osnet_edge.engines.graph import read_graph
-from osnet_edge.engines.half import to_half
+from osnet_edge.engines.graph.float16 import to_half
+from osnet_edge.engines.graph.reading import read_graph
+from osnet_edge.engines.graph.work import Work, count_work
 from osnet_edge.engines.tuning.ceilings import DEVICES, find_ceilings
 from osnet_edge.engines.tuning.cost_model import EVENT_US, LAUNCH_US, estimate, launches_of
-from osnet_edge.engines.tuning.workload import Work, count_work
+from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanSchedule
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.plan_schedule import PlanSchedule
 
 _PLAN = PlanSchedule(
     launches=7,

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from cuda_in_memory import kernels_on_host
 
-from osnet_edge.runtime import cuda
-from osnet_edge.runtime.cuda_compile import compile_crops
-from osnet_edge.runtime.cuda_crops import CropCutter, GrowingBuffer, crop_table
-from osnet_edge.runtime.cuda_driver import probe
-from osnet_edge.runtime.cuda_packages import CudaPython, PyCuda
-from osnet_edge.runtime.cuda_resources import as_array
+from osnet_edge.runtime.cuda import driver_api as cuda
+from osnet_edge.runtime.cuda.bindings import CudaPython, PyCuda
+from osnet_edge.runtime.cuda.compile import compile_crops
+from osnet_edge.runtime.cuda.crops import CropCutter, GrowingBuffer, crop_table
+from osnet_edge.runtime.cuda.probe import probe
+from osnet_edge.runtime.cuda.resources import as_array
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.preprocessing import Preprocessing, to_batch
 
@@ -79,7 +79,7 @@ def test_a_driver_that_fails_is_a_reason(driver: Driver, said: str, monkeypatch:
 def test_importing_and_probing_load_no_cuda_package() -> None:
     """They are slow to import, and a camera that runs on the CPU has none."""
     code = (
-        "import sys, osnet_edge.runtime.cuda as c, osnet_edge.runtime.cuda_driver as d; "
+        "import sys, osnet_edge.runtime.cuda.driver_api as c, osnet_edge.runtime.cuda.probe as d; "
         "d.probe(); c.find_package(); "
         "heavy = {'pycuda', 'tensorrt', 'tensorrt_rtx', 'torch', 'onnx', 'cuda.bindings.driver'}; "
         "print(sorted(heavy & set(sys.modules)))"
@@ -252,8 +252,9 @@ def test_a_gpu_that_was_reset_is_opened_again() -> None:
     """Last, and in a process of its own: everything of the old context is gone."""
     code = """
 import ctypes
-from osnet_edge.runtime import cuda, errors
-from osnet_edge.runtime.cuda_driver import call, open_driver
+from osnet_edge.runtime import errors
+from osnet_edge.runtime.cuda.driver_api import driver_api as cuda
+from osnet_edge.runtime.cuda.probe import call, open_driver
 first = cuda.open_cuda()
 with first.current():
     memory = first.allocate(16)

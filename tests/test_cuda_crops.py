@@ -10,8 +10,8 @@ from cuda_in_memory import Memory, kernels_on_host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osnet_edge.runtime.cuda_compile import compile_crops
-from osnet_edge.runtime.cuda_crops import CropCutter, crop_table
+from osnet_edge.runtime.cuda.compile import compile_crops
+from osnet_edge.runtime.cuda.crops import CropCutter, crop_table
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing, to_batch
 from osnet_edge.train.synthetic import draw_frame

@@ -18,7 +18,7 @@ from PIL import Image
 from osnet_edge.runtime import Embedder
 from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.errors import CheckError, InputError
-from osnet_edge.runtime.manifest import BatchRange
+from osnet_edge.runtime.package.manifest import BatchRange
 from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing, resize, to_batch
 from osnet_edge.train.synthetic import draw_frame, sample_crops
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from osnet_edge.bench import RetrievalScores, score_retrieval
-from osnet_edge.bench.cross_domain import DomainScores, cross_tables, score_table
-from osnet_edge.bench.cross_domain_page import cross_domain_page
-from osnet_edge.bench.splits import score_splits
+from osnet_edge.bench.metrics.splits import score_splits
+from osnet_edge.bench.report.cross_domain import DomainScores, cross_tables, score_table
+from osnet_edge.bench.report.cross_domain_page import cross_domain_page
 from osnet_edge.cli.eval_pair import Pair, Way, score_pair
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.embed_files import embed_files

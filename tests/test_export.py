@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.graph.reading import read_graph
 from osnet_edge.export.folding import fold_batch_norms
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.errors import CheckError, InputError

@@ -19,11 +19,11 @@ import pytest
 from fleet import tiny_package
 
 from osnet_edge.runtime import FollowingEmbedder, InputError
-from osnet_edge.runtime.device.config import Health
-from osnet_edge.runtime.device.health import watch
-from osnet_edge.runtime.device.refused import RefusedError
-from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.ship.device.config import Health
+from osnet_edge.ship.device.health import watch
+from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.store import Store
 
 CROPS = [np.full((40, 40, 3), 10 * n, np.uint8) for n in range(1, 4)]
 

@@ -21,7 +21,7 @@ import pytest
 from fleet import tiny_package
 
 from osnet_edge.runtime import Embedder, FollowingEmbedder
-from osnet_edge.runtime.device.store import Store
+from osnet_edge.ship.device.store import Store
 from osnet_edge.train.synthetic import sample_crops
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -17,13 +17,13 @@ import pytest
 import torch
 from tensorrt_graphs import HEIGHT, WIDTH, exported, manifest_for, pictures
 
-from osnet_edge.engines.graph import read_onnx
-from osnet_edge.engines.tensorrt import build_plan
-from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
-from osnet_edge.runtime.cuda_driver import probe
+from osnet_edge.engines.backends.tensorrt.plan import build_plan
+from osnet_edge.engines.graph.reading import read_onnx
+from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
+from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
-from osnet_edge.runtime.manifest import BatchRange, Manifest
+from osnet_edge.runtime.package.manifest import BatchRange, Manifest
 from osnet_edge.train.synthetic import draw_frame
 
 pytestmark = [
@@ -171,8 +171,8 @@ def test_a_program_that_resets_the_gpu_gets_an_error_and_may_load_again(plan: Pl
     code = f"""
 import gc, pickle, sys
 import numpy as np
-from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
-from osnet_edge.runtime.cuda_driver import call, open_driver
+from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
+from osnet_edge.runtime.cuda.probe import call, open_driver
 from osnet_edge.runtime.errors import UnavailableError
 path, manifest = pickle.load(open({str(tmp_path / "plan")!r}, "rb"))
 batch = np.zeros((2, {HEIGHT}, {WIDTH}, 3), np.uint8)

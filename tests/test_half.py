@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from tensorrt_graphs import cosine_distances, exported, pictures, tiny_graph
 
-from osnet_edge.engines.half import to_half
+from osnet_edge.engines.graph.float16 import to_half
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.variants import VARIANTS

@@ -18,14 +18,16 @@ ARROWS = {
     "train": {"runtime"},
     "export": {"runtime", "train"},
     "engines": {"runtime"},
+    "ship": {"runtime"},
     "bench": {"runtime"},
-    "cli": {"bench", "engines", "export", "runtime", "train"},
+    "cli": {"bench", "engines", "export", "runtime", "ship", "train"},
 }
 #: Libraries that a room may never need, wherever in a file they are imported.
 BARRED = {
     "runtime": {"torch", "onnx", "onnxsim"},
     "bench": {"torch", "onnx", "onnxsim"},
     "engines": {"torch"},
+    "ship": {"torch", "onnx"},
     "train/data": {"torch"},
     "train/synthetic": {"torch"},
 }
@@ -71,7 +73,7 @@ def test_runtime_imports_nothing_that_a_camera_lacks() -> None:
 
 def test_a_status_needs_neither_numpy_nor_what_verifies_signatures() -> None:
     code = (
-        "import osnet_edge.cli.main, osnet_edge.cli.device, osnet_edge.runtime.device.status as s, sys; "
+        "import osnet_edge.cli.main, osnet_edge.cli.device, osnet_edge.ship.device.status as s, sys; "
         "print(*sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,16 +17,16 @@ from onnx import numpy_helper
 from osnet_edge.bench import average_precisions, rank_pictures
 from osnet_edge.cli.main import main
 from osnet_edge.engines.golden import LIMITS
-from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.graph.reading import read_graph
+from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.engines.quantization.lint import lint_qdq
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import TENSORRT, rules_for
 from osnet_edge.engines.quantization.table import make_table
-from osnet_edge.engines.run_graph import open_graph
 from osnet_edge.export.to_onnx import export_onnx
-from osnet_edge.runtime.backends.openvino_cpu import HINTS
+from osnet_edge.runtime.backends.openvino import HINTS
 from osnet_edge.runtime.embedder import Embedder
-from osnet_edge.runtime.manifest import read_manifest
+from osnet_edge.runtime.package.manifest import read_manifest
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Picture, Preprocessing, to_batch
 from osnet_edge.runtime.processor import this_processor

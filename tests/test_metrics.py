@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from osnet_edge.bench import (
     RetrievalScores,
-    _chunks,
     average_precisions,
     cosine_distances,
     cumulative_matches,
@@ -22,10 +21,10 @@ from osnet_edge.bench import (
     match_ranks,
     mean_average_precision,
     mean_inverse_negative_penalty,
-    ranking,
     score_retrieval,
     top_ranked,
 )
+from osnet_edge.bench.metrics import _chunks, ranking
 from osnet_edge.runtime.errors import InputError
 
 GOLDEN = Path(__file__).parents[1].parent / "shared" / "golden" / "metrics.npz"

@@ -14,8 +14,8 @@ from osnet_edge.engines.build import build_package
 from osnet_edge.runtime import Embedder, InputError, UnavailableError, read_manifest
 from osnet_edge.runtime.backends import onnxruntime_cuda
 from osnet_edge.runtime.backends.onnxruntime_cuda import OnnxRuntimeCudaEngine, import_with_cuda
-from osnet_edge.runtime.cuda_driver import CudaDevice, probe
-from osnet_edge.runtime.manifest import Precision
+from osnet_edge.runtime.cuda.probe import CudaDevice, probe
+from osnet_edge.runtime.package.manifest import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.synthetic import sample_crops
 

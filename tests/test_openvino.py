@@ -15,13 +15,13 @@ from osnet_edge.bench import from_json
 from osnet_edge.cli.main import main
 from osnet_edge.engines.build import build_package
 from osnet_edge.engines.cpu_choice import choose_backend, pick
-from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.graph.reading import read_graph
 from osnet_edge.engines.targets import CPU_BACKENDS
 from osnet_edge.runtime import Embedder, InputError, UnavailableError
-from osnet_edge.runtime.backends import openvino_cpu
-from osnet_edge.runtime.backends.openvino_graph import arrange
+from osnet_edge.runtime.backends import openvino as openvino_cpu
+from osnet_edge.runtime.backends.openvino import arrange
 from osnet_edge.runtime.files import sha256_of
-from osnet_edge.runtime.manifest import BatchRange, read_manifest
+from osnet_edge.runtime.package.manifest import BatchRange, read_manifest
 from osnet_edge.runtime.preprocessing import to_batch
 from osnet_edge.train.synthetic import sample_crops
 

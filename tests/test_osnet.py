@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from osnet_edge.runtime.placement import BlockDesign, Placement
+from osnet_edge.runtime.package.placement import BlockDesign, Placement
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.variants import VARIANTS, variant_named, variant_with
 

@@ -26,8 +26,8 @@ from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import CheckError
 from osnet_edge.runtime.files import sha256_of
-from osnet_edge.runtime.golden import read_golden
-from osnet_edge.runtime.manifest import read_manifest
+from osnet_edge.runtime.package.golden import read_golden
+from osnet_edge.runtime.package.manifest import read_manifest
 from osnet_edge.runtime.preprocessing import Preprocessing, to_batch
 from osnet_edge.runtime.processor import this_processor
 from osnet_edge.train.checkpoint import load_osnet, save_osnet
@@ -208,8 +208,8 @@ import onnx
 from osnet_edge.engines.first_difference import first_difference
 from osnet_edge.runtime import Embedder
 from osnet_edge.runtime.errors import OsnetEdgeError
-from osnet_edge.runtime.golden import read_golden
-from osnet_edge.runtime.manifest import read_manifest
+from osnet_edge.runtime.package.golden import read_golden
+from osnet_edge.runtime.package.manifest import read_manifest
 from osnet_edge.runtime.preprocessing import to_batch
 from osnet_edge.runtime.processor import this_processor
 

@@ -15,8 +15,8 @@ from needs import needs_rtx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from osnet_edge.cli.main import main
-from osnet_edge.engines.half import half_tensors
-from osnet_edge.engines.overflow import check_overflow
+from osnet_edge.engines.graph.float16 import half_tensors
+from osnet_edge.engines.graph.overflow import check_overflow
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.synthetic import sample_crops

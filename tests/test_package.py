@@ -19,8 +19,8 @@ from osnet_edge.engines.recipe import write_recipe
 from osnet_edge.engines.targets import parse_target
 from osnet_edge.runtime import Embedder, InputError, read_manifest
 from osnet_edge.runtime.files import sha256_of, write_aside, write_folder_aside
-from osnet_edge.runtime.manifest import Manifest
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.package.manifest import Manifest
+from osnet_edge.runtime.package.schema import from_json, to_json
 from osnet_edge.train.synthetic import sample_crops
 
 

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from osnet_edge.cli.main import main
-from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.graph.reading import read_graph
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime import read_manifest
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.placement import DESIGNS, Placement, placement_of
+from osnet_edge.runtime.package.placement import DESIGNS, Placement, placement_of
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.checkpoint import load_osnet, recognise, save_osnet
 from osnet_edge.train.osnet import OSNet

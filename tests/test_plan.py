@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tensorrt_graphs import tiny_graph
 
+from osnet_edge.runtime.backends.tensorrt.plan_file import PlanHeader, read_plan_header
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.plan import PlanHeader, read_plan_header
 
 
 def rtx_header(*capabilities: str, open_ended: bool = False) -> PlanHeader:
@@ -113,8 +113,8 @@ def test_real_plans_say_what_they_were_built_for(
 ) -> None:
     library = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     pytest.importorskip("onnx")
-    from osnet_edge.engines.tensorrt import build_plan
-    from osnet_edge.runtime.manifest import BatchRange
+    from osnet_edge.engines.backends.tensorrt.plan import build_plan
+    from osnet_edge.runtime.package.manifest import BatchRange
 
     plan = tmp_path / "tiny.plan"
     target = build_plan(

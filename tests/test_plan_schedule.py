@@ -13,14 +13,14 @@ from needs import needs_rtx
 from tensorrt_graphs import exported, tiny_graph
 
 from osnet_edge.cli.main import main
+from osnet_edge.engines.backends.tensorrt.plan import build_plan
 from osnet_edge.engines.build import build_package
-from osnet_edge.engines.tensorrt import build_plan
 from osnet_edge.export.rewrite import parse_rewrite
 from osnet_edge.export.to_onnx import export_onnx
+from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanPart, PlanSchedule, read_plan_schedule
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import BatchRange, Precision
-from osnet_edge.runtime.plan_schedule import PlanPart, PlanSchedule, read_plan_schedule
-from osnet_edge.runtime.schema import from_json
+from osnet_edge.runtime.package.manifest import BatchRange, Precision
+from osnet_edge.runtime.package.schema import from_json
 from osnet_edge.train.synthetic import sample_crops
 
 PROGRAM = b"""

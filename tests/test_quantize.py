@@ -17,7 +17,7 @@ from training_runs import HERE, weights_of
 from osnet_edge.cli.main import main
 from osnet_edge.cli.rounding import module_of, rounding_of, without_held_out
 from osnet_edge.engines.calibration import read_calibration_set
-from osnet_edge.engines.graph import read_graph
+from osnet_edge.engines.graph.reading import read_graph
 from osnet_edge.engines.quantization.layers import find_layers
 from osnet_edge.engines.quantization.quantizer import Quantizer, simulate
 from osnet_edge.engines.quantization.rules import TENSORRT

@@ -10,7 +10,6 @@ import pytest
 
 from osnet_edge.bench import (
     Reranking,
-    _chunks,
     cumulative_matches,
     euclidean_distances,
     feature_ranks,
@@ -19,6 +18,7 @@ from osnet_edge.bench import (
     rerank,
     score_retrieval,
 )
+from osnet_edge.bench.metrics import _chunks
 from osnet_edge.runtime.errors import InputError
 
 LABELS = ("query_ids", "gallery_ids", "query_cameras", "gallery_cameras")

@@ -18,7 +18,7 @@ from osnet_edge.export.folding import fold_batch_norms
 from osnet_edge.export.rewrite import PASSES, parse_rewrite, rewrite
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.placement import Placement
+from osnet_edge.runtime.package.placement import Placement
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.synthetic import sample_crops

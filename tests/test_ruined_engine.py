@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from osnet_edge.bench import from_json
-from osnet_edge.bench.subject import load_package, load_reference
+from osnet_edge.bench.measure.subject import load_package, load_reference
 from osnet_edge.cli.main import main
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.train.synthetic import write_set

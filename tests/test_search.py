@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.errors import CheckError
-from osnet_edge.runtime.placement import DESIGNS, Placement
+from osnet_edge.runtime.package.placement import DESIGNS, Placement
 from osnet_edge.train.data import ReidSet
 from osnet_edge.train.osnet import Block
 from osnet_edge.train.placement_file import read_placement

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import naive_unpack
 
-from osnet_edge.runtime.device.refused import RefusedError
-from osnet_edge.runtime.device.unpack import unpack
+from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.unpack import unpack
 
 
 def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", content: bytes = b"evil") -> Any:

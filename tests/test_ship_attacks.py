@@ -17,10 +17,10 @@ from naive import NaiveTrust
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata
 
-from osnet_edge.engines.fleet.archive import write_archive
-from osnet_edge.engines.fleet.roles import Expiry
-from osnet_edge.engines.fleet.signed import sign
-from osnet_edge.runtime.device.store import Store
+from osnet_edge.ship.device.store import Store
+from osnet_edge.ship.publish.archive import write_archive
+from osnet_edge.ship.publish.roles import Expiry
+from osnet_edge.ship.publish.signed import sign
 
 OLD, NEW, EVIL = "seed-1", "seed-2", "seed-66"
 

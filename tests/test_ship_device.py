@@ -12,8 +12,8 @@ import pytest
 from fleet import Fleet, make_fleet, serving, tiny_package
 
 from osnet_edge.cli.main import main
-from osnet_edge.runtime.device.status import read_status
-from osnet_edge.runtime.device.store import Store
+from osnet_edge.ship.device.status import read_status
+from osnet_edge.ship.device.store import Store
 
 
 def init(store: Path, fleet: Fleet, *more: str) -> int:
@@ -142,7 +142,7 @@ def test_a_folder_that_is_no_store_is_refused(
 
 
 def test_an_archive_by_hand_is_whole_or_nothing(fleet: Fleet, tmp_path: Path) -> None:
-    from osnet_edge.engines.fleet.archive import write_archive
+    from osnet_edge.ship.publish.archive import write_archive
 
     place, archive = tmp_path / "store", tmp_path / "a.tar"
     assert init(place, fleet, "--reserve-mb", "0") == 0

@@ -11,7 +11,7 @@ from bench_examples import engine, result
 from fleet import tiny_package
 from tuf.api.metadata import Metadata
 
-from osnet_edge.bench.result import to_json
+from osnet_edge.bench.result.result import to_json
 from osnet_edge.cli.main import main
 
 KEYS = ("alice", "bob", "carol", "targets", "online")

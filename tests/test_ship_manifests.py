@@ -13,12 +13,12 @@ import pytest
 from bad_packages import archive_anyway, rewritten
 from fleet import FACTS, make_camera, make_fleet, prove_here, tiny_package
 
-from osnet_edge.runtime.device.by_hand import HandAgent
-from osnet_edge.runtime.device.host_code import refuse_host_code
-from osnet_edge.runtime.device.refused import RefusedError
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.files import sha256_of
-from osnet_edge.runtime.manifest import Manifest
+from osnet_edge.runtime.package.manifest import Manifest
+from osnet_edge.ship.device.by_hand import HandAgent
+from osnet_edge.ship.device.host_code import refuse_host_code
+from osnet_edge.ship.device.refused import RefusedError
 
 
 def test_a_manifest_that_names_an_absolute_path_would_load_it_and_is_refused(

@@ -14,13 +14,14 @@ from fleet import FACTS, Web, make_camera, prove_here
 
 from osnet_edge.cli.main import main
 from osnet_edge.engines.build import build_package
-from osnet_edge.engines.fleet.archive import write_archive
 from osnet_edge.engines.recipe import write_recipe
 from osnet_edge.runtime import Embedder, read_manifest
-from osnet_edge.runtime.device.agent import Agent
-from osnet_edge.runtime.device.by_hand import HandAgent
-from osnet_edge.runtime.device.config import Limits
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.ship.device.agent import Agent
+from osnet_edge.ship.device.by_hand import HandAgent
+from osnet_edge.ship.device.config import Limits
+from osnet_edge.ship.device.fit import needs_of_recipe
+from osnet_edge.ship.publish.archive import write_archive
 from osnet_edge.train.synthetic import sample_crops, write_set
 
 
@@ -147,7 +148,7 @@ def merge(document: dict[str, Any], change: dict[str, Any]) -> None:
 def test_a_recipe_for_tensorrt_is_made_where_there_is_none(graph: Path, tmp_path: Path) -> None:
     crops = sample_crops(2, 100, 40)
     made = write_recipe(graph, tmp_path / "trt", target="tensorrt", golden_crops=crops, precision="fp16")
-    assert (made.backend, made.table, made.needs.backend) == ("tensorrt", "", "tensorrt")
+    assert (made.backend, made.table, needs_of_recipe(made).backend) == ("tensorrt", "", "tensorrt")
     with pytest.raises(InputError, match="expected a target that another device"):
         write_recipe(graph, tmp_path / "any", target="cpu:fastest", golden_crops=crops)
 

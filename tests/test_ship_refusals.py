@@ -18,13 +18,13 @@ import pytest
 from bad_packages import rewritten, ruined
 from fleet import FACTS, Fleet, archive_of, make_camera, prove_here, serving, tiny_package, update
 
-from osnet_edge.engines.fleet.publish import Measured, draft_release, read_channel
-from osnet_edge.runtime.device.agent import Agent
-from osnet_edge.runtime.device.channel import Needs, dump_channel
-from osnet_edge.runtime.device.config import Limits, write_config
-from osnet_edge.runtime.device.download import download
-from osnet_edge.runtime.device.refused import RefusedError
-from osnet_edge.runtime.device.store import Store
+from osnet_edge.ship.channel import Needs, dump_channel
+from osnet_edge.ship.device.agent import Agent
+from osnet_edge.ship.device.config import Limits, write_config
+from osnet_edge.ship.device.download import download
+from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.store import Store
+from osnet_edge.ship.publish.publish import Measured, draft_release, read_channel
 
 NO_RESERVE = Limits(reserve_mb=0)
 
@@ -121,7 +121,7 @@ def test_an_update_is_refused_with_its_reason_and_the_old_engine_serves_on(
     camera: Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("osnet_edge.runtime.device.download._PAUSE_S", 0.0)
+    monkeypatch.setattr("osnet_edge.ship.device.download._PAUSE_S", 0.0)
     happens(fleet, camera)
     limited(camera, limits)
     event = update(camera, **parts)

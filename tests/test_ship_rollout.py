@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osnet_edge.engines.fleet.wanted import narrow
-from osnet_edge.runtime.device.channel import (
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.package.manifest import Precision, Target, read_manifest
+from osnet_edge.ship.channel import (
     Channel,
     Needs,
     Offer,
@@ -22,12 +23,11 @@ from osnet_edge.runtime.device.channel import (
     dump_channel,
     parse_channel,
 )
-from osnet_edge.runtime.device.choose import choose, why_not
-from osnet_edge.runtime.device.facts import DeviceFacts, plain_model
-from osnet_edge.runtime.device.fit import needs_of
-from osnet_edge.runtime.device.rollout import bucket, decide
-from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import Precision, Target, read_manifest
+from osnet_edge.ship.device.choose import choose, why_not
+from osnet_edge.ship.device.facts import DeviceFacts, plain_model
+from osnet_edge.ship.device.fit import needs_of
+from osnet_edge.ship.device.rollout import bucket, decide
+from osnet_edge.ship.publish.requirements import narrow
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 ORIN = DeviceFacts(

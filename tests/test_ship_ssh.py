@@ -18,7 +18,7 @@ from fleet import make_camera, make_fleet, serving, tiny_package
 from web_server import free_port
 
 from osnet_edge.cli.main import main
-from osnet_edge.runtime.device.store import Store
+from osnet_edge.ship.device.store import Store
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 CAMERAS = ("cam-1", "cam-2", "cam-3")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from fleet import FACTS, Fleet, make_camera, prove_here, serving, tiny_package, update
 
-from osnet_edge.runtime.device.by_hand import HandAgent
-from osnet_edge.runtime.device.config import Health, write_config
-from osnet_edge.runtime.device.refused import RefusedError
-from osnet_edge.runtime.device.store import Store
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.ship.device.by_hand import HandAgent
+from osnet_edge.ship.device.config import Health, write_config
+from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.store import Store
 
 
 def unwell(health: Health, package: Path, seconds: float) -> None:

@@ -13,13 +13,13 @@ import pytest
 from fleet import Fleet, Web, archive_of, serving, tiny_package, update
 from securesystemslib.signer import CryptoSigner
 
-from osnet_edge.engines.fleet.signed import sign
-from osnet_edge.runtime.device.channel import Rollout
-from osnet_edge.runtime.device.config import Limits
-from osnet_edge.runtime.device.lock import hold_lock
-from osnet_edge.runtime.device.refused import RefusedError
-from osnet_edge.runtime.device.state import State
-from osnet_edge.runtime.device.store import Store
+from osnet_edge.ship.channel import Rollout
+from osnet_edge.ship.device.config import Limits
+from osnet_edge.ship.device.lock import hold_lock
+from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.state import State
+from osnet_edge.ship.device.store import Store
+from osnet_edge.ship.publish.signed import sign
 
 
 def test_a_camera_takes_what_is_published_once_and_keeps_the_engine_before(
@@ -97,7 +97,7 @@ def test_one_update_at_a_time(fleet: Fleet, camera: Store) -> None:
 
 def test_an_update_that_was_killed_leaves_no_lock(fleet: Fleet, camera: Store) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from osnet_edge.runtime.device.lock import hold_lock\n"
+        "import sys, time; from pathlib import Path; from osnet_edge.ship.device.lock import hold_lock\n"
         "with hold_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(camera.lock_file)]

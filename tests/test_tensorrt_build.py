@@ -23,16 +23,16 @@ from tensorrt_graphs import (
     tiny_graph,
 )
 
-from osnet_edge.engines.graph import read_onnx
-from osnet_edge.engines.tensorrt import build_plan
-from osnet_edge.engines.tensorrt_capabilities import known_capabilities, resolve_capabilities
-from osnet_edge.engines.tensorrt_network import float32_layers, make_network
-from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
-from osnet_edge.runtime.backends.tensorrt_library import load_library
-from osnet_edge.runtime.cuda_driver import probe
+from osnet_edge.engines.backends.tensorrt.capabilities import known_capabilities, resolve_capabilities
+from osnet_edge.engines.backends.tensorrt.network import float32_layers, make_network
+from osnet_edge.engines.backends.tensorrt.plan import build_plan
+from osnet_edge.engines.graph.reading import read_onnx
+from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
+from osnet_edge.runtime.backends.tensorrt.library import load_library
+from osnet_edge.runtime.backends.tensorrt.plan_file import read_plan_header
+from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError
-from osnet_edge.runtime.manifest import BatchRange, Precision
-from osnet_edge.runtime.plan import read_plan_header
+from osnet_edge.runtime.package.manifest import BatchRange, Precision
 from osnet_edge.train.variants import VARIANTS
 
 HAS_FULL = importlib.util.find_spec("tensorrt") is not None

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from osnet_edge.runtime.backends.tensorrt_cache import RuntimeCache, cache_path
-from osnet_edge.runtime.backends.tensorrt_library import ErrorCollector, Library
-from osnet_edge.runtime.cuda_driver import CudaDevice
+from osnet_edge.runtime.backends.tensorrt.cache import RuntimeCache, cache_path
+from osnet_edge.runtime.backends.tensorrt.library import ErrorCollector, Library
+from osnet_edge.runtime.cuda.probe import CudaDevice
 
 GPU = CudaDevice("NVIDIA GeForce RTX 3060", "8.6")
 RTX = SimpleNamespace(CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole"))

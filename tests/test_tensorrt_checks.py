@@ -8,15 +8,15 @@ from types import SimpleNamespace
 import pytest
 from tensorrt_graphs import manifest_for, rtx_target
 
-from osnet_edge.engines.tensorrt_capabilities import resolve_capabilities
-from osnet_edge.engines.tensorrt_network import allow_half, is_strongly_typed
-from osnet_edge.engines.tensorrt_support import find_support
-from osnet_edge.runtime.backends.tensorrt_checks import check_device, check_driver
-from osnet_edge.runtime.backends.tensorrt_library import ErrorCollector, Library, same_version
-from osnet_edge.runtime.cuda_driver import CudaDevice, CudaProbe
+from osnet_edge.engines.backends.tensorrt.capabilities import resolve_capabilities
+from osnet_edge.engines.backends.tensorrt.network import allow_half, is_strongly_typed
+from osnet_edge.engines.backends.tensorrt.support import find_support
+from osnet_edge.runtime.backends.tensorrt.checks import check_device, check_driver
+from osnet_edge.runtime.backends.tensorrt.library import ErrorCollector, Library, same_version
+from osnet_edge.runtime.backends.tensorrt.plan_file import PlanHeader
+from osnet_edge.runtime.cuda.probe import CudaDevice, CudaProbe
 from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.manifest import BatchRange
-from osnet_edge.runtime.plan import PlanHeader
+from osnet_edge.runtime.package.manifest import BatchRange
 
 HAS_RTX = importlib.util.find_spec("tensorrt_rtx") is not None
 HAS_FULL = importlib.util.find_spec("tensorrt") is not None
@@ -83,7 +83,7 @@ def test_tensorrt_builds_for_the_gpu_that_is_here(
 ) -> None:
     library = Library("tensorrt", "10.3.0", SimpleNamespace(), None, ErrorCollector())
     here = CudaProbe(True, "", (CudaDevice("Orin", "8.7"),), "12.6")
-    monkeypatch.setattr("osnet_edge.engines.tensorrt_capabilities.probe", lambda: here)
+    monkeypatch.setattr("osnet_edge.engines.backends.tensorrt.capabilities.probe", lambda: here)
     if isinstance(resolved, tuple):
         assert resolve_capabilities(library, capabilities) == resolved
     else:
@@ -91,7 +91,8 @@ def test_tensorrt_builds_for_the_gpu_that_is_here(
             resolve_capabilities(library, capabilities)
     # And nowhere else.
     monkeypatch.setattr(
-        "osnet_edge.engines.tensorrt_capabilities.probe", lambda: CudaProbe(False, "there is no driver")
+        "osnet_edge.engines.backends.tensorrt.capabilities.probe",
+        lambda: CudaProbe(False, "there is no driver"),
     )
     with pytest.raises(
         UnavailableError, match="building with TensorRT needs the GPU it is for, and there is no"
@@ -173,7 +174,7 @@ def test_doctor_hears_what_can_be_built_and_run_here() -> None:
 def test_an_old_driver_is_found_before_tensorrt_is(
     wheels: set[str], driver: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("osnet_edge.runtime.backends.tensorrt_checks._is_installed", wheels.__contains__)
+    monkeypatch.setattr("osnet_edge.runtime.backends.tensorrt.checks._is_installed", wheels.__contains__)
     library = Library("tensorrt", "11.4.0", None, None, ErrorCollector())
     if not said:
         check_driver(library, driver)

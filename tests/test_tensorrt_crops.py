@@ -20,11 +20,11 @@ from tensorrt_stand_in import (
     sums,
 )
 
-from osnet_edge.runtime.backends import DeviceEngine
-from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
+from osnet_edge.runtime.backends.base import DeviceEngine
+from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.manifest import BatchRange
+from osnet_edge.runtime.package.manifest import BatchRange
 from osnet_edge.runtime.preprocessing import to_batch
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorrt_stand_in import LARGEST, Plan, assert_nothing_is_left, batch_of, engine_on, fresh, sums
 
-from osnet_edge.runtime.backends.buckets import bucket_of
+from osnet_edge.runtime.backends.tensorrt.buckets import bucket_of
 from osnet_edge.runtime.errors import InputError, UnavailableError
 
 

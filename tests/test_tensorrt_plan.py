@@ -14,13 +14,13 @@ import pytest
 from cuda_in_memory import Memory, kernels_on_host
 from tensorrt_graphs import manifest_for
 
-from osnet_edge.runtime.backends import tensorrt_plan
-from osnet_edge.runtime.backends.tensorrt import TensorRTEngine
-from osnet_edge.runtime.backends.tensorrt_library import ErrorCollector, Library
-from osnet_edge.runtime.cuda_driver import CudaDevice, CudaProbe
-from osnet_edge.runtime.cuda_resources import as_array
+from osnet_edge.runtime.backends.tensorrt import loading as tensorrt_plan
+from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
+from osnet_edge.runtime.backends.tensorrt.library import ErrorCollector, Library
+from osnet_edge.runtime.cuda.probe import CudaDevice, CudaProbe
+from osnet_edge.runtime.cuda.resources import as_array
 from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.manifest import BatchRange, Manifest, Target
+from osnet_edge.runtime.package.manifest import BatchRange, Manifest, Target
 
 SIZE, GPU = 5, CudaDevice("Stand-in GPU", "8.6")
 TYPES = SimpleNamespace(UINT8=SimpleNamespace(name="UINT8"), FLOAT=SimpleNamespace(name="FLOAT"))

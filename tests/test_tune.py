@@ -18,7 +18,7 @@ from needs import needs_openvino, needs_rtx
 from osnet_edge.cli.held_out_loss import held_out_loss
 from osnet_edge.cli.main import main
 from osnet_edge.engines.calibration import read_calibration_set
-from osnet_edge.engines.graph import ExportedGraph, read_graph
+from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Calibration, HeldOut
 from osnet_edge.engines.quantization.decide import Budget
 from osnet_edge.engines.tuning.accuracy import Accuracy
@@ -29,16 +29,16 @@ from osnet_edge.engines.tuning.open_engine import EngineOpener
 from osnet_edge.engines.tuning.request import TuneRequest
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.engines.tuning.tune import tune as run_tuner
-from osnet_edge.runtime.backends.onnxruntime_cpu import OnnxRuntimeEngine
-from osnet_edge.runtime.cuda_driver import probe
+from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine
+from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import UnavailableError
-from osnet_edge.runtime.graph_info import METADATA_KEY, dump_graph_info
-from osnet_edge.runtime.manifest import read_manifest
-from osnet_edge.runtime.precision import Loss
+from osnet_edge.runtime.package.decisions import Loss
+from osnet_edge.runtime.package.graph_info import METADATA_KEY, dump_graph_info
+from osnet_edge.runtime.package.manifest import read_manifest
+from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.processor import this_processor
-from osnet_edge.runtime.tuning import Tuning
 from osnet_edge.train.synthetic import sample_crops
 
 SIZE = Preprocessing(height=64, width=32)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("bench", "cli", "engines", "export", "runtime", "train")
+ROOMS = ("bench", "cli", "engines", "export", "runtime", "ship", "train")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_every_source_file_is_in_the_wheel_and_nothing_else(installed: Path) -> 
         for room, kind in (("train", "*.json"), ("train", "*.toml"), ("runtime", "*.cu"))
         for path in (ROOT / room).rglob(kind)
     }
-    data |= {str(path.relative_to(ROOT)) for path in (ROOT / "runtime" / "device" / "units").iterdir()}
+    data |= {str(path.relative_to(ROOT)) for path in (ROOT / "ship" / "device" / "units").iterdir()}
     package = installed / "osnet_edge"
     assert {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()} == sources | typed | data
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.placement import BlockDesign, Placement
+from osnet_edge.runtime.package.placement import BlockDesign, Placement
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.tensor_file import check_tensor, load_tensors, save_tensors
 from osnet_edge.train.variants import EMBEDDING_SIZE, WIDTHS, Variant, variant_named

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from osnet_edge.runtime.placement import BlockDesign
+from osnet_edge.runtime.package.placement import BlockDesign
 from osnet_edge.train.variants import EMBEDDING_SIZE, Variant
 
 #: Receptive fields 3, 5, 7 and 9: a block's four streams are 1 to 4 Lite convolutions deep.

@@ -13,8 +13,8 @@ from typing import Any
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
-from osnet_edge.runtime.placement import Placement
-from osnet_edge.runtime.schema import from_json, parse_json, to_json
+from osnet_edge.runtime.package.placement import Placement
+from osnet_edge.runtime.package.schema import from_json, parse_json, to_json
 
 FORMAT, VERSION = "osnet-edge placement", 1
 #: The published placements, as such files.

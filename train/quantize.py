@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
-from osnet_edge.runtime.schema import to_json
+from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.train.osnet import Block, OSNet
 
 #: Steps from 0 to the largest weight; engines want -128 left out.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.package.schema import from_json, to_json
 from osnet_edge.train.recipe import Recipe
 
 if sys.version_info >= (3, 11):

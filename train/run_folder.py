@@ -27,7 +27,7 @@ from typing import Any
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside, write_json
-from osnet_edge.runtime.schema import to_json
+from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.train.data import Picture
 from osnet_edge.train.machine import Machine
 from osnet_edge.train.recipe import Recipe

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.package.schema import from_json, to_json
 from osnet_edge.train.recipe import Recipe
 from osnet_edge.train.run_progress import RunProgress
 from osnet_edge.train.tensor_file import check_tensor, load_tensors, save_tensors

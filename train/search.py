@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from osnet_edge.runtime.errors import CheckError, InputError
-from osnet_edge.runtime.placement import Placement
+from osnet_edge.runtime.package.placement import Placement
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.data import Picture
 from osnet_edge.train.loader import TrainingLoader, to_input

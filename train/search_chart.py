@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from osnet_edge.runtime.placement import DESIGNS
+from osnet_edge.runtime.package.placement import DESIGNS
 from osnet_edge.train.search import SearchEpoch
 
 #: Of a panel and what surrounds it, in drawing units; three panels to a row.

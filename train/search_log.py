@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from osnet_edge.runtime.placement import DESIGNS, Placement
+from osnet_edge.runtime.package.placement import DESIGNS, Placement
 from osnet_edge.train.placement_file import write_placement
 from osnet_edge.train.search import SearchEpoch
 from osnet_edge.train.search_chart import search_chart

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from osnet_edge.runtime.placement import DESIGNS, Placement
+from osnet_edge.runtime.package.placement import DESIGNS, Placement
 from osnet_edge.train.osnet import Block, OSNet
 from osnet_edge.train.variants import Variant
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.placement import Placement, placement_of
+from osnet_edge.runtime.package.placement import Placement, placement_of
 
 EMBEDDING_SIZE = 512
 

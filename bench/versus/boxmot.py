@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from osnet_edge.bench.machine import installed_version
-from osnet_edge.bench.subject import Boxes, Subject, SubjectFacts
+from osnet_edge.bench.measure.subject import Boxes, Subject, SubjectFacts
+from osnet_edge.bench.result.machine import installed_version
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.preprocessing import Picture
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from osnet_edge.bench._checks import FloatArray
-from osnet_edge.bench.machine import installed_version
-from osnet_edge.bench.subject import Batch, Subject, SubjectFacts, by_hand, open_by_hand
-from osnet_edge.runtime.backends.openvino_cpu import open_core
+from osnet_edge.bench.measure.subject import Batch, Subject, SubjectFacts, by_hand, open_by_hand
+from osnet_edge.bench.metrics._checks import FloatArray
+from osnet_edge.bench.result.machine import installed_version
+from osnet_edge.runtime.backends.openvino import open_core
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 

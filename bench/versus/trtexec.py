@@ -15,14 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from osnet_edge.bench.engine_process import EngineFailedError
-from osnet_edge.bench.engine_result import BatchLatency
-from osnet_edge.bench.latency import LatencyStats
-from osnet_edge.bench.measurements import Parts
-from osnet_edge.bench.subject import Subject, SubjectFacts
+from osnet_edge.bench.measure.engine_process import EngineFailedError
+from osnet_edge.bench.measure.latency import LatencyStats
+from osnet_edge.bench.measure.subject import Subject, SubjectFacts
+from osnet_edge.bench.result.engine_result import BatchLatency
+from osnet_edge.bench.result.measurements import Parts
 from osnet_edge.runtime.errors import UnavailableError, first_line
-from osnet_edge.runtime.graph_info import INPUT_NAME
-from osnet_edge.runtime.manifest import read_manifest
+from osnet_edge.runtime.package.graph_info import INPUT_NAME
+from osnet_edge.runtime.package.manifest import read_manifest
 
 #: The program for each backend's plans.
 PROGRAMS = {"tensorrt": "trtexec", "tensorrt_rtx": "tensorrt_rtx"}

@@ -13,9 +13,9 @@ from typing import Literal
 from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import sha256_of, write_json
+from osnet_edge.runtime.package.schema import from_json, to_json
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Picture
-from osnet_edge.runtime.schema import from_json, to_json
 
 Box = tuple[int, int, int, int]
 
@@ -79,7 +79,7 @@ class HowDrawn:
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """The whole of the file; `osnet_edge.runtime.schema` holds it to these types.
+    """The whole of the file; `osnet_edge.runtime.package.schema` holds it to these types.
 
     Attributes:
         format: tells the file from others.

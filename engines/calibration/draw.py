@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from osnet_edge.engines.calibration.calibration_set import Box, cut_box
-from osnet_edge.engines.calibration.looks import HASH_BITS, difference_hash, is_grey, is_near
+from osnet_edge.engines.calibration.perceptual_hash import HASH_BITS, difference_hash, is_grey, is_near
 from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.pictures import read_picture

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.precision import Loss
+from osnet_edge.runtime.package.decisions import Loss
 
 
 @dataclass(frozen=True)

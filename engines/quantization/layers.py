@@ -8,7 +8,7 @@ from typing import Literal
 
 from onnx import ModelProto, NodeProto, TensorProto
 
-from osnet_edge.engines.tensors import count_macs, tensors_of
+from osnet_edge.engines.graph.tensors import count_macs, tensors_of
 from osnet_edge.runtime.errors import InputError
 
 #: stem: the 7x7 convolution; dense: a Lite 3x3 multiplied out by `osnet_edge.export.rewrite`; gate: the two

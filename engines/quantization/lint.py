@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
+from osnet_edge.engines.graph.tensors import makers_of, readers_of
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.weights import largest_weight
-from osnet_edge.engines.tensors import makers_of, readers_of
 
 _TYPES = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
 

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from osnet_edge.engines.graph.tensors import readers_of, tensors_of
 from osnet_edge.engines.quantization.layers import Layer
 from osnet_edge.engines.quantization.ranges import Method
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.table import CalibrationTable, levels_for, range_key
 from osnet_edge.engines.quantization.weights import quantize_weights
-from osnet_edge.engines.tensors import readers_of, tensors_of
 
 _Any = npt.NDArray[np.generic]
 #: float16's smallest number with all its digits.

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
-from osnet_edge.engines.half import to_half
+from osnet_edge.engines.graph.float16 import to_half
+from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.engines.quantization.correction import correct_biases
 from osnet_edge.engines.quantization.equalization import equalize
 from osnet_edge.engines.quantization.layers import Layer, find_layers, groups_of
@@ -17,9 +18,8 @@ from osnet_edge.engines.quantization.qdq import insert_qdq
 from osnet_edge.engines.quantization.ranges import Method
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.table import CalibrationTable
-from osnet_edge.engines.run_graph import open_graph
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
+from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
 
 #: Whose ranges are used; the table has the others beside them.
 METHOD: Method = "mse"

@@ -27,7 +27,7 @@ from typing import Literal
 
 from osnet_edge.engines.quantization.layers import Layer
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import Backend
+from osnet_edge.runtime.package.manifest import Backend
 
 ActivationType = Literal["int8", "uint8"]
 

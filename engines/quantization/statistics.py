@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
-from osnet_edge.engines.run_graph import tensor_runner
+from osnet_edge.engines.graph.running import tensor_runner
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.graph_info import INPUT_NAME
+from osnet_edge.runtime.package.graph_info import INPUT_NAME
 
 #: Of magnitudes, for each sign. A channel's limit is at most twice its largest value, so that of a channel
 #: at least half of these tell its values apart.

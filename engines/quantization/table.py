@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
+from osnet_edge.engines.graph.tensors import readers_of
 from osnet_edge.engines.quantization.equalization import Factors, channel_factors
 from osnet_edge.engines.quantization.layers import find_layers
 from osnet_edge.engines.quantization.ranges import METHODS, Method
 from osnet_edge.engines.quantization.statistics import ChannelHistograms, collect
-from osnet_edge.engines.tensors import readers_of
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
-from osnet_edge.runtime.graph_info import OUTPUT_NAME
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.package.graph_info import OUTPUT_NAME
+from osnet_edge.runtime.package.schema import from_json, to_json
 
 #: Steps from 0 to the range, in INT8 and in what u8 makes of tensors without negative values.
 SIGNED_LEVELS, UNSIGNED_LEVELS = 127, 255
@@ -61,7 +61,7 @@ class TensorRanges:
 
 @dataclass(frozen=True)
 class CalibrationTable:
-    """The whole of the file; `osnet_edge.runtime.schema` holds it to these types.
+    """The whole of the file; `osnet_edge.runtime.package.schema` holds it to these types.
 
     Attributes:
         format: tells the file from others.

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet, load_pictures
-from osnet_edge.engines.graph import ExportedGraph
+from osnet_edge.engines.graph.reading import ExportedGraph
+from osnet_edge.engines.graph.running import batches_of
 from osnet_edge.engines.quantization.table import CalibrationTable, make_table, read_table, write_table
-from osnet_edge.engines.run_graph import batches_of
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 #: Pictures at once: four of x1.0's keep 400 MB of activations.

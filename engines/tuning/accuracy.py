@@ -8,27 +8,27 @@ from typing import Any
 
 from onnx import ModelProto
 
+from osnet_edge.engines.build_spec import Settled
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.golden import make_golden
-from osnet_edge.engines.graph import ExportedGraph
-from osnet_edge.engines.half import to_half
+from osnet_edge.engines.graph.float16 import to_half
+from osnet_edge.engines.graph.overflow import check_overflow
+from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.int8 import Calibration, HeldOut, Quantized, decide_int8
-from osnet_edge.engines.overflow import check_overflow
 from osnet_edge.engines.quantization.quantizer import METHOD, Quantizer
 from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.engines.quantization.table import make_table
 from osnet_edge.engines.quantization.table_cache import find_table, hash_pictures, read_batches
-from osnet_edge.engines.settled import Settled
 from osnet_edge.engines.targets import CPU_BACKENDS, TargetSpec
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.candidate import LOSSY, Candidate
-from osnet_edge.runtime.backends import Engine
+from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.files import sha256_of
-from osnet_edge.runtime.manifest import Backend
-from osnet_edge.runtime.precision import Int8, Loss
+from osnet_edge.runtime.package.decisions import Int8, Loss
+from osnet_edge.runtime.package.manifest import Backend
+from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.preprocessing import Picture
-from osnet_edge.runtime.schema import to_json
 
 #: Ranges do not change what INT8 takes, so that a few pictures do for timing it.
 _FOR_TIMING, _AT_ONCE = 8, 4

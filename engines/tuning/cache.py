@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
-from osnet_edge.runtime.schema import from_json, to_json
+from osnet_edge.runtime.package.schema import from_json, to_json
 
 T = TypeVar("T")
 

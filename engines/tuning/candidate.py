@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.targets import PRECISIONS, CpuBackend
-from osnet_edge.engines.tensorrt_options import DEFAULTS, BuilderOptions
-from osnet_edge.runtime.manifest import Backend, BatchRange, Precision
+from osnet_edge.runtime.package.manifest import Backend, BatchRange, Precision
 
 #: What rounds: such a candidate is taken only where its loss was measured, or it was asked for by name.
 LOSSY: tuple[Precision, ...] = ("fp16", "bf16", "int8")

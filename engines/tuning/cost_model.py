@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from osnet_edge.engines.graph.work import Work
 from osnet_edge.engines.tuning.ceilings import Ceilings
-from osnet_edge.engines.tuning.workload import Work
-from osnet_edge.runtime.plan_schedule import PlanSchedule
+from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanSchedule
 
 #: Microseconds of a kernel beside its work: 0.5 is what each one in a CUDA graph adds on a V100 ("Getting
 #: Started with CUDA Graphs", NVIDIA, 2019: 3.4 us for a kernel of 2.9), and 2 what one that does nothing runs

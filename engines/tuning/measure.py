@@ -11,7 +11,7 @@ from osnet_edge.engines.tuning.halving import Field, Plan, halve
 from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
 from osnet_edge.engines.tuning.race import Race, Round, surely_faster
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
-from osnet_edge.runtime.precision import Loss
+from osnet_edge.runtime.package.decisions import Loss
 
 #: How much faster what rounds must be than what does not, or its loss bought nothing; also of a rewrite, for
 #: a graph that was rewritten for nothing is one more thing to explain.

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import onnx
 
+from osnet_edge.engines.backends.cpu import open_on_cpu
 from osnet_edge.engines.build import build_package
-from osnet_edge.engines.cpu import open_on_cpu
 from osnet_edge.engines.targets import TARGET_NAMES
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.request import TuneRequest
-from osnet_edge.runtime.backends import Engine, open_engine
-from osnet_edge.runtime.backends.openvino_cpu import compiled_sizes
-from osnet_edge.runtime.manifest import read_manifest
+from osnet_edge.runtime.backends.base import Engine
+from osnet_edge.runtime.backends.openvino import compiled_sizes
+from osnet_edge.runtime.backends.registry import open_engine
+from osnet_edge.runtime.package.manifest import read_manifest
 
 
 class EngineOpener:

@@ -6,14 +6,14 @@ import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from osnet_edge.engines.graph.work import count_work
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.ceilings import Ceilings
 from osnet_edge.engines.tuning.cost_model import estimate, launches_of
 from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
-from osnet_edge.engines.tuning.workload import count_work
+from osnet_edge.runtime.backends.tensorrt.plan_schedule import read_plan_schedule
 from osnet_edge.runtime.errors import OsnetEdgeError
-from osnet_edge.runtime.plan_schedule import read_plan_schedule
 
 #: By how much an estimate must differ before it says anything.
 _MARGIN = 1.05
@@ -75,7 +75,7 @@ def _estimate(
 ) -> Times:
     work, schedule = count_work(accuracy.model(candidate)), None
     if candidate.backend == "tensorrt_rtx":
-        from osnet_edge.engines.tensorrt import build_plan
+        from osnet_edge.engines.backends.tensorrt.plan import build_plan
 
         plan = scratch / "model.plan"
         build_plan(

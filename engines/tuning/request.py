@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from osnet_edge.engines.cpu_choice import cpu_backends
-from osnet_edge.engines.graph import ExportedGraph
+from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.targets import (
     CPU_BACKENDS,
@@ -18,11 +18,11 @@ from osnet_edge.engines.targets import (
 )
 from osnet_edge.engines.tuning.candidate import LOSSY, Candidate, cpu_candidates, gpu_candidates
 from osnet_edge.engines.tuning.halving import DEFAULT_PLAN, Plan
-from osnet_edge.runtime.backends.openvino_cpu import installed_precisions, open_core
-from osnet_edge.runtime.backends.tensorrt_library import load_library
-from osnet_edge.runtime.cuda_driver import probe
+from osnet_edge.runtime.backends.openvino import installed_precisions, open_core
+from osnet_edge.runtime.backends.tensorrt.library import load_library
+from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.manifest import Precision
+from osnet_edge.runtime.package.manifest import Precision
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.processor import ANY, BF16
 

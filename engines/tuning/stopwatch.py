@@ -11,7 +11,7 @@ from typing import Any
 from osnet_edge.engines.timing import grey_pictures
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.race import Round
-from osnet_edge.runtime.backends import Engine
+from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.preprocessing import Preprocessing
 

@@ -8,8 +8,8 @@ from typing import Literal
 from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.outcome import Outcome, Times
 from osnet_edge.engines.tuning.request import TuneRequest
-from osnet_edge.runtime.precision import Loss
-from osnet_edge.runtime.tuning import TunedCandidate, Tuning
+from osnet_edge.runtime.package.decisions import Loss
+from osnet_edge.runtime.package.tuning import TunedCandidate, Tuning
 
 
 def make_table(

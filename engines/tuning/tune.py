@@ -23,12 +23,12 @@ from osnet_edge.engines.tuning.rank import rank
 from osnet_edge.engines.tuning.request import TuneRequest, list_candidates, runs_here
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.engines.tuning.table import make_table
-from osnet_edge.runtime.backends.onnxruntime_cpu import default_threads
-from osnet_edge.runtime.cuda_driver import probe
+from osnet_edge.runtime.backends.onnxruntime import default_threads
+from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.manifest import Manifest
+from osnet_edge.runtime.package.manifest import Manifest
+from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.processor import this_processor
-from osnet_edge.runtime.tuning import Tuning
 
 _LIBRARIES = ("osnet-edge", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx-cu13")
 #: On a quiet machine times spread by some percent.

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from osnet_edge.engines.choose_precision import Way, fastest_within
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.manifest import Precision
-from osnet_edge.runtime.precision import Loss
+from osnet_edge.runtime.package.decisions import Loss
+from osnet_edge.runtime.package.manifest import Precision
 
 losses = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-0.2, 2.0), min_size=1)
 

@@ -1,0 +1,1 @@
+"""What is measured of engines, each in a process of its own."""

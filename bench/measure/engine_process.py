@@ -1,0 +1,169 @@
+"""The parent's side of an engine's process: start it, ask it, and tell how it ended if it does not answer."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from osnet_edge.bench.measure.subject import Subject, SubjectFacts
+from osnet_edge.bench.measure.worker import KINDS, serve
+from osnet_edge.bench.result.engine_result import Role
+from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
+
+#: Seconds that a process gets to end by itself.
+_PATIENCE = 5.0
+#: Seconds that loading may take: some compile kernels, or have another tool export, before they run.
+_LOAD_S = 600.0
+#: What libraries with threads of their own read when they are loaded.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+)
+
+
+class EngineFailedError(OsnetEdgeError):
+    """An engine ended, or cannot go on; the others can."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something to measure, not loaded yet.
+
+    Attributes:
+        name: unique among those measured together.
+        load: makes it, in a process of its own; it must be a function that can be found by its name, or a
+            `functools.partial` of one.
+        role: what kind of row it is.
+        package: its folder, where it has one.
+        refused: why it is not even tried; then `load` is never called.
+    """
+
+    name: str
+    load: Callable[[], Subject]
+    role: Role = "package"
+    package: str | None = None
+    refused: str | None = None
+
+
+class EngineProcess:
+    """A running engine.
+
+    Args:
+        contender: what to load.
+        threads: threads for libraries that read their number from the environment.
+        limit_s: seconds without a sign of life after which it hangs, once it is loaded.
+        load_s: the same while it loads.
+
+    Raises:
+        InputError, UnavailableError, CheckError: as its loading raised them.
+        EngineFailedError: it died or hangs, or raised something else.
+    """
+
+    def __init__(
+        self,
+        contender: Contender,
+        threads: int | None = None,
+        *,
+        limit_s: float = 300.0,
+        load_s: float = _LOAD_S,
+    ) -> None:
+        self._limit_s = limit_s
+        # A fresh interpreter: a fork of one with threads may hang, and CUDA does not survive one.
+        context = multiprocessing.get_context("spawn")
+        self._connection, child = context.Pipe()
+        self._process = context.Process(
+            target=serve, args=(child, contender.load), name=contender.name, daemon=True
+        )
+        with threads_in_environment(threads):
+            self._process.start()
+        child.close()
+        self.facts: SubjectFacts = self._answer("load", load_s)
+
+    def ask(self, question: str, *arguments: Any, tell: Callable[[float], None] | None = None) -> Any:
+        """Ask one of `Worker`'s questions and wait for the answer.
+
+        Raises:
+            EngineFailedError: the process died or hangs, or its engine raised something that nobody foresaw.
+            InputError, UnavailableError, CheckError: the engine raised it.
+        """
+        try:
+            self._connection.send((question, arguments))
+        except OSError:
+            raise EngineFailedError(self._how_it_ended()) from None
+        return self._answer(question, self._limit_s, tell)
+
+    def close(self) -> None:
+        """End the process."""
+        self._connection.close()
+        self._process.join(_PATIENCE)
+        if self._process.is_alive():
+            self._kill()
+
+    def _answer(self, question: str, limit_s: float, tell: Callable[[float], None] | None = None) -> Any:
+        while True:
+            try:
+                if not self._connection.poll(limit_s):
+                    self._kill()
+                    raise EngineFailedError(
+                        f"its process hangs: no answer within {limit_s:.0f} s to {question!r}"
+                    )
+                kind, *rest = self._connection.recv()
+            except (EOFError, OSError):
+                raise EngineFailedError(self._how_it_ended()) from None
+            if kind == "done":
+                return rest[0]
+            if kind == "failed":
+                raise KINDS.get(rest[0], EngineFailedError)(rest[1])
+            if tell is not None:
+                tell(rest[0])
+
+    def _kill(self) -> None:
+        self._process.kill()
+        # Not without end: a driver that hangs holds its process where no signal reaches it.
+        self._process.join(_PATIENCE)
+
+    def _how_it_ended(self) -> str:
+        self._process.join(_PATIENCE)
+        code = self._process.exitcode
+        if code is None:
+            return "its process hangs"
+        if code < 0:
+            return f"its process died of {signal.Signals(-code).name}"
+        return f"its process ended with exit code {code}"
+
+
+def start(contender: Contender, threads: int | None, limit_s: float) -> EngineProcess:
+    """Start a contender; the rest is as in `EngineProcess`.
+
+    Raises:
+        UnavailableError: it was refused before it was tried, or this machine lacks what it needs.
+        InputError, CheckError, EngineFailedError: as `EngineProcess`.
+    """
+    if contender.refused is not None:
+        raise UnavailableError(contender.refused)
+    return EngineProcess(contender, threads, limit_s=limit_s)
+
+
+@contextmanager
+def threads_in_environment(threads: int | None) -> Iterator[None]:
+    """Set the number for a process started meanwhile, and put back what was there."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    if threads is not None:
+        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,97 @@
+"""What a benchmark measures: batches, frames, pictures, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from osnet_edge.bench.metrics.accuracy import LabelledPicture
+from osnet_edge.bench.result.limits import Work
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.preprocessing import Picture
+
+#: Stretches of a long run.
+STRETCHES = 60
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Pictures to score engines on: a name, queries and a gallery."""
+
+    name: str
+    query: Sequence[LabelledPicture]
+    gallery: Sequence[LabelledPicture]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A frame, H x W x 3 uint8 as OpenCV reads it (BGR), and its boxes, (N, 4) of x1, y1, x2, y2."""
+
+    frame: Picture
+    boxes: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """The job of a tracker: where its frames are from, and one for each number of people."""
+
+    source: str
+    scenes: tuple[Scene, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What to measure of every engine; the defaults of time are trtexec's.
+
+    Attributes:
+        batches: pictures a call, ascending.
+        threads: what the engines were told, for the record; None leaves it to them.
+        duration_s: seconds measured per engine and batch, or frame.
+        warmup_s: seconds of calls before, which are not kept.
+        min_iterations: calls measured at least.
+        streams: numbers of callers whose throughput to measure.
+        frames: to measure the job of a tracker on; None leaves it out.
+        sustained_s: seconds of a long run of each engine; 0 leaves it out.
+        cold_starts: processes to start of each package; 0 leaves it out.
+        layers: whether to ask backends for the times of their layers.
+        work: of the reference's graph, counted; then the machine's ceilings are measured too.
+        test_set: pictures to score on; None leaves accuracy out.
+        patience_s: seconds that an engine may need beyond what it is asked to run: a call cannot be cut
+            short, and one of a large batch takes minutes on a small board.
+    """
+
+    batches: tuple[int, ...]
+    threads: int | None = None
+    duration_s: float = 3.0
+    warmup_s: float = 0.2
+    min_iterations: int = 10
+    streams: tuple[int, ...] = ()
+    frames: Frames | None = None
+    sustained_s: float = 0.0
+    cold_starts: int = 0
+    layers: bool = False
+    work: Work | None = None
+    test_set: TestSet | None = None
+    patience_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not self.batches or list(self.batches) != sorted(set(self.batches)) or self.batches[0] < 1:
+            raise InputError(f"expected ascending batches of 1 or more, got {self.batches}")
+
+    @property
+    def stretch_s(self) -> float:
+        """Seconds of one stretch of a long run."""
+        return self.sustained_s / STRETCHES
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds without a sign of life after which an engine hangs: twice the longest run, and patience."""
+        return 2 * max(self.duration_s, self.warmup_s, self.stretch_s) + self.patience_s
+
+    @property
+    def typical_batch(self) -> int:
+        """The largest batch up to 8, which is a usual number of people in a frame; else the smallest."""
+        return max((size for size in self.batches if size <= 8), default=self.batches[0])

@@ -1,0 +1,1 @@
+"""A result as text, tables, charts and pages."""

@@ -1,0 +1,133 @@
+"""Results of many machines on one page: which engine for which camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from osnet_edge.bench.report import _format, _html
+from osnet_edge.bench.report.report import html_report_body
+from osnet_edge.bench.report.text_tables import Table
+from osnet_edge.bench.result.engine_result import EngineResult
+from osnet_edge.bench.result.result import BenchResult
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The engine to choose for one machine; all but `machine` are None where none can be recommended.
+
+    Attributes:
+        machine: its name.
+        engine: the quickest that loses no more than allowed.
+        job: what it was the quickest at, in words.
+        milliseconds: its median there.
+        per_second: people or pictures a second.
+        mean_ap_change: of its mAP from the float32 reference, as a share; None where it was not measured.
+        joules: of an embedding, where it was measured.
+        package_bytes: what must be shipped.
+        passed_over: engines that are quicker and lose too much, or failed, in words.
+    """
+
+    machine: str
+    engine: str | None
+    job: str | None
+    milliseconds: float | None
+    per_second: float | None
+    mean_ap_change: float | None
+    joules: float | None
+    package_bytes: int | None
+    passed_over: str
+
+
+def choices(results: Sequence[BenchResult], budget: float) -> list[Choice]:
+    """Return the choice for each machine.
+
+    Args:
+        results: one for each machine.
+        budget: share of mAP that may be lost against the float32 reference, such as 0.005.
+    """
+    return [_choice(result, budget) for result in results]
+
+
+def fleet_table(found: Sequence[Choice]) -> Table:
+    """Return the choices as a table."""
+    heads = ("machine", "engine", "job", "p50 ms", "a second", "mAP points", "mJ each", "MB", "passed over")
+    return Table(heads, [[_format.printable(cell) for cell in _cells(each)] for each in found], words=3)
+
+
+def fleet_page(results: Sequence[BenchResult], budget: float) -> str:
+    """Return the page: the choices first, then each machine's results."""
+    title = "Which engine for which camera"
+    chosen = _html.text_table(title, fleet_table(choices(results, budget)))
+    note = (
+        f"The quickest engine that loses no more than {budget * 100:g} points of mAP against its own float32 "
+        "reference; where accuracy was not measured it cannot lose any, and the column is empty."
+    )
+    body = f"<h2>{title}</h2>{chosen}{_html.note(note)}{html_report_body(results)}"
+    return _html.page("OSNet engines for a fleet", body)
+
+
+def machine_name(result: BenchResult) -> str:
+    """Return what a fleet's owner calls the machine: its board, its GPU, or its processor."""
+    machine = result.machine
+    if machine.jetson:
+        mode = machine.jetson.power_mode
+        return f"{machine.jetson.model}, {mode}"
+    cores = f"{machine.cpu}, {result.settings.threads or machine.logical_cores} threads"
+    return f"{machine.gpu.name}, {cores}" if machine.gpu else cores
+
+
+def _choice(result: BenchResult, budget: float) -> Choice:
+    changes = {change.engine: change.mean_ap for change in result.accuracy_changes()}
+    people = max((each.people for engine in result.candidates for each in engine.frames), default=None)
+    timed = [(job, engine) for engine in result.candidates if (job := _job(engine, people, result))]
+    allowed = [pair for pair in timed if changes.get(pair[1].name, 0.0) >= -budget - 1e-12]
+    failed = [f"{engine.name}: {engine.problem}" for engine in result.engines if engine.problem]
+    if not allowed:
+        return Choice(machine_name(result), None, None, None, None, None, None, None, "; ".join(failed))
+    (ms, words, rate), best = min(allowed, key=lambda pair: pair[0][0])
+    over = [
+        f"{engine.name}: {_format.points(changes[engine.name])} points"
+        for job, engine in timed
+        if job[0] < ms and engine.name in changes
+    ]
+    energy = min((each.joules_per_image for each in best.energy), default=None)
+    return Choice(
+        machine=machine_name(result),
+        engine=best.name,
+        job=words,
+        milliseconds=ms,
+        per_second=rate,
+        mean_ap_change=changes.get(best.name),
+        joules=energy,
+        package_bytes=best.package_bytes or best.size_bytes,
+        passed_over="; ".join([*over, *failed]),
+    )
+
+
+def _job(engine: EngineResult, people: int | None, result: BenchResult) -> tuple[float, str, float] | None:
+    """Return the median, the job in words, and people or pictures a second."""
+    if people is not None and (frame := engine.with_people(people)):
+        return frame.latency.p50_ms, f"a frame of {people} people", frame.people_per_second
+    batch = result.common_batch
+    if people is None and batch is not None and (measured := engine.at(batch)):
+        return measured.latency.p50_ms, f"batch {batch}", measured.images_per_second
+    return None
+
+
+def _cells(choice: Choice) -> list[str]:
+    def shown(value: float | None, scale: float = 1) -> str:
+        return _format.MISSING if value is None else _format.milliseconds(value * scale)
+
+    change = choice.mean_ap_change
+    return [
+        choice.machine,
+        choice.engine or "none fits",
+        choice.job or _format.MISSING,
+        shown(choice.milliseconds),
+        _format.MISSING if choice.per_second is None else _format.rate(choice.per_second),
+        _format.MISSING if change is None else _format.points(change),
+        shown(choice.joules, 1e3),
+        shown(choice.package_bytes, 1e-6),
+        choice.passed_over or _format.MISSING,
+    ]

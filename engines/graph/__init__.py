@@ -1,0 +1,1 @@
+"""An exported graph: read, run, looked up, counted and written in float16."""

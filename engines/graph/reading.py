@@ -1,0 +1,94 @@
+"""Reading back a graph that `osnet-edge export` wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import onnx
+
+from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.files import sha256_of
+from osnet_edge.runtime.package.graph_info import (
+    INPUT_NAME,
+    METADATA_KEY,
+    OUTPUT_NAME,
+    GraphInfo,
+    parse_graph_info,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedGraph:
+    """A float32 graph of `osnet-edge export`, read and checked.
+
+    Attributes:
+        path: its file.
+        model: what is in it.
+        info: what it says of itself.
+    """
+
+    path: Path
+    model: onnx.ModelProto
+    info: GraphInfo
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of its file."""
+        return sha256_of(self.path)
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """Read and check a graph of one input `images`, of a free batch size and a fixed picture, and one output.
+
+    Raises:
+        InputError: it is missing, damaged, or another kind of graph.
+    """
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise InputError(f"expected an ONNX file, found {found} at {path}; make one with osnet-edge export")
+    try:
+        graph: onnx.ModelProto = onnx.load(path)
+        onnx.checker.check_model(graph)
+    except Exception as error:
+        # protobuf's and onnx's exceptions have no common base of their own to catch.
+        reason = first_line(error)
+        raise InputError(f"{path} is no ONNX graph, or not a whole one ({reason}); export it again") from None
+    inputs, outputs = list(graph.graph.input), list(graph.graph.output)
+    shape = [item.dim_value for item in inputs[0].type.tensor_type.shape.dim] if inputs else []
+    if len(inputs) != 1 or len(outputs) != 1 or inputs[0].name != INPUT_NAME or len(shape) != 4:
+        names = ", ".join(item.name for item in [*inputs, *outputs]) or "none"
+        raise InputError(
+            f"{path}: expected one input, {INPUT_NAME}, and one output; got {names}; export it again"
+        )
+    if shape[0] != 0 or 0 in shape[1:]:
+        raise InputError(
+            f"{path}: expected {INPUT_NAME} of a free batch size and a fixed picture, got {shape}"
+        )
+    return graph
+
+
+def read_graph(path: Path) -> ExportedGraph:
+    """Read an exported graph and what it says of itself.
+
+    Raises:
+        InputError: it is no such graph, or not one that `osnet-edge export` wrote.
+    """
+    model = read_onnx(path)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if METADATA_KEY not in metadata:
+        raise InputError(
+            f"{path} does not say how its pictures are to be prepared; "
+            "build takes graphs of osnet-edge export, so export the checkpoint with it"
+        )
+    info = parse_graph_info(metadata[METADATA_KEY], str(path))
+    # The graph may have been edited since.
+    expected = {INPUT_NAME: info.preprocessing.input_shape, OUTPUT_NAME: (info.model.embedding_size,)}
+    got = {
+        value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim[1:])
+        for value in (*model.graph.input, *model.graph.output)
+    }
+    if got != expected:
+        raise InputError(f"{path}: its metadata says {expected}, its graph {got}; export it again")
+    return ExportedGraph(path, model, info)

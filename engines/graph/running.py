@@ -1,0 +1,54 @@
+"""A graph run over pictures in ONNX Runtime, for what a build measures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import ModelProto, helper
+
+from osnet_edge.runtime.backends.onnxruntime import default_threads
+from osnet_edge.runtime.package.graph_info import INPUT_NAME
+from osnet_edge.runtime.preprocessing import Picture, Preprocessing, to_batch
+
+
+def open_graph(model: ModelProto | Path) -> Any:
+    """Open a graph, or its file, in a session that computes every Q/DQ in it as it is written.
+
+    No kernel of integers takes part, whose sums may saturate on processors without VNNI.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = default_threads()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def tensor_runner(
+    model: ModelProto, names: Sequence[str]
+) -> Callable[[npt.NDArray[np.generic]], list[npt.NDArray[np.float32]]]:
+    """Return what runs a batch through a float32 graph, and gives the tensors of these names, in order."""
+    exposed = ModelProto()
+    exposed.CopyFrom(model)
+    known = {output.name for output in exposed.graph.output}
+    exposed.graph.output.extend(
+        helper.make_empty_tensor_value_info(name) for name in names if name not in known
+    )
+    session = open_graph(exposed)
+    return lambda batch: session.run(names, {INPUT_NAME: batch})
+
+
+def batches_of(
+    crops: Iterable[Picture], preprocessing: Preprocessing, size: int
+) -> Iterator[npt.NDArray[np.generic]]:
+    """Yield (H, W, 3) uint8 RGB crops of any sizes as a graph's input, `size` at a time."""
+    left = iter(crops)
+    while some := list(islice(left, size)):
+        yield to_batch(some, preprocessing)

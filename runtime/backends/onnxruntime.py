@@ -1,0 +1,121 @@
+"""ONNX Runtime on the CPU: the embedded default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osnet_edge.runtime.backends.base import check_tensors
+from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.forks import fork_waits, keep_in_children
+from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
+from osnet_edge.runtime.preprocessing import Preprocessing
+
+#: OSNet's tensors are small: past four threads, waiting for each other costs more than it brings.
+MOST_THREADS = 4
+#: Past any machine that a person owns; thousands of threads would hang this one.
+_THREAD_LIMIT = 512
+
+
+class OnnxRuntimeEngine:
+    """One ONNX Runtime session; its `run` may be called from several threads, and in a forked child.
+
+    Args:
+        model: the ONNX file.
+        preprocessing: what the graph's input must look like.
+        embedding_size: columns of its output.
+        threads: threads for one call; None takes the cores this process may use, four at most.
+
+    Raises:
+        InputError: the file is no ONNX graph of the expected input and output, or no such number of threads.
+        UnavailableError: ONNX Runtime is not installed.
+    """
+
+    @fork_waits()
+    def __init__(
+        self, model: Path, preprocessing: Preprocessing, embedding_size: int, threads: int | None = None
+    ) -> None:
+        # Imported here so that `import osnet_edge.runtime` stays quick, and works without this backend.
+        try:
+            import onnxruntime
+        except ImportError:
+            raise UnavailableError(
+                "this engine needs ONNX Runtime, which is not installed: pip install onnxruntime"
+            ) from None
+
+        options = session_options(threads)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(model), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            # onnxruntime's exceptions have no common base of their own to catch.
+            raise InputError(f"ONNX Runtime cannot load {model}: {first_line(error)}") from None
+        check_session(self._session, model, preprocessing, embedding_size)
+        # A session's end joins its threads.
+        keep_in_children(self)
+
+    @fork_waits()
+    def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Run (N, *input_shape), any N >= 1, to (N, D)."""
+        embeddings: NDArray[np.float32] = self._session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
+        return embeddings
+
+
+def session_options(threads: int | None = None) -> Any:
+    """Return the options that a graph is opened with, as an `onnxruntime.SessionOptions`.
+
+    Args:
+        threads: as for `OnnxRuntimeEngine`.
+
+    Raises:
+        InputError: no such number of threads.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = checked_threads(threads)
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Without VNNI, weights of 8 bits are multiplied as u8 by u8, which is slower and not cut off at 16 bits
+    # (see `osnet_edge.runtime.processor`). With VNNI, on ARM and for weights of 7 bits this changes nothing.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def check_session(session: Any, model: Path, preprocessing: Preprocessing, embedding_size: int) -> None:
+    """Hold a session's input and output to what its package says.
+
+    Raises:
+        InputError: they are others.
+    """
+    tensors = [*session.get_inputs(), *session.get_outputs()]
+    got = [(tensor.name, tensor.type, tensor.shape[1:]) for tensor in tensors]
+    check_tensors(model, got, preprocessing, embedding_size, byte="tensor(uint8)", real="tensor(float)")
+
+
+def checked_threads(threads: int | None) -> int:
+    """Return a number of threads as it was asked for, or the default where it was not.
+
+    Raises:
+        InputError: it is no such number.
+    """
+    if threads is not None and not 1 <= threads <= _THREAD_LIMIT:
+        raise InputError(f"expected 1 to {_THREAD_LIMIT} threads, got {threads}")
+    return default_threads() if threads is None else threads
+
+
+def default_threads() -> int:
+    """Return the cores that this process may use (its affinity, as a container sets it), four at most."""
+    return min(allowed_cores(), MOST_THREADS)
+
+
+def allowed_cores() -> int:
+    """Return how many cores this process may use: a container or a taskset may allow fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,289 @@
+"""OpenVINO on the CPU: float32, and bfloat16 where the processor computes in it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osnet_edge.runtime.backends.base import check_tensors
+from osnet_edge.runtime.backends.onnxruntime import checked_threads
+from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.forks import fork_waits, keep_in_children
+from osnet_edge.runtime.package.manifest import Precision
+from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.runtime.processor import BF16
+
+#: OpenVINO's names of the precisions that it is asked for here.
+HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
+#: Larger batches gain nothing on a CPU, and each one compiled takes memory.
+LARGEST_COMPILED = 32
+
+_core: Any = None
+_core_lock = threading.Lock()
+
+
+class OpenVinoEngine:
+    """A graph compiled for a few batch sizes, of which any other batch is made up.
+
+    Compiled for a free batch size, OpenVINO chooses slower kernels (x0_25 in float32: 1.3 times the time) and
+    prepares again whenever the size changes, as a frame's number of people does. So it is compiled for the
+    best batch and its halves down to 1 (some 0.3 s each, at loading), and 13 pictures run as 8, 4 and 1.
+
+    Calls may come from several threads; they take turns, each with all of the engine's threads. They may come
+    in a forked child too.
+
+    Args:
+        model: the ONNX file.
+        preprocessing: what the graph's input must look like.
+        embedding_size: columns of its output.
+        precision: of the arithmetic: `fp32`, `bf16`, or `int8` for a graph with Q/DQ, around which it is
+            bf16 where the processor has that, and float32 elsewhere.
+        best_batch: the largest size to compile for, up to 32.
+        threads: threads for one call; None takes the cores this process may use, four at most.
+        sizes: batch sizes to compile for, falling to 1, in place of those.
+        processor: the kind that the engine was built for, as manifests say it: built for one without bf16,
+            INT8 has float32 around it on every processor, as its loss was measured.
+
+    Raises:
+        InputError: the file is no ONNX graph of the expected input and output, the precision is another, or
+            no such number of threads.
+        UnavailableError: OpenVINO is not installed, or this CPU does not compute in the precision.
+    """
+
+    @fork_waits()
+    def __init__(
+        self,
+        model: Path,
+        preprocessing: Preprocessing,
+        embedding_size: int,
+        precision: Precision,
+        best_batch: int,
+        threads: int | None = None,
+        sizes: tuple[int, ...] | None = None,
+        processor: str = "",
+    ) -> None:
+        self._embedding_size = embedding_size
+        core = open_core(precision)
+        options = compile_options(core, precision, threads, processor)
+        graph = _read(core, model, preprocessing, embedding_size)
+        try:
+            self._requests = [
+                (size, _compile(core, graph, (size, *preprocessing.input_shape), options))
+                for size in sizes or compiled_sizes(best_batch)
+            ]
+        except RuntimeError as error:
+            raise InputError(f"OpenVINO cannot compile {model}: {_reason(error)}") from None
+        self._lock = threading.Lock()
+        # An executor's end waits for its threads.
+        keep_in_children(self)
+
+    @fork_waits()
+    def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Run (N, *input_shape), any N >= 1, to (N, D)."""
+        rows, start = np.empty((len(batch), self._embedding_size), np.float32), 0
+        # One stream computes one request at a time: waiting here instead of there costs nothing.
+        with self._lock:
+            for size, request in self._requests:
+                while start + size <= len(batch):
+                    part = slice(start, start + size)
+                    # Copied out at once: the result is the request's memory, which its next run overwrites.
+                    rows[part] = request.infer([batch[part]], share_inputs=True, share_outputs=True)[0]
+                    start += size
+        return rows
+
+
+def open_core(precision: Precision = "fp32") -> Any:
+    """Import OpenVINO and return this process's core, on a CPU that computes in a precision.
+
+    Raises:
+        InputError: OpenVINO is not asked for this precision.
+        UnavailableError: OpenVINO is not installed, has no CPU device, or not in this precision.
+    """
+    if precision not in HINTS:
+        raise InputError(
+            f"expected fp32, bf16 or int8 for openvino, got {precision}; fp16 is for cuda, rtx and tensorrt"
+        )
+    core = _process_core()
+    if "CPU" not in core.available_devices:
+        raise UnavailableError(
+            "this OpenVINO comes without its CPU plugin: pip install --force-reinstall openvino"
+        )
+    if precision != "int8" and precision not in cpu_precisions(core):
+        raise UnavailableError(
+            f"this engine needs a CPU that computes in {precision} (on x86, one with AVX512-BF16 or AMX), "
+            "and this one does not; build it with --precision fp32"
+        )
+    return core
+
+
+def read_arranged(core: Any, model: Path) -> Any:
+    """Read a graph as engines run it: in the order that OpenVINO's kernels like."""
+    graph = core.read_model(str(model))
+    arrange(graph)
+    return graph
+
+
+def compile_options(
+    core: Any, precision: Precision, threads: int | None, processor: str = ""
+) -> dict[str, Any]:
+    """Return what a graph is compiled with.
+
+    Args:
+        core: of `open_core`.
+        precision: of the arithmetic.
+        threads: as for `OpenVinoEngine`.
+        processor: likewise.
+
+    Raises:
+        InputError: no such number of threads.
+    """
+    exact = (
+        precision == "fp32"
+        or "bf16" not in cpu_precisions(core)
+        or (precision == "int8" and processor not in ("", BF16))
+    )
+    return {
+        # Always said: left to itself, OpenVINO rounds float32 to bf16 where the processor has it.
+        "INFERENCE_PRECISION_HINT": "f32" if exact else HINTS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": checked_threads(threads),
+        # Pinned, the threads of two processes may meet on one core while another idles.
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
+@fork_waits()
+def _process_core() -> Any:
+    """Return the one core of this process, made at the first call and never let go.
+
+    The CPU plugin gives the thread that makes a core a stack for signal handlers, and frees that stack with
+    the core. Of two cores let go in the order they were made, the thread is left with a freed one, and the
+    next Ctrl-C ends the process in a segmentation fault (seen in OpenVINO 2026.4).
+    """
+    global _core
+    # Imported here so that `import osnet_edge.runtime` stays quick, and works without this backend.
+    try:
+        import openvino
+    except ImportError:
+        raise UnavailableError(
+            "this engine needs OpenVINO, which is not installed: pip install openvino"
+        ) from None
+    with _core_lock:
+        if _core is None:
+            _core = openvino.Core()
+            keep_in_children(_core)
+        return _core
+
+
+def cpu_precisions(core: Any) -> tuple[Precision, ...]:
+    """Return the precisions that OpenVINO's CPU device computes in here, and not merely accepts."""
+    found = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    names: dict[Precision, str] = {"fp32": "FP32", "bf16": "BF16"}
+    return tuple(precision for precision, name in names.items() if name in found)
+
+
+def installed_precisions() -> tuple[Precision, ...]:
+    """Return the precisions that packages for OpenVINO can have here; none where it is not installed."""
+    try:
+        return cpu_precisions(open_core())
+    except UnavailableError:
+        return ()
+
+
+def compiled_sizes(best_batch: int) -> Iterator[int]:
+    """Yield a batch size and its halves down to 1, of which every larger batch can be made up.
+
+    Example:
+        >>> list(compiled_sizes(12))
+        [12, 6, 3, 1]
+    """
+    size = min(best_batch, LARGEST_COMPILED)
+    while size:
+        yield size
+        size //= 2
+
+
+def _read(core: Any, model: Path, preprocessing: Preprocessing, embedding_size: int) -> Any:
+    """Read the graph, and hold it to what the package says of its input and output."""
+    try:
+        graph = read_arranged(core, model)
+    except RuntimeError as error:
+        raise InputError(f"OpenVINO cannot load {model}: {_reason(error)}") from None
+    got = []
+    for port in (*graph.inputs, *graph.outputs):
+        shape = [dim.get_length() if dim.is_static else -1 for dim in port.get_partial_shape()]
+        got.append((port.get_any_name(), port.get_element_type().get_type_name(), shape[1:]))
+    check_tensors(model, got, preprocessing, embedding_size, byte="u8", real="f32")
+    return graph
+
+
+def _reason(error: RuntimeError) -> str:
+    """Return the last line of OpenVINO's error: those before it name its own source files."""
+    return first_line("\n".join(reversed(str(error).strip().splitlines())))
+
+
+def _compile(core: Any, graph: Any, shape: tuple[int, ...], options: dict[str, Any]) -> Any:
+    fixed = graph.clone()
+    fixed.reshape(list(shape))
+    return core.compile_model(fixed, "CPU", options).create_infer_request()
+
+
+def arrange(graph: Any) -> None:
+    """Rearrange a graph of `osnet-edge export`; what looks otherwise is left alone.
+
+    In float32 it computes what it did; in bf16 it rounds in other places, since other operations are fused.
+
+    Args:
+        graph: an `openvino.Model`, which is changed.
+    """
+    _compute_gates_once(graph)
+    _subtract_mean_from_rows(graph)
+    graph.validate_nodes_and_infer_types()
+
+
+def _compute_gates_once(graph: Any) -> None:
+    """Take the sigmoids of channel gates out of the kernels that scale whole maps by them.
+
+    OpenVINO fuses a sigmoid with the product behind it, and then computes it anew for every pixel. It fuses
+    nothing across a change of shape, which itself costs nothing.
+    """
+    from openvino import opset13 as ops
+
+    for node in graph.get_ordered_ops():
+        if node.get_type_name() != "Sigmoid":
+            continue
+        shape = node.get_output_partial_shape(0)
+        if len(shape) == 4 and shape[2] == shape[3] == 1:
+            gates = ops.sigmoid(ops.reshape(node.input_value(0), [0, -1], special_zero=True))
+            node.output(0).replace(ops.reshape(gates, [0, -1, 1, 1], special_zero=True).output(0))
+
+
+def _subtract_mean_from_rows(graph: Any) -> None:
+    """Subtract the mean before channels come first, not after.
+
+    OpenVINO computes with channels last, as a picture has them. With nothing but the convolution behind it
+    the transposition is a matter of names; in front of the subtraction it is carried out, and undone again.
+    The mean is repeated to a whole row of pixels, for a kernel that repeats three numbers is slow.
+    """
+    from openvino import opset13 as ops
+
+    (picture,) = graph.get_parameters()
+    nodes = [picture]
+    for kind in ("Convert", "Transpose", "Subtract"):
+        readers = list(nodes[-1].output(0).get_target_inputs())
+        if len(readers) != 1 or readers[0].get_node().get_type_name() != kind:
+            return
+        nodes.append(readers[0].get_node())
+    _, floats, transposed, centred = nodes
+    mean, width = centred.input_value(1).get_node(), picture.get_partial_shape()[2]
+    if mean.get_type_name() != "Constant" or mean.get_data().size != 3 or not width.is_static:
+        return
+    row = np.tile(mean.get_data().reshape(1, 1, 1, 3), (1, 1, width.get_length(), 1))
+    rows = ops.subtract(floats, ops.constant(row))
+    centred.output(0).replace(ops.transpose(rows, transposed.input_value(1)).output(0))

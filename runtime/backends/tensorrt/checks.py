@@ -1,0 +1,88 @@
+"""What must hold before a plan is given to TensorRT: its header, the GPU, the library and the driver."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+from osnet_edge.runtime.backends.tensorrt.library import Library, same_version
+from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES, PlanHeader, read_plan_header
+from osnet_edge.runtime.cuda.probe import CudaDevice
+from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.package.manifest import Manifest
+
+#: What NVIDIA's wheels are called, by CUDA's major version.
+_WHEELS = {"tensorrt": "tensorrt-cu{}-bindings", "tensorrt_rtx": "tensorrt-rtx-cu{}-bindings"}
+_CUDA_MAJORS = range(11, 20)
+
+
+def check_header(model: Path, manifest: Manifest) -> PlanHeader:
+    """Hold a plan's header to its manifest; needs neither TensorRT nor a GPU.
+
+    Raises:
+        InputError: it is no plan, or another one than the manifest says.
+    """
+    header = read_plan_header(model)
+    target = manifest.target
+    if header.library != target.backend or not same_version(header.version, target.backend_version):
+        raise InputError(
+            f"{model} is a plan of {header}, and its manifest says {TITLES[target.backend]} "
+            f"{target.backend_version}; build the package again"
+        )
+    return header
+
+
+def check_device(header: PlanHeader, manifest: Manifest, device: CudaDevice) -> None:
+    """Hold a plan to the GPU that is here.
+
+    Raises:
+        InputError: it was built for others.
+    """
+    built_for = header.compute_capabilities or manifest.target.compute_capabilities
+    if built_for and not header.open_ended and device.compute_capability not in built_for:
+        raise InputError(
+            f"this engine was built for compute capability {', '.join(built_for)} and {device.name} has "
+            f"{device.compute_capability}; build it for this GPU"
+        )
+
+
+def check_version(header: PlanHeader, manifest: Manifest, library: Library) -> None:
+    """Hold a plan to the library that is installed.
+
+    Raises:
+        InputError: another version built it, and it runs on no other.
+    """
+    if manifest.target.exact_version and not same_version(header.version, library.version):
+        title = TITLES[header.library]
+        raise InputError(
+            f"this engine was built by {title} {header.version} and {title} {library.version} is installed; "
+            "build it again with the installed version, or install the other"
+        )
+
+
+def check_driver(library: Library, supported: str) -> None:
+    """Hold the driver to the CUDA that the library was built with, where its wheel's name says that.
+
+    Args:
+        library: TensorRT, or TensorRT-RTX.
+        supported: CUDA version that the driver supports, such as `12.6`.
+
+    Raises:
+        UnavailableError: the driver is older; TensorRT may crash on it.
+    """
+    needed = [major for major in _CUDA_MAJORS if _is_installed(_WHEELS[library.name].format(major))]
+    driver = int(supported.partition(".")[0])
+    if needed and driver < min(needed):
+        wheel = _WHEELS[library.name].format(driver).removesuffix("-bindings")
+        raise UnavailableError(
+            f"{library} was built for CUDA {min(needed)}, and the driver supports CUDA {supported}; update "
+            f"the driver, or install {wheel} in its place"
+        )
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

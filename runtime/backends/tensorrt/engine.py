@@ -1,0 +1,178 @@
+"""TensorRT 8.6 to 11 and TensorRT-RTX: a plan, run through the named-tensor API that all of them have."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osnet_edge.runtime.backends.tensorrt.loading import load_plan
+from osnet_edge.runtime.backends.tensorrt.session import Session
+from osnet_edge.runtime.cuda.arrays import CudaArray, borrow, is_on_gpu
+from osnet_edge.runtime.cuda.crops import CropTable, crop_table
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.package.manifest import Manifest
+
+
+class TensorRTEngine:
+    """A plan on the first GPU; one engine for all threads, and one execution context for each.
+
+    A thread's first call makes its context and buffers, which takes milliseconds (with TensorRT-RTX, which
+    compiles its kernels then, up to seconds): call from threads that stay. The first batch of each size is
+    slower too, as its CUDA graph is captured then.
+
+    Where CUDA's compiler is installed, crops are cut and resized on the GPU, and a frame crosses the bus
+    once.
+
+    Args:
+        model: the plan.
+        manifest: what its package says of it.
+        cuda_graphs: whether CUDA graphs are used; without them, how much they bring can be measured.
+
+    Raises:
+        InputError: the plan was built for another library, version or GPU, or is not what the manifest says.
+        UnavailableError: there is no GPU, or a library is missing; one line that says which.
+    """
+
+    def __init__(self, model: Path, manifest: Manifest, *, cuda_graphs: bool = True) -> None:
+        self._plan = load_plan(model, manifest, cuda_graphs)
+        self._local = threading.local()
+
+    @property
+    def crops_problem(self) -> str:
+        """Why crops are not cut on the GPU; empty where they are."""
+        return self._plan.crops_problem
+
+    @property
+    def captures_graphs(self) -> bool:
+        """Whether a CUDA graph is captured for each batch size; one failure ends it."""
+        return self._plan.can_capture
+
+    @property
+    def replays_graphs(self) -> bool:
+        """Whether calls replay CUDA graphs, captured here or by TensorRT-RTX itself."""
+        cache = self._plan.cache
+        return self._plan.can_capture or (cache is not None and cache.has_graphs)
+
+    @property
+    def description(self) -> str:
+        """What runs here and how, in words."""
+        return str(self._plan)
+
+    def infer(self, batch: object) -> NDArray[np.float32]:
+        """Run (N, *input_shape) to (N, D), for any N; more than the plan was built for is split.
+
+        Args:
+            batch: of the engine's type, in the host's memory or, as an array of torch, CuPy or another
+                library with `__dlpack__` or `__cuda_array_interface__`, in the GPU's.
+
+        Raises:
+            InputError: the batch has another shape or type.
+            UnavailableError: the GPU failed; the message is CUDA's or TensorRT's own.
+        """
+        plan = self._plan
+        with self._session() as session:
+            if not is_on_gpu(batch):
+                pictures = np.asarray(batch)
+                plan.how.check_batch(pictures.shape, pictures.dtype)
+                return _join(session.run_host(pictures[part]) for part in self._parts(len(pictures)))
+            with borrow(batch, plan.cuda, session.stream) as array:
+                plan.how.check_batch(array.shape, array.dtype)
+                item = math.prod(plan.how.input_shape) * plan.how.dtype.itemsize
+                return _join(
+                    session.run_device(array.address + part.start * item, part.stop - part.start)
+                    for part in self._parts(array.shape[0])
+                )
+
+    def timed_parts(self, batch: NDArray[np.generic], *, cuda_graphs: bool = True) -> dict[str, float]:
+        """Run a batch that is in the host's memory, waiting after each part, and say how long each took.
+
+        By the host's clock: each part holds one wait for the GPU more than it does in `infer`, some
+        microseconds. Call `infer` with the batch first, so that nothing is prepared meanwhile.
+
+        Args:
+            batch: (N, *input_shape), with N no more than the plan was built for.
+            cuda_graphs: whether a CUDA graph is replayed, where one was captured.
+
+        Returns:
+            Milliseconds: `input_ms` copying in, `enqueue_ms` handing the work over, `compute_ms` from then on
+            until it is done, with the former, and `output_ms` copying back.
+        """
+        with self._session() as session:
+            self._plan.how.check_batch(batch.shape, batch.dtype)
+            if len(batch) > self._plan.most:
+                raise InputError(f"expected at most {self._plan.most} pictures at once, got {len(batch)}")
+            return session.time_parts(batch, replay=cuda_graphs)
+
+    def infer_boxes(
+        self, frame: object, boxes: NDArray[np.integer[Any]], *, bgr: bool
+    ) -> NDArray[np.float32]:
+        """Cut boxes out of a frame on the GPU, and run them.
+
+        Args:
+            frame: uint8 (H, W, 3), in the host's memory (the rows that hold boxes cross the bus, once) or in
+                the GPU's.
+            boxes: (N, 4) whole x1, y1, x2, y2 within the frame, each with a pixel, N > 0.
+            bgr: whether the frame is blue-green-red.
+
+        Returns:
+            (N, D) float32.
+        """
+        with self._session() as session:
+            if not is_on_gpu(frame):
+                picture = np.asarray(frame)
+                top, bottom = int(boxes[:, 1].min()), int(boxes[:, 3].max())
+                width = picture.shape[1]
+                address = session.upload_frame(picture[top:bottom]) - 3 * width * top
+                return self._run_crops(session, crop_table(address, width, boxes.tolist()), bgr)
+            with borrow(frame, self._plan.cuda, session.stream) as array:
+                _require_picture(array)
+                table = crop_table(array.address, array.shape[1], boxes.tolist())
+                return self._run_crops(session, table, bgr)
+
+    def infer_crops(self, crops: Sequence[object], *, bgr: bool) -> NDArray[np.float32]:
+        """Run crops that are in the GPU's memory, uint8 (H, W, 3) each.
+
+        Raises:
+            InputError: one is not that, or is not contiguous, or on another GPU.
+        """
+        with self._session() as session, ExitStack() as borrowed:
+            tables = []
+            for crop in crops:
+                array = borrowed.enter_context(borrow(crop, self._plan.cuda, session.stream))
+                _require_picture(array)
+                height, width, _ = array.shape
+                tables.append(crop_table(array.address, width, [(0, 0, width, height)]))
+            return self._run_crops(session, np.concatenate(tables), bgr)
+
+    def _run_crops(self, session: Session, table: CropTable, bgr: bool) -> NDArray[np.float32]:
+        return _join(session.run_crops(table[part], bgr=bgr) for part in self._parts(len(table)))
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        """Give this thread's session, with the plan's context current."""
+        with self._plan.cuda.current():
+            if not hasattr(self._local, "session"):
+                self._local.session = Session(self._plan)
+            session: Session = self._local.session
+            yield session
+
+    def _parts(self, count: int) -> list[slice]:
+        most = self._plan.most
+        return [slice(start, min(start + most, count)) for start in range(0, count, most)]
+
+
+def _require_picture(array: CudaArray) -> None:
+    if array.dtype != np.uint8 or len(array.shape) != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise InputError(f"expected H x W x 3 of uint8, got {array.shape} of {array.dtype}")
+
+
+def _join(parts: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    rows = list(parts)
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)

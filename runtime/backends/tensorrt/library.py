@@ -1,0 +1,169 @@
+"""TensorRT and TensorRT-RTX as one library: imported when first asked for, logging to Python's `logging`.
+
+The two have the same Python API under two names. What one version lacks is found with `hasattr` where it is
+used, never by comparing versions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Literal
+
+from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES, TensorRTName
+from osnet_edge.runtime.errors import UnavailableError
+
+#: Everything that TensorRT says goes here; what fails a job is in the exception's message as well.
+log = logging.getLogger("osnet_edge.tensorrt")
+# Without this, Python would print TensorRT's errors beside the one line that a program shows its user.
+log.addHandler(logging.NullHandler())
+
+INSTALL: dict[str, str] = {
+    "tensorrt": "on a Jetson it comes with JetPack (make the environment with --system-site-packages), "
+    "elsewhere install it with: pip install 'osnet-edge[tensorrt]'",
+    "tensorrt_rtx": "install it with: pip install 'osnet-edge[rtx]'",
+}
+
+_LEVELS = {
+    "INTERNAL_ERROR": logging.ERROR,
+    "ERROR": logging.ERROR,
+    "WARNING": logging.WARNING,
+    "INFO": logging.INFO,
+    "VERBOSE": logging.DEBUG,
+}
+
+
+class ErrorCollector:
+    """What TensorRT calls an error, kept for whoever listens: its functions only return None or False."""
+
+    def __init__(self) -> None:
+        self._listeners: list[list[str]] = []
+        self._lock = threading.Lock()
+
+    def record(self, severity: str, message: str) -> None:
+        """Log a message, and hand an error to every listener; TensorRT calls this from threads of its own."""
+        level = _LEVELS.get(severity, logging.INFO)
+        line = " ".join(message.split())
+        log.log(level, "%s", line)
+        if level >= logging.ERROR:
+            with self._lock:
+                for listener in self._listeners:
+                    listener.append(line)
+
+    @contextmanager
+    def listen(self) -> Iterator[list[str]]:
+        """Give a list that fills with the errors of the block."""
+        lines: list[str] = []
+        with self._lock:
+            self._listeners.append(lines)
+        try:
+            yield lines
+        finally:
+            with self._lock:
+                self._listeners = [listener for listener in self._listeners if listener is not lines]
+
+
+@dataclass(frozen=True)
+class Library:
+    """One of the two libraries, imported.
+
+    Attributes:
+        name: which one.
+        version: as it says itself: all four numbers of a plan's header, or the first three.
+        trt: the module.
+        logger: the one ILogger of this library; TensorRT keeps the first that it is given.
+        errors: what that logger collects.
+    """
+
+    name: TensorRTName
+    version: str
+    trt: Any
+    logger: Any
+    errors: ErrorCollector
+
+    def __str__(self) -> str:
+        """Say it as a person would."""
+        return f"{TITLES[self.name]} {self.version}"
+
+    def create(self, kind: Literal["Runtime", "Builder"]) -> Any:
+        """Make one of the objects that the others come from.
+
+        Raises:
+            UnavailableError: the library cannot work here, because of the driver for example.
+        """
+        with self.errors.listen() as errors:
+            try:
+                return getattr(self.trt, kind)(self.logger)
+            except TypeError:
+                # So the bindings say that the library returned nothing.
+                raise UnavailableError(f"{self} could not start: {first_line(errors)}") from None
+
+    def load_plugins(self) -> None:
+        """Register the plugins; up to TensorRT 9 instance norm is one, for building and for loading."""
+        if hasattr(self.trt, "init_libnvinfer_plugins"):
+            self.trt.init_libnvinfer_plugins(self.logger, "")
+
+
+_loaded: dict[str, Library] = {}
+_loading = threading.Lock()
+
+
+def load_library(name: TensorRTName) -> Library:
+    """Import TensorRT or TensorRT-RTX; neither needs a GPU for that.
+
+    Raises:
+        UnavailableError: it is not installed, or cannot be loaded.
+    """
+    with _loading:
+        if name not in _loaded:
+            _loaded[name] = _load(name)
+        return _loaded[name]
+
+
+def first_line(errors: list[str]) -> str:
+    """Return the error that the others follow from: TensorRT names the cause first, then what it broke."""
+    return errors[0] if errors else "it gave no reason"
+
+
+def same_version(left: str, right: str) -> bool:
+    """Whether two versions agree in as many numbers as both have; modules often leave out the fourth."""
+    numbers = [list(takewhile(str.isdigit, version.split("."))) for version in (left, right)]
+    return all(a == b for a, b in zip(*numbers, strict=False))
+
+
+def _load(name: TensorRTName) -> Library:
+    try:
+        trt = importlib.import_module(name)
+        version = str(trt.__version__)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise UnavailableError(_broken(name, error)) from None
+        raise UnavailableError(f"{TITLES[name]} is not installed; {INSTALL[name]}") from None
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        # Bindings that do not find their shared libraries fail in any of these ways.
+        raise UnavailableError(_broken(name, error)) from None
+    errors = ErrorCollector()
+    return Library(name, version, trt, _make_logger(trt, errors), errors)
+
+
+def _broken(name: TensorRTName, error: Exception) -> str:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return f"{TITLES[name]} is installed and cannot be loaded ({said}); {INSTALL[name]}"
+
+
+def _make_logger(trt: Any, errors: ErrorCollector) -> Any:
+    class Bridge(trt.ILogger):  # type: ignore[misc]
+        """TensorRT's logger, handing on to Python's."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            errors.record(severity.name, message)
+
+    return Bridge()

@@ -1,0 +1,1 @@
+"""CUDA through whichever Python package brings it."""

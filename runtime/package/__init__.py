@@ -1,0 +1,1 @@
+"""What an engine package says of itself: its documents, their schema, and its folder."""

@@ -1,0 +1,66 @@
+"""An engine package on disk: a folder with a manifest, a model file and golden pairs."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES
+from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.files import sha256_of
+from osnet_edge.runtime.package.manifest import FileEntry, Manifest, read_manifest
+from osnet_edge.runtime.processor import this_processor
+
+
+def open_package(package: Path) -> Manifest:
+    """Read a package's manifest, and hold every file to its size and hash.
+
+    Raises:
+        InputError: it is no package, or a file is missing or was changed; the message names it.
+    """
+    manifest = read_manifest(package)
+    check_files(package, manifest.files)
+    return manifest
+
+
+def check_files(folder: Path, files: Mapping[str, FileEntry]) -> None:
+    """Hold files in a folder to their sizes and hashes.
+
+    Raises:
+        InputError: one is missing or was changed; the message names it.
+    """
+    for name, entry in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise InputError(f"{folder}: {name} is missing; copy the whole package again, or build it again")
+        size = path.stat().st_size
+        if size != entry.bytes or sha256_of(path) != entry.sha256:
+            raise InputError(
+                f"{folder}: {name} is not the file that was built (expected {entry.bytes} bytes of SHA-256 "
+                f"{entry.sha256[:12]}..., got {size}); copy the whole package again, or build it again"
+            )
+
+
+def check_target(manifest: Manifest) -> None:
+    """Hold a package to this machine, as far as it can be told before anything is loaded.
+
+    Raises:
+        InputError: it is a plan that was built on another kind of machine.
+        UnavailableError: it is in INT8, and this processor would cut its sums off.
+    """
+    target = manifest.target
+    if target.backend in TITLES and target.machine != platform.machine():
+        raise InputError(
+            f"this engine was built on {target.machine} and this machine is {platform.machine()}; "
+            "a TensorRT plan runs on the kind of machine that it was built for: build it again here"
+        )
+    # ONNX Runtime has other kernels for such a processor, and is asked for them.
+    if manifest.precision == "int8" and target.backend == "openvino":
+        here, bits = this_processor(), manifest.int8.weight_bits if manifest.int8 else 8
+        if not here.multiplies_exactly(bits):
+            raise UnavailableError(
+                f"this INT8 engine was built for {target.processor or 'a processor with VNNI'}, and this one "
+                f"has no VNNI: OpenVINO would cut sums of its {bits}-bit weights off at 16 bits; build it "
+                "with --processor any, or on this machine"
+            )

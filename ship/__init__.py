@@ -1,0 +1,1 @@
+"""From a workstation to cameras: signed releases, and the agent that installs them."""

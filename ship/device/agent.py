@@ -1,0 +1,236 @@
+"""The agent: one run brings a camera to the release it should have, or leaves it with the one that it has.
+
+Whatever instant a run is cut short at, the link leads to an engine that was proven on this device, and the
+next run reads in the journal what was going on, and finishes it or takes it back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.ship.channel import Channel, Offer, Release, format_time, parse_channel, target_of
+from osnet_edge.ship.device.choose import choose
+from osnet_edge.ship.device.config import DeviceConfig
+from osnet_edge.ship.device.disk import remove, require_space
+from osnet_edge.ship.device.facts import DeviceFacts, find_facts
+from osnet_edge.ship.device.health import watch
+from osnet_edge.ship.device.lock import hold_lock
+from osnet_edge.ship.device.prove import Prover, prove_apart
+from osnet_edge.ship.device.refused import LASTING, RefusedError
+from osnet_edge.ship.device.rollout import decide
+from osnet_edge.ship.device.stage import stage
+from osnet_edge.ship.device.state import Event, Installed, State
+from osnet_edge.ship.device.store import Store
+from osnet_edge.ship.device.trial import Trials, Watcher
+from osnet_edge.ship.device.trust import Trust, TufTrust
+
+
+class Agent:
+    """What updates one store.
+
+    Args:
+        store: whose.
+        trust: how the repository is believed; None is TUF, by the root that the store was given.
+        prove: proves an engine.
+        watcher: watches one on trial.
+        facts: what this device is; None looks.
+        now: the time.
+        say: told what is being done.
+        progress: told of what takes long, and the share of it done.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        trust: Trust | None = None,
+        prove: Prover = prove_apart,
+        watcher: Watcher = watch,
+        facts: DeviceFacts | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        say: Callable[[str], None] = lambda step: None,
+        progress: Callable[[str, float], None] = lambda what, share: None,
+    ) -> None:
+        self._store, self._trust = store, trust
+        self._prove, self._facts = prove, facts
+        self._now, self._say, self._progress = now, say, progress
+        self._config: DeviceConfig = store.config()
+        self._trials = Trials(store, self._config.health, watcher, now)
+
+    def update(self, *, retry: bool = False, wait: float = 0.0) -> Event:
+        """Bring the camera to the release that it should have.
+
+        Args:
+            retry: whether what was bad on this device may be tried again.
+            wait: seconds to wait for another update to end.
+
+        Returns:
+            How it ended: `current`, `waiting`, `installed`, `trial`, `refused` or `returned`.
+
+        Raises:
+            RefusedError: another update is running still.
+        """
+        with hold_lock(self._store.lock_file, wait):
+            try:
+                return self._update(retry)
+            except (RefusedError, OSError) as error:
+                return self._refused(error)
+
+    def _update(self, retry: bool) -> Event:
+        self._store.sweep()
+        state = self._store.read_state()
+        if retry and state.bad:
+            state = replace(state, bad=())
+            self._store.write_state(state)
+        if state.trial:
+            self._say("finishing the trial that was begun")
+            return self._trials.resume(state)
+        return self._heal(state) or self._follow()
+
+    def _heal(self, state: State) -> Event | None:
+        """Go to the other slot where the one that serves was damaged, as flash memory does."""
+        active, spare = self._store.active(), self._store.spare()
+        if active is None or self._store.is_whole(active):
+            return None
+        if spare in state.slots and self._store.is_whole(spare):
+            return self._trials.take_back(
+                state, "corrupt", "a file of the engine was damaged on the disk", to=spare
+            )
+        # The release is taken as missing, and comes anew.
+        self._store.write_state(state.with_slot(active, None))
+        return None
+
+    def _follow(self) -> Event:
+        state, channel = self._refresh(self._store.read_state())
+        active = self._store.active()
+        serving = state.slots.get(active) if active else None
+        has = serving.release if serving else ""
+        bad = {each.release for each in state.bad}
+        known = replace(
+            channel,
+            releases=tuple(each for each in channel.releases if each.name not in bad or each.name == has),
+        )
+        decision = decide(known, self._config.device, self._config.ring, has, self._now())
+        if decision.release is None:
+            what = "waiting" if decision.waits else "current"
+            return self._end(state, Event(what, self._time(), has, why=decision.why))
+        self._say(decision.why)
+        offer = self._choose(decision.release)
+        return self._take(state, decision.release, offer)
+
+    def _refresh(self, state: State) -> tuple[State, Channel]:
+        if self._trust is None:
+            if not self._config.url:
+                raise RefusedError(
+                    "network", "this device has no repository: init it with --url, or ship to it by hand"
+                )
+            root = self._store.trusted_root.read_bytes()
+            self._trust = TufTrust(root, self._store.metadata, self._config.url, self._store.channel_file)
+        self._say(f"refreshing from {self._config.url}")
+        verified = self._trust.refresh(state.seen, state.signed, self._now())
+        if (verified.versions, verified.signed) != (state.seen, state.signed):
+            state = replace(state, seen=verified.versions, signed=verified.signed or state.signed)
+            self._store.write_state(state)
+        target = target_of(self._config.channel)
+        try:
+            return state, parse_channel(self._trust.read(target), target)
+        except InputError as error:
+            raise RefusedError("package", str(error)) from None
+
+    def _choose(self, release: Release) -> Offer:
+        self._facts = self._facts or find_facts(self._config.model)
+        offer, why = choose(release.offers, self._facts, self._config.prefer)
+        if offer is None:
+            raise RefusedError("device", f"nothing in {release.name} fits this device: {why}")
+        return offer
+
+    def _take(self, state: State, release: Release, offer: Offer) -> Event:
+        if self._trust is None:
+            raise RuntimeError("refresh comes first")
+        file, limits = self._trust.find(offer.target), self._config.limits
+        digest = file.hashes["sha256"]
+        holds = Installed(release.name, offer.name, digest)
+        spare = self._store.spare()
+        there = state.slots.get(spare)
+        if there and there.sha256 == digest and self._store.is_whole(spare):
+            self._say(f"{release.name} is in the other slot already")
+            try:
+                proof = self._prove(self._store.slot(spare), limits)
+            except RefusedError as error:
+                self._remember(state, holds, error)
+                raise
+            return self._trials.start(state, spare, replace(holds, proof=proof))
+        largest = max(file.length, offer.bytes)
+        if largest > limits.package_bytes:
+            raise RefusedError(
+                "limit", f"{offer.name} has {largest / 1e6:.1f} MB, over this device's {limits.package_mb:g}"
+            )
+        archive = self._store.downloads / f"{digest}.tar"
+        for other in self._store.downloads.iterdir():
+            if other != archive:
+                remove(other)
+        has = archive.stat().st_size if archive.exists() else 0
+        require_space(self._store.root, max(0, file.length - has) + offer.bytes, limits.reserve_bytes)
+        what = f"downloading {offer.name} of {release.name}, {file.length / 1e6:.2f} MB"
+        self._trust.fetch(
+            file, archive, limits.download_s, lambda size: self._progress(what, size / file.length)
+        )
+        return self._put(state, archive, holds, keep=False)
+
+    def _put(self, state: State, archive: Path, holds: Installed, *, keep: bool = True) -> Event:
+        """Put an archive into the spare slot, prove it, and try it."""
+        slot, limits = self._store.spare(), self._config.limits
+        self._facts = self._facts or find_facts(self._config.model)
+        require_space(self._store.root, archive.stat().st_size, limits.reserve_bytes)
+        if slot in state.slots:
+            state = state.with_slot(slot, None)
+            self._store.write_state(state)
+        self._say("staging and proving the engine")
+        try:
+            proof = stage(archive, self._store.slot(slot), limits, self._facts, self._prove)
+        except (RefusedError, OSError) as error:
+            # First of all: the disk may be full of it.
+            remove(self._store.slot(slot))
+            if isinstance(error, RefusedError):
+                self._remember(state, holds, error)
+                # What is tried again need not be downloaded again.
+                keep = keep or error.reason not in LASTING
+            raise
+        finally:
+            # Kept until here, so that a power cut while proving need not download it again.
+            if not keep:
+                archive.unlink(missing_ok=True)
+        return self._trials.start(state, slot, replace(holds, proof=proof))
+
+    def _remember(self, state: State, holds: Installed, error: RefusedError) -> None:
+        knows = state.with_bad(holds, error.reason, str(error), self._time())
+        if knows is not state:
+            self._store.write_state(knows)
+
+    def _refused(self, error: RefusedError | OSError) -> Event:
+        reason = error.reason if isinstance(error, RefusedError) else "disk"
+        why = (
+            str(error)
+            if isinstance(error, RefusedError)
+            else f"{error.strerror}: {error.filename or self._store.root}"
+        )
+        event = Event("refused", self._time(), "", reason, why)
+        state = self._store.read_state()
+        # A disk so full that the journal cannot be written: the line on standard output has it.
+        with contextlib.suppress(OSError):
+            self._end(state, event)
+        return event
+
+    def _end(self, state: State, event: Event) -> Event:
+        # The same as last time is not written again: flash memory wears.
+        if state.last is None or replace(state.last, when="") != replace(event, when=""):
+            self._store.write_state(replace(state, last=event))
+        return event
+
+    def _time(self) -> str:
+        return format_time(self._now())

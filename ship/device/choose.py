@@ -1,0 +1,81 @@
+"""The best package of a release for this device, and why the others do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from osnet_edge.runtime.backends.tensorrt.library import same_version
+from osnet_edge.ship.channel import Needs, Offer
+from osnet_edge.ship.device.facts import DeviceFacts
+
+_UNKNOWN = float("inf")
+
+
+def why_not(needs: Needs, facts: DeviceFacts) -> str:
+    """Say in a few words why a package does not fit a device; empty where it does.
+
+    Example:
+        >>> jetson = DeviceFacts("jetson-orin-nano", "aarch64", "8.7", 7600, {"tensorrt": "10.3.0.30"})
+        >>> why_not(Needs("tensorrt", "10.3", models=("jetson-orin-nano",)), jetson)
+        ''
+        >>> why_not(Needs("tensorrt", "10.30"), jetson)
+        'needs tensorrt 10.30, has 10.3.0.30'
+    """
+    has = facts.backends.get(needs.backend, "")
+    if needs.models and facts.model not in needs.models:
+        return f"needs {' or '.join(needs.models)}, is {facts.model}"
+    if needs.machine and needs.machine not in (facts.machine, *facts.processors):
+        return f"needs {needs.machine}, is {facts.processors[-1] if facts.processors else facts.machine}"
+    if not has:
+        return f"needs {needs.backend}, has none"
+    # As far as both tell: a plan's header has four numbers, JetPack's Python package three.
+    if not same_version(has, needs.backend_version):
+        return f"needs {needs.backend} {needs.backend_version}, has {has}"
+    if needs.compute_capabilities and facts.compute_capability not in needs.compute_capabilities:
+        wanted = " or ".join(needs.compute_capabilities)
+        return f"needs compute capability {wanted}, has {facts.compute_capability or 'no GPU'}"
+    if facts.memory_mb < needs.memory_mb:
+        return f"needs {needs.memory_mb} MB of memory, has {facts.memory_mb}"
+    return ""
+
+
+def choose(
+    offers: Iterable[Offer], facts: DeviceFacts, prefer: Literal["fast", "accurate"]
+) -> tuple[Offer | None, str]:
+    """Choose the best package that fits.
+
+    Best is the quickest, or the most accurate, as the bench measured; then the other of the two; then one
+    that need not be built here; then the smaller. What was not measured comes last.
+
+    Returns:
+        The package and nothing, or None and why no package fits.
+    """
+    fitting, reasons = [], []
+    for offer in offers:
+        reason = why_not(offer.needs, facts)
+        if reason:
+            reasons.append(f"{offer.name} {reason}")
+        else:
+            fitting.append(offer)
+    if not fitting:
+        return None, "; ".join(reasons) or "it has no packages"
+    return min(fitting, key=_ORDERS[prefer]), ""
+
+
+def _slowness(offer: Offer) -> float:
+    return _UNKNOWN if offer.latency_ms is None else offer.latency_ms
+
+
+def _error(offer: Offer) -> float:
+    return _UNKNOWN if offer.mean_ap is None else -offer.mean_ap
+
+
+def _rest(offer: Offer) -> tuple[bool, int, str]:
+    return offer.kind == "recipe", offer.bytes, offer.name
+
+
+_ORDERS: dict[str, Callable[[Offer], tuple[object, ...]]] = {
+    "fast": lambda offer: (_slowness(offer), _error(offer), _rest(offer)),
+    "accurate": lambda offer: (_error(offer), _slowness(offer), _rest(offer)),
+}

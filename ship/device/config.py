@@ -1,0 +1,163 @@
+"""What a camera was told at `osnet-edge device init`: the schema of `device.json`."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import PLAIN_NAME
+from osnet_edge.runtime.package.schema import parse_document, to_json
+from osnet_edge.ship.device.disk import write_document
+
+SCHEMA_VERSION = 1
+_MB = 1_000_000
+#: How the trial of a new engine is judged: a probe command, the heartbeat of the program that embeds, a
+#: person's `osnet-edge device confirm`, or by its proof alone.
+HealthKind = Literal["probe", "heartbeat", "manual", "proof"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an update may take of a camera; sizes in megabytes (10^6 bytes), times in seconds.
+
+    Attributes:
+        package_mb: largest archive.
+        reserve_mb: disk space that stays free.
+        download_s: one download, resumed or not.
+        prove_s: loading and proving an engine.
+        prove_mb: resident memory of that.
+        build_s: building an engine here.
+        build_mb: resident memory of that.
+        latency_ms: what a call with one picture may take (p50); None takes any.
+    """
+
+    package_mb: float = 256.0
+    reserve_mb: float = 64.0
+    download_s: float = 3600.0
+    prove_s: float = 120.0
+    prove_mb: float = 2048.0
+    build_s: float = 3600.0
+    build_mb: float = 4096.0
+    latency_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could never be kept, or never be read again: JSON has no infinity."""
+        for name, value in vars(self).items():
+            if value is None or (value == 0 and name == "reserve_mb"):
+                continue
+            if not 0 < value < math.inf:
+                raise InputError(f"expected a positive {name}, got {value:g}")
+
+    @property
+    def package_bytes(self) -> int:
+        """`package_mb` in bytes."""
+        return int(self.package_mb * _MB)
+
+    @property
+    def reserve_bytes(self) -> int:
+        """`reserve_mb` in bytes."""
+        return int(self.reserve_mb * _MB)
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the trial of a new engine is judged.
+
+    Attributes:
+        kind: by whom.
+        window_s: how long it must do well.
+        interval_s: seconds between looks.
+        probe: command and arguments; it exits 0 when all is well.
+        notify: command to run when the link was turned, to tell a program that does not look by itself.
+        heartbeat: the file that `osnet_edge.runtime.FollowingEmbedder` writes.
+        most_resumes: restarts within a trial that are taken for power cuts; one more is a crash loop.
+    """
+
+    kind: HealthKind = "proof"
+    window_s: float = 60.0
+    interval_s: float = 5.0
+    probe: tuple[str, ...] = ()
+    heartbeat: str = ""
+    notify: tuple[str, ...] = ()
+    most_resumes: int = 3
+
+    def __post_init__(self) -> None:
+        """Hold what types cannot say."""
+        timed = 0 <= self.window_s < math.inf and 0 < self.interval_s < math.inf
+        if not timed or self.most_resumes < 0:
+            raise InputError(
+                f"expected a health window and interval in seconds, got {self.window_s}, {self.interval_s}"
+            )
+        if (self.kind == "probe") != bool(self.probe) or (self.kind == "heartbeat") != bool(self.heartbeat):
+            raise InputError(f"expected health by {self.kind} with what it needs, got probe {self.probe}")
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """The whole of `device.json`.
+
+    Attributes:
+        schema_version: of this document.
+        device: its name in the fleet; shares of a rollout are drawn by it.
+        url: of the repository, with `metadata/` and `targets/` below; empty where engines come by hand.
+        model: what kind of device it is, as `--for` of `osnet-edge publish` names it.
+        channel: whose releases it takes.
+        ring: which part of the fleet it is in.
+        prefer: what the best of several fitting packages is.
+        limits: what an update may take.
+        health: how a new engine is judged.
+    """
+
+    schema_version: int
+    device: str
+    url: str
+    model: str
+    channel: str = "stable"
+    ring: str = "default"
+    prefer: Literal["fast", "accurate"] = "fast"
+    limits: Limits = field(default_factory=Limits)
+    health: Health = field(default_factory=Health)
+
+    def __post_init__(self) -> None:
+        """Hold names to what file names and addresses take."""
+        for what in ("device", "model", "channel", "ring"):
+            check_name(what, getattr(self, what))
+        if self.url and not re.match(r"https?://[^\s/]", self.url):
+            raise InputError(f"expected the repository's address as https://..., got {self.url!r}")
+
+
+def check_name(what: str, value: str) -> str:
+    """Return `value` where it is a plain name.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not PLAIN_NAME.fullmatch(value):
+        raise InputError(
+            f"expected the {what} as up to 100 letters, digits, dots, dashes and underscores, got "
+            f"{value[:120]!r}"
+        )
+    return value
+
+
+def read_config(path: Path) -> DeviceConfig:
+    """Read `device.json`.
+
+    Raises:
+        InputError: it is missing, or not what `osnet-edge device init` writes.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: make the store with osnet-edge device init") from None
+    advice = "run osnet-edge device init again"
+    return parse_document(DeviceConfig, content, str(path), SCHEMA_VERSION, advice)
+
+
+def write_config(path: Path, config: DeviceConfig) -> None:
+    """Write `device.json`, whole or not at all."""
+    write_document(path, to_json(config))

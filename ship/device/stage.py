@@ -1,0 +1,78 @@
+"""An archive to a proven engine in the inactive slot; the link is not touched here."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import MANIFEST_NAME
+from osnet_edge.runtime.package.folder import open_package
+from osnet_edge.runtime.package.manifest import Manifest
+from osnet_edge.runtime.package.recipe import RECIPE_NAME, open_recipe
+from osnet_edge.ship.device.build_once import build_apart
+from osnet_edge.ship.device.choose import why_not
+from osnet_edge.ship.device.config import Limits
+from osnet_edge.ship.device.disk import empty_folder, remove, sync_tree
+from osnet_edge.ship.device.facts import DeviceFacts
+from osnet_edge.ship.device.fit import needs_of
+from osnet_edge.ship.device.host_code import refuse_host_code
+from osnet_edge.ship.device.prove import Proof, Prover
+from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.unpack import unpack
+
+
+def stage(archive: Path, slot: Path, limits: Limits, facts: DeviceFacts, prove: Prover) -> Proof:
+    """Unpack an archive into a slot, hold it to what it says of itself, build it if it must be, prove it.
+
+    Args:
+        archive: as downloaded and verified.
+        slot: of which the journal no longer says that it holds anything.
+        limits: what it may take.
+        facts: what this device is.
+        prove: proves an engine.
+
+    Returns:
+        What the proof gave.
+
+    Raises:
+        RefusedError: it is no package that this device takes, or it fails its proof.
+    """
+    for beside in slot.parent.glob(f"{slot.name}.*"):
+        # Compiled kernels of the engine before, which would pile up.
+        remove(beside)
+    empty_folder(slot)
+    names = set(unpack(archive, slot, limits.package_bytes))
+    try:
+        manifest = _built(slot, names, limits) if RECIPE_NAME in names else _opened(slot, names)
+    except InputError as error:
+        raise RefusedError("package", str(error)) from None
+    if reason := why_not(needs_of(manifest), facts):
+        raise RefusedError("device", f"the package is for another device: it {reason}")
+    if manifest.target.device == "cuda":
+        refuse_host_code(slot / manifest.model_file)
+    sync_tree(slot)
+    return prove(slot, limits)
+
+
+def _opened(slot: Path, names: set[str]) -> Manifest:
+    manifest = open_package(slot)
+    _hold_to_list(names, {*manifest.files, MANIFEST_NAME})
+    return manifest
+
+
+def _built(slot: Path, names: set[str], limits: Limits) -> Manifest:
+    _hold_to_list(names, {*open_recipe(slot).files, RECIPE_NAME})
+    folder = slot.with_name(f"{slot.name}.recipe")
+    slot.rename(folder)
+    try:
+        build_apart(folder, slot, limits)
+    finally:
+        shutil.rmtree(folder)
+    return open_package(slot)
+
+
+def _hold_to_list(names: set[str], listed: set[str]) -> None:
+    if names != listed:
+        odd = ", ".join(sorted(names ^ listed)[:3])
+        raise RefusedError("package", f"expected exactly the files that the package lists, got other: {odd}")

@@ -1,0 +1,144 @@
+"""The camera's journal, `state.json`: what is in which slot, what is on trial, and what never to try again.
+
+Every transition is written aside, synced and renamed before the step that it announces, so that whatever
+instant the power goes, the next run reads what was going on, and finishes it or takes it back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from osnet_edge.runtime.package.schema import parse_document, to_json
+from osnet_edge.ship.device.disk import write_document
+from osnet_edge.ship.device.refused import LASTING
+
+SCHEMA_VERSION = 1
+#: Older ones are forgotten, oldest first: the file stays small for ever.
+_MOST_BAD = 64
+
+#: `starting`: the link is about to be turned. `watching`: it leads to the new engine. `returning`: the new
+#: engine failed, and the link is about to be turned back.
+Phase = Literal["starting", "watching", "returning"]
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What a slot holds: an engine that is whole, and was proven on this device.
+
+    Attributes:
+        release: its release.
+        package: its name in it.
+        sha256: of the archive that it came as.
+        proof: what proving it gave, such as distance and latency.
+    """
+
+    release: str
+    package: str
+    sha256: str
+    proof: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A new engine that serves, and may yet have to go.
+
+    Attributes:
+        slot: where it is.
+        previous: the slot to go back to; None for a device's first engine.
+        phase: what is going on.
+        since: when it began, ISO 8601.
+        resumed: how many times the agent found the trial unfinished.
+        reason: why it goes back, and
+        why: the same in a line.
+    """
+
+    slot: str
+    previous: str | None
+    phase: Phase
+    since: str
+    resumed: int = 0
+    reason: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Bad:
+    """An archive never to be tried again on this device."""
+
+    release: str
+    sha256: str
+    reason: str
+    why: str
+    when: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """How the last run of the agent ended: `installed`, `current`, `waiting`, `refused` or `returned`."""
+
+    what: str
+    when: str
+    release: str = ""
+    reason: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """The whole of `state.json`.
+
+    Attributes:
+        schema_version: of this document.
+        slots: what is in each slot that holds something whole.
+        trial: what is on trial.
+        bad: what never to try again, oldest first.
+        seen: the highest version of each metadata role that was ever verified, by name.
+        signed: the latest time at which metadata that was verified says it was signed, ISO 8601: no right
+            clock shows an earlier one.
+        last: how the last run ended.
+        installed: engines that were committed so far.
+        returned: engines that were taken back so far.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    slots: dict[str, Installed] = field(default_factory=dict)
+    trial: Trial | None = None
+    bad: tuple[Bad, ...] = ()
+    seen: dict[str, int] = field(default_factory=dict)
+    signed: str = ""
+    last: Event | None = None
+    installed: int = 0
+    returned: int = 0
+
+    def with_slot(self, slot: str, holds: Installed | None) -> State:
+        """Return the state with another content of a slot."""
+        others = {name: each for name, each in self.slots.items() if name != slot}
+        return replace(self, slots=others if holds is None else {**others, slot: holds})
+
+    def with_bad(self, left: Installed, reason: str, why: str, when: str) -> State:
+        """Return the state with one more bad archive, where a second try of it cannot help."""
+        if reason not in LASTING:
+            return self
+        kept = [each for each in self.bad if each.sha256 != left.sha256]
+        bad = Bad(left.release, left.sha256, reason, why, when)
+        return replace(self, bad=(*kept, bad)[-_MOST_BAD:])
+
+
+def read_state(path: Path) -> State:
+    """Read the journal; a store without one has a fresh state.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return State()
+    return parse_document(State, content, str(path), SCHEMA_VERSION, "set it aside")
+
+
+def write_state(path: Path, state: State) -> None:
+    """Write the journal, whole and on the disk before this returns."""
+    write_document(path, to_json(state))

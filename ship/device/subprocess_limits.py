@@ -1,0 +1,105 @@
+"""A command in a process of its own, with limits on time and memory, that never outlives the agent."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from osnet_edge.ship.device.refused import RefusedError
+
+_POLL_S = 0.05
+_NICE = 10
+#: PR_SET_PDEATHSIG of sys/prctl.h.
+_DEATH_SIGNAL = 1
+_MOST_OUTPUT = 1 << 20
+
+
+class CommandError(Exception):
+    """A command that ended otherwise than with 0; the message is the last line that it said."""
+
+
+def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: str) -> str:
+    """Run a command to its end.
+
+    Memory is what is resident, of the command and its children, looked at as it runs: address space, which
+    the system could limit, is no measure of a process that uses CUDA.
+
+    Args:
+        command: program and arguments.
+        seconds: how long it may run.
+        megabytes: what it may have resident.
+        what: what it does, for the message.
+
+    Returns:
+        What it printed.
+
+    Raises:
+        RefusedError: it ran too long or took too much memory, and was killed.
+        CommandError: it failed.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def bind() -> None:
+        # Killed with the agent: it writes into a slot that the next run will clear.
+        libc.prctl(_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        os.nice(_NICE)
+
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(  # noqa: S603 - the agent's own command or the operator's
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+            preexec_fn=bind,
+        )
+        try:
+            _watch(child, seconds, megabytes, what)
+        finally:
+            _kill(child)
+        output.seek(0)
+        errors.seek(0)
+        if child.returncode != 0:
+            lines = errors.read(_MOST_OUTPUT).decode(errors="replace").strip().splitlines()
+            raise CommandError(lines[-1][:300] if lines else f"exit code {child.returncode}")
+        return output.read(_MOST_OUTPUT).decode(errors="replace")
+
+
+def _watch(child: subprocess.Popen[bytes], seconds: float, megabytes: float, what: str) -> None:
+    until = time.monotonic() + seconds
+    while child.poll() is None:
+        if time.monotonic() > until:
+            raise RefusedError("limit", f"{what} took longer than {seconds:g} s and was stopped")
+        used = _resident(child.pid) / 1e6
+        if used > megabytes:
+            raise RefusedError(
+                "limit", f"{what} took {used:.0f} MB, over its limit of {megabytes:g}, and was stopped"
+            )
+        time.sleep(_POLL_S)
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """End the command's whole session, also what it left behind."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _resident(process: int) -> int:
+    """Return the bytes that a process and its children have resident."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(_resident(int(child)) for child in children)

@@ -1,0 +1,239 @@
+"""What the repository says, as far as The Update Framework's rules let it be believed.
+
+python-tuf does the verifying: root by root from the one that the camera was given, thresholds, expiry,
+versions that only rise, and a snapshot that ties them together. Here its errors become reasons, and two
+things are added that it leaves to the caller: versions are also kept in the journal, which outlives a
+metadata folder that a power cut damaged, and the clock is held against the time of signing, since a clock
+that was set back would make anything look unexpired.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from tuf.api import exceptions as tuf_errors
+from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.ngclient import Updater, UpdaterConfig
+
+from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.ship.channel import LARGEST, format_time, parse_time
+from osnet_edge.ship.device.disk import sync_tree, write_file
+from osnet_edge.ship.device.download import Fetcher, download
+from osnet_edge.ship.device.refused import Reason, RefusedError
+
+#: In a timestamp, beside TUF's own fields: when it was signed.
+SIGNED_FIELD = "x-osnet-edge-signed"
+#: How far a right clock may be behind the signer's.
+_CLOCK_SLACK = timedelta(days=1)
+_SETTINGS = UpdaterConfig(
+    max_root_rotations=64, root_max_length=512_000, timestamp_max_length=16_384, targets_max_length=2_000_000
+)
+
+
+#: What python-tuf may raise, the particular before the general, and what is said of it.
+_REASONS: tuple[tuple[type[Exception], Reason, str], ...] = (
+    (tuf_errors.DownloadLengthMismatchError, "corrupt", "more bytes than were signed or allowed"),
+    (tuf_errors.DownloadError, "network", "the repository could not be read"),
+    (
+        tuf_errors.ExpiredMetadataError,
+        "expired",
+        "the repository's signatures have expired (or this clock is wrong)",
+    ),
+    (
+        tuf_errors.UnsignedMetadataError,
+        "signature",
+        "not signed by enough of the keys that this camera trusts",
+    ),
+    (tuf_errors.BadVersionNumberError, "replayed", "an older repository than this camera has seen"),
+    (tuf_errors.LengthOrHashMismatchError, "corrupt", "metadata that is not what was signed"),
+    (tuf_errors.RepositoryError, "corrupt", "the repository's metadata does not hold"),
+    (ValueError, "corrupt", "the repository's metadata does not hold"),
+    (tuf_errors.StorageError, "disk", "metadata could not be kept"),
+    (OSError, "disk", "metadata could not be kept"),
+)
+_RAISED = tuple(kind for kind, _, _ in _REASONS)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a refresh found.
+
+    Attributes:
+        versions: of each metadata role.
+        signed: when the timestamp says it was signed, ISO 8601.
+    """
+
+    versions: dict[str, int]
+    signed: str
+
+
+class Trust(Protocol):
+    """How an agent learns what to believe; tests put one without defences in its place."""
+
+    def refresh(self, seen: Mapping[str, int], signed: str, now: datetime) -> Verified:
+        """Bring the metadata up to date."""
+
+    def read(self, target: str) -> bytes:
+        """Return a small target's content."""
+
+    def find(self, target: str) -> TargetFile:
+        """Return what is signed of a target: its length and hash."""
+
+    def fetch(
+        self, file: TargetFile, destination: Path, seconds: float, progress: Callable[[int], None]
+    ) -> None:
+        """Download a target, whole and as it was signed."""
+
+
+class TufTrust:
+    """A TUF repository on a web server.
+
+    Args:
+        root: the root metadata that is trusted from the beginning.
+        folder: where verified metadata is kept.
+        url: of the repository.
+        cache: a file for the target that is read at every look, so that it is downloaded when it changes.
+    """
+
+    def __init__(self, root: bytes, folder: Path, url: str, cache: Path) -> None:
+        self._root, self._folder, self._url, self._cache = root, folder, url.rstrip("/"), cache
+        self._updater: Updater | None = None
+
+    def refresh(self, seen: Mapping[str, int], signed: str, now: datetime) -> Verified:
+        """Bring the metadata up to date.
+
+        Args:
+            seen: the highest versions that were ever verified, by role.
+            signed: the latest time of signing that was ever verified.
+            now: the time, as this camera's clock has it.
+
+        Raises:
+            RefusedError: the repository cannot be reached or believed, or the clock cannot.
+        """
+        _check_clock(now, signed)
+        try:
+            self._updater = Updater(
+                str(self._folder),
+                f"{self._url}/metadata/",
+                fetcher=Fetcher(),
+                config=_SETTINGS,
+                bootstrap=self._root,
+            )
+            self._updater.refresh()
+            verified = self._read_verified()
+        except _RAISED as error:
+            raise _refusal(error, self._url) from None
+        finally:
+            # Also of a refresh that failed half-way: what it has verified must not be forgotten.
+            sync_tree(self._folder)
+        # A newer root may have replaced a stolen key, by which the others' versions were driven up.
+        renewed = verified.versions[Root.type] > seen.get(Root.type, 0)
+        for role, version in verified.versions.items():
+            if version < seen.get(role, 0) and not renewed:
+                raise RefusedError(
+                    "replayed",
+                    f"{self._url}: expected {role} version {seen[role]} or later, got {version}: an old "
+                    "repository is being served",
+                )
+        _check_clock(now, verified.signed)
+        return verified
+
+    def read(self, target: str) -> bytes:
+        """Return a small target's content.
+
+        Raises:
+            RefusedError: there is none, or it is not what was signed.
+        """
+        file = self.find(target)
+        if file.length > LARGEST:
+            raise RefusedError(
+                "limit", f"expected {target} of at most {LARGEST:,} bytes, got {file.length:,}"
+            )
+        with contextlib.suppress(OSError, tuf_errors.LengthOrHashMismatchError):
+            content = self._cache.read_bytes()
+            file.verify_length_and_hashes(content)
+            return content
+        try:
+            content = Fetcher().download_bytes(self._address(file), file.length)
+            file.verify_length_and_hashes(content)
+        except (tuf_errors.DownloadError, tuf_errors.RepositoryError) as error:
+            raise _refusal(error, self._url) from None
+        write_file(self._cache, content)
+        return content
+
+    def find(self, target: str) -> TargetFile:
+        """Return what is signed of a target.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        if self._updater is None:
+            raise RuntimeError("refresh comes first")
+        try:
+            file = self._updater.get_targetinfo(target)
+        except (tuf_errors.DownloadError, tuf_errors.RepositoryError) as error:
+            raise _refusal(error, self._url) from None
+        if file is None:
+            raise RefusedError(
+                "package", f"{self._url} has no {target}; name another channel, or publish to it"
+            )
+        return file
+
+    def fetch(
+        self, file: TargetFile, destination: Path, seconds: float, progress: Callable[[int], None]
+    ) -> None:
+        """Download a target, going on where an earlier try broke off, and hold it to its hash.
+
+        Raises:
+            RefusedError: it does not come whole, or is not what was signed; such a file is removed.
+        """
+        download(self._address(file), destination, file.length, seconds, progress)
+        try:
+            with destination.open("rb") as content:
+                file.verify_length_and_hashes(content)
+        except tuf_errors.LengthOrHashMismatchError as error:
+            destination.unlink()
+            raise RefusedError("corrupt", f"{file.path} is not the file that was signed: {error}") from None
+
+    def _address(self, file: TargetFile) -> str:
+        folder, _, name = file.path.rpartition("/")
+        # A consistent snapshot: every content has an address of its own, and stays there.
+        return f"{self._url}/targets/{folder}/{file.hashes['sha256']}.{name}"
+
+    def _read_verified(self) -> Verified:
+        versions: dict[str, int] = {}
+        signed = ""
+        for role in (Root.type, Timestamp.type, Snapshot.type, Targets.type):
+            metadata: Metadata[Any] = Metadata.from_file(str(self._folder / f"{role}.json"))
+            versions[role] = metadata.signed.version
+            if role == Timestamp.type:
+                signed = _signed_time(metadata.signed)
+        return Verified(versions, signed)
+
+
+def _signed_time(timestamp: Timestamp) -> str:
+    text = timestamp.unrecognized_fields.get(SIGNED_FIELD, "")
+    try:
+        return format_time(parse_time(text)) if isinstance(text, str) and text else ""
+    except InputError:
+        return ""
+
+
+def _check_clock(now: datetime, signed: str) -> None:
+    if signed and now < parse_time(signed) - _CLOCK_SLACK:
+        raise RefusedError(
+            "clock",
+            f"this camera's clock says {format_time(now)}, and the repository was signed at "
+            f"{signed}: set the "
+            "clock, since expiry cannot be told by a wrong one",
+        )
+
+
+def _refusal(error: Exception, url: str) -> RefusedError:
+    reason, words = next((reason, words) for kind, reason, words in _REASONS if isinstance(error, kind))
+    return RefusedError(reason, f"{url}: {words}: {first_line(error)}")

@@ -1,0 +1,63 @@
+"""A package or a recipe as one file: a POSIX ustar archive, the same bytes for the same content."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import NamedTuple
+
+from osnet_edge.runtime.files import MANIFEST_NAME, write_aside
+from osnet_edge.runtime.package.folder import open_package
+from osnet_edge.runtime.package.manifest import Manifest
+from osnet_edge.runtime.package.recipe import RECIPE_NAME, Recipe, open_recipe
+from osnet_edge.ship.channel import Needs
+from osnet_edge.ship.device.fit import needs_of, needs_of_recipe
+from osnet_edge.ship.device.host_code import refuse_host_code
+
+
+class Packed(NamedTuple):
+    """What went into an archive.
+
+    Attributes:
+        about: what the package or the recipe says of itself.
+        needs: what it asks of a device by itself.
+        bytes: what its files take.
+    """
+
+    about: Manifest | Recipe
+    needs: Needs
+    bytes: int
+
+
+def write_archive(package: Path, target: Path) -> Packed:
+    """Write the archive of a package or recipe, each file held to its size and hash.
+
+    Args:
+        package: its folder; what it does not list stays out.
+        target: the file to write, whole or not at all.
+
+    Raises:
+        InputError: it is neither, or a file is missing or was changed.
+        RefusedError: a plan carries code for the processor.
+    """
+    about, document = _open(package)
+    total = 0
+    with write_aside(target) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in (document, *sorted(about.files)):
+            entry = tarfile.TarInfo(name)
+            entry.size = (package / name).stat().st_size
+            entry.mode = 0o644
+            total += entry.size
+            with (package / name).open("rb") as content:
+                archive.addfile(entry, content)
+    needs = needs_of_recipe(about) if isinstance(about, Recipe) else needs_of(about)
+    return Packed(about, needs, total)
+
+
+def _open(package: Path) -> tuple[Manifest | Recipe, str]:
+    if (package / RECIPE_NAME).is_file():
+        return open_recipe(package), RECIPE_NAME
+    manifest = open_package(package)
+    if manifest.target.device == "cuda":
+        refuse_host_code(package / manifest.model_file)
+    return manifest, MANIFEST_NAME

@@ -1,0 +1,79 @@
+"""What `--for` says: device models, library versions, GPU generations, memory, a processor."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.package.manifest import Backend
+from osnet_edge.runtime.processor import ANY, PROCESSORS, narrower
+from osnet_edge.ship.channel import Needs
+from osnet_edge.ship.device.config import check_name
+
+#: How `--for` names backends.
+_LIBRARIES: dict[str, Backend] = {
+    "trt": "tensorrt",
+    "rtx": "tensorrt_rtx",
+    "ort": "onnxruntime",
+    "openvino": "openvino",
+}
+_MACHINES = ("x86_64", "armv7l", *(name for name in PROCESSORS if name != ANY))
+SPELLING = (
+    "device models, and of trt-10.3, rtx-1.7, ort-1.20, openvino-2025 one, sm87, mem-4g, aarch64, x86-64-vnni"
+)
+
+
+def narrow(needs: Needs, text: str) -> Needs:
+    """Narrow what a package needs by its manifest to what `--for` says.
+
+    Args:
+        needs: by the manifest.
+        text: names between commas.
+
+    Raises:
+        InputError: a name is spelt in no known way, or contradicts the manifest.
+
+    Example:
+        >>> narrow(Needs("tensorrt"), "jetson-orin-nano,trt-10.3").models
+        ('jetson-orin-nano',)
+    """
+    models: list[str] = []
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        if version := re.fullmatch(r"(trt|rtx|ort|openvino)-(\d+(?:\.\d+)*)", word):
+            needs = _narrow_version(needs, _LIBRARIES[version[1]], version[2])
+        elif generation := re.fullmatch(r"sm_?(\d{1,2})(\d)", word):
+            needs = _narrow_capability(needs, f"{generation[1]}.{generation[2]}")
+        elif memory := re.fullmatch(r"mem-(\d{1,6})([gm])", word):
+            needs = replace(needs, memory_mb=int(memory[1]) * (1000 if memory[2] == "g" else 1))
+        elif word in _MACHINES:
+            machine = narrower(needs.machine, word)
+            if machine is None:
+                raise InputError(f"the package was built for {needs.machine}, and --for says {word}")
+            needs = replace(needs, machine=machine)
+        else:
+            models.append(check_name("device model", word))
+    return replace(needs, models=tuple(dict.fromkeys(models)))
+
+
+def _narrow_version(needs: Needs, backend: Backend, version: str) -> Needs:
+    if (backend, needs.backend) == ("onnxruntime", "onnxruntime_cuda"):
+        # One library, with and without a GPU.
+        backend = needs.backend
+    if backend != needs.backend:
+        raise InputError(f"the package is for {needs.backend}, and --for says {backend}; expected {SPELLING}")
+    known = needs.backend_version
+    if known and not f"{known}.".startswith(f"{version}."):
+        raise InputError(
+            f"the package runs on {backend} {known} alone, and --for says {version}; build it there"
+        )
+    return needs if known else replace(needs, backend_version=version)
+
+
+def _narrow_capability(needs: Needs, capability: str) -> Needs:
+    known = needs.compute_capabilities
+    if known and capability not in known:
+        raise InputError(
+            f"the package was built for compute capability {', '.join(known)}, --for says {capability}"
+        )
+    return replace(needs, compute_capabilities=(capability,))
