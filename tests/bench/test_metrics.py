@@ -27,7 +27,7 @@ from osnet_edge.bench import (
 from osnet_edge.bench.metrics import _chunks, ranking
 from osnet_edge.runtime.errors import InputError
 
-GOLDEN = Path(__file__).parents[1].parent / "shared" / "golden" / "metrics.npz"
+GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "metrics.npz"
 LABELS = ("query_ids", "gallery_ids", "query_cameras", "gallery_cameras")
 
 

@@ -88,7 +88,7 @@ def test_a_saved_network_of_any_placement_loads_and_computes_the_same(
 
 @pytest.mark.parametrize(("name", "placement"), [("plain", PLAIN), ("ibn", IBN), ("ain", AIN)])
 def test_the_published_placements_are_files_among_others(name: str, placement: Placement) -> None:
-    # tests/test_osnet.py holds the networks of these placements to the golden embeddings.
+    # tests/train/test_osnet.py holds the networks of these placements to the golden embeddings.
     read = read_placement(PUBLISHED / f"{name}.json")
     assert read == placement
     assert variant_with(read, "x1_0") == VARIANTS[f"osnet_{name}_x1_0".replace("plain_", "")]

@@ -294,7 +294,7 @@ def test_the_packages_are_called_as_they_want_to_be(package: str, tmp_path: Path
         pytest.skip("needs Linux and a C compiler")
     if package == "cuda-python":
         pytest.importorskip("cuda.bindings.driver", reason="cuda-python is not installed")
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     source = here / "libcuda_stand_in.c"
     build = [compiler, "-shared", "-fPIC", "-o", str(tmp_path / "libcuda.so.1"), str(source), "-ldl"]
     subprocess.run(build, check=True)
@@ -321,7 +321,7 @@ def test_the_packages_are_called_as_they_want_to_be(package: str, tmp_path: Path
             **os.environ,
             "LD_LIBRARY_PATH": str(tmp_path),
             "STAND_IN_KERNELS": str(kernels_on_host(tmp_path)),
-            "PYTHONPATH": str(tmp_path),
+            "PYTHONPATH": os.pathsep.join((str(tmp_path), str(here))),
         },
         capture_output=True,
         text=True,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data import parse_name, read_market1501
 
-SHARED = Path(__file__).parents[1].parent / "shared"
+SHARED = Path(__file__).parents[2].parent / "shared"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_a_kill_at_any_instant_leaves_an_engine_that_loads_and_a_restart_that_en
     camera = make_camera(tmp_path / "camera", fleet)
     assert update(camera).what == "installed"
     fleet.publish("r2", tiny_package(2))
-    script = Path(__file__).with_name("kill_points.py")
+    script = Path(__file__).parents[1] / "kill_points.py"
     # In memory where there is such a disk: thousands of renames take half a minute on another.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory) as scratch:
