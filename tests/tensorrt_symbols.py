@@ -42,7 +42,8 @@ _PYTHON = {"name", "items"}
 def named_symbols() -> dict[str, str]:
     """Every attribute of an object of TensorRT that the code names, and the file that names it."""
     found: dict[str, str] = {}
-    files = [*(ROOT / "runtime/backends").glob("tensorrt*.py"), *(ROOT / "engines").glob("tensorrt*.py")]
+    folders = ("runtime/backends/tensorrt", "engines/backends/tensorrt")
+    files = [file for folder in folders for file in (ROOT / folder).glob("*.py")]
     for path in sorted(files):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Attribute) or not RECEIVERS.fullmatch(ast.unparse(node.value)):

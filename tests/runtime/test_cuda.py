@@ -253,7 +253,7 @@ def test_a_gpu_that_was_reset_is_opened_again() -> None:
     code = """
 import ctypes
 from osnet_edge.runtime import errors
-from osnet_edge.runtime.cuda.driver_api import driver_api as cuda
+from osnet_edge.runtime.cuda import driver_api as cuda
 from osnet_edge.runtime.cuda.probe import call, open_driver
 first = cuda.open_cuda()
 with first.current():
