@@ -72,7 +72,6 @@ def read_calibration(
     Raises:
         InputError: it is no set, or no budget, or the budget comes without a set.
     """
-    from osnet_edge.cli.held_out_loss import held_out_loss
     from osnet_edge.engines.calibration import read_calibration_set
     from osnet_edge.engines.int8 import Calibration
     from osnet_edge.engines.quantization.decide import Budget
@@ -82,7 +81,7 @@ def read_calibration(
         if given and not budget_alone:
             raise InputError("a budget is measured on held-out people; pass --calibration FILE too")
         return None
-    return Calibration(read_calibration_set(file), Path(file), held_out_loss, given)
+    return Calibration(read_calibration_set(file), Path(file), given)
 
 
 def typed_command() -> str:

@@ -11,7 +11,7 @@ from osnet_edge.engines.backends.cpu import MODEL_NAME as ONNX_NAME
 from osnet_edge.engines.backends.cpu import build_cpu
 from osnet_edge.engines.backends.onnxruntime_cuda import build_onnxruntime_cuda
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
-from osnet_edge.engines.build_spec import Settled
+from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.cpu_choice import choose_backend, cpu_backends
 from osnet_edge.engines.first_difference import first_difference
 from osnet_edge.engines.golden import GoldenPairs, hold_as_written, make_golden, write_golden
@@ -55,7 +55,7 @@ def build_package(
     batch: BatchRange | None = None,
     placement: Placement | None = None,
     calibration: Calibration | None = None,
-    settled: Settled | None = None,
+    settled: BuildSpec | None = None,
     options: BuilderOptions = DEFAULTS,
     tuning: Tuning | None = None,
     replace: bool = False,
@@ -121,7 +121,7 @@ def build_package(
 def write_package(
     folder: Path,
     graph: ExportedGraph,
-    settled: Settled,
+    settled: BuildSpec,
     batch: BatchRange,
     golden: Golden,
     tools: dict[str, str],
@@ -180,7 +180,7 @@ def require_place(output: Path, *, replace: bool) -> None:
     require_folder(output, replace=replace)
 
 
-def _prove(folder: Path, manifest: Manifest, settled: Settled, pairs: GoldenPairs) -> None:
+def _prove(folder: Path, manifest: Manifest, settled: BuildSpec, pairs: GoldenPairs) -> None:
     """Hold what was built to its golden pairs: the engine where it can run, and a CPU's graph elsewhere.
 
     Raises:
@@ -204,7 +204,7 @@ def _prove(folder: Path, manifest: Manifest, settled: Settled, pairs: GoldenPair
         raise CheckError(f"{what}{on}: {reason}{where}; {_other_ways(settled)}") from None
 
 
-def _first_difference(settled: Settled, pairs: GoldenPairs) -> str:
+def _first_difference(settled: BuildSpec, pairs: GoldenPairs) -> str:
     """Say where an INT8 engine on a CPU first leaves its graph; nothing of others, or where none is seen."""
     spec = settled.spec
     if settled.quantize is None or (spec.backend != "onnxruntime" and spec.backend != "openvino"):
@@ -213,7 +213,7 @@ def _first_difference(settled: Settled, pairs: GoldenPairs) -> str:
     return f"; it first leaves its graph at {found}" if found else ""
 
 
-def _other_ways(settled: Settled) -> str:
+def _other_ways(settled: BuildSpec) -> str:
     """Return what else can be built, for a message."""
     spec, ways = settled.spec, []
     if settled.precision != "fp32":
@@ -228,7 +228,7 @@ def _other_ways(settled: Settled) -> str:
 def _build_model(
     graph: ExportedGraph,
     destination: Path,
-    settled: Settled,
+    settled: BuildSpec,
     batch: BatchRange,
     progress: Callable[[str], None],
     options: BuilderOptions,

@@ -14,7 +14,7 @@ from osnet_edge.runtime.package.manifest import Precision
 
 
 @dataclass(frozen=True)
-class Settled:
+class BuildSpec:
     """What will be built.
 
     Attributes:

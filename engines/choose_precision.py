@@ -13,7 +13,7 @@ import onnx
 from onnx import ModelProto
 
 from osnet_edge.engines.backends.cpu import open_on_cpu
-from osnet_edge.engines.build_spec import Settled
+from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.cpu_choice import cpu_backends
 from osnet_edge.engines.golden import make_golden
 from osnet_edge.engines.graph.float16 import to_half
@@ -40,7 +40,7 @@ _NO_GROUP = "no group of layers is within the budget"
 _SECONDS = 4.0
 
 
-class Way(NamedTuple):
+class EngineVariant(NamedTuple):
     """A library of a CPU's, and a precision that it computes in."""
 
     backend: CpuBackend
@@ -58,7 +58,7 @@ def choose_on_cpu(
     batch: int,
     golden_crops: Picture,
     progress: Callable[[str], None],
-) -> Settled:
+) -> BuildSpec:
     """Time every precision that a CPU has, and take the fastest that stays within the budget.
 
     A candidate that cannot be run, or computes something else than its graph says, is dropped with the
@@ -76,7 +76,7 @@ def choose_on_cpu(
         InputError: see `decide_int8`.
     """
     backends, count, how = cpu_backends(spec), min(batch, LARGEST_COMPILED), graph.info.preprocessing
-    held_out, int8 = HeldOut(request, graph), Way(backends[-1], "int8")
+    held_out, int8 = HeldOut(request, graph), EngineVariant(backends[-1], "int8")
     with tempfile.TemporaryDirectory() as scratch:
         open_as = _Opener(graph.info, count, Path(scratch), spec.processor)
 
@@ -95,33 +95,37 @@ def choose_on_cpu(
 
         rules = rules_for(int8.backend, spec.processor)
         found = decide_int8(graph, rules, request, held_out, time_groups=time_groups, progress=progress)
-        ways = [Way(each, precision) for each in backends for precision in _float_precisions(each, spec)]
-        graphs: dict[Way, Path | ModelProto] = dict.fromkeys(ways, graph.path)
+        variants = [
+            EngineVariant(each, precision) for each in backends for precision in _float_precisions(each, spec)
+        ]
+        graphs: dict[EngineVariant, Path | ModelProto] = dict.fromkeys(variants, graph.path)
         if found.groups:
             graphs[int8] = found.make()
         engines, dropped = _open_all(graphs, open_as)
         progress(f"timing {', '.join(map(str, engines))}")
-        times = time_in_turns({str(way): engine for way, engine in engines.items()}, how, count, _SECONDS)
+        times = time_in_turns(
+            {str(variant): engine for variant, engine in engines.items()}, how, count, _SECONDS
+        )
 
         @functools.cache
-        def refuse(way: Way) -> str | None:
-            if way.precision == "fp32":
+        def refuse(variant: EngineVariant) -> str | None:
+            if variant.precision == "fp32":
                 return None
-            progress(f"measuring {way} as it computes here")
-            quantize = found.make if way == int8 else None
+            progress(f"measuring {variant} as it computes here")
+            quantize = found.make if variant == int8 else None
             try:
-                make_golden(graph, golden_crops, way.precision, quantize).hold(engines[way], count)
-                loss = held_out.loss_by(engines[way])
+                make_golden(graph, golden_crops, variant.precision, quantize).hold(engines[variant], count)
+                loss = held_out.loss_by(engines[variant])
             except OsnetEdgeError as error:
                 return str(error)
             if request.budget is None or request.budget.allows(loss):
                 return None
             return f"loses up to {loss.mean_ap_most:.2f} points of mAP"
 
-        order = sorted(engines, key=lambda way: times[str(way)])
-        way, refused = fastest_within(order, times, refuse)
+        order = sorted(engines, key=lambda variant: times[str(variant)])
+        variant, refused = fastest_within(order, times, refuse)
         dropped.update(refused)
-    name = str(way)
+    name = str(variant)
     others = ", ".join(f"{other} {ms:.1f} ms" for other, ms in times.items() if other != name)
     reasons = (f"{other} {reason}" for other, reason in dropped.items())
     why = "; ".join(filter(None, [f"{name}, {times[name]:.1f} ms a batch", others, *reasons]))
@@ -129,12 +133,12 @@ def choose_on_cpu(
     if not found.groups:
         decision = without(decision, _NO_GROUP)
         why = f"{why}; {_NO_GROUP} in INT8: {fine_tuning(graph.info, request)}"
-    elif way != int8:
+    elif variant != int8:
         decision = without(decision, why_dropped(str(int8), name, times, dropped.get(int8)))
-    quantize, table = (found.make, found.quantizer.table) if way == int8 else (None, None)
+    quantize, table = (found.make, found.quantizer.table) if variant == int8 else (None, None)
     comparison = Comparison(count, times, why)
-    spec = replace(spec, backend=way.backend, fastest=False)
-    return Settled(spec, way.precision, quantize, decision, comparison, table)
+    spec = replace(spec, backend=variant.backend, fastest=False)
+    return BuildSpec(spec, variant.precision, quantize, decision, comparison, table)
 
 
 def why_dropped(int8: str, chosen: str, times: Mapping[str, float], reason: str | None) -> str:
@@ -181,7 +185,7 @@ def choose_on_gpu(
     request: Calibration,
     batch: int,
     progress: Callable[[str], None],
-) -> Settled:
+) -> BuildSpec:
     """Choose for a GPU that is not here to be timed: float16, if it is within the budget.
 
     INT8 would have to prove its gain, and cannot; built for `--precision int8`, it can be compared on the
@@ -200,12 +204,12 @@ def choose_on_gpu(
     if not found.groups:
         why = f"{why}, and {_NO_GROUP} in it: {fine_tuning(graph.info, request)}"
     decision = without(found.decision, no_gpu if found.groups else _NO_GROUP)
-    return Settled(spec, chosen, None, decision, Comparison(batch, {}, why))
+    return BuildSpec(spec, chosen, None, decision, Comparison(batch, {}, why))
 
 
 def fastest_within(
-    order: Sequence[Way], times: Mapping[str, float], refuse: Callable[[Way], str | None]
-) -> tuple[Way, dict[Way, str]]:
+    order: Sequence[EngineVariant], times: Mapping[str, float], refuse: Callable[[EngineVariant], str | None]
+) -> tuple[EngineVariant, dict[EngineVariant, str]]:
     """Go from the fastest on until one is within the budget and, if it is INT8, worth it; float32 always is.
 
     Args:
@@ -216,31 +220,31 @@ def fastest_within(
     Returns:
         It, and why each was dropped that is faster.
     """
-    dropped: dict[Way, str] = {}
-    for index, way in enumerate(order):
-        near = (each for each in order[index + 1 :] if times[str(each)] < LEAST_GAIN * times[str(way)])
-        if way.precision == "int8" and any(refuse(each) is None for each in near):
-            dropped[way] = "gains too little"
-        elif reason := refuse(way):
-            dropped[way] = reason
+    dropped: dict[EngineVariant, str] = {}
+    for index, variant in enumerate(order):
+        near = (each for each in order[index + 1 :] if times[str(each)] < LEAST_GAIN * times[str(variant)])
+        if variant.precision == "int8" and any(refuse(each) is None for each in near):
+            dropped[variant] = "gains too little"
+        elif reason := refuse(variant):
+            dropped[variant] = reason
         else:
-            return way, dropped
+            return variant, dropped
     raise AssertionError("float32 is among them")
 
 
 def _open_all(
-    graphs: Mapping[Way, Path | ModelProto], open_as: _Opener
-) -> tuple[dict[Way, Engine], dict[Way, str]]:
+    graphs: Mapping[EngineVariant, Path | ModelProto], open_as: _Opener
+) -> tuple[dict[EngineVariant, Engine], dict[EngineVariant, str]]:
     """Open candidates, the first of which must open; return the engines, and why the others have none."""
-    engines: dict[Way, Engine] = {}
-    dropped: dict[Way, str] = {}
-    for way, graph in graphs.items():
+    engines: dict[EngineVariant, Engine] = {}
+    dropped: dict[EngineVariant, str] = {}
+    for variant, graph in graphs.items():
         try:
-            engines[way] = open_as(way.backend, graph, way.precision)
+            engines[variant] = open_as(variant.backend, graph, variant.precision)
         except OsnetEdgeError as error:
             if not engines:
                 raise
-            dropped[way] = str(error)
+            dropped[variant] = str(error)
     return engines, dropped
 
 

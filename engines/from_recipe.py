@@ -14,7 +14,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from osnet_edge.engines.build import write_package
-from osnet_edge.engines.build_spec import Settled
+from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Quantized
 from osnet_edge.engines.quantization.quantizer import Quantizer
@@ -45,7 +45,7 @@ def build_from_recipe(
     recipe = read_recipe(folder)
     graph = read_graph(folder / recipe.graph)
     spec = TargetSpec(recipe.backend, recipe.capabilities, processor=recipe.processor)
-    settled = Settled(spec, recipe.precision, _quantize(recipe, folder, graph), recipe.int8)
+    settled = BuildSpec(spec, recipe.precision, _quantize(recipe, folder, graph), recipe.int8)
     tools = {**recipe.tools, "built by": f"osnet-edge {version('osnet-edge')} by a recipe"}
     with write_folder_aside(output) as fresh:
         # Computed where the recipe was made: what it is held to is not the device's own word.

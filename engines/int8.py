@@ -12,6 +12,7 @@ from onnx import ModelProto
 
 from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet
 from osnet_edge.engines.graph.reading import ExportedGraph
+from osnet_edge.engines.held_out_loss import held_out_loss
 from osnet_edge.engines.quantization.count_pairs import count_pairs
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.engines.quantization.quantizer import METHOD, Quantizer, simulate
@@ -24,9 +25,6 @@ from osnet_edge.runtime.package.golden import normalize_rows
 from osnet_edge.runtime.package.graph_info import GraphInfo
 
 Rows = npt.NDArray[np.float32]
-#: What embeddings lose against float32's: (N, D) of float32, (N, D) of another engine, (N,) identities and
-#: (N,) cameras of the pictures. The metrics are `osnet_edge.bench`'s, and the command line brings them.
-Judge = Callable[[Rows, Rows, Sequence[int], Sequence[int]], Loss]
 #: Milliseconds a batch that each group saves, where a target can be timed; None where INT8 cannot be run.
 GroupTimer = Callable[[Quantizer], Mapping[str, float] | None]
 _BATCH = 32
@@ -39,13 +37,11 @@ class Calibration:
     Attributes:
         pictures: the set.
         file: of the set, beside which the table is kept.
-        judge: measures losses; None measures none, and can then hold to no budget.
         budget: what may be lost; None takes all groups, whatever they lose.
     """
 
     pictures: CalibrationSet
     file: Path
-    judge: Judge | None = None
     budget: Budget | None = None
 
     @property
@@ -67,7 +63,7 @@ class HeldOut:
     """The people of a calibration set that it held out, and what an engine loses on them.
 
     Args:
-        request: of a set that holds people out, with a judge.
+        request: of a set that holds people out.
         graph: the float32 graph.
 
     Raises:
@@ -75,11 +71,8 @@ class HeldOut:
     """
 
     def __init__(self, request: Calibration, graph: ExportedGraph) -> None:
-        if request.judge is None:
-            raise ValueError("losses need a judge")
         pictures = request.people
         self.count = len(pictures)
-        self._judge = request.judge
         self._identities = [each.identity for each in pictures]
         self._cameras = [each.camera for each in pictures]
         self._batches = tuple(read_batches(pictures, graph.info.preprocessing, _BATCH))
@@ -93,7 +86,7 @@ class HeldOut:
         """
         if not np.isfinite(rows).all():
             raise CheckError("the engine gives NaN or infinite embeddings on held-out pictures; no package")
-        return self._judge(self._reference, rows, self._identities, self._cameras)
+        return held_out_loss(self._reference, rows, self._identities, self._cameras)
 
     def loss_of(self, model: ModelProto) -> Loss:
         """Return what a Q/DQ graph loses, computed as written."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from osnet_edge.engines.build_spec import Settled
+from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.choose_precision import choose_on_cpu, choose_on_gpu, compare_on_cpu
 from osnet_edge.engines.cpu_choice import cpu_backends
@@ -59,7 +59,7 @@ def settle_precision(
     batch: int,
     golden_crops: Picture,
     progress: Callable[[str], None],
-) -> Settled:
+) -> BuildSpec:
     """Decide what will be built.
 
     Args:
@@ -82,7 +82,7 @@ def settle_precision(
         crops = load_pictures(request.pictures.pictures)
         check_overflow(graph.model, crops, graph.info.preprocessing, progress)
     if asked != "int8" and asked != "auto":
-        return Settled(spec, asked)
+        return BuildSpec(spec, asked)
     if request is None:
         raise ValueError("check_asked comes first")
     if asked == "auto":
@@ -92,7 +92,7 @@ def settle_precision(
     if spec.fastest:
         spec = replace(spec, backend=cpu_backends(spec)[-1], fastest=False)
     held_out = None
-    if request.judge and (request.pictures.held_out or request.budget):
+    if request.pictures.held_out or request.budget:
         held_out = HeldOut(request, graph)
     rules = rules_for(spec.backend, spec.processor)
     found = decide_int8(graph, rules, request, held_out, progress=progress)
@@ -105,4 +105,4 @@ def settle_precision(
     if spec.backend == "onnxruntime" or spec.backend == "openvino":
         progress("timing INT8 beside float32")
         comparison = compare_on_cpu(graph, spec, spec.backend, found.make(), batch)
-    return Settled(spec, "int8", found.make, found.decision, comparison, found.quantizer.table)
+    return BuildSpec(spec, "int8", found.make, found.decision, comparison, found.quantizer.table)

@@ -20,7 +20,7 @@ import osnet_edge.runtime
 from osnet_edge.bench import BenchResult, csv_table, from_json, html_report, markdown_table, text_table
 from osnet_edge.cli.main import cli, main
 from osnet_edge.engines.calibration import load_pictures, read_calibration_set
-from osnet_edge.engines.choose_precision import Way, fastest_within
+from osnet_edge.engines.choose_precision import EngineVariant, fastest_within
 from osnet_edge.engines.cpu_choice import pick
 from osnet_edge.runtime import Embedder, read_manifest
 
@@ -108,10 +108,10 @@ def test_cpu_fastest_chooses_by_recorded_times_as_it_did(
 
 
 ORT, OV, BF16, INT8 = (
-    Way("onnxruntime", "fp32"),
-    Way("openvino", "fp32"),
-    Way("openvino", "bf16"),
-    Way("openvino", "int8"),
+    EngineVariant("onnxruntime", "fp32"),
+    EngineVariant("openvino", "fp32"),
+    EngineVariant("openvino", "bf16"),
+    EngineVariant("openvino", "int8"),
 )
 
 
@@ -127,12 +127,17 @@ ORT, OV, BF16, INT8 = (
     ],
 )
 def test_auto_chooses_by_recorded_times_as_it_did(
-    sentence: str, milliseconds: dict[Way, float], refused: tuple[Way, ...], chosen: Way
+    sentence: str,
+    milliseconds: dict[EngineVariant, float],
+    refused: tuple[EngineVariant, ...],
+    chosen: EngineVariant,
 ) -> None:
-    times = {str(way): each for way, each in milliseconds.items()}
+    times = {str(variant): each for variant, each in milliseconds.items()}
     order = sorted(milliseconds, key=milliseconds.__getitem__)
-    way, _ = fastest_within(order, times, lambda way: "loses too much" if way in refused else None)
-    assert way == chosen
+    variant, _ = fastest_within(
+        order, times, lambda variant: "loses too much" if variant in refused else None
+    )
+    assert variant == chosen
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ ARROWS = {
     "runtime": set(),
     "train": {"runtime"},
     "export": {"runtime", "train"},
-    "engines": {"runtime"},
+    "engines": {"runtime", "bench"},
     "ship": {"runtime"},
     "bench": {"runtime"},
     "cli": {"bench", "engines", "export", "runtime", "ship", "train"},

@@ -8,7 +8,7 @@ from typing import Any
 
 from onnx import ModelProto
 
-from osnet_edge.engines.build_spec import Settled
+from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.golden import make_golden
 from osnet_edge.engines.graph.float16 import to_half
@@ -83,10 +83,10 @@ class Accuracy:
         model = self.graphs[candidate.rewrite].model
         return to_half(model) if candidate.precision == "fp16" else model
 
-    def settle(self, candidate: Candidate, capabilities: tuple[str, ...]) -> Settled:
+    def settle(self, candidate: Candidate, capabilities: tuple[str, ...]) -> BuildSpec:
         """Return what a candidate's package is built as."""
         found = self.decided.get(candidate)
-        return Settled(
+        return BuildSpec(
             TargetSpec(candidate.backend, capabilities, processor=self._processor),
             candidate.precision,
             partial(self._quantize, candidate) if candidate.precision == "int8" else None,

@@ -15,7 +15,6 @@ import pytest
 from drawn_people import draw_people
 from needs import needs_openvino, needs_rtx
 
-from osnet_edge.cli.held_out_loss import held_out_loss
 from osnet_edge.cli.main import main
 from osnet_edge.engines.calibration import read_calibration_set
 from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
@@ -204,7 +203,7 @@ def accuracy_of(
 def test_what_rounds_is_held_to_the_budget_on_held_out_people(work: Path, tmp_path: Path) -> None:
     """INT8 within the budget is decided on once and remembered; what loses more is refused with its loss."""
     file, candidate = work / "calib.json", Candidate("onnxruntime", "int8")
-    request = Calibration(read_calibration_set(file), file, held_out_loss, Budget(100.0))
+    request = Calibration(read_calibration_set(file), file, Budget(100.0))
     found, graphs = [], {(): read_graph(work / "osnet.onnx")}
     for _ in range(2):
         cache = TuningCache(tmp_path / "cache", "here")
@@ -213,11 +212,11 @@ def test_what_rounds_is_held_to_the_budget_on_held_out_people(work: Path, tmp_pa
         assert accuracy.decided[candidate].whole
         found.append((accuracy.losses[candidate], accuracy.decided[candidate].decision))
     assert found[0] == found[1]
-    # A judge that finds three points lost, and a budget of one.
-    strict = replace(request, judge=lambda *rows: Loss(2.0, 3.0, 0.0, 0.0), budget=Budget(1.0))
+    # Three points lost, and a budget of one.
+    strict = replace(request, budget=Budget(1.0))
     accuracy = accuracy_of(graphs, strict)
-    rows = np.ones((128, 512), np.float32)
-    refused = accuracy.refuse(Candidate("openvino", "bf16", best=2), lambda people: people.loss(rows))
+    lost = Loss(2.0, 3.0, 0.0, 0.0)
+    refused = accuracy.refuse(Candidate("openvino", "bf16", best=2), lambda people: lost)
     assert refused == "loses up to 3.00 points of mAP"
     assert accuracy.refuse(Candidate("onnxruntime", "fp32")) is None
 
@@ -242,7 +241,7 @@ def test_what_computes_in_floating_point_is_built_so_for_a_gpu(work: Path, tmp_p
 def test_int8_that_was_decided_on_is_built_anew(work: Path, tmp_path: Path) -> None:
     """First with all layers in INT8, for its time alone; then as decided, with the decision."""
     file, candidate = work / "calib.json", Candidate("tensorrt_rtx", "int8", best=8)
-    request = Calibration(read_calibration_set(file), file, held_out_loss, Budget(100.0))
+    request = Calibration(read_calibration_set(file), file, Budget(100.0))
     graphs = {(): read_graph(work / "osnet.onnx")}
     accuracy = accuracy_of(graphs, request)
     open_engine, decided = opener(work, tmp_path, "rtx:sm86", accuracy), []
@@ -287,7 +286,7 @@ def test_held_out_people_are_run_in_batches_that_the_engine_takes(work: Path) ->
             return plain.infer(batch)
 
     file, graph = work / "calib.json", read_graph(work / "osnet.onnx")
-    people = HeldOut(Calibration(read_calibration_set(file), file, held_out_loss), graph)
+    people = HeldOut(Calibration(read_calibration_set(file), file), graph)
     plain = OnnxRuntimeEngine(graph.path, graph.info.preprocessing, 512)
     assert people.loss_by(Small(), 5).mean_ap == pytest.approx(0, abs=1e-6)
 

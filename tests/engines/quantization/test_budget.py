@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osnet_edge.engines.choose_precision import Way, fastest_within
+from osnet_edge.engines.choose_precision import EngineVariant, fastest_within
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.decisions import Loss
@@ -84,7 +84,9 @@ def test_rank1_can_be_held_to_as_well() -> None:
 def test_the_fastest_within_the_budget_is_taken_and_int8_only_where_it_gains(
     sentence: str, times: dict[Precision, float], refused: set[str], chosen: str
 ) -> None:
-    order = [Way("openvino", precision) for precision in sorted(times, key=lambda name: times[name])]
+    order = [
+        EngineVariant("openvino", precision) for precision in sorted(times, key=lambda name: times[name])
+    ]
     named = {f"openvino {precision}": ms for precision, ms in times.items()}
     way, dropped = fastest_within(order, named, lambda way: "too much" if way.precision in refused else None)
     assert way.precision == chosen
