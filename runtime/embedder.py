@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
 from osnet_edge.runtime.boxes import check_frame, check_frame_on_gpu, clip_boxes
 from osnet_edge.runtime.cuda_array import is_on_gpu, on_gpu
 from osnet_edge.runtime.errors import CheckError, UnavailableError
+from osnet_edge.runtime.forks import HelperThreads
 from osnet_edge.runtime.manifest import Manifest
 from osnet_edge.runtime.package import check_target, open_package, read_golden
 from osnet_edge.runtime.preprocessing import Picture, check_crops, check_interpolation, to_batch
@@ -38,6 +39,11 @@ class BoxEmbeddings(NamedTuple):
 @dataclass(frozen=True)
 class Embedder:
     """An engine package, loaded; one may be called from several threads.
+
+    A process may fork after loading it: a fork waits for the calls that other threads have under way, and in
+    the child an engine on the CPU answers as in the parent. Two things raise `UnavailableError` in a child,
+    and need workers by multiprocessing's spawn: calling one of TensorRT's engines, since CUDA survives no
+    fork, and loading one of OpenVINO's where OpenVINO was used before it.
 
     Attributes:
         manifest: what the package says of itself.
@@ -79,7 +85,7 @@ class Embedder:
         engine = open_engine(package, manifest, threads)
         # As many as the engine has, which does nothing while crops are resized.
         count = checked_threads(threads)
-        helpers = ThreadPoolExecutor(count, "osnet-edge-resize") if count > 1 else None
+        helpers = HelperThreads(count, "osnet-edge-resize") if count > 1 else None
         return cls(manifest, engine, package, helpers)
 
     def __call__(self, crops: object, *, bgr: bool = False, l2_normalize: bool = True) -> Embeddings:

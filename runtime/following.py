@@ -6,19 +6,24 @@ import json
 import os
 import signal
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 
 from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder, Embeddings
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
 from osnet_edge.runtime.files import write_aside
+from osnet_edge.runtime.forks import fork_waits
 
 T = TypeVar("T")
+#: A heartbeat is old when it missed this many looks, and a second for a slow disk.
+_MISSED = 3
 
 
 @dataclass
@@ -38,6 +43,11 @@ class FollowingEmbedder:
     new engine cannot be loaded, the old one stays.
 
     Its heartbeat, where a file is named for it, is what `osnet-edge device update` judges a new engine by.
+
+    A process may fork, as with an `Embedder`: each child follows too, by a thread that its first call starts,
+    and counts its own calls in the heartbeat. The processes share that file, and none writes over another's,
+    if that lives, which tells that the same engine fails. A fork waits for a load that is under way. Where
+    OpenVINO was used before a fork, the child stays with its engine and tells that it could load no other.
 
     Args:
         path: a package, such as the link `/var/lib/osnet-edge/current`.
@@ -68,16 +78,18 @@ class FollowingEmbedder:
         self._heartbeat = Path(heartbeat) if heartbeat else None
         self._tried, self._failed = self._look(), ""
         self._serving = _Serving(Embedder.load(self._path.resolve(), threads=threads))
-        self._wake, self._stopped = threading.Event(), False
+        self._stopped = False
+        self._begin()
         if on_hangup:
             signal.signal(signal.SIGHUP, self._hang_up)
         self._beat()
-        self._thread = threading.Thread(target=self._follow, name="osnet-edge-follow", daemon=True)
-        self._thread.start()
+        self._start()
+        _followers.add(self)
 
     @property
     def embedder(self) -> Embedder:
         """The embedder of the engine that serves now; take it once for calls that must agree."""
+        self._start()
         return self._serving.embedder
 
     def __call__(self, crops: object, *, bgr: bool = False, l2_normalize: bool = True) -> Embeddings:
@@ -94,13 +106,16 @@ class FollowingEmbedder:
 
     def look(self) -> None:
         """Look at the path soon, rather than at the interval's end."""
+        self._start()
         self._wake.set()
 
     def close(self) -> None:
         """Stop following; the engine that serves may be called on."""
-        self._stopped = True
+        with self._starting:
+            self._stopped = True
         self._wake.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def __enter__(self) -> FollowingEmbedder:
         return self
@@ -111,6 +126,7 @@ class FollowingEmbedder:
         self.close()
 
     def _counted(self, call: Callable[[Embedder], T]) -> T:
+        self._start()
         serving = self._serving
         try:
             result = call(serving.embedder)
@@ -125,6 +141,24 @@ class FollowingEmbedder:
         serving.calls += 1
         return result
 
+    def _begin(self) -> None:
+        """Make what belongs to one process: in a child a lock may be held by a thread that is not there."""
+        self._wake, self._starting = threading.Event(), threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def _begin_in_child(self) -> None:
+        self._begin()
+        # The first look is at once, since the first call may come long after the fork.
+        self._wake.set()
+        self._serving = _Serving(self._serving.embedder)
+
+    def _start(self) -> None:
+        """See that this process has a thread that follows."""
+        with self._starting:
+            if self._thread is None and not self._stopped:
+                self._thread = threading.Thread(target=self._follow, name="osnet-edge-follow", daemon=True)
+                self._thread.start()
+
     def _look(self) -> tuple[str, int]:
         """Return what tells one turn of the link from another: where it leads, and the link's own number."""
         try:
@@ -138,11 +172,13 @@ class FollowingEmbedder:
             self._wake.clear()
             if self._stopped:
                 return
-            seen = self._look()
-            if seen != self._tried and seen[0]:
-                self._tried = seen
-                self._change(Path(seen[0]))
-            self._beat()
+            # Whole, or a child would take what is being loaded for tried.
+            with fork_waits():
+                seen = self._look()
+                if seen != self._tried and seen[0]:
+                    self._tried = seen
+                    self._change(Path(seen[0]))
+                self._beat()
 
     def _change(self, package: Path) -> None:
         try:
@@ -158,7 +194,7 @@ class FollowingEmbedder:
         if self._heartbeat is None:
             return
         serving = self._serving
-        beat = {
+        beat: dict[str, Any] = {
             # What failed is told of the engine that it is about.
             "package": self._tried[0] if self._failed else str(serving.embedder.package),
             "calls": serving.calls,
@@ -167,6 +203,10 @@ class FollowingEmbedder:
             "process": os.getpid(),
         }
         try:
+            if not (serving.errors or self._failed) and _another_fails(
+                self._heartbeat, beat["package"], _MISSED * self._interval + 1
+            ):
+                return
             with write_aside(self._heartbeat) as partial:
                 partial.write_text(json.dumps(beat) + "\n", encoding="utf-8")
         except (OSError, InputError):
@@ -175,3 +215,24 @@ class FollowingEmbedder:
 
     def _hang_up(self, number: int, frame: FrameType | None) -> None:
         self._wake.set()
+
+
+def _another_fails(heartbeat: Path, package: str, seconds: float) -> bool:
+    """Return whether a heartbeat of the last seconds is another process's, and tells that an engine fails."""
+    try:
+        is_recent = time.time() - heartbeat.stat().st_mtime < seconds
+        told = json.loads(heartbeat.read_text(encoding="utf-8"))
+        is_another = told["process"] != os.getpid() and told["package"] == package
+        return is_recent and is_another and bool(told["errors"] or told["failed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _begin_in_child() -> None:
+    for follower in list(_followers):
+        follower._begin_in_child()
+
+
+_followers: weakref.WeakSet[FollowingEmbedder] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_child)

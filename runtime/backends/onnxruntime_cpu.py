@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from osnet_edge.runtime.backends.contract import check_tensors
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.forks import fork_waits, keep_in_children
 from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.preprocessing import Preprocessing
 
@@ -21,7 +22,7 @@ _THREAD_LIMIT = 512
 
 
 class OnnxRuntimeEngine:
-    """One ONNX Runtime session; its `run` may be called from several threads.
+    """One ONNX Runtime session; its `run` may be called from several threads, and in a forked child.
 
     Args:
         model: the ONNX file.
@@ -34,6 +35,7 @@ class OnnxRuntimeEngine:
         UnavailableError: ONNX Runtime is not installed.
     """
 
+    @fork_waits()
     def __init__(
         self, model: Path, preprocessing: Preprocessing, embedding_size: int, threads: int | None = None
     ) -> None:
@@ -57,7 +59,10 @@ class OnnxRuntimeEngine:
             # onnxruntime's exceptions have no common base of their own to catch.
             raise InputError(f"ONNX Runtime cannot load {model}: {first_line(error)}") from None
         check_session(self._session, model, preprocessing, embedding_size)
+        # A session's end joins its threads.
+        keep_in_children(self)
 
+    @fork_waits()
     def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
         """Run (N, *input_shape), any N >= 1, to (N, D)."""
         embeddings: NDArray[np.float32] = self._session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from osnet_edge.runtime.backends.contract import check_tensors
 from osnet_edge.runtime.backends.onnxruntime_cpu import checked_threads
 from osnet_edge.runtime.backends.openvino_graph import arrange
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.forks import fork_waits, keep_in_children
 from osnet_edge.runtime.manifest import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 
@@ -21,8 +23,14 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
 #: Larger batches gain nothing on a CPU, and each one compiled takes memory.
 LARGEST_COMPILED = 32
+#: OpenVINO compiles by threads that it keeps for the next time, also in a child that has none of them.
+FORKED = (
+    "OpenVINO was used before this process forked, and can load nothing more in the child; start workers "
+    "with multiprocessing's spawn, or load no engine before the fork"
+)
 
 _core: Any = None
+_core_process = 0
 _core_lock = threading.Lock()
 
 
@@ -33,7 +41,8 @@ class OpenVinoEngine:
     prepares again whenever the size changes, as a frame's number of people does. So it is compiled for the
     best batch and its halves down to 1 (some 0.3 s each, at loading), and 13 pictures run as 8, 4 and 1.
 
-    Calls may come from several threads; they take turns, each with all of the engine's threads.
+    Calls may come from several threads; they take turns, each with all of the engine's threads. They may come
+    in a forked child too, which can load no other.
 
     Args:
         model: the ONNX file.
@@ -48,9 +57,11 @@ class OpenVinoEngine:
     Raises:
         InputError: the file is no ONNX graph of the expected input and output, the precision is another, or
             no such number of threads.
-        UnavailableError: OpenVINO is not installed, or this CPU does not compute in the precision.
+        UnavailableError: OpenVINO is not installed, this CPU does not compute in the precision, or the
+            process forked after using OpenVINO.
     """
 
+    @fork_waits()
     def __init__(
         self,
         model: Path,
@@ -73,7 +84,10 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot compile {model}: {_reason(error)}") from None
         self._lock = threading.Lock()
+        # An executor's end waits for its threads.
+        keep_in_children(self)
 
+    @fork_waits()
     def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
         """Run (N, *input_shape), any N >= 1, to (N, D)."""
         rows, start = np.empty((len(batch), self._embedding_size), np.float32), 0
@@ -93,7 +107,8 @@ def open_core(precision: Precision = "fp32") -> Any:
 
     Raises:
         InputError: OpenVINO is not asked for this precision.
-        UnavailableError: OpenVINO is not installed, has no CPU device, or not in this precision.
+        UnavailableError: OpenVINO is not installed, has no CPU device, or not in this precision, or the
+            process forked after using it.
     """
     if precision not in HINTS:
         raise InputError(
@@ -137,6 +152,7 @@ def compile_options(core: Any, precision: Precision, threads: int | None) -> dic
     }
 
 
+@fork_waits()
 def _process_core() -> Any:
     """Return the one core of this process, made at the first call and never let go.
 
@@ -144,7 +160,7 @@ def _process_core() -> Any:
     the core. Of two cores let go in the order they were made, the thread is left with a freed one, and the
     next Ctrl-C ends the process in a segmentation fault (seen in OpenVINO 2026.4).
     """
-    global _core
+    global _core, _core_process
     # Imported here so that `import osnet_edge.runtime` stays quick, and works without this backend.
     try:
         import openvino
@@ -154,7 +170,14 @@ def _process_core() -> Any:
         ) from None
     with _core_lock:
         if _core is None:
+            # Once by one thread: two that make their first tensors at the same moment wait for each other for
+            # ever, with Python's lock (seen in OpenVINO 2026.4: a static of its bindings and that lock).
+            openvino.Tensor(np.zeros(1, np.float32))
             _core = openvino.Core()
+            keep_in_children(_core)
+            _core_process = os.getpid()
+        if _core_process != os.getpid():
+            raise UnavailableError(FORKED)
         return _core
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from osnet_edge.runtime.cuda_compile import compile_crops
 from osnet_edge.runtime.cuda_driver import CudaDevice, probe, require_device
 from osnet_edge.runtime.cuda_resources import Module
 from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.forks import keep_for_good, keep_in_children
 from osnet_edge.runtime.graph_info import INPUT_NAME as INPUT
 from osnet_edge.runtime.graph_info import OUTPUT_NAME as OUTPUT
 from osnet_edge.runtime.manifest import Manifest
@@ -116,7 +115,8 @@ def load_plan(model: Path, manifest: Manifest, cuda_graphs: bool = True) -> Load
             weakref.finalize(plan, give_back, cuda, [plan.kernels.unload])
         except UnavailableError as error:
             plan.crops_problem = str(error)
-    _loaded.add(plan)
+    # TensorRT's destructors call CUDA, and may end a process that cannot.
+    keep_in_children(plan)
     return plan
 
 
@@ -196,13 +196,3 @@ def give_back(cuda: Cuda, closers: list[Callable[[], None]]) -> None:
             # TensorRT's destructor would call CUDA, which may end the process: its objects are kept for good.
             keep_for_good([*closers, close])
             closers.clear()
-
-
-def keep_for_good(value: object) -> None:
-    """Never let an object go: TensorRT's destructors call CUDA, and may end a process that cannot."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
-
-
-_loaded: weakref.WeakSet[LoadedPlan] = weakref.WeakSet()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: keep_for_good(list(_loaded)))
