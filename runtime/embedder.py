@@ -45,8 +45,9 @@ class Embedder:
     """An engine package, loaded; one may be called from several threads.
 
     A process may fork after loading it: a fork waits for the calls that other threads have under way, and in
-    the child an engine on the CPU answers as in the parent. CUDA does not work in a child of a process that
-    used it, so TensorRT's engines raise `UnavailableError` there; start workers with multiprocessing's spawn.
+    the child an engine on the CPU answers as in the parent. Two things raise `UnavailableError` in a child,
+    and need workers by multiprocessing's spawn: calling one of TensorRT's engines, since CUDA survives no
+    fork, and loading one of OpenVINO's where OpenVINO was used before it.
 
     Attributes:
         manifest: what the package says of itself.

@@ -46,7 +46,8 @@ class FollowingEmbedder:
 
     A process may fork, as with an `Embedder`: each child follows too, by a thread that its first call starts,
     and counts its own calls in the heartbeat. The processes share that file, and none writes over another's,
-    if that lives, which tells that the same engine fails. A fork waits for a load that is under way.
+    if that lives, which tells that the same engine fails. A fork waits for a load that is under way. Where
+    OpenVINO was used before a fork, the child stays with its engine and tells that it could load no other.
 
     Args:
         path: a package, such as the link `/var/lib/osnet-edge/current`.

@@ -1,9 +1,8 @@
 """What a fork must not break: its child has one thread, and every lock as it was at that moment.
 
-Backends on the CPU work in a forked child as long as no call was under way when it forked (tried with ONNX
-Runtime 1.32 and OpenVINO 2026.4; otherwise a child of either hangs, if seldom, and OpenVINO's may find its
-request busy for ever). The threads that they share a call among are not there in the child; the caller's own
-then does it all.
+Engines on the CPU answer in a forked child as long as no call was under way when it forked (tried with ONNX
+Runtime 1.32 and OpenVINO 2026.4; otherwise a child of either may hang, and OpenVINO's finds its request busy
+for ever). The threads that they share a call among are not there in the child; the caller's own does it all.
 """
 
 from __future__ import annotations

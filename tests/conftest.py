@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from fleet import Fleet, Web, make_camera, tiny_package, update
+from hypothesis import settings
 from training_runs import few_people
 from web_server import nginx
 
@@ -25,6 +26,10 @@ from osnet_edge.train.variants import variant_named
 
 # Tests run two at a time, and small networks on two threads each would wait for one another.
 torch.set_num_threads(1)
+
+# How long an example takes is the machine's to say. Each test's own settings are on top of these.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +23,14 @@ from osnet_edge.runtime.processor import BF16
 HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
 #: Larger batches gain nothing on a CPU, and each one compiled takes memory.
 LARGEST_COMPILED = 32
+#: OpenVINO compiles by threads that it keeps for the next time, also in a child that has none of them.
+FORKED = (
+    "OpenVINO was used before this process forked, and can load nothing more in the child; start workers "
+    "with multiprocessing's spawn, or load no engine before the fork"
+)
 
 _core: Any = None
+_core_process = 0
 _core_lock = threading.Lock()
 
 
@@ -35,7 +42,7 @@ class OpenVinoEngine:
     best batch and its halves down to 1 (some 0.3 s each, at loading), and 13 pictures run as 8, 4 and 1.
 
     Calls may come from several threads; they take turns, each with all of the engine's threads. They may come
-    in a forked child too.
+    in a forked child too, which can load no other.
 
     Args:
         model: the ONNX file.
@@ -52,7 +59,8 @@ class OpenVinoEngine:
     Raises:
         InputError: the file is no ONNX graph of the expected input and output, the precision is another, or
             no such number of threads.
-        UnavailableError: OpenVINO is not installed, or this CPU does not compute in the precision.
+        UnavailableError: OpenVINO is not installed, this CPU does not compute in the precision, or the
+            process forked after using OpenVINO.
     """
 
     @fork_waits()
@@ -102,7 +110,8 @@ def open_core(precision: Precision = "fp32") -> Any:
 
     Raises:
         InputError: OpenVINO is not asked for this precision.
-        UnavailableError: OpenVINO is not installed, has no CPU device, or not in this precision.
+        UnavailableError: OpenVINO is not installed, has no CPU device, or not in this precision, or the
+            process forked after using it.
     """
     if precision not in HINTS:
         raise InputError(
@@ -166,7 +175,7 @@ def _process_core() -> Any:
     the core. Of two cores let go in the order they were made, the thread is left with a freed one, and the
     next Ctrl-C ends the process in a segmentation fault (seen in OpenVINO 2026.4).
     """
-    global _core
+    global _core, _core_process
     # Imported here so that `import osnet_edge.runtime` stays quick, and works without this backend.
     try:
         import openvino
@@ -176,8 +185,14 @@ def _process_core() -> Any:
         ) from None
     with _core_lock:
         if _core is None:
+            # Once by one thread: two that make their first tensors at the same moment wait for each other for
+            # ever, with Python's lock (seen in OpenVINO 2026.4: a static of its bindings and that lock).
+            openvino.Tensor(np.zeros(1, np.float32))
             _core = openvino.Core()
             keep_in_children(_core)
+            _core_process = os.getpid()
+        if _core_process != os.getpid():
+            raise UnavailableError(FORKED)
         return _core
 
 

@@ -120,7 +120,7 @@ def chain(*operators: str) -> ModelProto:
 operator = st.sampled_from(["Conv", "Relu", "Sigmoid", "InstanceNormalization", "GlobalAveragePool"])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(operators=st.lists(operator, min_size=1, max_size=8))
 def test_any_chain_converts_with_casts_only_where_types_change(operators: list[str]) -> None:
     before = chain(*operators)

@@ -59,7 +59,7 @@ def drawn(seed: int) -> list[float]:
 
 
 @given(table=st.integers(0, 10_000))
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 def test_in_nine_of_ten_runs_it_finds_the_best_or_one_within_5_percent_in_a_third_of_the_time(
     table: int,
 ) -> None:
@@ -78,7 +78,7 @@ def test_in_nine_of_ten_runs_it_finds_the_best_or_one_within_5_percent_in_a_thir
 
 
 @given(table=st.integers(0, 10_000), seed=st.integers(0, 100))
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15, derandomize=True)
 def test_a_kind_that_is_not_allowed_does_not_crowd_out_the_others(table: int, seed: int) -> None:
     """INT8 and bf16 take all the best places, and lose too much: what is left is still a good choice."""
     lossy = [each.precision != "fp32" for each in CANDIDATES]

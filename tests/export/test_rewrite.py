@@ -79,7 +79,7 @@ def test_any_set_of_passes_is_exact(passes: tuple[str, ...], pictures: torch.Ten
 
 
 @torch.inference_mode()
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     designs=st.lists(st.sampled_from(["plain", "inside", "outside", "both"]), min_size=6, max_size=6),
     stem=st.booleans(),

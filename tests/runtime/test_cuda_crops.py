@@ -91,7 +91,7 @@ def test_floats_are_normalised_as_on_the_cpu(kernels: Path, bgr: bool) -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_box_at_any_size_is_within_a_level(kernels: Path, data: st.DataObject) -> None:
     x1, y1 = data.draw(st.integers(0, 499)), data.draw(st.integers(0, 699))

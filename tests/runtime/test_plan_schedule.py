@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from needs import needs_rtx
 from tensorrt_graphs import exported, tiny_graph
@@ -129,7 +129,6 @@ def test_a_missing_plan_is_said_in_one_line(tmp_path: Path) -> None:
         read_plan_schedule(tmp_path / "none.plan")
 
 
-@settings(deadline=None)
 @given(cut=st.integers(0, len(PROGRAM)), junk=st.binary(max_size=60), length=st.integers(0, 200))
 @example(0, b"\nmain {\n", 0)
 def test_damaged_plans_give_counts_or_none(cut: int, junk: bytes, length: int) -> None:

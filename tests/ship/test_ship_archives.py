@@ -115,7 +115,7 @@ def test_an_archive_of_anything_but_plain_files_is_refused(
 
 
 @given(at=st.integers(0, 2047), byte=st.integers(0, 255), cut=st.integers(0, 2048))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_damaged_archive_is_refused_or_unpacks_inside_its_folder(at: int, byte: int, cut: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -114,7 +114,7 @@ def test_published_weights_load(file: str, variant: str, classes: int, shared: P
 
 
 @given(data=st.data())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_file_is_refused_or_read_and_never_crashes(data: st.DataObject, tmp_path: Path) -> None:
     legacy = data.draw(st.booleans())
     path = tmp_path / "x.pth"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -38,22 +37,15 @@ def golden_state(shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
     return state
 
 
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    """As many as the golden values were made with.
-
-    One golden input (osnet_x1_0 at 160x64) is so ill-conditioned that float32 is 1e-4 from float64 on it, and
-    another number of threads, which sums in another order, 5e-5 from the golden value.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+#: How far the reference's own float32 is from float64, a row, relative to its length: 3.4e-6 at most,
+LIMIT = 1e-5
+#: except on one golden input, which is so ill-conditioned that it is 1.3e-4 there.
+ILL_CONDITIONED = {("osnet_x1_0/160x64", 0): 1.5e-4}
 
 
-@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("name", VARIANTS)
 def test_names_shapes_and_embeddings_are_those_of_the_reference(name: str, shared: Path) -> None:
+    """In float64, which gives the same on every processor and number of threads, as float32 does not."""
     reference = json.loads((shared / "golden/osnet_variants.json").read_text())["variants"][name]
     golden = np.load(shared / "golden/osnet_embeddings.npz")
     model = OSNet(variant_named(name), num_classes=751)
@@ -63,12 +55,15 @@ def test_names_shapes_and_embeddings_are_those_of_the_reference(name: str, share
     assert sum(p.numel() for p in headless.parameters()) == reference["parameters_without_classifier"]
 
     model.load_state_dict(golden_state(reference["state_dict"]), strict=True)
+    model.double().eval()
     rng = np.random.default_rng(7)
     for key, shape in ((name, (3, 3, 256, 128)), (f"{name}/160x64", (2, 3, 160, 64))):
         images = torch.from_numpy(rng.standard_normal(shape).astype(np.float32))
         with torch.inference_mode():
-            got = model.eval()(images).numpy()
-        assert np.linalg.norm(got - golden[key]) / np.linalg.norm(golden[key]) < 1e-5
+            exact = model(images.double()).numpy()
+        distances = np.linalg.norm(golden[key] - exact, axis=1) / np.linalg.norm(exact, axis=1)
+        limits = [ILL_CONDITIONED.get((key, row), LIMIT) for row in range(len(exact))]
+        assert (distances < limits).all(), distances
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -104,7 +104,7 @@ def test_a_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
         open_set(str(tmp_path / "x.csv"))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), min_size=1, max_size=4))
 def test_any_identities_and_cameras_are_numbered_or_refused_in_words(
     tmp_path: Path, rows: list[tuple[str, str]]

@@ -63,7 +63,7 @@ def test_names_that_nearly_fit_are_refused(name: str) -> None:
 
 
 @given(placement=PLACEMENTS, width=st.sampled_from(list(WIDTHS)), stream_list=st.booleans())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_any_placement_is_recognised_by_its_weights_alone(
     placement: Placement, width: str, stream_list: bool
 ) -> None:
@@ -74,7 +74,7 @@ def test_any_placement_is_recognised_by_its_weights_alone(
 
 
 @given(placement=PLACEMENTS)
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_saved_network_of_any_placement_loads_and_computes_the_same(
     placement: Placement, tmp_path: Path
 ) -> None:

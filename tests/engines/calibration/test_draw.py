@@ -22,7 +22,7 @@ counts = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(counts=counts, asked=st.integers(1, 70), seed=st.integers(0, 9))
 def test_nobody_gives_another_picture_before_all_who_can_gave_as_many(
     pool: list[Path], counts: dict[tuple[int, int], int], asked: int, seed: int
@@ -39,7 +39,7 @@ def test_nobody_gives_another_picture_before_all_who_can_gave_as_many(
             assert max(given.values()) <= given[who] + 1
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(persons=st.integers(1, 5), cameras=st.integers(1, 4), asked=st.integers(1, 60), seed=st.integers(0, 9))
 def test_cameras_that_saw_everybody_give_as_many_as_one_another(
     pool: list[Path], persons: int, cameras: int, asked: int, seed: int

@@ -20,7 +20,7 @@ sightings = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(people=sightings, repeat=st.integers(1, 90), asked=st.integers(32, 300), seed=st.integers(0, 9))
 def test_who_is_held_out_is_not_drawn_from_and_can_be_found_across_cameras(
     people: list[dict[int, int]], repeat: int, asked: int, seed: int

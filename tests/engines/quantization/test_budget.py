@@ -18,7 +18,7 @@ losses = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-0.2, 2.0), min_
 
 
 @given(costs=losses, budget=st.floats(0, 3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_choice_is_within_the_budget_as_measured_and_all_if_all_is(
     costs: dict[str, float], budget: float
 ) -> None:

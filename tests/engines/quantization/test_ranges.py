@@ -15,7 +15,7 @@ histograms = st.lists(st.integers(0, 1000), min_size=256, max_size=256).filter(l
 
 @pytest.mark.parametrize("method", METHODS)
 @given(counts=histograms, largest=st.floats(1e-3, 1e3), levels=st.sampled_from([127, 255]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_range_is_within_the_values_and_goes_with_their_unit(
     method: str, counts: list[int], largest: float, levels: int
 ) -> None:
@@ -26,7 +26,7 @@ def test_a_range_is_within_the_values_and_goes_with_their_unit(
 
 
 @given(counts=histograms, levels=st.sampled_from([127, 255]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_no_other_method_has_a_smaller_squared_error_than_mse(counts: list[int], levels: int) -> None:
     spread = np.asarray(counts, np.float64)
     values = (np.arange(256) + 0.5) / 256
@@ -49,7 +49,7 @@ def test_outliers_are_cut_by_all_methods_but_minmax() -> None:
 
 
 @given(seed=st.integers(0, 999), channels=st.integers(1, 8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_weights_are_rounded_by_half_a_step_at_most(seed: int, channels: int) -> None:
     weights = (
         np.random.default_rng(seed).standard_normal((channels, 5)) * 10.0 ** np.arange(channels)[:, None]

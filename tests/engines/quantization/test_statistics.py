@@ -21,7 +21,7 @@ from quantization.graphs import model_of
     scale=st.floats(1e-6, 1e6),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_counting_in_parts_gives_what_counting_at_once_gives(
     parts: list[int], scale: float, seed: int
 ) -> None:
