@@ -94,8 +94,12 @@ class HeldOut:
 
     def loss_by(self, engine: Engine, most: int = _BATCH) -> Loss:
         """Return what an engine loses as it computes, called with `most` pictures at most."""
+        return self.loss(self.embed_by(engine, most))
+
+    def embed_by(self, engine: Engine, most: int = _BATCH) -> Rows:
+        """Return an engine's embeddings of the pictures, (N, D) of length 1, from calls with `most` at most."""
         parts = (batch[i : i + most] for batch in self._batches for i in range(0, len(batch), most))
-        return self.loss(normalize_rows(np.concatenate([engine.infer(part) for part in parts])))
+        return normalize_rows(np.concatenate([engine.infer(part) for part in parts]))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@
   fuses DQ, Conv, ReLU and Q only whole, and s8 takes twice the time with VNNI.
 - **ONNX Runtime on ARM**: the same with s8, which its kernels there are for.
 - **Either on x86 without VNNI**, and for any processor: as on x86, with weights of 7 bits (-63 to 63), whose
-  products no kernel cuts off (see `osnet_edge.runtime.processor`). It costs next to no accuracy, since what
-  INT8 loses comes from activations (docs/RESULTS.md). ONNX Runtime's quantiser calls it `reduce_range`, NNCF
-  the overflow fix.
+  products no kernel cuts off (see `osnet_edge.runtime.processor`). ONNX Runtime's quantiser calls it
+  `reduce_range`, NNCF the overflow fix. In OpenVINO the stem stays in floating point: what rounding does to
+  its weights reaches everything behind it, and without VNNI it saves a tenth of the time at most
+  (docs/RESULTS.md).
 
 In all of them: weights s8 with a scale for each output channel, stored as integers; biases in floating point
 (TensorRT's parser refuses them quantised); no pair between a convolution and its ReLU. Channel gates stay in
@@ -25,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from osnet_edge.engines.quantization.layers import Layer
+from osnet_edge.engines.quantization.layers import Kind, Layer
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.manifest import Backend
 
@@ -47,6 +48,7 @@ class QdqRules:
         beside_norms: whether layers beside an instance norm may be quantised.
         sums: whether residual sums read both sides quantised.
         weight_bits: of the weights, 8 or 7.
+        left_out: kinds of layers that stay in floating point, beside gates.
     """
 
     name: str
@@ -57,10 +59,11 @@ class QdqRules:
     beside_norms: bool = True
     sums: bool = False
     weight_bits: int = 8
+    left_out: tuple[Kind, ...] = ()
 
     def allow(self, layer: Layer) -> bool:
         """Whether a layer may be quantised."""
-        if layer.beside_norm and not self.beside_norms:
+        if layer.kind in self.left_out or (layer.beside_norm and not self.beside_norms):
             return False
         return self.sums if layer.kind == "sum" else layer.kind != "gate"
 
@@ -71,7 +74,7 @@ TENSORRT = QdqRules("tensorrt", "int8", beside_norms=False, sums=True)
 OPENVINO = QdqRules("openvino", "uint8", shared=("input",), pools=("MaxPool", "AveragePool"))
 ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", shared=("input", "output"), operators=_SMALL)
 ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", shared=("input", "output"), operators=_SMALL)
-OPENVINO_REDUCED = replace(OPENVINO, name="openvino-reduced-range", weight_bits=7)
+OPENVINO_REDUCED = replace(OPENVINO, name="openvino-reduced-range", weight_bits=7, left_out=("stem",))
 ONNXRUNTIME_REDUCED = replace(ONNXRUNTIME_X86, name="onnxruntime-reduced-range", weight_bits=7)
 #: All of them, by name.
 RULES = {
