@@ -12,10 +12,11 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from arm64 import viper
-from arm64.artefacts import Artefacts, Package, takes_processor
+from arm64.artefacts import Artefacts, Package, RefusedError, takes_processor
 from arm64.camera import CHECKOUT, INSIDE, Camera, CrashedError, Processor
 from arm64.findings import Finding, Findings, State
 from arm64.fleet import check_updates
@@ -43,6 +44,13 @@ _MODULES = {
 }
 #: Far more than rounding in float32 on another processor (1e-7), far less than a wrong crop (1e-2).
 _FRAME_LIMIT = 1e-5
+#: Networks that were trained on people, and their files in shared/weights; the first is scored on VIPeR.
+_SCORED = "trained_x0_25"
+_TRAINED = {
+    _SCORED: "osnet_x0_25_msmt17.pth",
+    "trained_x0_5": "osnet_x0_5.pth",
+    "trained_x1_0": "osnet_x1_0_msmt17_8bit.pth",
+}
 _CALIBRATION = 512
 Build = tuple[Package, Path, Path]
 
@@ -112,23 +120,26 @@ def arm64_check(
     drawn = list(_golden_builds(artefacts, variants or tuple(VARIANTS), kinds))
     trained = list(_real_builds(artefacts, real, kinds))
     if not trained:
-        found.add(Finding("", "VIPeR", "the real network", "not had", f"{real} is not there"))
+        found.add(Finding("", "VIPeR", "trained networks", "not had", f"they are not in {real}"))
     built = dict(_build(artefacts, [*drawn, *trained], found))
     subset = viper.read_subset(real / "data/viper") if trained else None
-    written = [viper.on_host(built[each], subset) for each, *_ in trained if subset and each in built]
+    scored = [built[each] for each, *_ in trained if each in built and each.network == _SCORED]
+    written = [viper.on_host(each, subset) for each in scored if subset]
     found.add(*written)
     for processor in processors:
-        usable = list(_imports(camera, processor, missing))
-        found.add(*usable)
-        backends = {each.subject for each in usable if each.state == "holds"}
-        runnable = {each: path for each, path in built.items() if each.backend in backends}
-        _ask_runtime(camera, processor, found)
+        imported = list(_imports(camera, processor, missing))
+        found.add(*imported)
+        found.add(*_ask_runtime(camera, processor, found.processors[processor.name]))
         found.add(*_doctor(camera, processor))
-        for package, path in runnable.items():
-            step(f"{processor.name}: golden pairs of {package.name}")
-            found.add(_prove(camera, processor, path))
+        backends = {each.subject for each in imported if each.state == "holds"}
+        runnable = {each: path for each, path in built.items() if each.backend in backends}
+        proven = {each: _prove(camera, processor, path) for each, path in runnable.items()}
+        found.add(*proven.values())
         found.add(*_frames(camera, processor, artefacts, runnable))
-        found.add(*_updates(camera, processor, runnable))
+        holding = [each for each, proof in proven.items() if proof.state == "holds"]
+        found.add(
+            *_updates(camera, processor, [runnable[each] for each in holding if each.network == _SMALL])
+        )
         for host in written:
             path = camera.work / "packages" / host.subject
             if subset and path in runnable.values():
@@ -161,14 +172,19 @@ def _golden_builds(
 
 
 def _real_builds(artefacts: Artefacts, shared: Path, kinds: tuple[str, ...]) -> Iterator[Build]:
-    """Yield what is to be built of the network that was trained on people, where it is there."""
-    weights, people = shared / "weights/osnet_x0_25_msmt17.pth", shared / "data/cuhk03"
-    if not (weights.exists() and people.exists() and (shared / "data/viper").exists()):
+    """Yield what is to be built of the networks that were trained on people, where they are there."""
+    people = shared / "data/cuhk03"
+    if not (people.exists() and (shared / "data/viper").exists()):
         return
-    network = "msmt17_x0_25"
-    graph = artefacts.export(weights, artefacts.folder / "graphs" / f"{network}.onnx")
     chosen = artefacts.calibrate(people, artefacts.folder / "cuhk03.json", _CALIBRATION)
-    yield from ((package, graph, chosen) for package in _packages(network, kinds))
+    for network, weights in _TRAINED.items():
+        if not (shared / "weights" / weights).exists():
+            continue
+        step(f"{network}: the graph")
+        graph = artefacts.export(
+            shared / "weights" / weights, artefacts.folder / "graphs" / f"{network}.onnx"
+        )
+        yield from ((package, graph, chosen) for package in _packages(network, kinds))
 
 
 def _build(artefacts: Artefacts, wanted: list[Build], found: Findings) -> Iterator[tuple[Package, Path]]:
@@ -176,6 +192,10 @@ def _build(artefacts: Artefacts, wanted: list[Build], found: Findings) -> Iterat
     for package, graph, calibration in wanted:
         try:
             yield package, artefacts.build(package, graph, calibration)
+        except RefusedError as error:
+            # Random networks may round otherwise than written by more than a package may: that is a refusal
+            # as it should be, and there is nothing to run.
+            found.add(Finding("", "osnet-edge build", package.name, "not had", str(error)))
         except CheckError as error:
             found.add(Finding("", "osnet-edge build", package.name, "wrong", str(error)))
 
@@ -209,9 +229,8 @@ def _imports(camera: Camera, processor: Processor, missing: dict[str, str]) -> I
             yield Finding(*parts, "wrong", str(error))
 
 
-def _ask_runtime(camera: Camera, processor: Processor, found: Findings) -> None:
-    """Hold what the runtime takes the processor for to the bits of its auxiliary vector."""
-    facts = found.processors[processor.name]
+def _ask_runtime(camera: Camera, processor: Processor, facts: dict[str, Any]) -> Iterator[Finding]:
+    """Hold what the runtime takes the processor for to its auxiliary vector, and add it to the facts."""
 
     def look() -> tuple[str, dict[str, float]]:
         said = camera.ask(processor, "kind")
@@ -223,12 +242,12 @@ def _ask_runtime(camera: Camera, processor: Processor, found: Findings) -> None:
             raise CheckError(f"expected {wanted}, got {said['kind']} ({', '.join(said['its_features'])})")
         return str(said["kind"]), {}
 
-    found.add(_checked(processor, "the runtime", "kind of processor", look))
+    yield _checked(processor, "the runtime", "kind of processor", look)
 
     def precisions() -> tuple[str, dict[str, float]]:
         return ", ".join(camera.ask(processor, "openvino")) or "none", {}
 
-    found.add(_checked(processor, "the runtime", "OpenVINO's precisions", precisions))
+    yield _checked(processor, "the runtime", "OpenVINO's precisions", precisions)
 
 
 def _doctor(camera: Camera, processor: Processor) -> Iterator[Finding]:
@@ -246,6 +265,8 @@ def _doctor(camera: Camera, processor: Processor) -> Iterator[Finding]:
 
 
 def _prove(camera: Camera, processor: Processor, package: Path) -> Finding:
+    step(f"{processor.name}: golden pairs of {package.name}")
+
     def look() -> tuple[str, dict[str, float]]:
         figures = camera.ask(processor, "prove", str(INSIDE / "packages" / package.name))
         return f"{figures['distance']:.1e}", figures
@@ -277,17 +298,14 @@ def _frames(
         yield _checked(processor, "embed_boxes", package.name, look)
 
 
-def _updates(camera: Camera, processor: Processor, runnable: dict[Package, Path]) -> Iterator[Finding]:
-    """Update the camera from float32 to INT8 of the default backend."""
-    small = [
-        path for package, path in runnable.items() if (package.network, package.target) == (_SMALL, "cpu")
-    ]
-    if len(small) < 2:
-        yield Finding(processor.name, "device update", "two releases", "not had", "there are no two packages")
+def _updates(camera: Camera, processor: Processor, packages: list[Path]) -> Iterator[Finding]:
+    """Update the camera from one package that holds on it to another."""
+    if len(packages) < 2:
+        yield Finding(processor.name, "device update", "two releases", "not had", "no two packages hold")
         return
     step(f"{processor.name}: an update over the network")
     try:
-        yield from check_updates(camera, processor, small[0], small[1])
+        yield from check_updates(camera, processor, packages[0], packages[1])
     except CheckError as error:
         yield Finding(processor.name, "device update", "the whole of it", "wrong", str(error))
 

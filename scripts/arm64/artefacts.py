@@ -106,7 +106,8 @@ class Artefacts:
         """Build a package.
 
         Raises:
-            CheckError: it cannot be built.
+            RefusedError: the build finds that its engine does not hold on this machine.
+            CheckError: it fails otherwise.
         """
         place = self.folder / "packages" / package.name
         if not place.exists():
@@ -162,15 +163,24 @@ def takes_processor() -> bool:
     return "--processor" in osnet_edge("build", "--help")
 
 
+class RefusedError(CheckError):
+    """A command that said in its own words that it could not do its job, such as to prove an engine."""
+
+
 def osnet_edge(*words: str) -> str:
     """Run the project's command line on this machine; return what it printed.
 
     Raises:
-        CheckError: it failed; the message is its own.
+        RefusedError: it could not do its job, by its own check; the message is its own.
+        CheckError: it failed otherwise.
     """
     command = [sys.executable, "-m", "osnet_edge.cli.main", *words]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     if ran.returncode != 0:
         lines = ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"]
-        raise CheckError(f"osnet-edge {words[0]}: {lines[-1].removeprefix('error: ')}")
+        said, refused = (
+            lines[-1].removeprefix("error: "),
+            ran.returncode == 1 and lines[-1].startswith("error: "),
+        )
+        raise (RefusedError if refused else CheckError)(f"osnet-edge {words[0]}: {said}")
     return ran.stdout
