@@ -109,7 +109,7 @@ def arm64_check(
     found, camera = Findings(), Camera(place)
     missing = camera.make()
     found.versions = camera.versions()
-    found.add(*(Finding("", "wheels", name, "not had", why) for name, why in missing.items()))
+    found.add(Finding("", "wheels", name, "not had", why) for name, why in missing.items())
     processors = []
     for name in cpus or DEFAULTS:
         processor, facts = camera.describe(name)
@@ -120,34 +120,30 @@ def arm64_check(
     drawn = list(_golden_builds(artefacts, variants or tuple(VARIANTS), kinds))
     trained = list(_real_builds(artefacts, real, kinds))
     if not trained:
-        found.add(Finding("", "VIPeR", "trained networks", "not had", f"they are not in {real}"))
+        found.add([Finding("", "VIPeR", "trained networks", "not had", f"they are not in {real}")])
     built = dict(_build(artefacts, [*drawn, *trained], found))
     subset = viper.read_subset(real / "data/viper") if trained else None
     scored = [built[each] for each, *_ in trained if each in built and each.network == _SCORED]
     written = [viper.on_host(each, subset) for each in scored if subset]
-    found.add(*written)
+    found.add(written)
     for processor in processors:
-        imported = list(_imports(camera, processor, missing))
-        found.add(*imported)
-        found.add(*_ask_runtime(camera, processor, found.processors[processor.name]))
-        found.add(*_doctor(camera, processor))
-        backends = {each.subject for each in imported if each.state == "holds"}
-        runnable = {each: path for each, path in built.items() if each.backend in backends}
-        proven = {each: _prove(camera, processor, path) for each, path in runnable.items()}
-        found.add(*proven.values())
-        found.add(*_frames(camera, processor, artefacts, runnable))
-        holding = [each for each, proof in proven.items() if proof.state == "holds"]
-        found.add(
-            *_updates(camera, processor, [runnable[each] for each in holding if each.network == _SMALL])
-        )
+        backends = set()
+        for imported in _imports(camera, processor, missing):
+            found.add([imported])
+            backends.update([imported.subject] if imported.state == "holds" else [])
+        runnable = {package: path for package, path in built.items() if package.backend in backends}
+        found.add(_ask_runtime(camera, processor, found.processors[processor.name]))
+        found.add(_doctor(camera, processor))
+        found.add(_run_packages(camera, processor, artefacts, runnable))
         for host in written:
             path = camera.work / "packages" / host.subject
             if subset and path in runnable.values():
                 step(f"{processor.name}: VIPeR by {host.subject}")
-                found.add(viper.on_camera(camera, processor, path, subset, host))
+                found.add([viper.on_camera(camera, processor, path, subset, host)])
+        if document:
+            # After each, since all of them take hours.
+            Path(document).write_text(json.dumps(found.document(), indent=2) + "\n", encoding="utf-8")
     click.echo(found.text())
-    if document:
-        Path(document).write_text(json.dumps(found.document(), indent=2) + "\n", encoding="utf-8")
     return found.exit_code
 
 
@@ -195,9 +191,9 @@ def _build(artefacts: Artefacts, wanted: list[Build], found: Findings) -> Iterat
         except RefusedError as error:
             # Random networks may round otherwise than written by more than a package may: that is a refusal
             # as it should be, and there is nothing to run.
-            found.add(Finding("", "osnet-edge build", package.name, "not had", str(error)))
+            found.add([Finding("", "osnet-edge build", package.name, "not had", str(error))])
         except CheckError as error:
-            found.add(Finding("", "osnet-edge build", package.name, "wrong", str(error)))
+            found.add([Finding("", "osnet-edge build", package.name, "wrong", str(error))])
 
 
 def _checked(
@@ -262,6 +258,20 @@ def _doctor(camera: Camera, processor: Processor) -> Iterator[Finding]:
         state = said["targets"][target]
         words = "; ".join([f"run: {', '.join(state['run']) or 'no'}", *state["problems"]])
         yield Finding(processor.name, "osnet-edge doctor", f"target {target}", "holds", words)
+
+
+def _run_packages(
+    camera: Camera, processor: Processor, artefacts: Artefacts, packages: dict[Package, Path]
+) -> Iterator[Finding]:
+    """Prove packages, embed the boxes of a frame, and update from one that holds to another."""
+    holding = []
+    for package, path in packages.items():
+        proof = _prove(camera, processor, path)
+        yield proof
+        if proof.state == "holds" and package.network == _SMALL:
+            holding.append(path)
+    yield from _frames(camera, processor, artefacts, packages)
+    yield from _updates(camera, processor, holding)
 
 
 def _prove(camera: Camera, processor: Processor, package: Path) -> Finding:

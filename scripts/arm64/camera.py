@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arm64.processors import feature_names, write_description
+from arm64.processors import describe, feature_names
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.errors import CheckError, UnavailableError
 from osnet_edge.runtime.files import sha256_of
@@ -34,15 +34,14 @@ _LIMIT_S = 3600
 #: description over the host's, our folder, and pictures that nobody can write to.
 _ENTER = """
 set -e
-root=$1 work=$2 cpuinfo=$3 system=$4 pictures=$5
-shift 5
+root=$1 work=$2 cpuinfo=$3 pictures=$4
+shift 4
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
 mkdir -p "$root/check"
 mount --bind "$work" "$root/check"
 [ -z "$cpuinfo" ] || mount --bind "$cpuinfo" "$root/proc/cpuinfo"
-[ -z "$system" ] || mount --bind "$system" "$root/sys/devices/system/cpu"
 if [ -n "$pictures" ]; then
   mkdir -p "$root/check/pictures"
   mount --bind "$pictures" "$root/check/pictures"
@@ -58,11 +57,10 @@ class CrashedError(CheckError):
 
 @dataclass(frozen=True)
 class Processor:
-    """An emulated processor, and its description for the root."""
+    """An emulated processor, and the file that is /proc/cpuinfo for it."""
 
     name: str
     cpuinfo: str = ""
-    system: str = ""
 
 
 class Camera:
@@ -109,9 +107,9 @@ class Camera:
         """
         facts = self.ask(Processor(name), "hwcap")
         facts["features"] = feature_names(facts["hwcap"], facts["hwcap2"])
-        cores = os.cpu_count() or 1
-        written = write_description(self.folder / "processors" / name, name, facts["features"], cores)
-        return Processor(name, *map(str, written)), facts
+        file = self.folder / f"cpuinfo-{name}"
+        file.write_text(describe(name, facts["features"], os.cpu_count() or 1), encoding="utf-8")
+        return Processor(name, str(file)), facts
 
     def ask(self, processor: Processor, *words: str, pictures: str = "") -> Any:
         """Run a verb of `inside.py` in the root.
@@ -131,7 +129,7 @@ class Camera:
 
     def run(self, processor: Processor, command: Sequence[str], *, pictures: str = "") -> str:
         """Run a command in the root, on a processor; return what it printed. Raises as `ask` does."""
-        mounted = (str(self.root), str(self.work), processor.cpuinfo, processor.system, pictures)
+        mounted = (str(self.root), str(self.work), processor.cpuinfo, pictures)
         enter = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, "sh", *mounted]
         places = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
         try:
@@ -148,10 +146,8 @@ class Camera:
             raise CrashedError(f"did not end within {_LIMIT_S} s under emulation") from None
         if ran.returncode == 0:
             return ran.stdout
-        lines = (ran.stderr.strip() or ran.stdout.strip()).splitlines()
-        last = lines[-1][:300] if lines else f"exit code {ran.returncode}"
         # QEMU ends itself by the signal that the process would have had.
-        raise (CrashedError if ran.returncode < 0 else CheckError)(last.removeprefix("error: "))
+        raise (CrashedError if ran.returncode < 0 else CheckError)(_why(ran))
 
     def osnet_edge(self, processor: Processor, *words: str) -> str:
         """Run the command line in the root; return what it printed. Raises as `ask` does."""
@@ -214,6 +210,13 @@ class Camera:
         tags = [f"--platform={tag}" for tag in _TAGS]
         abis = [f"--abi={abi}" for abi in ("cp311", "abi3", "none")]
         return ["--only-binary=:all:", f"--python-version={_PYTHON}", "--implementation=cp", *tags, *abis]
+
+
+def _why(ran: subprocess.CompletedProcess[str]) -> str:
+    """Return the line that says why a command failed: `device update` says it on standard output."""
+    errors, said = ran.stderr.strip().splitlines(), ran.stdout.strip().splitlines()
+    told = [each for each in errors if each.startswith(("error: ", "qemu: "))] or said[:1] or errors
+    return told[-1].removeprefix("error: ")[:300] if told else f"exit code {ran.returncode}"
 
 
 def _require_emulation() -> None:

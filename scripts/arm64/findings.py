@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from osnet_edge.bench.text_tables import Table, aligned
+from osnet_edge.cli.progress import step
 
 #: `not had` is what cannot be checked here, for a reason that says nothing of the project.
 State = Literal["holds", "wrong", "not had"]
@@ -46,9 +48,12 @@ class Findings:
     processors: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
-    def add(self, *found: Finding) -> None:
-        """Add checks."""
-        self.found.extend(found)
+    def add(self, found: Iterable[Finding]) -> None:
+        """Add checks as they come; what is wrong is said at once, since the next may take long."""
+        for each in found:
+            self.found.append(each)
+            if each.state == "wrong":
+                step(f"WRONG: {_line(each).strip()}")
 
     @property
     def exit_code(self) -> int:

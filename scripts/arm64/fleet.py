@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -13,9 +12,10 @@ from pathlib import Path
 
 from arm64.artefacts import osnet_edge
 from arm64.camera import INSIDE, Camera, Processor
-from arm64.findings import Finding, State
+from arm64.findings import Finding
 from osnet_edge.runtime.errors import CheckError
 
+_CHECK = "device update"
 #: Seconds and megabytes for a proof: emulation takes many times a camera's.
 _LIMITS = ("--prove-s", "1800", "--prove-mb", "8192")
 
@@ -27,51 +27,41 @@ def check_updates(camera: Camera, processor: Processor, first: Path, second: Pat
         A finding for each step; none after one that is wrong.
     """
     # Another for each processor: what a release is, is decided once for a repository.
-    name = f"fleet-{processor.name}"
-    repository, store = camera.folder / name, INSIDE / f"store-{processor.name}"
+    repository = camera.folder / f"fleet-{processor.name}"
+    name, root = f"store-{processor.name}", f"{processor.name}.root.json"
+    store = str(INSIDE / name)
     shutil.rmtree(repository, ignore_errors=True)
-    shutil.rmtree(camera.work / store.name, ignore_errors=True)
-    root = INSIDE / f"{name}.root.json"
-
-    def publish(release: str, package: Path) -> None:
-        keys = (
-            "--targets-key",
-            str(repository / "targets.key"),
-            "--online-key",
-            str(repository / "online.key"),
-        )
-        osnet_edge("publish", str(package), "--repo", str(repository), "--release", release, *keys)
-
-    def update() -> str:
-        said = json.loads(camera.osnet_edge(processor, "device", "update", "--store", str(store), "--json"))
-        return str(said["what"])
-
+    shutil.rmtree(camera.work / name, ignore_errors=True)
     _make_repository(repository)
-    shutil.copy(repository / "metadata/1.root.json", camera.work / root.name)
+    shutil.copy(repository / "metadata/1.root.json", camera.work / root)
     with _served(repository) as url:
-        who = ("--device", "camera-1", "--url", url, "--root", str(root))
-        camera.osnet_edge(processor, "device", "init", "--store", str(store), *who, *_LIMITS)
+        who = ("--device", "camera-1", "--url", url, "--root", str(INSIDE / root))
+        camera.osnet_edge(processor, "device", "init", "--store", store, *who, *_LIMITS)
         for release, package in (("r1", first), ("r2", second)):
-            publish(release, package)
-            for what, expected in (
-                (f"{release}, {package.name}", "installed"),
-                (f"{release} again", "current"),
-            ):
-                try:
-                    became = update()
-                except CheckError as error:
-                    yield Finding(processor.name, "device update", what, "wrong", str(error))
-                    return
-                state: State = "holds" if became == expected else "wrong"
-                yield Finding(processor.name, "device update", what, state, became)
-    served = camera.ask(processor, "prove", str(store / "current"))
-    yield Finding(
-        processor.name,
-        "device update",
-        "what the link leads to, proven",
-        "holds",
-        f"{served['distance']:.1e}",
-    )
+            _publish(repository, release, package)
+            yield _update(camera, processor, store, f"{release}, {package.name}", "installed")
+            yield _update(camera, processor, store, f"{release} once more", "current")
+    distance = camera.ask(processor, "prove", f"{store}/current")["distance"]
+    yield Finding(processor.name, _CHECK, "what the link leads to, proven", "holds", f"{distance:.1e}")
+
+
+def _update(camera: Camera, processor: Processor, store: str, what: str, expected: str) -> Finding:
+    """Run the agent once.
+
+    Raises:
+        CheckError: it says something else than expected, or fails.
+    """
+    said = camera.osnet_edge(processor, "device", "update", "--store", store).splitlines()[0]
+    if said.split()[0] != expected:
+        raise CheckError(f"expected {what} to be {expected}, got: {said}")
+    return Finding(processor.name, _CHECK, what, "holds", expected)
+
+
+def _publish(repository: Path, release: str, package: Path) -> None:
+    keys = [
+        word for role in ("targets", "online") for word in (f"--{role}-key", str(repository / f"{role}.key"))
+    ]
+    osnet_edge("publish", str(package), "--repo", str(repository), "--release", release, *keys)
 
 
 def _make_repository(repository: Path) -> None:

@@ -90,6 +90,6 @@ if __name__ == "__main__":
     try:
         answer = VERBS[sys.argv[1]](*sys.argv[2:])
     except Exception as error:
-        # The last line is what the host reads; a traceback would be of no more use to it.
-        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        # One line is what the host reads; a traceback would be of no more use to it.
+        sys.exit(f"error: {type(error).__name__}: {' '.join(str(error).split())}")
     print(json.dumps(answer))

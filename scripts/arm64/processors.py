@@ -1,8 +1,6 @@
-"""ARM processors that QEMU emulates, and what Linux would say of each on a board of its own."""
+"""ARM processors that QEMU emulates, and what Linux says of each on a board of its own."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 #: What QEMU calls them, each with its main ID register (MIDR_EL1: maker, variant, part, revision), as QEMU
 #: sets it (target/arm/cpu64.c).
@@ -47,36 +45,18 @@ def feature_names(hwcap: int, hwcap2: int) -> list[str]:
     ]
 
 
-def write_description(folder: Path, name: str, features: list[str], cores: int) -> tuple[Path, Path]:
-    """Write what a board with this processor has in /proc/cpuinfo and in /sys/devices/system/cpu.
+def describe(name: str, features: list[str], cores: int) -> str:
+    """Return what a board with this processor has in /proc/cpuinfo.
 
     Emulation of a process, without a machine around it, shows the host's: ONNX Runtime's wheel dies of an
-    x86 /proc/cpuinfo as it is imported, and OpenVINO's finds no main ID. The features must be the processor's
-    own, since OpenVINO goes by them: of one too many it dies of an illegal instruction.
-
-    Returns:
-        The two: a file and a folder.
+    x86 /proc/cpuinfo as it is imported. The features must be the processor's own, since OpenVINO goes by
+    them: of one too many it dies of an illegal instruction. /sys stays the host's: without a complete one
+    OpenVINO dies too, and of the main ID, which is not in it, it only says that it is not there.
     """
     main_id = MAIN_IDS[name]
     described = (
         f"BogoMIPS\t: 100.00\nFeatures\t: {' '.join(features)}\nCPU implementer\t: {main_id >> 24:#04x}\n"
         f"CPU architecture: 8\nCPU variant\t: {main_id >> 20 & 0xF:#x}\n"
-        f"CPU part\t: {main_id >> 4 & 0xFFF:#05x}\n"
-        f"CPU revision\t: {main_id & 0xF}\n\n"
+        f"CPU part\t: {main_id >> 4 & 0xFFF:#05x}\nCPU revision\t: {main_id & 0xF}\n\n"
     )
-    cpuinfo, system = folder / "cpuinfo", folder / "cpu"
-    folder.mkdir(parents=True, exist_ok=True)
-    cpuinfo.write_text("".join(f"processor\t: {core}\n{described}" for core in range(cores)))
-    cores_text = f"0-{cores - 1}\n" if cores > 1 else "0\n"
-    for core in range(cores):
-        for part in ("regs/identification", "topology"):
-            (system / f"cpu{core}" / part).mkdir(parents=True, exist_ok=True)
-        (system / f"cpu{core}" / "regs/identification/midr_el1").write_text(f"{main_id:#018x}\n")
-        topology = system / f"cpu{core}" / "topology"
-        (topology / "core_id").write_text(f"{core}\n")
-        (topology / "physical_package_id").write_text("0\n")
-        (topology / "core_siblings_list").write_text(cores_text)
-        (topology / "thread_siblings_list").write_text(f"{core}\n")
-    for file in ("possible", "present", "online"):
-        (system / file).write_text(cores_text)
-    return cpuinfo, system
+    return "".join(f"processor\t: {core}\n{described}" for core in range(cores))
