@@ -124,8 +124,8 @@ def arm64_check(
     built = dict(_build(artefacts, [*drawn, *trained], found))
     subset = viper.read_subset(real / "data/viper") if trained else None
     scored = [built[each] for each, *_ in trained if each in built and each.network == _SCORED]
-    written = [viper.on_host(each, subset) for each in scored if subset]
-    found.add(written)
+    written = [viper.as_written(each, subset) for each in scored if subset]
+    found.add(each.finding for each in written)
     for processor in processors:
         backends = set()
         for imported in _imports(camera, processor, missing):
@@ -135,11 +135,10 @@ def arm64_check(
         found.add(_ask_runtime(camera, processor, found.processors[processor.name]))
         found.add(_doctor(camera, processor))
         found.add(_run_packages(camera, processor, artefacts, runnable))
-        for host in written:
-            path = camera.work / "packages" / host.subject
-            if subset and path in runnable.values():
-                step(f"{processor.name}: VIPeR by {host.subject}")
-                found.add([viper.on_camera(camera, processor, path, subset, host)])
+        for each in written:
+            if subset and each.package in runnable.values():
+                step(f"{processor.name}: VIPeR by {each.package.name}")
+                found.add([viper.on_camera(camera, processor, each, subset)])
         if document:
             # After each, since all of them take hours.
             Path(document).write_text(json.dumps(found.document(), indent=2) + "\n", encoding="utf-8")
