@@ -3,7 +3,7 @@
 
 It is evidence, run by hand: no part of the installed package or of `make test`. It needs root, Debian's
 mmdebstrap, qemu-user-static and binfmt-support, and the project's own environment (`make installed`). The
-first run takes an hour or two; how long anything takes under emulation says nothing, and is not printed.
+whole of it takes hours; how long anything takes under emulation says nothing, and is not printed.
 """
 
 from __future__ import annotations
