@@ -1,0 +1,1 @@
+"""Parts of `scripts/arm64_check.py`: a camera with an ARM processor, emulated."""
