@@ -101,7 +101,7 @@ def _openvino(version: str | None, lacking: list[str]) -> dict[str, list[str]]:
     except UnavailableError as error:
         return {"version": [version] if version else [], "build": [], "run": [], "problems": [str(error)]}
     cpu = [f"this CPU in {' and '.join(precisions)}"]
-    problems = [] if "bf16" in precisions else ["no bf16: this CPU has neither AVX512-BF16 nor AMX"]
+    problems = [] if "bf16" in precisions else ["no bf16: OpenVINO does not compute in it on this CPU"]
     return {
         "version": [version] if version else [],
         "build": [] if lacking else cpu,

@@ -97,7 +97,7 @@ class HeldOut:
         return self.loss(self.embed_by(engine, most))
 
     def embed_by(self, engine: Engine, most: int = _BATCH) -> Rows:
-        """Return an engine's embeddings of the pictures, (N, D) of length 1, from calls with `most` at most."""
+        """Return an engine's embeddings of the pictures, (N, D) of length 1, `most` a call."""
         parts = (batch[i : i + most] for batch in self._batches for i in range(0, len(batch), most))
         return normalize_rows(np.concatenate([engine.infer(part) for part in parts]))
 

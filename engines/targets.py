@@ -8,7 +8,7 @@ from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.manifest import Backend, Precision
-from osnet_edge.runtime.processor import ANY, BF16, resolve_processor, this_processor
+from osnet_edge.runtime.processor import AARCH64, ANY, BF16, DOTPROD, resolve_processor, this_processor
 
 #: The two libraries that run a package on a CPU, by the names of their distributions too.
 CpuBackend = Literal["onnxruntime", "openvino"]
@@ -122,6 +122,11 @@ def check_precision(spec: TargetSpec, precision: str) -> None:
         raise InputError(
             f"expected --precision {' or '.join(PRECISIONS[spec.backend])} for the target "
             f"{TARGET_NAMES[spec.backend]}, got {precision}{elsewhere}"
+        )
+    if (spec.backend, precision, spec.processor) == ("openvino", "int8", AARCH64):
+        raise InputError(
+            f"expected --processor {DOTPROD} or any for INT8 in OpenVINO, which has none for an ARM without dot "
+            f"products; got {AARCH64}: build it with --target cpu"
         )
     if precision == "bf16" and spec.processor not in (BF16, this_processor().kind):
         raise InputError(f"expected --processor {BF16} for --precision bf16, got {spec.processor}")

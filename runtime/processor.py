@@ -20,7 +20,8 @@ from osnet_edge.runtime.errors import InputError
 
 #: What a package computes right on whatever runs it.
 ANY = "any"
-VNNI, BF16, AARCH64 = "x86-64-vnni", "x86-64-bf16", "aarch64"
+VNNI, BF16 = "x86-64-vnni", "x86-64-bf16"
+AARCH64, DOTPROD = "aarch64", "aarch64-dotprod"
 
 #: Kinds of processors, each with its architecture and with groups of instruction sets, of each of which a
 #: processor has one at least. A later kind of an architecture can do what an earlier one can. `x86-64-v3` is
@@ -32,7 +33,7 @@ _KINDS: dict[str, tuple[str, tuple[set[str], ...]]] = {
     VNNI: ("x86_64", (_AVX2, _VNNI)),
     BF16: ("x86_64", (_AVX2, _VNNI, _BF16)),
     AARCH64: ("aarch64", ()),
-    "aarch64-dotprod": ("aarch64", ({"dotprod"},)),
+    DOTPROD: ("aarch64", ({"dotprod"},)),
 }
 #: What a package can be built for, as `--processor` and manifests say it.
 PROCESSORS = (ANY, *_KINDS)

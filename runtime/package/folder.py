@@ -10,7 +10,7 @@ from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.package.manifest import FileEntry, Manifest, read_manifest
-from osnet_edge.runtime.processor import this_processor
+from osnet_edge.runtime.processor import AARCH64, DOTPROD, this_processor
 
 
 def open_package(package: Path) -> Manifest:
@@ -47,7 +47,7 @@ def check_target(manifest: Manifest) -> None:
 
     Raises:
         InputError: it is a plan that was built on another kind of machine.
-        UnavailableError: it is in INT8, and this processor would cut its sums off.
+        UnavailableError: it is in INT8, and OpenVINO would cut its sums off on this processor, or has none.
     """
     target = manifest.target
     if target.backend in TITLES and target.machine != platform.machine():
@@ -58,6 +58,11 @@ def check_target(manifest: Manifest) -> None:
     # ONNX Runtime has other kernels for such a processor, and is asked for them.
     if manifest.precision == "int8" and target.backend == "openvino":
         here, bits = this_processor(), manifest.int8.weight_bits if manifest.int8 else 8
+        if here.is_a(AARCH64) and not here.is_a(DOTPROD):
+            raise UnavailableError(
+                "OpenVINO has no INT8 for an ARM without dot products, which this one is; build it with "
+                "--target cpu, or with --precision fp32"
+            )
         if not here.multiplies_exactly(bits):
             raise UnavailableError(
                 f"this INT8 engine was built for {target.processor or 'a processor with VNNI'}, and this one "

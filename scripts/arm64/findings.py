@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from osnet_edge.bench.text_tables import Table, aligned
+from osnet_edge.bench.report.text_tables import Table, aligned
 from osnet_edge.cli.progress import step
 
 #: `not had` is what cannot be checked here, for a reason that says nothing of the project.

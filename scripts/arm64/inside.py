@@ -40,7 +40,7 @@ def load(module: str) -> str:
 
 def openvino() -> list[str]:
     """Return the precisions that OpenVINO computes in here, as the runtime asks for them."""
-    from osnet_edge.runtime.backends.openvino_cpu import installed_precisions
+    from osnet_edge.runtime.backends.openvino import installed_precisions
 
     return list(installed_precisions())
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from arm64.camera import INSIDE, Camera, Processor
 from arm64.findings import Finding
 from osnet_edge.bench import average_precisions, feature_ranks, first_hits
-from osnet_edge.bench.paired_bootstrap import paired_bootstrap
-from osnet_edge.engines.run_graph import batches_of, open_graph
+from osnet_edge.bench.metrics.paired_bootstrap import paired_bootstrap
+from osnet_edge.engines.graph.running import batches_of, open_graph
 from osnet_edge.runtime.errors import CheckError
-from osnet_edge.runtime.golden import normalize_rows
-from osnet_edge.runtime.graph_info import INPUT_NAME, OUTPUT_NAME
-from osnet_edge.runtime.manifest import read_manifest
+from osnet_edge.runtime.package.golden import normalize_rows
+from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
+from osnet_edge.runtime.package.manifest import read_manifest
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.train.data import open_set
 from osnet_edge.train.data.reid_set import Picture

@@ -144,6 +144,10 @@ def test_float32_is_for_any_processor_whatever_is_named(work: Path, tmp_path: Pa
             ["--target", "openvino", "--precision", "bf16", "--processor", "any"],
             "expected --processor x86-64-bf16",
         ),
+        (
+            ["--target", "openvino", "--precision", "int8", "--processor", "aarch64"],
+            "expected --processor aarch64-dotprod or any",
+        ),
     ],
 )
 def test_what_does_not_go_with_a_processor_is_refused_in_a_line(
