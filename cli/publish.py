@@ -22,7 +22,7 @@ from osnet_edge.runtime.package.schema import to_json
 
 if TYPE_CHECKING:
     from osnet_edge.bench.result.result import BenchResult
-    from osnet_edge.ship.channel import Channel, Rollout
+    from osnet_edge.ship.channel import Channel, Needs, Rollout
     from osnet_edge.ship.publish.publish import Measured
 
 
@@ -161,10 +161,12 @@ def _show(channel: Channel, as_json: bool) -> None:
         rings = "".join(f", {share:g} % of {ring}" for ring, share in how.rings.items())
         state = f"recalled: {how.recalled}" if how.recalled else ("paused" if how.paused else "")
         begins = f", from {how.not_before}" if how.not_before else ""
-        names = ", ".join(
-            f"{offer.name} ({', '.join(offer.needs.models) or 'any device'})" for offer in release.offers
-        )
+        names = ", ".join(f"{offer.name} ({_whom(offer.needs)})" for offer in release.offers)
         click.echo(f"{release.name:16} {how.share:g} %{rings}{begins} {state}".rstrip() + f"  {names}")
+
+
+def _whom(needs: Needs) -> str:
+    return ", ".join(filter(None, (*needs.models, needs.machine))) or "any device"
 
 
 def _rings(given: tuple[str, ...]) -> dict[str, float]:

@@ -18,13 +18,14 @@ from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Quantized
 from osnet_edge.engines.quantization.quantizer import Quantizer
-from osnet_edge.engines.quantization.rules import rules_named
+from osnet_edge.engines.quantization.rules import ONNXRUNTIME_ARM, rules_named
 from osnet_edge.engines.quantization.table import read_table
-from osnet_edge.engines.targets import TargetSpec
+from osnet_edge.engines.targets import CPU_BACKENDS, TargetSpec
 from osnet_edge.runtime.errors import InputError, report
 from osnet_edge.runtime.files import write_folder_aside
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.package.recipe import Recipe, read_recipe
+from osnet_edge.runtime.processor import AARCH64, ANY, BF16, VNNI
 
 
 def build_from_recipe(
@@ -44,13 +45,22 @@ def build_from_recipe(
     """
     recipe = read_recipe(folder)
     graph = read_graph(folder / recipe.graph)
-    spec = TargetSpec(recipe.backend, recipe.capabilities, processor=recipe.processor)
+    spec = TargetSpec(recipe.backend, recipe.capabilities, processor=_processor(recipe))
     settled = BuildSpec(spec, recipe.precision, _quantize(recipe, folder, graph), recipe.int8)
     tools = {**recipe.tools, "built by": f"osnet-edge {version('osnet-edge')} by a recipe"}
     with write_folder_aside(output) as fresh:
         # Computed where the recipe was made: what it is held to is not the device's own word.
         shutil.copyfile(folder / recipe.golden.file, fresh / recipe.golden.file)
         return write_package(fresh, graph, settled, recipe.batch, recipe.golden, tools, progress)
+
+
+def _processor(recipe: Recipe) -> str:
+    """Return what a recipe is for; one from before processors were written down has weights of 8 bits."""
+    if recipe.processor or recipe.backend not in CPU_BACKENDS or recipe.precision == "fp32":
+        return recipe.processor or (ANY if recipe.backend in CPU_BACKENDS else "")
+    if recipe.precision == "bf16":
+        return BF16
+    return AARCH64 if recipe.int8 is not None and recipe.int8.rules == ONNXRUNTIME_ARM.name else VNNI
 
 
 def _quantize(recipe: Recipe, folder: Path, graph: ExportedGraph) -> Callable[[bool], ModelProto] | None:

@@ -24,7 +24,7 @@ from osnet_edge.runtime.package.manifest import BatchRange, Precision
 from osnet_edge.runtime.package.recipe import RECIPE_NAME, SCHEMA_VERSION, Recipe
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.preprocessing import Picture
-from osnet_edge.runtime.processor import ANY
+from osnet_edge.runtime.processor import ANY, BF16
 
 GRAPH_NAME, TABLE_NAME = "graph.onnx", "table.json"
 
@@ -60,7 +60,8 @@ def write_recipe(
     """
     output, spec = Path(output), parse_target(target)
     if spec.processor:
-        spec = parse_target(target, processor)
+        # One kind alone has bf16.
+        spec = parse_target(target, BF16 if (precision, processor) == ("bf16", ANY) else processor)
     check_asked(spec, precision, calibration)
     if spec.fastest or "current" in spec.capabilities:
         raise InputError(f"expected a target that another device can be built for, got {target}")

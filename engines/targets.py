@@ -125,8 +125,8 @@ def check_precision(spec: TargetSpec, precision: str) -> None:
         )
     if (spec.backend, precision, spec.processor) == ("openvino", "int8", AARCH64):
         raise InputError(
-            f"expected --processor {DOTPROD} or any for INT8 in OpenVINO, which has none for an ARM without "
-            f"dot products; got {AARCH64}: build it with --target cpu"
+            f"expected --processor {DOTPROD} for INT8 in OpenVINO, which has none for an ARM without dot "
+            f"products; got {AARCH64}: build it with --target cpu"
         )
     if precision == "bf16" and spec.processor not in (BF16, this_processor().kind):
         raise InputError(f"expected --processor {BF16} for --precision bf16, got {spec.processor}")

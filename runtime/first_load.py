@@ -16,16 +16,22 @@ from pathlib import Path
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_json
 from osnet_edge.runtime.package.manifest import Manifest
-from osnet_edge.runtime.processor import this_processor
+from osnet_edge.runtime.processor import ANY, this_processor
 
 
 def must_be_verified(package: Path, manifest: Manifest) -> bool:
     """Whether the golden pairs of a package must hold here before it embeds anything."""
     rounds = manifest.target.device == "cpu" and manifest.precision in ("int8", "bf16")
-    if not rounds or manifest.target.processor == this_processor().kind:
+    here = this_processor().kind
+    # Of a processor that is of no kind nothing is known, but that it is not the one that it was built on.
+    if not rounds or (manifest.target.processor == here and here != ANY):
         return False
     place = _place(package, manifest)
-    return place is None or not place.is_file()
+    try:
+        return place is None or not place.is_file()
+    except OSError:
+        # A cache that this user may not enter, or whose name is too long, remembers nothing.
+        return True
 
 
 def remember_verified(package: Path, manifest: Manifest) -> None:

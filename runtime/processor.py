@@ -140,6 +140,16 @@ def resolve_processor(name: str) -> str:
     return name
 
 
+def check_processor(name: str) -> None:
+    """Hold what a document says of a processor to a kind, or to nothing, as older ones do.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if name and name not in PROCESSORS:
+        raise InputError(f"expected a processor of {', '.join(PROCESSORS)}, got {name!r}")
+
+
 def _x86_features() -> Iterable[str]:
     """Ask the C library, which has asked the processor: /proc/cpuinfo tells of the host under emulation."""
     # Since glibc 2.33 (sys/platform/x86.h): four words of CPUID, then the same where the system lets them be

@@ -58,7 +58,7 @@ class QdqRules:
     pools: tuple[str, ...] = ()
     beside_norms: bool = True
     sums: bool = False
-    weight_bits: int = 8
+    weight_bits: Literal[7, 8] = 8
     left_out: tuple[Kind, ...] = ()
 
     def allow(self, layer: Layer) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Int8:
     groups: tuple[GroupDecision, ...]
     dropped: str | None = None
     pairs: dict[str, int] = field(default_factory=dict)
-    weight_bits: int = 8
+    weight_bits: Literal[7, 8] = 8
 
 
 @dataclass(frozen=True)

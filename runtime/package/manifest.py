@@ -15,7 +15,7 @@ from osnet_edge.runtime.package.placement import Placement
 from osnet_edge.runtime.package.schema import parse_document, to_json
 from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.preprocessing import Preprocessing
-from osnet_edge.runtime.processor import PROCESSORS
+from osnet_edge.runtime.processor import check_processor
 
 SCHEMA_VERSION = 1
 #: 400 MB of pictures; a typing error would ask for more.
@@ -97,8 +97,7 @@ class Target:
 
     def __post_init__(self) -> None:
         """Refuse what is no kind of processor."""
-        if self.processor and self.processor not in PROCESSORS:
-            raise InputError(f"expected a processor of {', '.join(PROCESSORS)}, got {self.processor!r}")
+        check_processor(self.processor)
 
 
 @dataclass(frozen=True)

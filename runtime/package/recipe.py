@@ -19,6 +19,7 @@ from osnet_edge.runtime.package.manifest import (
     check_names,
 )
 from osnet_edge.runtime.package.schema import parse_document
+from osnet_edge.runtime.processor import check_processor
 
 RECIPE_NAME = "recipe.json"
 SCHEMA_VERSION: Literal[1] = 1
@@ -60,9 +61,10 @@ class Recipe:
     processor: str = ""
 
     def __post_init__(self) -> None:
-        """Hold names to plain ones that are listed."""
+        """Hold names to plain ones that are listed, and the processor to a kind."""
         used = (self.graph, self.golden.file, self.table)
         check_names(self.files, RECIPE_NAME, filter(None, used))
+        check_processor(self.processor)
 
 
 def read_recipe(folder: Path) -> Recipe:

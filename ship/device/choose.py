@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from osnet_edge.runtime.backends.tensorrt.library import same_version
+from osnet_edge.runtime.processor import AARCH64, DOTPROD
 from osnet_edge.ship.channel import Needs, Offer
 from osnet_edge.ship.device.facts import DeviceFacts
 
@@ -53,7 +54,7 @@ def choose(
     """
     fitting, reasons = [], []
     for offer in offers:
-        reason = why_not(offer.needs, facts)
+        reason = why_not(offer.needs, facts) or _no_int8(offer, facts)
         if reason:
             reasons.append(f"{offer.name} {reason}")
         else:
@@ -61,6 +62,13 @@ def choose(
     if not fitting:
         return None, "; ".join(reasons) or "it has no packages"
     return min(fitting, key=_ORDERS[prefer]), ""
+
+
+def _no_int8(offer: Offer, facts: DeviceFacts) -> str:
+    """Say why INT8 for any processor does not fit, where the library has none for this one."""
+    if (offer.needs.backend, offer.precision) != ("openvino", "int8") or AARCH64 not in facts.processors:
+        return ""
+    return "" if DOTPROD in facts.processors else f"needs {DOTPROD}, is {AARCH64}"
 
 
 def _slowness(offer: Offer) -> float:

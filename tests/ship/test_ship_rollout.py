@@ -175,6 +175,15 @@ def test_a_device_takes_int8_and_bf16_for_its_processor(
     assert why_not(needs, AVX2) == reason
 
 
+def test_openvino_has_no_int8_for_an_arm_without_dot_products() -> None:
+    pi = DeviceFacts("pi", "aarch64", "", 4000, {"openvino": "2026.4"}, ("any", "aarch64"))
+    anywhere = offer("anywhere", needs=Needs("openvino"), precision="int8")
+    assert choose([anywhere], pi, "fast") == (None, "anywhere needs aarch64-dotprod, is aarch64")
+    orin = replace(pi, processors=("any", "aarch64", "aarch64-dotprod"))
+    assert choose([anywhere], orin, "fast") == (anywhere, "")
+    assert choose([replace(anywhere, precision="fp32")], pi, "fast")[1] == ""
+
+
 def test_the_best_package_is_the_quickest_or_the_most_accurate_as_asked() -> None:
     quick = offer("quick", latency_ms=2.0, mean_ap=0.40)
     exact = offer("exact", latency_ms=9.0, mean_ap=0.46)
@@ -202,6 +211,8 @@ def test_the_best_package_is_the_quickest_or_the_most_accurate_as_asked() -> Non
         ("aarch64", TRT),
         ("aarch64-dotprod", replace(TRT, machine="aarch64-dotprod")),
         ("orin nano", "expected the device model"),
+        ("aarch64-dotprd", "expected of processors x86_64, .*got 'aarch64-dotprd'"),
+        ("any", "expected of processors "),
     ],
 )
 def test_what_a_package_is_published_for_narrows_what_it_is(text: str, expected: Needs | str) -> None:

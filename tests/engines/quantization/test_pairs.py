@@ -45,7 +45,9 @@ def test_pairs_of_every_variant_stand_by_the_rules(name: str, rules: QdqRules) -
     quantizer = Quantizer(model_of(name), table_of(name), rules)
     model = quantizer.make(quantizer.groups)
     assert lint_qdq(model, rules) == []
-    assert quantizer.macs_share(quantizer.groups) > (0.65 if "ain" in name or "ibn" in name else 0.99)
+    # The stem is a quarter of x0.25's work.
+    most = 0.75 if rules.left_out else 0.99
+    assert quantizer.macs_share(quantizer.groups) > (0.65 if "ain" in name or "ibn" in name else most)
     assert sum(node.op_type == "DequantizeLinear" for node in model.graph.node) > 200
     onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
