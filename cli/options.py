@@ -44,7 +44,7 @@ def processor_option(default: str = "this") -> Callable[[F], F]:
         type=click.Choice(["this", *PROCESSORS]),
         default=default,
         show_default=True,
-        help="Kind of CPU that int8 and bf16 are made for; any computes right on every one.",
+        help="Kind of CPU that int8 and bf16 are made for; any: right on all that the library has INT8 for.",
     )
 
 
