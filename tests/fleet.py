@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import atexit
 import functools
+import json
 import shutil
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,6 +77,31 @@ def tiny_package(seed: int, name: str = "tiny") -> Path:
     crops = np.random.default_rng(seed).integers(0, 256, (4, 40, 40, 3), np.uint8)
     build_package(tiny_onnx(place / "t.onnx", seed), place / name, target="cpu", golden_crops=crops)
     return place / name
+
+
+def two_slots(root: Path) -> Store:
+    """Make a store of two slots with an engine each, and the link at the first."""
+    store = Store(root)
+    store.make()
+    shutil.copytree(tiny_package(1), store.slot("a"))
+    shutil.copytree(tiny_package(2), store.slot("b"))
+    store.flip("a")
+    return store
+
+
+def read_heartbeat(file: Path) -> dict[str, Any]:
+    """What a `FollowingEmbedder` told last."""
+    document: dict[str, Any] = json.loads(file.read_text())
+    return document
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Look until something holds, ten seconds at most."""
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came")
 
 
 @dataclass

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from fleet import tiny_package
+from fleet import read_heartbeat, two_slots, wait_for
 
 from osnet_edge.runtime import FollowingEmbedder, InputError
 from osnet_edge.runtime.embedder import Embedder
@@ -30,26 +28,7 @@ CROPS = [np.full((40, 40, 3), 10 * n, np.uint8) for n in range(1, 4)]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Two slots with an engine each, and the link at the first."""
-    store = Store(tmp_path)
-    store.make()
-    shutil.copytree(tiny_package(1), store.slot("a"))
-    shutil.copytree(tiny_package(2), store.slot("b"))
-    store.flip("a")
-    return store
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it never came")
-
-
-def beat(file: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(file.read_text())
-    return document
+    return two_slots(tmp_path)
 
 
 def test_calls_change_engines_between_two_of_them_and_none_is_dropped(store: Store) -> None:
@@ -88,14 +67,14 @@ def test_an_engine_that_cannot_be_loaded_leaves_the_old_one_and_is_told_of(
     heart = tmp_path / "heart"
     with FollowingEmbedder(store.link, interval=0.01, heartbeat=heart) as embedder:
         store.flip("b")
-        wait_for(lambda: beat(heart)["failed"] != "")
+        wait_for(lambda: read_heartbeat(heart)["failed"] != "")
         assert embedder(CROPS).shape == (3, 8)
         assert embedder.embedder.package == store.slot("a")
-        told = beat(heart)
+        told = read_heartbeat(heart)
         assert told["package"] == str(store.slot("b"))
         assert "model.onnx is not the file that was built" in told["failed"]
         store.flip("a")
-        wait_for(lambda: beat(heart)["failed"] == "")
+        wait_for(lambda: read_heartbeat(heart)["failed"] == "")
 
 
 def test_a_plain_embedder_stays_with_the_engine_that_the_link_led_to(store: Store) -> None:
@@ -116,12 +95,12 @@ def test_a_call_that_fails_is_a_call_and_an_error(store: Store, tmp_path: Path) 
         for _ in range(2):
             with pytest.raises(RuntimeError, match="out of memory"):
                 embedder(CROPS)
-        wait_for(lambda: beat(heart)["errors"] == 2)
-        assert beat(heart)["calls"] == 2
+        wait_for(lambda: read_heartbeat(heart)["errors"] == 2)
+        assert read_heartbeat(heart)["calls"] == 2
         # They were the other engine's.
         store.flip("b")
-        wait_for(lambda: beat(heart)["package"] == str(store.slot("b")))
-        assert (beat(heart)["calls"], beat(heart)["errors"]) == (0, 0)
+        wait_for(lambda: read_heartbeat(heart)["package"] == str(store.slot("b")))
+        assert (read_heartbeat(heart)["calls"], read_heartbeat(heart)["errors"]) == (0, 0)
 
 
 def test_there_must_be_an_engine_to_begin_with(tmp_path: Path) -> None:
@@ -170,14 +149,14 @@ def test_a_heartbeat_tells_of_the_engine_that_a_program_uses(store: Store, tmp_p
     with FollowingEmbedder(store.link, interval=0.02, heartbeat=heart) as embedder:
         assert "no program was using the new engine" in watched(store, heart)
         store.flip("b")
-        wait_for(lambda: beat(heart)["package"] == str(store.slot("b")))
+        wait_for(lambda: read_heartbeat(heart)["package"] == str(store.slot("b")))
         assert watched(store, heart) == ""
         embedder(CROPS)
         with pytest.raises(InputError):
             embedder("no pictures")
-        wait_for(lambda: beat(heart)["calls"] == 1)
-        assert beat(heart)["errors"] == 0
-        document = {**beat(heart), "errors": 3}
+        wait_for(lambda: read_heartbeat(heart)["calls"] == 1)
+        assert read_heartbeat(heart)["errors"] == 0
+        document = {**read_heartbeat(heart), "errors": 3}
     heart.write_text(json.dumps(document))
     os.utime(heart, (time.time() + 60, time.time() + 60))
     assert watched(store, heart) == "3 of 1 calls of the new engine failed in the program that uses it"

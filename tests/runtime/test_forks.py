@@ -6,7 +6,6 @@ import gc
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fleet import tiny_package
+from fleet import read_heartbeat, two_slots, wait_for
 
 from osnet_edge.runtime import Embedder, FollowingEmbedder, UnavailableError
 from osnet_edge.runtime.processor import this_processor
@@ -239,26 +238,7 @@ def test_a_program_ends(each_package: Path, threads: int, program: str) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Two slots with an engine each, and the link at the first."""
-    store = Store(tmp_path)
-    store.make()
-    shutil.copytree(tiny_package(1), store.slot("a"))
-    shutil.copytree(tiny_package(2), store.slot("b"))
-    store.flip("a")
-    return store
-
-
-def beat(file: Path) -> dict[str, object]:
-    document: dict[str, object] = json.loads(file.read_text())
-    return document
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it never came")
+    return two_slots(tmp_path)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -310,7 +290,11 @@ def test_a_childs_heartbeat_counts_its_own_calls(store: Store, tmp_path: Path) -
             for _ in range(2):
                 embedder(SMALL)
             embedder.look()
-            wait_for(lambda: beat(heart)["process"] == os.getpid() and beat(heart)["calls"] == 2)
+            wait_for(
+                lambda: (
+                    read_heartbeat(heart)["process"] == os.getpid() and read_heartbeat(heart)["calls"] == 2
+                )
+            )
             return "counted"
 
         assert in_child(call) == "counted"
@@ -330,18 +314,18 @@ def test_no_process_beats_over_another_whose_engine_fails(store: Store, tmp_path
                 time.sleep(0.01)
 
         with child(serve):
-            wait_for(lambda: beat(heart)["process"] != os.getpid())
+            wait_for(lambda: read_heartbeat(heart)["process"] != os.getpid())
             object.__setattr__(embedder.embedder, "engine", Broken())
             with pytest.raises(RuntimeError, match="out of memory"):
                 embedder(SMALL)
-            wait_for(lambda: beat(heart)["errors"] == 1)
+            wait_for(lambda: read_heartbeat(heart)["errors"] == 1)
             # A child that had looked just before may write over it once.
             time.sleep(0.2)
             seen = []
             for _ in range(50):
-                seen.append(beat(heart)["errors"])
+                seen.append(read_heartbeat(heart)["errors"])
                 time.sleep(0.01)
             assert set(seen) == {1}
             # Where the engine is another, it is news again.
             store.flip("b")
-            wait_for(lambda: beat(heart)["package"] == str(store.slot("b")))
+            wait_for(lambda: read_heartbeat(heart)["package"] == str(store.slot("b")))
