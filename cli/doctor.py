@@ -39,14 +39,13 @@ def doctor(as_json: bool) -> None:
 
     libraries = {name: _version(name, distribution) for name, distribution, _ in _LIBRARIES}
     targets = _targets(libraries)
-    facts = machine_facts()
+    facts, here = machine_facts(), this_processor()
     if as_json:
-        processor = {"kind": this_processor().kind, "instruction_sets": this_processor().features}
+        processor = {"kind": here.kind, "instruction_sets": here.features}
         document = {"machine": to_json(facts), "processor": processor, "libraries": libraries}
         echo_json({**document, "targets": targets})
         return
     click.echo(f"{facts.cpu}, {facts.logical_cores} cores, {facts.os}, Python {facts.versions['python']}")
-    here = this_processor()
     sets = ", ".join(here.features) or "none of those that INT8 and bf16 are made for"
     click.echo(f"processor      {here.kind}: {sets}")
     for name, _, job in _LIBRARIES:

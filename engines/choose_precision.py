@@ -152,15 +152,12 @@ def why_dropped(int8: str, chosen: str, times: Mapping[str, float], reason: str 
     return f"it {reason or 'gains nothing'}; a batch took {both}"
 
 
-def compare_on_cpu(
-    graph: ExportedGraph, spec: TargetSpec, backend: CpuBackend, quantized: ModelProto, batch: int
-) -> Comparison:
+def compare_on_cpu(graph: ExportedGraph, spec: TargetSpec, quantized: ModelProto, batch: int) -> Comparison:
     """Time INT8 that was asked for by name beside float32, so that nobody ships what is slower unawares.
 
     Args:
         graph: the float32 graph.
-        spec: the target; where it is for another processor than this, nothing is timed.
-        backend: the library.
+        spec: the target, with one CPU library; where it is for another processor than this, nothing is timed.
         quantized: the INT8 graph.
         batch: pictures a call.
     """
@@ -168,6 +165,7 @@ def compare_on_cpu(
     if not spec.timed_here:
         here = this_processor().kind
         return Comparison(count, {}, f"int8 as asked; not timed: it is for {spec.processor}, this is {here}")
+    (backend,) = cpu_backends(spec)
     with tempfile.TemporaryDirectory() as scratch:
         open_as = _Opener(graph.info, count, Path(scratch), spec.processor)
         engines = {"fp32": open_as(backend, graph.path, "fp32"), "int8": open_as(backend, quantized)}

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import ModelProto, helper
+from onnx import ModelProto
 
-from osnet_edge.engines.graph.running import tensor_runner
+from osnet_edge.engines.graph.running import expose, tensor_runner
 from osnet_edge.engines.targets import CpuBackend
 from osnet_edge.runtime.backends.onnxruntime import session_options
 from osnet_edge.runtime.backends.openvino import compile_options, open_core, read_arranged
@@ -61,10 +61,7 @@ def _by_onnxruntime(
 ) -> list[_Rows]:
     import onnxruntime
 
-    exposed = ModelProto()
-    exposed.CopyFrom(model)
-    exposed.graph.output.extend(map(helper.make_empty_tensor_value_info, names))
-    content, providers = exposed.SerializeToString(), ["CPUExecutionProvider"]
+    content, providers = expose(model, names).SerializeToString(), ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(content, session_options(), providers=providers)
     rows: list[_Rows] = session.run(names, {INPUT_NAME: batch})
     return rows

@@ -56,8 +56,10 @@ def build_from_recipe(
 
 def _processor(recipe: Recipe) -> str:
     """Return what a recipe is for; one from before processors were written down has weights of 8 bits."""
-    if recipe.processor or recipe.backend not in CPU_BACKENDS or recipe.precision == "fp32":
-        return recipe.processor or (ANY if recipe.backend in CPU_BACKENDS else "")
+    if recipe.processor or recipe.backend not in CPU_BACKENDS:
+        return recipe.processor
+    if recipe.precision == "fp32":
+        return ANY
     if recipe.precision == "bf16":
         return BF16
     return AARCH64 if recipe.int8 is not None and recipe.int8.rules == ONNXRUNTIME_ARM.name else VNNI

@@ -102,7 +102,7 @@ def settle_precision(
             "more points, or pass --precision auto, which falls back to floating point"
         )
     comparison = None
-    if spec.backend == "onnxruntime" or spec.backend == "openvino":
+    if spec.backend in CPU_BACKENDS:
         progress("timing INT8 beside float32")
-        comparison = compare_on_cpu(graph, spec, spec.backend, found.make(), batch)
+        comparison = compare_on_cpu(graph, spec, found.make(), batch)
     return BuildSpec(spec, "int8", found.make, found.decision, comparison, found.quantizer.table)

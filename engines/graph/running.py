@@ -31,17 +31,22 @@ def open_graph(model: ModelProto | Path) -> Any:
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
-def tensor_runner(
-    model: ModelProto, names: Sequence[str]
-) -> Callable[[npt.NDArray[np.generic]], list[npt.NDArray[np.float32]]]:
-    """Return what runs a batch through a float32 graph, and gives the tensors of these names, in order."""
+def expose(model: ModelProto, names: Sequence[str]) -> ModelProto:
+    """Return a copy of a graph that gives the tensors of these names too, in order, behind its outputs."""
     exposed = ModelProto()
     exposed.CopyFrom(model)
     known = {output.name for output in exposed.graph.output}
     exposed.graph.output.extend(
         helper.make_empty_tensor_value_info(name) for name in names if name not in known
     )
-    session = open_graph(exposed)
+    return exposed
+
+
+def tensor_runner(
+    model: ModelProto, names: Sequence[str]
+) -> Callable[[npt.NDArray[np.generic]], list[npt.NDArray[np.float32]]]:
+    """Return what runs a batch through a float32 graph, and gives the tensors of these names, in order."""
+    session = open_graph(expose(model, names))
     return lambda batch: session.run(names, {INPUT_NAME: batch})
 
 

@@ -29,6 +29,7 @@ from typing import Literal
 from osnet_edge.engines.quantization.layers import Kind, Layer
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.manifest import Backend
+from osnet_edge.runtime.processor import AARCH64, BF16, DOTPROD, VNNI
 
 ActivationType = Literal["int8", "uint8"]
 
@@ -106,8 +107,8 @@ def rules_for(backend: Backend, processor: str = "") -> QdqRules:
     """
     if backend in ("tensorrt", "tensorrt_rtx"):
         return TENSORRT
-    on_arm = processor in ("aarch64", "aarch64-dotprod")
-    exact = on_arm or processor in ("x86-64-vnni", "x86-64-bf16")
+    on_arm = processor in (AARCH64, DOTPROD)
+    exact = on_arm or processor in (VNNI, BF16)
     if backend == "openvino":
         return OPENVINO if exact else OPENVINO_REDUCED
     if backend == "onnxruntime":

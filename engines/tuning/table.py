@@ -48,7 +48,8 @@ def make_table(
         reference=reference.name,
         winner=winner.name,
         why=_why(winner, reference, how),
-        notes=notes,
+        # An estimate says nothing of a machine that is here.
+        notes=(*notes, *(_what_int8_gains(rows) if measured else ())),
         candidates=tuple(rows),
     )
 
@@ -69,6 +70,19 @@ def _row(candidate: Candidate, batches: Sequence[int], outcome: Outcome, loss: L
         launches=times.launches,
         dropped=outcome.dropped.get(candidate),
     )
+
+
+def _what_int8_gains(rows: Sequence[TunedCandidate]) -> tuple[str, ...]:
+    """Say so where INT8 is no faster than float32; the rows are fastest first."""
+    int8, float32 = (
+        next((row for row in rows if row.picture_ms and row.precision == precision), None)
+        for precision in ("int8", "fp32")
+    )
+    if not (int8 and float32 and int8.picture_ms and float32.picture_ms):
+        return ()
+    if (longer := int8.picture_ms / float32.picture_ms) < 1:
+        return ()
+    return (f"INT8 gains nothing here: {int8.name} takes {longer:.2f} times as long as {float32.name}",)
 
 
 def _why(winner: TunedCandidate, reference: TunedCandidate, how: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +17,7 @@ from osnet_edge.engines.tuning.ceilings import Ceilings, find_ceilings
 from osnet_edge.engines.tuning.cost_model import EVENT_US, LAUNCH_US
 from osnet_edge.engines.tuning.measure import measure
 from osnet_edge.engines.tuning.open_engine import EngineOpener
-from osnet_edge.engines.tuning.outcome import Outcome, Times
+from osnet_edge.engines.tuning.outcome import Times
 from osnet_edge.engines.tuning.rank import rank
 from osnet_edge.engines.tuning.request import TuneRequest, list_candidates, runs_here
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
@@ -94,7 +93,7 @@ def tune(
             stopwatch = make_stopwatch(request, candidates, accuracy, cache, Path(scratch), progress)
             outcome = measure(candidates, stopwatch, accuracy, request.plan, progress)
             stopwatch.close()
-    left_out = (*left_out, *_doubts(outcome.times[candidates[0]]), *_what_int8_gains(candidates, outcome))
+    left_out = (*left_out, *_doubts(outcome.times[candidates[0]]))
     table = make_table(
         request, device, candidates, outcome, accuracy.losses, (*notes, *left_out), measured=timed
     )
@@ -194,23 +193,6 @@ def _doubts(reference: Times) -> tuple[str, ...]:
     return (
         f"the machine was busy: the reference's times spread by {spread:.0%}; tune again when it is quiet",
     )
-
-
-def _what_int8_gains(candidates: Sequence[Candidate], outcome: Outcome) -> tuple[str, ...]:
-    """Say so where the fastest in INT8 is no faster than the fastest in float32."""
-    scores = {
-        each: statistics.geometric_mean(times.milliseconds)
-        for each in candidates
-        if (times := outcome.times.get(each))
-    }
-    int8, float32 = (
-        min((each for each in scores if each.precision == precision), key=scores.__getitem__, default=None)
-        for precision in ("int8", "fp32")
-    )
-    if int8 is None or float32 is None or scores[int8] < scores[float32]:
-        return ()
-    longer = scores[int8] / scores[float32]
-    return (f"INT8 gains nothing here: {int8} takes {longer:.2f} times as long as {float32}",)
 
 
 def _what_an_estimate_rests_on(ceilings: Ceilings) -> tuple[str, ...]:

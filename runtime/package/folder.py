@@ -10,7 +10,7 @@ from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.package.manifest import FileEntry, Manifest, read_manifest
-from osnet_edge.runtime.processor import AARCH64, DOTPROD, this_processor
+from osnet_edge.runtime.processor import AARCH64, this_processor
 
 
 def open_package(package: Path) -> Manifest:
@@ -58,7 +58,7 @@ def check_target(manifest: Manifest) -> None:
     # ONNX Runtime has other kernels for such a processor, and is asked for them.
     if manifest.precision == "int8" and target.backend == "openvino":
         here, bits = this_processor(), manifest.int8.weight_bits if manifest.int8 else 8
-        if here.is_a(AARCH64) and not here.is_a(DOTPROD):
+        if here.kind == AARCH64:
             raise UnavailableError(
                 "OpenVINO has no INT8 for an ARM without dot products, which this one is; build it with "
                 "--target cpu, or with --precision fp32"

@@ -66,9 +66,9 @@ def choose(
 
 def _no_int8(offer: Offer, facts: DeviceFacts) -> str:
     """Say why INT8 for any processor does not fit, where the library has none for this one."""
-    if (offer.needs.backend, offer.precision) != ("openvino", "int8") or AARCH64 not in facts.processors:
-        return ""
-    return "" if DOTPROD in facts.processors else f"needs {DOTPROD}, is {AARCH64}"
+    lacks = facts.processors[-1:] == (AARCH64,)
+    is_int8 = (offer.needs.backend, offer.precision) == ("openvino", "int8")
+    return f"needs {DOTPROD}, is {AARCH64}" if lacks and is_int8 else ""
 
 
 def _slowness(offer: Offer) -> float:
