@@ -70,9 +70,9 @@ def demo(
 
 def _build_all(folder: Path, graph: str) -> tuple[list[str], list[str]]:
     """Build for each target this machine can build for; return the packages that run here, and the others."""
-    from osnet_edge.engines.backends.tensorrt.support import find_support
-    from osnet_edge.engines.targets import TARGET_NAMES
+    from osnet_edge.runtime.backends.base import find_support
     from osnet_edge.runtime.backends.openvino import installed_precisions as openvino_precisions
+    from osnet_edge.runtime.backends.registry import BACKENDS
 
     measured = [f"{folder}/osnet-cpu"]
     others: list[str] = []
@@ -80,11 +80,11 @@ def _build_all(folder: Path, graph: str) -> tuple[list[str], list[str]]:
     for precision in openvino_precisions():
         measured.append(f"{folder}/osnet-openvino-{precision}")
         _run("build", graph, "--target", "openvino", "--precision", precision, "-o", measured[-1])
-    for support in find_support()[1]:
-        target = TARGET_NAMES[support.library]
+    for backend in (each for each in BACKENDS.values() if each.machine_bound):
+        support = find_support(backend.name)
         for precision in ("fp32", "fp16") if support.builds else ():
-            package = f"{folder}/osnet-{target}-{precision}"
-            _run("build", graph, "--target", target, "--precision", precision, "-o", package)
+            package = f"{folder}/osnet-{backend.target}-{precision}"
+            _run("build", graph, "--target", backend.target, "--precision", precision, "-o", package)
             (measured if support.runs else others).append(package)
     return measured, others
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
 
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag
-
-if TYPE_CHECKING:
-    from osnet_edge.runtime.cuda.probe import CudaProbe
 
 #: Import name, distribution, and the job that needs it.
 _LIBRARIES = (
@@ -70,60 +66,20 @@ def _version(name: str, distribution: str) -> str | None:
 
 def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]]:
     """Say of each target which devices it can be built for and run on here, and what is missing."""
-    from osnet_edge.engines.backends.tensorrt.support import find_support
-    from osnet_edge.engines.targets import TARGET_NAMES
+    from osnet_edge.runtime.backends.base import find_support
+    from osnet_edge.runtime.backends.registry import BACKENDS
 
     lacking = [] if libraries["onnx"] else ["onnx, which building needs: pip install 'osnet-edge[build]'"]
-    cpu = ["this CPU"] if libraries["onnxruntime"] else []
-    runtime = [libraries["onnxruntime"]] if libraries["onnxruntime"] else []
-    found = {"cpu": {"version": runtime, "build": [] if lacking else cpu, "run": cpu, "problems": lacking}}
-    found["openvino"] = _openvino(libraries["openvino"], lacking)
-    cuda, supports = find_support()
-    found["cuda"] = _onnxruntime_cuda(cuda, lacking)
-    for support in supports:
-        builds = [f"sm{capability.replace('.', '')}" for capability in support.builds]
-        found[TARGET_NAMES[support.library]] = {
+    found = {}
+    for name, backend in BACKENDS.items():
+        support = find_support(name)
+        found[backend.target] = {
             "version": [support.version] if support.version else [],
-            "build": [] if lacking else builds,
-            "run": [device.name for device in cuda.devices] if support.runs else [],
-            "problems": [*support.problems, *(lacking if builds else [])],
+            "build": [] if lacking else [*support.builds],
+            "run": [*support.runs],
+            "problems": [*support.problems, *(lacking if support.builds else ())],
         }
     return found
-
-
-def _openvino(version: str | None, lacking: list[str]) -> dict[str, list[str]]:
-    from osnet_edge.runtime.backends.openvino import cpu_precisions, open_core
-    from osnet_edge.runtime.errors import UnavailableError
-
-    try:
-        precisions = cpu_precisions(open_core())
-    except UnavailableError as error:
-        return {"version": [version] if version else [], "build": [], "run": [], "problems": [str(error)]}
-    cpu = [f"this CPU in {' and '.join(precisions)}"]
-    problems = [] if "bf16" in precisions else ["no bf16: OpenVINO does not compute in it on this CPU"]
-    return {
-        "version": [version] if version else [],
-        "build": [] if lacking else cpu,
-        "run": cpu,
-        "problems": [*problems, *lacking],
-    }
-
-
-def _onnxruntime_cuda(cuda: CudaProbe, lacking: list[str]) -> dict[str, list[str]]:
-    from osnet_edge.runtime.backends.onnxruntime_cuda import import_with_cuda
-    from osnet_edge.runtime.errors import UnavailableError
-
-    problems = [] if cuda.available else [f"no GPU to run engines on: {cuda.reason}"]
-    try:
-        installed = [import_with_cuda().__version__]
-    except UnavailableError as error:
-        installed, problems = [], [str(error), *problems]
-    return {
-        "version": installed,
-        "build": [] if lacking else ["any GPU"],
-        "run": [] if problems else [cuda.devices[0].name],
-        "problems": [*problems, *lacking],
-    }
 
 
 def _words(items: list[str], none: str = "no") -> str:

@@ -30,7 +30,8 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
       osnet-edge inspect osnet-rtx
       osnet-edge inspect osnet-int8 --plot decision.svg
     """
-    from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES, read_plan_header
+    from osnet_edge.runtime.backends.registry import BACKENDS
+    from osnet_edge.runtime.backends.tensorrt.plan_file import read_plan_header
     from osnet_edge.runtime.backends.tensorrt.plan_schedule import read_plan_schedule
     from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.package.folder import open_package
@@ -39,7 +40,7 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
     manifest = embedder.manifest if embedder else open_package(Path(package))
     distance = embedder.prove() if embedder else None
     # Read from a plan's own bytes, without TensorRT.
-    plan = Path(package) / manifest.model_file if manifest.target.backend in TITLES else None
+    plan = Path(package) / manifest.model_file if BACKENDS[manifest.target.backend].machine_bound else None
     schedule = read_plan_schedule(plan) if plan else None
     if plot:
         _draw(manifest, package, plot)

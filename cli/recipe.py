@@ -17,7 +17,7 @@ from osnet_edge.cli.options import (
 from osnet_edge.cli.progress import step
 
 if TYPE_CHECKING:
-    from osnet_edge.runtime.package.manifest import Precision
+    from osnet_edge.runtime.precisions import Precision
 
 
 @click.command()

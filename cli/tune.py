@@ -31,7 +31,7 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from osnet_edge.engines.graph.reading import ExportedGraph
-    from osnet_edge.runtime.package.manifest import Precision
+    from osnet_edge.runtime.precisions import Precision
 
 #: Tried where no `--rewrite` is given. Which is best is the tuner's to find; one of each kind is here, and no
 #: more, since each costs its share of the time.
@@ -186,9 +186,9 @@ def graphs_of(
 
 
 def _default_rewrites(target: str) -> tuple[str, ...]:
-    from osnet_edge.engines.targets import CPU_BACKENDS, parse_target
+    from osnet_edge.engines.targets import parse_target
 
-    return CPU_REWRITES if parse_target(target).backend in CPU_BACKENDS else GPU_REWRITES
+    return CPU_REWRITES if parse_target(target).row.on_cpu else GPU_REWRITES
 
 
 def _is_checkpoint(path: Path) -> bool:

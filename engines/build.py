@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from osnet_edge.engines.backends.cpu import MODEL_NAME as ONNX_NAME
-from osnet_edge.engines.backends.cpu import build_cpu
-from osnet_edge.engines.backends.onnxruntime_cuda import build_onnxruntime_cuda
+from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
-from osnet_edge.engines.cpu_choice import choose_backend, cpu_backends
 from osnet_edge.engines.first_difference import first_difference
 from osnet_edge.engines.golden import GoldenPairs, hold_as_written, make_golden, write_golden
 from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.precision import AskedPrecision, check_asked, settle_precision
-from osnet_edge.engines.targets import CPU_BACKENDS, TARGET_NAMES, parse_target
-from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES
+from osnet_edge.engines.targets import parse_target
+from osnet_edge.runtime.backends.registry import BACKENDS, CPU_BACKENDS
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 from osnet_edge.runtime.files import MANIFEST_NAME, require_folder, sha256_of, write_folder_aside
@@ -29,7 +25,6 @@ from osnet_edge.runtime.package.manifest import (
     FileEntry,
     Golden,
     Manifest,
-    Target,
     write_manifest,
 )
 from osnet_edge.runtime.package.placement import Placement, require_placement
@@ -37,7 +32,6 @@ from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.processor import ANY
 
-PLAN_NAME = "model.plan"
 #: Where a manifest's `tools` say what the target `cpu:fastest` became, and why.
 CHOICE_KEY = "cpu:fastest"
 #: Past 32, OSNet gains nothing on a CPU, and a frame seldom holds more people.
@@ -102,12 +96,8 @@ def build_package(
     settled = settled or settle_precision(
         read, spec, precision, calibration, batch.opt, golden_crops, progress
     )
-    if settled.spec.fastest:
-        progress("timing ONNX Runtime and OpenVINO")
-        chosen, tools[CHOICE_KEY] = choose_backend(read, cpu_backends(settled.spec), batch.opt)
-        settled = dataclasses.replace(
-            settled, spec=dataclasses.replace(settled.spec, backend=chosen, fastest=False)
-        )
+    if settled.choice:
+        tools[CHOICE_KEY] = settled.choice
     with write_folder_aside(output, replace=replace) as folder:
         progress("writing golden pairs")
         pairs = make_golden(read, golden_crops, settled.precision, settled.quantize)
@@ -146,14 +136,15 @@ def write_package(
         The manifest as written.
     """
     progress("building the engine")
-    name = PLAN_NAME if settled.spec.backend in TITLES else ONNX_NAME
+    builder = builder_of(settled.spec.backend)
+    name = builder.model_name
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         model=graph.info.model,
         preprocessing=graph.info.preprocessing,
         precision=settled.precision,
         batch=batch,
-        target=_build_model(graph, folder / name, settled, batch, progress, options),
+        target=builder.build(graph, folder / name, settled, batch, options, progress),
         model_file=name,
         onnx_sha256=graph.sha256,
         files={each: file_entry(folder / each) for each in (name, golden.file)},
@@ -198,7 +189,7 @@ def _prove(folder: Path, manifest: Manifest, settled: BuildSpec, pairs: GoldenPa
             where = _first_difference(settled, pairs)
             raise
     except CheckError as error:
-        what = f"{manifest.model.variant} {settled.precision} for {TARGET_NAMES[settled.spec.backend]}"
+        what = f"{manifest.model.variant} {settled.precision} for {settled.spec.row.target}"
         on = f" on {manifest.target.processor}" if manifest.target.processor else ""
         reason = error.__cause__ or error
         raise CheckError(f"{what}{on}: {reason}{where}; {_other_ways(settled)}") from None
@@ -207,9 +198,9 @@ def _prove(folder: Path, manifest: Manifest, settled: BuildSpec, pairs: GoldenPa
 def _first_difference(settled: BuildSpec, pairs: GoldenPairs) -> str:
     """Say where an INT8 engine on a CPU first leaves its graph; nothing of others, or where none is seen."""
     spec = settled.spec
-    if settled.quantize is None or (spec.backend != "onnxruntime" and spec.backend != "openvino"):
+    if settled.quantize is None or not spec.row.on_cpu:
         return ""
-    found = first_difference(settled.quantize(False), spec.backend, spec.processor, pairs.batch)
+    found = first_difference(settled.quantize(False), builder_of(spec.backend), spec.processor, pairs.batch)
     return f"; it first leaves its graph at {found}" if found else ""
 
 
@@ -221,44 +212,8 @@ def _other_ways(settled: BuildSpec) -> str:
     if settled.precision == "int8" and spec.processor not in ("", ANY):
         ways.append("--processor any")
     if spec.processor or not ways:
-        ways += [f"--target {TARGET_NAMES[each]}" for each in CPU_BACKENDS if each != spec.backend]
+        ways += [f"--target {BACKENDS[each].target}" for each in CPU_BACKENDS if each != spec.backend]
     return f"build it with {' or '.join(ways)}"
-
-
-def _build_model(
-    graph: ExportedGraph,
-    destination: Path,
-    settled: BuildSpec,
-    batch: BatchRange,
-    progress: Callable[[str], None],
-    options: BuilderOptions,
-) -> Target:
-    """Build the model file of a package, by the builder of its backend.
-
-    Returns:
-        What it was built for, as its manifest says it.
-    """
-    spec = settled.spec
-    if spec.backend == "onnxruntime" or spec.backend == "openvino":
-        return build_cpu(
-            graph.path, destination, spec.backend, settled.precision, spec.processor, settled.quantize
-        )
-    if spec.backend == "onnxruntime_cuda":
-        return build_onnxruntime_cuda(graph, destination, settled.precision)
-    # Imported here: a builder for the CPU needs nothing of TensorRT's.
-    from osnet_edge.engines.backends.tensorrt.plan import build_plan
-
-    return build_plan(
-        graph.model,
-        destination,
-        library=spec.backend,
-        capabilities=spec.capabilities,
-        precision=settled.precision,
-        quantize=settled.quantize,
-        batch=batch,
-        options=options,
-        progress=progress,
-    )
 
 
 def tools_of(graph: ExportedGraph) -> dict[str, str]:

@@ -10,7 +10,7 @@ from onnx import ModelProto
 from osnet_edge.engines.quantization.table import CalibrationTable
 from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.runtime.package.decisions import Comparison, Int8
-from osnet_edge.runtime.package.manifest import Precision
+from osnet_edge.runtime.precisions import Precision
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class BuildSpec:
         quantize: makes the graph with Q/DQ, float16 around them or not; None in other precisions.
         int8: how INT8 was decided on; None where nobody asked.
         comparison: the times by which `auto` chose, or those of INT8 on a CPU beside float32; else None.
+        choice: why a target that takes the faster library became this one; empty for others.
         table: the calibration table that INT8 was made by; None in other precisions.
     """
 
@@ -32,3 +33,4 @@ class BuildSpec:
     int8: Int8 | None = None
     comparison: Comparison | None = None
     table: CalibrationTable | None = None
+    choice: str = ""

@@ -20,7 +20,8 @@ from osnet_edge.engines.int8 import Quantized
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import ONNXRUNTIME_ARM, rules_named
 from osnet_edge.engines.quantization.table import read_table
-from osnet_edge.engines.targets import CPU_BACKENDS, TargetSpec
+from osnet_edge.engines.targets import TargetSpec
+from osnet_edge.runtime.backends.registry import BACKENDS
 from osnet_edge.runtime.errors import InputError, report
 from osnet_edge.runtime.files import write_folder_aside
 from osnet_edge.runtime.package.manifest import Manifest
@@ -56,7 +57,7 @@ def build_from_recipe(
 
 def _processor(recipe: Recipe) -> str:
     """Return what a recipe is for; one from before processors were written down has weights of 8 bits."""
-    if recipe.processor or recipe.backend not in CPU_BACKENDS:
+    if recipe.processor or not BACKENDS[recipe.backend].on_cpu:
         return recipe.processor
     if recipe.precision == "fp32":
         return ANY

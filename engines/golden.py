@@ -16,19 +16,11 @@ from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.golden import hold_to_golden, normalize_rows, read_golden
-from osnet_edge.runtime.package.manifest import Golden, Manifest, Precision
+from osnet_edge.runtime.package.manifest import Golden, Manifest
+from osnet_edge.runtime.precisions import PRECISIONS, Precision
 from osnet_edge.runtime.preprocessing import Picture, to_batch
 
 GOLDEN_NAME = "golden.npz"
-#: Mean-centred cosine distance that an engine of each precision stays well under on pictures of people.
-#: Rounding gives 1e-7 in float32 and 3e-5 in float16, and mirrored pictures 1e-2. In bfloat16, whose 8 bits
-#: are 3 fewer than float16's, it gives 8e-3 (the worst golden row of the published x0_25, x0_5 and x1_0; 2e-2
-#: is the worst of 64 other crops), so that its limit tells an engine ruined from one that is rounded (colours
-#: swapped or normalising twice give 0.7, pictures upside down 0.5), but not a picture mirrored: preparing
-#: pictures is the runtime's in every precision, and a float32 package of the same graph proves it. INT8 is
-#: held to its own graph as written, from which engines differ by rounding alone (1e-2 with bf16 around), and
-#: to float32 by mAP on people: what INT8 costs cannot be read off a distance.
-LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 1e-3, "bf16": 3e-2, "int8": 1e-1}
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,7 @@ def make_golden(
         rows = OnnxRuntimeEngine(graph.path, info.preprocessing, info.model.embedding_size).infer(batch)
     else:
         rows = simulate(quantize(False), [batch])
-    return GoldenPairs(crops, batch, normalize_rows(rows), LIMITS[precision])
+    return GoldenPairs(crops, batch, normalize_rows(rows), PRECISIONS[precision].golden_distance)
 
 
 def write_golden(pairs: GoldenPairs, folder: Path) -> Golden:

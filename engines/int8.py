@@ -28,6 +28,8 @@ Rows = npt.NDArray[np.float32]
 #: Milliseconds a batch that each group saves, where a target can be timed; None where INT8 cannot be run.
 GroupTimer = Callable[[Quantizer], Mapping[str, float] | None]
 _BATCH = 32
+#: Why nothing is in INT8.
+NO_GROUP = "no group of layers is within the budget"
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,17 @@ from typing import Literal
 
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.calibration import load_pictures
-from osnet_edge.engines.choose_precision import choose_on_cpu, choose_on_gpu, compare_on_cpu
-from osnet_edge.engines.cpu_choice import cpu_backends
+from osnet_edge.engines.graph.float16 import to_half
 from osnet_edge.engines.graph.overflow import check_overflow
 from osnet_edge.engines.graph.reading import ExportedGraph
-from osnet_edge.engines.int8 import Calibration, HeldOut, decide_int8, fine_tuning
+from osnet_edge.engines.int8 import NO_GROUP, Calibration, HeldOut, decide_int8, fine_tuning, without
 from osnet_edge.engines.quantization.rules import rules_for
-from osnet_edge.engines.targets import CPU_BACKENDS, PRECISIONS, TargetSpec, check_precision
+from osnet_edge.engines.targets import TargetSpec, check_precision
+from osnet_edge.engines.tuning.quick import choose_library, choose_on_cpu, compare_on_cpu
+from osnet_edge.engines.tuning.request import cpu_backends
 from osnet_edge.runtime.errors import CheckError, InputError
-from osnet_edge.runtime.package.manifest import Precision
+from osnet_edge.runtime.package.decisions import Comparison
+from osnet_edge.runtime.precisions import PRECISIONS, Precision
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.processor import this_processor
 
@@ -30,13 +32,15 @@ def check_asked(spec: TargetSpec, asked: AskedPrecision, request: Calibration | 
     Raises:
         InputError: the target has no such precision, or calibration set or budget are missing or for nothing.
     """
-    if asked != "auto" or spec.backend == "onnxruntime_cuda":
+    # What has no INT8 leaves nothing to choose by a budget.
+    if asked != "auto" or "int8" not in spec.row.precisions:
         check_precision(spec, asked)
-    if request is None and asked in ("int8", "auto"):
+    calibrated = asked == "auto" or PRECISIONS[asked].calibrated
+    if request is None and calibrated:
         raise InputError(
             f"--precision {asked} needs --calibration FILE; draw a set with osnet-edge calibrate"
         )
-    if request is not None and asked in ("fp32", "bf16"):
+    if request is not None and not calibrated and asked != "fp16":
         raise InputError(
             f"expected a calibration set for fp16, int8 or auto, got one for {asked}; leave it out"
         )
@@ -76,19 +80,30 @@ def settle_precision(
             of no use.
         CheckError: no group of layers is within the budget, and INT8 was asked for by name.
     """
-    in_half = "fp16" in PRECISIONS[spec.backend]
-    if request is not None and in_half:
+    if request is not None and "fp16" in spec.row.precisions:
         progress(f"checking float16's range on {len(request.pictures.pictures):,} pictures")
         crops = load_pictures(request.pictures.pictures)
         check_overflow(graph.model, crops, graph.info.preprocessing, progress)
-    if asked != "int8" and asked != "auto":
-        return BuildSpec(spec, asked)
-    if request is None:
-        raise ValueError("check_asked comes first")
-    if asked == "auto":
-        if spec.backend in CPU_BACKENDS:
+    if asked == "auto" or PRECISIONS[asked].calibrated:
+        if request is None:
+            raise ValueError("check_asked comes first")
+        if asked != "auto":
+            return _settle_int8(graph, spec, request, batch, progress)
+        if spec.row.on_cpu:
             return choose_on_cpu(graph, spec, request, batch, golden_crops, progress)
-        return choose_on_gpu(graph, spec, request, batch, progress)
+        return _choose_on_gpu(graph, spec, request, batch, progress)
+    if spec.fastest:
+        return choose_library(graph, spec, batch, golden_crops, progress)
+    return BuildSpec(spec, asked)
+
+
+def _settle_int8(
+    graph: ExportedGraph,
+    spec: TargetSpec,
+    request: Calibration,
+    batch: int,
+    progress: Callable[[str], None],
+) -> BuildSpec:
     if spec.fastest:
         spec = replace(spec, backend=cpu_backends(spec)[-1], fastest=False)
     held_out = None
@@ -102,7 +117,35 @@ def settle_precision(
             "more points, or pass --precision auto, which falls back to floating point"
         )
     comparison = None
-    if spec.backend in CPU_BACKENDS:
+    if spec.row.on_cpu:
         progress("timing INT8 beside float32")
         comparison = compare_on_cpu(graph, spec, found.make(), batch)
     return BuildSpec(spec, "int8", found.make, found.decision, comparison, found.quantizer.table)
+
+
+def _choose_on_gpu(
+    graph: ExportedGraph,
+    spec: TargetSpec,
+    request: Calibration,
+    batch: int,
+    progress: Callable[[str], None],
+) -> BuildSpec:
+    """Choose for a GPU that is not here to be timed: float16, if it is within the budget.
+
+    INT8 would have to prove its gain, and cannot; built for `--precision int8`, it can be compared on the
+    device. What it would lose is decided all the same, and kept in the manifest.
+    """
+    held_out = HeldOut(request, graph)
+    rules = rules_for(spec.backend)
+    found = decide_int8(graph, rules, request, held_out, progress=progress)
+    progress("measuring float16")
+    loss = held_out.loss_of(to_half(graph.model))
+    within = request.budget is None or request.budget.allows(loss)
+    lost = f"float16 loses {loss.mean_ap:.2f} points of mAP, {loss.mean_ap_most:.2f} at most"
+    chosen: Precision = "fp16" if within else "fp32"
+    no_gpu = "no GPU was here to show that it gains"
+    why = f"{chosen}: {lost}; INT8 was dropped, as {no_gpu}"
+    if not found.groups:
+        why = f"{why}, and {NO_GROUP} in it: {fine_tuning(graph.info, request)}"
+    decision = without(found.decision, no_gpu if found.groups else NO_GROUP)
+    return BuildSpec(spec, chosen, None, decision, Comparison(batch, {}, why))

@@ -20,9 +20,10 @@ from osnet_edge.engines.quantization.table import write_table
 from osnet_edge.engines.targets import parse_target
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import require_folder, write_folder_aside, write_json
-from osnet_edge.runtime.package.manifest import BatchRange, Precision
+from osnet_edge.runtime.package.manifest import BatchRange
 from osnet_edge.runtime.package.recipe import RECIPE_NAME, SCHEMA_VERSION, Recipe
 from osnet_edge.runtime.package.schema import to_json
+from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.processor import ANY, BF16
 

@@ -4,32 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from osnet_edge.runtime.backends.registry import BACKENDS, Backend, BackendName
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.package.manifest import Backend, Precision
-from osnet_edge.runtime.processor import AARCH64, ANY, BF16, DOTPROD, resolve_processor, this_processor
+from osnet_edge.runtime.processor import ANY, BF16, resolve_processor, this_processor
 
-#: The two libraries that run a package on a CPU, by the names of their distributions too.
-CpuBackend = Literal["onnxruntime", "openvino"]
-CPU_BACKENDS: tuple[CpuBackend, ...] = ("onnxruntime", "openvino")
-#: The name of each backend's target.
-TARGET_NAMES: dict[Backend, str] = {
-    "onnxruntime": "cpu",
-    "onnxruntime_cuda": "cuda",
-    "openvino": "openvino",
-    "tensorrt_rtx": "rtx",
-    "tensorrt": "tensorrt",
-}
-#: What each backend computes in. ONNX Runtime has no half kernels for CPUs: it would cast to and fro.
-PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
-    "onnxruntime": ("fp32", "int8"),
-    "onnxruntime_cuda": ("fp32", "fp16"),
-    "openvino": ("fp32", "bf16", "int8"),
-    "tensorrt_rtx": ("fp32", "fp16", "int8"),
-    "tensorrt": ("fp32", "fp16", "int8"),
-}
-_BACKENDS = {name: backend for backend, name in TARGET_NAMES.items()}
 SPELLING = (
     "cpu, cpu:fastest (as timed here), openvino, cuda (ONNX Runtime on a GPU), rtx, rtx:sm86,sm89 (GPU "
     "generations), rtx:current (the GPU here) or tensorrt"
@@ -48,10 +27,15 @@ class TargetSpec:
             `osnet_edge.runtime.processor.PROCESSORS`; empty for GPUs.
     """
 
-    backend: Backend
+    backend: BackendName
     capabilities: tuple[str, ...] = ()
     fastest: bool = False
     processor: str = ""
+
+    @property
+    def row(self) -> Backend:
+        """What the registry says of the backend."""
+        return BACKENDS[self.backend]
 
     @property
     def timed_here(self) -> bool:
@@ -76,7 +60,7 @@ def parse_target(text: str, processor: str = "this") -> TargetSpec:
         'aarch64'
     """
     spec = _parse(text)
-    if spec.backend in CPU_BACKENDS:
+    if spec.row.on_cpu:
         spec = replace(spec, processor=resolve_processor(processor))
     elif processor != "this":
         raise InputError(
@@ -94,10 +78,11 @@ def _parse(text: str) -> TargetSpec:
     if text == "cpu:fastest":
         return TargetSpec("onnxruntime", fastest=True)
     name, colon, rest = text.partition(":")
-    if name not in _BACKENDS or (colon and name != "rtx"):
+    backend = next((each.name for each in BACKENDS.values() if each.target == name), None)
+    if backend is None or (colon and name != "rtx"):
         raise InputError(f"expected a target of {SPELLING}; got {text!r}")
     if not colon:
-        return TargetSpec(_BACKENDS[name])
+        return TargetSpec(backend)
     capabilities = []
     for item in rest.split(","):
         if item.strip().lower() == "current":
@@ -107,7 +92,7 @@ def _parse(text: str) -> TargetSpec:
         if not match:
             raise InputError(f"expected GPU generations such as sm86 or sm120 after rtx:, got {item!r}")
         capabilities.append(f"{match[1]}.{match[2]}")
-    return TargetSpec(_BACKENDS[name], tuple(dict.fromkeys(capabilities)))
+    return TargetSpec(backend, tuple(dict.fromkeys(capabilities)))
 
 
 def check_precision(spec: TargetSpec, precision: str) -> None:
@@ -116,17 +101,17 @@ def check_precision(spec: TargetSpec, precision: str) -> None:
     Raises:
         InputError: it is another; the message names the targets, or the processor, that have it.
     """
-    if precision not in PRECISIONS[spec.backend]:
-        having = [name for backend, name in TARGET_NAMES.items() if precision in PRECISIONS[backend]]
+    if precision not in spec.row.precisions:
+        having = [each.target for each in BACKENDS.values() if precision in each.precisions]
         elsewhere = f"; {precision} is for {' and '.join(having)}" if having else ""
         raise InputError(
-            f"expected --precision {' or '.join(PRECISIONS[spec.backend])} for the target "
-            f"{TARGET_NAMES[spec.backend]}, got {precision}{elsewhere}"
+            f"expected --precision {' or '.join(spec.row.precisions)} for the target {spec.row.target}, got "
+            f"{precision}{elsewhere}"
         )
-    if (spec.backend, precision, spec.processor) == ("openvino", "int8", AARCH64):
+    if precision == "int8" and spec.processor in spec.row.no_int8_on:
         raise InputError(
-            f"expected --processor {DOTPROD} for INT8 in OpenVINO, which has none for an ARM without dot "
-            f"products; got {AARCH64}: build it with --target cpu"
+            f"expected another --processor for INT8 in {spec.row.title}, which has none for "
+            f"{spec.processor}: build it with --target cpu"
         )
     if precision == "bf16" and spec.processor not in (BF16, this_processor().kind):
         raise InputError(f"expected --processor {BF16} for --precision bf16, got {spec.processor}")

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from osnet_edge.runtime.backends.base import DeviceEngine, Engine
+from osnet_edge.runtime.backends.base import DeviceEngine, Engine, open_engine
 from osnet_edge.runtime.backends.onnxruntime import checked_threads
-from osnet_edge.runtime.backends.registry import open_engine
 from osnet_edge.runtime.boxes import check_frame, check_frame_on_gpu, clip_boxes
 from osnet_edge.runtime.cuda.arrays import is_on_gpu, on_gpu
 from osnet_edge.runtime.errors import CheckError, UnavailableError
@@ -22,6 +21,7 @@ from osnet_edge.runtime.forks import HelperThreads
 from osnet_edge.runtime.package.folder import check_target, open_package
 from osnet_edge.runtime.package.golden import hold_to_golden, normalize_rows, read_golden
 from osnet_edge.runtime.package.manifest import Manifest
+from osnet_edge.runtime.precisions import PRECISIONS
 from osnet_edge.runtime.preprocessing import Picture, check_crops, check_interpolation, to_batch
 from osnet_edge.runtime.processor import ANY, this_processor
 
@@ -90,7 +90,7 @@ class Embedder:
         manifest = open_package(package)
         check_target(manifest)
         check_interpolation(manifest.preprocessing.interpolation)
-        engine = open_engine(package, manifest, threads)
+        engine = open_engine(package / manifest.model_file, manifest, threads)
         # As many as the engine has, which does nothing while crops are resized.
         count = checked_threads(threads)
         helpers = HelperThreads(count, "osnet-edge-resize") if count > 1 else None
@@ -229,7 +229,7 @@ class Embedder:
 
     def _advice(self) -> str:
         """Return what to do with an engine whose golden pairs do not hold."""
-        if self.manifest.precision == "fp32":
+        if not PRECISIONS[self.manifest.precision].rounds:
             return "do not use this engine; build it again"
         target, here = self.manifest.target, this_processor().kind
         if target.device == "cuda" or target.processor in ("", here):

@@ -16,12 +16,13 @@ from pathlib import Path
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_json
 from osnet_edge.runtime.package.manifest import Manifest
+from osnet_edge.runtime.precisions import PRECISIONS
 from osnet_edge.runtime.processor import ANY, this_processor
 
 
 def must_be_verified(package: Path, manifest: Manifest) -> bool:
     """Whether the golden pairs of a package must hold here before it embeds anything."""
-    rounds = manifest.target.device == "cpu" and manifest.precision in ("int8", "bf16")
+    rounds = manifest.target.device == "cpu" and PRECISIONS[manifest.precision].by_processor
     here = this_processor().kind
     # Of a processor that is of no kind nothing is known, but that it is not the one that it was built on.
     if not rounds or (manifest.target.processor == here and here != ANY):

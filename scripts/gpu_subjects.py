@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from osnet_edge.export.folding import fold_batch_norms
 from osnet_edge.export.rewrite import parse_rewrite, rewrite
 from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
-from osnet_edge.runtime.package.manifest import BatchRange, Precision
+from osnet_edge.runtime.package.manifest import BatchRange
+from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.osnet import OSNet
 
@@ -233,12 +234,12 @@ class Engines:
 
 
 def _open(package: Path, cuda_graphs: bool) -> Callable[[Any], object]:
-    from osnet_edge.runtime.backends.registry import open_engine
+    from osnet_edge.runtime.backends.base import open_engine
+    from osnet_edge.runtime.backends.registry import BACKENDS
     from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
-    from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES
     from osnet_edge.runtime.package.folder import open_package
 
     manifest = open_package(package)
-    if manifest.target.backend in TITLES:
+    if BACKENDS[manifest.target.backend].machine_bound:
         return TensorRTEngine(package / manifest.model_file, manifest, cuda_graphs=cuda_graphs).infer
-    return open_engine(package, manifest, None).infer
+    return open_engine(package / manifest.model_file, manifest, None).infer

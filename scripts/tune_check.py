@@ -31,7 +31,7 @@ from osnet_edge.engines.tuning.tune import make_stopwatch
 from osnet_edge.train.synthetic import sample_crops
 
 if TYPE_CHECKING:
-    from osnet_edge.runtime.package.manifest import Precision
+    from osnet_edge.runtime.precisions import Precision
 
 #: Where its weights come to lie in memory makes an engine some percent faster or slower: all are timed in so
 #: many passes, and loaded anew for each.

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Literal
 
+from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import PLAIN_NAME
-from osnet_edge.runtime.package.manifest import Backend
 from osnet_edge.runtime.package.schema import parse_document, to_json
 from osnet_edge.ship.device.config import check_name
 
@@ -38,7 +38,7 @@ class Needs:
         memory_mb: least memory of the device.
     """
 
-    backend: Backend
+    backend: BackendName
     backend_version: str = ""
     models: tuple[str, ...] = ()
     machine: str = ""

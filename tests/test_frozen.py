@@ -20,8 +20,11 @@ import osnet_edge.runtime
 from osnet_edge.bench import BenchResult, csv_table, from_json, html_report, markdown_table, text_table
 from osnet_edge.cli.main import cli, main
 from osnet_edge.engines.calibration import load_pictures, read_calibration_set
-from osnet_edge.engines.choose_precision import EngineVariant, fastest_within
-from osnet_edge.engines.cpu_choice import pick
+from osnet_edge.engines.tuning.candidate import Candidate
+from osnet_edge.engines.tuning.halving import Plan
+from osnet_edge.engines.tuning.measure import choose
+from osnet_edge.engines.tuning.quick import LIBRARY, PRECISION
+from osnet_edge.engines.tuning.race import Race
 from osnet_edge.runtime import Embedder, read_manifest
 
 FROZEN = Path(__file__).parent / "frozen"
@@ -104,14 +107,27 @@ def test_a_result_of_before_becomes_a_page() -> None:
 def test_cpu_fastest_chooses_by_recorded_times_as_it_did(
     onnxruntime_ms: float, openvino_ms: float, chosen: str
 ) -> None:
-    assert pick(onnxruntime_ms, openvino_ms, 8)[0] == chosen
+    times = {Candidate("onnxruntime", "fp32"): onnxruntime_ms, Candidate("openvino", "fp32"): openvino_ms}
+    assert chosen_by(times, LIBRARY).backend == chosen
+
+
+def chosen_by(
+    milliseconds: dict[Candidate, float], plan: Plan, refused: tuple[Candidate, ...] = ()
+) -> Candidate:
+    """What is chosen by recorded medians, as if every round had measured them."""
+    rounds = [{str(each): (ms,) for each, ms in milliseconds.items()}] * plan.last
+    candidates, race = tuple(milliseconds), Race(str(next(iter(milliseconds))))
+    race.add(rounds)
+    return choose(
+        candidates, race, rounds, lambda each: "loses too much" if each in refused else None, plan.gain
+    )[0]
 
 
 ORT, OV, BF16, INT8 = (
-    EngineVariant("onnxruntime", "fp32"),
-    EngineVariant("openvino", "fp32"),
-    EngineVariant("openvino", "bf16"),
-    EngineVariant("openvino", "int8"),
+    Candidate("onnxruntime", "fp32"),
+    Candidate("openvino", "fp32"),
+    Candidate("openvino", "bf16"),
+    Candidate("openvino", "int8"),
 )
 
 
@@ -128,16 +144,11 @@ ORT, OV, BF16, INT8 = (
 )
 def test_auto_chooses_by_recorded_times_as_it_did(
     sentence: str,
-    milliseconds: dict[EngineVariant, float],
-    refused: tuple[EngineVariant, ...],
-    chosen: EngineVariant,
+    milliseconds: dict[Candidate, float],
+    refused: tuple[Candidate, ...],
+    chosen: Candidate,
 ) -> None:
-    times = {str(variant): each for variant, each in milliseconds.items()}
-    order = sorted(milliseconds, key=milliseconds.__getitem__)
-    variant, _ = fastest_within(
-        order, times, lambda variant: "loses too much" if variant in refused else None
-    )
-    assert variant == chosen
+    assert chosen_by(milliseconds, PRECISION, refused) == chosen
 
 
 if __name__ == "__main__":

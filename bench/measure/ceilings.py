@@ -19,7 +19,7 @@ import numpy.typing as npt
 from osnet_edge.bench.measure.engine_process import threads_in_environment
 from osnet_edge.bench.result.limits import Ceilings
 from osnet_edge.runtime.backends.openvino import HINTS, installed_precisions, open_core
-from osnet_edge.runtime.package.manifest import Precision
+from osnet_edge.runtime.precisions import Precision
 
 #: Well beyond any cache, in bytes; and a matrix whose product takes some 10 ms on a core.
 _COPY_BYTES, _SIDE = 256_000_000, 768

@@ -19,7 +19,7 @@ from osnet_edge.bench.result.measurements import Layers, LayerTime
 from osnet_edge.runtime.backends.onnxruntime import session_options
 from osnet_edge.runtime.backends.openvino import compile_options, open_core, read_arranged
 from osnet_edge.runtime.package.graph_info import INPUT_NAME
-from osnet_edge.runtime.package.manifest import Precision
+from osnet_edge.runtime.precisions import Precision
 
 Batch = npt.NDArray[np.generic]
 

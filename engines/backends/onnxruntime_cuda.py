@@ -1,41 +1,64 @@
-"""A package for ONNX Runtime's CUDA provider: the graph as exported, or in float16."""
+"""Packages for ONNX Runtime's CUDA provider: the graph as exported, or in float16."""
 
 from __future__ import annotations
 
 import platform
-import shutil
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnx
 
+from osnet_edge.engines.backends.base import Builder, middle, write_graph
+from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
+from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.float16 import to_half
 from osnet_edge.engines.graph.reading import ExportedGraph
-from osnet_edge.runtime.package.manifest import Precision, Target
+from osnet_edge.engines.targets import TargetSpec
+from osnet_edge.runtime.cuda.probe import probe
+from osnet_edge.runtime.errors import UnavailableError
+from osnet_edge.runtime.package.manifest import BatchRange, Target
 
 
-def build_onnxruntime_cuda(graph: ExportedGraph, destination: Path, precision: Precision) -> Target:
-    """Put a graph into a package for a GPU that ONNX Runtime runs it on; built on any machine.
+class OnnxRuntimeCudaBuilder(Builder):
+    """Builds for a GPU that ONNX Runtime runs graphs on; on any machine.
 
     ONNX Runtime chooses kernels for the GPU at hand while it loads the graph, so one package is for all.
-
-    Args:
-        graph: the float32 graph.
-        destination: the model file to write.
-        precision: fp32, or fp16 with what must stay float32 left so, see `osnet_edge.engines.graph.float16`.
     """
-    if precision == "fp16":
-        onnx.save(to_half(graph.model), destination)
-    else:
-        shutil.copyfile(graph.path, destination)
-    return Target(
-        backend="onnxruntime_cuda",
-        backend_version=_version(),
-        device="cuda",
-        machine=platform.machine(),
-        compute_capabilities=(),
-        exact_version=False,
-    )
+
+    def build(
+        self,
+        graph: ExportedGraph,
+        destination: Path,
+        settled: BuildSpec,
+        batch: BatchRange,
+        options: BuilderOptions = DEFAULTS,
+        progress: Callable[[str], None] = lambda step: None,
+    ) -> Target:
+        """Write the graph, see `Builder`; what of float16 stays float32 see `engines.graph.float16`."""
+        if settled.precision == "fp16":
+            onnx.save(to_half(graph.model), destination)
+        else:
+            write_graph(graph, destination, settled)
+        return Target(
+            backend=self.backend.name,
+            backend_version=_version(),
+            device="cuda",
+            machine=platform.machine(),
+            compute_capabilities=(),
+            exact_version=False,
+        )
+
+    def runs_here(self, spec: TargetSpec) -> bool:
+        """Whether there is a GPU to time on, see `Builder`."""
+        found = probe()
+        if not found.available:
+            raise UnavailableError(f"cuda is tuned on the GPU it is for, and {found.reason}; tune it there")
+        return True
+
+    def best_batches(self, batches: Sequence[int], *, timed: bool) -> tuple[int | None, ...]:
+        """Return one size: the library is built for none."""
+        return (middle(batches),)
 
 
 def _version() -> str:

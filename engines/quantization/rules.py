@@ -27,8 +27,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from osnet_edge.engines.quantization.layers import Kind, Layer
+from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.package.manifest import Backend
 from osnet_edge.runtime.processor import AARCH64, BF16, DOTPROD, VNNI
 
 ActivationType = Literal["int8", "uint8"]
@@ -91,7 +91,7 @@ RULES = {
 }
 
 
-def rules_for(backend: Backend, processor: str = "") -> QdqRules:
+def rules_for(backend: BackendName, processor: str = "") -> QdqRules:
     """Return the rules of an engine.
 
     Args:

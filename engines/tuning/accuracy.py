@@ -14,19 +14,19 @@ from osnet_edge.engines.golden import make_golden
 from osnet_edge.engines.graph.float16 import to_half
 from osnet_edge.engines.graph.overflow import check_overflow
 from osnet_edge.engines.graph.reading import ExportedGraph
-from osnet_edge.engines.int8 import Calibration, HeldOut, Quantized, decide_int8
+from osnet_edge.engines.int8 import NO_GROUP, Calibration, GroupTimer, HeldOut, Quantized, decide_int8
 from osnet_edge.engines.quantization.quantizer import METHOD, Quantizer
 from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.engines.quantization.table import make_table
 from osnet_edge.engines.quantization.table_cache import find_table, hash_pictures, read_batches
-from osnet_edge.engines.targets import CPU_BACKENDS, TargetSpec
+from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.engines.tuning.cache import TuningCache
-from osnet_edge.engines.tuning.candidate import LOSSY, Candidate
+from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.runtime.backends.base import Engine
+from osnet_edge.runtime.backends.registry import BACKENDS, BackendName
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.package.decisions import Int8, Loss
-from osnet_edge.runtime.package.manifest import Backend
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.preprocessing import Picture
 
@@ -44,6 +44,7 @@ class Accuracy:
         golden_crops: uint8 (K, H, W, 3) RGB, on which engines are held to their graphs.
         processor: the kind that INT8 on a CPU is made for; empty for GPUs.
         progress: told what is being done.
+        time_groups: what each group of layers saves in INT8; None goes by its share of the work.
 
     Attributes:
         graphs: as given.
@@ -59,27 +60,29 @@ class Accuracy:
         golden_crops: Picture,
         processor: str,
         progress: Callable[[str], None],
+        time_groups: GroupTimer | None = None,
     ) -> None:
+        self._time_groups = time_groups
         self.graphs, self._request, self._cache, self._progress = graphs, request, cache, progress
         self._golden_crops, self._processor = golden_crops, processor
         self._set = sha256_of(request.file) if request else ""
         self._held_out: HeldOut | None = None
-        self._quick: dict[tuple[Backend, tuple[str, ...]], Quantizer] = {}
+        self._quick: dict[tuple[BackendName, tuple[str, ...]], Quantizer] = {}
         self._in_range: set[tuple[str, ...]] = set()
         self.losses: dict[Candidate, Loss] = {}
         self.decided: dict[Candidate, Quantized] = {}
 
     def digest(self, candidate: Candidate) -> Any:
         """Return what a candidate's time depends on beside the machine: its graph, and INT8's groups."""
-        pictures = [self._set] if candidate.precision == "int8" else []
+        pictures = [self._set] if candidate.quantized else []
         found = self.decided.get(candidate)
         graph = self.graphs[candidate.rewrite]
         return [str(candidate), graph.sha256, *pictures, *(found.groups if found else ())]
 
     def model(self, candidate: Candidate) -> ModelProto:
         """Return a candidate's graph, typed as its engine runs it: around INT8 it is float16 on a GPU."""
-        if candidate.precision == "int8":
-            return self._quantize(candidate, candidate.backend not in CPU_BACKENDS)
+        if candidate.quantized:
+            return self._quantize(candidate, not BACKENDS[candidate.backend].on_cpu)
         model = self.graphs[candidate.rewrite].model
         return to_half(model) if candidate.precision == "fp16" else model
 
@@ -89,7 +92,7 @@ class Accuracy:
         return BuildSpec(
             TargetSpec(candidate.backend, capabilities, processor=self._processor),
             candidate.precision,
-            partial(self._quantize, candidate) if candidate.precision == "int8" else None,
+            partial(self._quantize, candidate) if candidate.quantized else None,
             found.decision if found else None,
         )
 
@@ -112,15 +115,12 @@ class Accuracy:
         Returns:
             Why it is not taken, or None.
         """
-        if candidate.precision not in LOSSY or self._request is None:
+        if not candidate.rounds or self._request is None:
             return None
         try:
-            if candidate.precision == "int8":
-                if candidate not in self.decided:
-                    self.decided[candidate] = self._decide(candidate)
-                if not self.decided[candidate].groups:
-                    return "no group of layers is within the budget in INT8"
-            if candidate.backend not in CPU_BACKENDS:
+            if candidate.quantized and not self.decide(candidate).groups:
+                return f"{NO_GROUP} in INT8"
+            if not BACKENDS[candidate.backend].on_cpu:
                 self._check_range(candidate)
             loss = self._measure(candidate, lose)
         except OsnetEdgeError as error:
@@ -137,7 +137,7 @@ class Accuracy:
             CheckError: it computes something else than its graph says.
         """
         graph = self.graphs[candidate.rewrite]
-        quantize = partial(self._quantize, candidate) if candidate.precision == "int8" else None
+        quantize = partial(self._quantize, candidate) if candidate.quantized else None
         make_golden(graph, self._golden_crops, candidate.precision, quantize).hold(engine, most)
 
     def _measure(self, candidate: Candidate, lose: Callable[[HeldOut], Loss] | None) -> Loss:
@@ -151,15 +151,26 @@ class Accuracy:
         self.losses[candidate] = loss
         return loss
 
+    def decide(self, candidate: Candidate) -> Quantized:
+        """Decide on INT8, once; or remember how that ended.
+
+        Raises:
+            OsnetEdgeError: the graph or the calibration set is of no use for it.
+        """
+        if candidate not in self.decided:
+            self.decided[candidate] = self._decide(candidate)
+        return self.decided[candidate]
+
     def _decide(self, candidate: Candidate) -> Quantized:
-        """Decide on INT8, or remember how that ended."""
         request, graph = self._required(), self.graphs[candidate.rewrite]
         rules = rules_for(candidate.backend, self._processor)
         key = ["int8", graph.sha256, rules.name, self._set, to_json(request.budget)]
         if decision := self._cache.read(Int8, key):
             table = find_table(graph, request.pictures, request.file, self._progress)
             return Quantized(decision, Quantizer(graph.model, table, rules))
-        found = decide_int8(graph, rules, request, self._people(), progress=self._progress)
+        found = decide_int8(
+            graph, rules, request, self._people(), time_groups=self._time_groups, progress=self._progress
+        )
         self._cache.write(key, found.decision)
         return found
 

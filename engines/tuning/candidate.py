@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from osnet_edge.engines.backends.base import middle
+from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
-from osnet_edge.engines.targets import PRECISIONS, CpuBackend
-from osnet_edge.runtime.package.manifest import Backend, BatchRange, Precision
-
-#: What rounds: such a candidate is taken only where its loss was measured, or it was asked for by name.
-LOSSY: tuple[Precision, ...] = ("fp16", "bf16", "int8")
+from osnet_edge.runtime.backends.registry import BackendName
+from osnet_edge.runtime.package.manifest import BatchRange
+from osnet_edge.runtime.precisions import PRECISIONS, Precision
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Candidate:
         'openvino bf16 gate,sum best=8'
     """
 
-    backend: Backend
+    backend: BackendName
     precision: Precision
     rewrite: tuple[str, ...] = ()
     best: int | None = None
@@ -47,6 +47,21 @@ class Candidate:
         return {**best, **self.options.given}
 
     @property
+    def bits(self) -> int:
+        """Of its numbers: the fewer, the more it rounds."""
+        return 8 * PRECISIONS[self.precision].bytes
+
+    @property
+    def quantized(self) -> bool:
+        """Whether its graph has Q/DQ, by a calibration set."""
+        return PRECISIONS[self.precision].calibrated
+
+    @property
+    def rounds(self) -> bool:
+        """Whether it rounds: then its loss must be measured, or it must be asked for by name."""
+        return PRECISIONS[self.precision].rounds
+
+    @property
     def plain(self) -> Candidate:
         """The same with the graph as published: what a rewrite must beat to be worth anything."""
         return replace(self, rewrite=())
@@ -56,83 +71,34 @@ class Candidate:
         return BatchRange(1, self.best or middle(batches), max(batches))
 
 
-def cpu_candidates(
-    backends: Iterable[CpuBackend],
-    precisions: Sequence[Precision],
-    rewrites: Sequence[tuple[str, ...]],
-    batches: Sequence[int],
-) -> tuple[Candidate, ...]:
-    """Return a CPU's candidates, the published graph in float32 first.
-
-    OpenVINO is compiled for a best batch and its halves, and larger batches are made up of those: for 32
-    pictures four runs of 8 may be faster than one of 32.
-
-    Args:
-        backends: libraries.
-        precisions: those wanted, of which each library gets those it has.
-        rewrites: of the graphs there are, the published one first.
-        batches: batch sizes to tune for.
-    """
-    found = []
-    for rewrite in rewrites:
-        for backend in backends:
-            sizes = best_sizes(batches) if backend == "openvino" else (None,)
-            found += [
-                Candidate(backend, precision, rewrite, best)
-                for precision in precisions
-                if precision in PRECISIONS[backend]
-                for best in sizes
-            ]
-    return tuple(found)
-
-
-def gpu_candidates(
-    backend: Backend,
+def make_candidates(
+    backends: Iterable[BackendName],
     precisions: Sequence[Precision],
     rewrites: Sequence[tuple[str, ...]],
     batches: Sequence[int],
     *,
     timed: bool,
 ) -> tuple[Candidate, ...]:
-    """Return a GPU's candidates, the published graph first.
+    """Return candidates, the first graph in the first library and precision first.
 
     Args:
-        backend: one of TensorRT's, or ONNX Runtime with CUDA.
-        precisions: those wanted, of those that it has.
+        backends: libraries.
+        precisions: those wanted, of which each library gets those it has.
         rewrites: of the graphs there are, the published one first.
         batches: batch sizes to tune for.
-        timed: whether they will be timed. If not, a batch that the plan is tuned for and an optimisation
-            level make no difference that a cost model could see.
+        timed: whether they will be timed. If not, a batch that a plan is tuned for and an optimisation level
+            make no difference that a cost model could see.
     """
-    # TensorRT-RTX 1.7 writes the same plan at every level and with every source of tactics.
-    levels = (None, 5) if timed and backend == "tensorrt" else (None,)
-    auxiliary = (None,) if backend == "onnxruntime_cuda" else (None, 0)
-    tuned_for_one = timed and backend != "onnxruntime_cuda"
-    sizes: tuple[int | None, ...] = best_sizes(batches) if tuned_for_one else (middle(batches),)
-    found = [
-        Candidate(backend, precision, rewrite, best, BuilderOptions(level, streams))
+    return tuple(
+        Candidate(backend, precision, rewrite, best, options)
         for rewrite in rewrites
+        for backend in backends
+        for builder in [builder_of(backend)]
         for precision in precisions
-        for level in levels
-        for streams in auxiliary
-        for best in sizes
-    ]
-    return tuple(found)
-
-
-def best_sizes(batches: Sequence[int]) -> tuple[int, ...]:
-    """Return the batch sizes worth building for: all above 1, or 1 where there is no other."""
-    return tuple(sorted({size for size in batches if size > 1})) or (1,)
-
-
-def middle(batches: Sequence[int]) -> int:
-    """Return the median of some batch sizes, the upper one of two.
-
-    Example:
-        >>> middle([1, 8, 32])
-        8
-    """
-    return sorted(batches)[len(batches) // 2]
+        if precision in builder.backend.precisions
+        for options in builder.options(timed=timed)
+        for best in builder.best_batches(batches, timed=timed)
+    )
 
 
 def must_beat(candidate: Candidate, field: Sequence[Candidate]) -> tuple[Candidate, ...]:

@@ -29,6 +29,9 @@ class Plan:
         most: rounds of any rung at most.
         seats: candidates in memory at once; a rung of more is run in heats, each with the reference, but the
             last one.
+        gain: how much faster one must surely be than another to be taken in its place: what rounds, or its
+            loss bought nothing; and a rewrite, for a graph that was rewritten for nothing is one more thing
+            to explain.
     """
 
     part: int = 4
@@ -36,6 +39,7 @@ class Plan:
     last: int = 21
     most: int = 48
     seats: int = 9
+    gain: float = 1.01
 
     def rungs(self, count: int) -> list[tuple[int, int]]:
         """Return for each rung how many candidates it has by their merit, and its rounds.

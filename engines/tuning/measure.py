@@ -7,15 +7,12 @@ from collections.abc import Callable, Sequence
 from osnet_edge.engines.int8 import HeldOut
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate, must_beat
-from osnet_edge.engines.tuning.halving import Field, Plan, halve
+from osnet_edge.engines.tuning.halving import DEFAULT_PLAN, Field, Plan, halve
 from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
 from osnet_edge.engines.tuning.race import Race, Round, surely_faster
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.runtime.package.decisions import Loss
 
-#: How much faster what rounds must be than what does not, or its loss bought nothing; also of a rewrite, for
-#: a graph that was rewritten for nothing is one more thing to explain.
-LEAST_GAIN = 1.01
 #: Rungs from here on are the last one once more.
 _AGAIN = 100
 
@@ -35,6 +32,8 @@ def measure(
     accuracy: Accuracy,
     plan: Plan,
     progress: Callable[[str], None] = lambda step: None,
+    *,
+    complete: bool = True,
 ) -> Outcome:
     """Time candidates against each other and pick one.
 
@@ -44,11 +43,14 @@ def measure(
         accuracy: holds them to the budget, as they compute here.
         plan: how many are timed how often.
         progress: told what is being done.
+        complete: whether losses of finalists are measured that nobody needs to choose: a table that shows
+            what speed costs is worth a few seconds.
 
     Raises:
         OsnetEdgeError: the reference cannot be run.
     """
     named = {str(each): each for each in candidates}
+    timed_as = {each: accuracy.digest(each) for each in candidates}
     race, last = halve(field_of(candidates), stopwatch, plan)
     finalists = finalists_of(candidates, last)
 
@@ -60,25 +62,24 @@ def measure(
 
         return accuracy.refuse(candidate, lose)
 
-    retimed: set[Candidate] = set()
+    retimed = 0
     while True:
-        winner, dropped = choose(candidates, race, last, refuse)
+        winner, dropped = choose(candidates, race, last, refuse, plan.gain)
         decided = accuracy.decided.get(winner)
-        if decided is None or decided.whole or winner in retimed:
+        if decided is None or decided.whole or accuracy.digest(winner) == timed_as[winner]:
             break
         # It was timed with all of its layers in INT8, and keeps some of them in floating point.
         progress(f"timing {winner} with {len(decided.groups)} groups in INT8")
-        retimed.add(winner)
+        timed_as[winner], retimed = accuracy.digest(winner), retimed + 1
         race.forget(str(winner))
-        last = stopwatch(_AGAIN + len(retimed), tuple(map(str, finalists)), plan.last)
+        last = stopwatch(_AGAIN + retimed, tuple(map(str, finalists)), plan.last)
         race.add(last)
-    for each in finalists:
-        # Not needed to choose; a table that shows what speed costs is worth a few seconds.
-        if each.precision != "int8" and each not in accuracy.losses:
+    for each in finalists if complete else ():
+        if not each.quantized and each not in accuracy.losses:
             refuse(each)
-    dropped = {**_slower(candidates, finalists, race, winner), **dropped}
     dropped.update({named[name]: why for name, why in stopwatch.failed.items()})
-    return Outcome(winner, _times(named, race), dropped)
+    slower = _slower(candidates, finalists, race, winner)
+    return Outcome(winner, _times(named, race), dropped, slower)
 
 
 def finalists_of(candidates: Sequence[Candidate], last: Sequence[Round]) -> list[Candidate]:
@@ -91,6 +92,7 @@ def choose(
     race: Race,
     last: Sequence[Round],
     refuse: Callable[[Candidate], str | None] = lambda candidate: None,
+    gain: float = DEFAULT_PLAN.gain,
 ) -> tuple[Candidate, dict[Candidate, str]]:
     """Pick from the finalists: by all rounds who comes first, by the last rung's whether that is sure.
 
@@ -99,6 +101,7 @@ def choose(
         race: all rounds.
         last: those of the last rung.
         refuse: why one is not within the budget, or None.
+        gain: see `Plan`.
 
     Returns:
         The winner, and why each was dropped that seemed faster.
@@ -107,7 +110,7 @@ def choose(
     return pick(
         order,
         candidates,
-        lambda one, other: surely_faster(last, str(one), str(other), LEAST_GAIN),
+        lambda one, other: surely_faster(last, str(one), str(other), gain),
         refuse,
     )
 

@@ -6,13 +6,13 @@ import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.graph.work import count_work
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.ceilings import Ceilings
 from osnet_edge.engines.tuning.cost_model import estimate, launches_of
 from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
-from osnet_edge.runtime.backends.tensorrt.plan_schedule import read_plan_schedule
 from osnet_edge.runtime.errors import OsnetEdgeError
 
 #: By how much an estimate must differ before it says anything.
@@ -56,13 +56,13 @@ def rank(
     score = {each: statistics.geometric_mean(found.milliseconds) for each, found in times.items()}
 
     def refuse(candidate: Candidate) -> str | None:
-        return _NO_PROOF if candidate.precision == "int8" else accuracy.refuse(candidate)
+        return _NO_PROOF if candidate.quantized else accuracy.refuse(candidate)
 
     order = sorted(times, key=lambda each: score[each])
     winner, dropped = pick(order, candidates, lambda one, other: score[one] * _MARGIN < score[other], refuse)
     longer = {each: f"{score[each] / score[winner]:.2f} times as long as the winner" for each in order}
     longer.pop(winner)
-    return Outcome(winner, times, {**longer, **dropped, **failed})
+    return Outcome(winner, times, {**dropped, **failed}, longer)
 
 
 def _estimate(
@@ -73,21 +73,13 @@ def _estimate(
     capabilities: tuple[str, ...],
     scratch: Path,
 ) -> Times:
-    work, schedule = count_work(accuracy.model(candidate)), None
-    if candidate.backend == "tensorrt_rtx":
-        from osnet_edge.engines.backends.tensorrt.plan import build_plan
-
-        plan = scratch / "model.plan"
-        build_plan(
-            accuracy.graphs[candidate.rewrite].model,
-            plan,
-            library="tensorrt_rtx",
-            capabilities=capabilities,
-            precision=candidate.precision,
-            quantize=accuracy.settle(candidate, capabilities).quantize,
-            batch=candidate.batch_range(batches),
-            options=candidate.options,
-        )
-        schedule = read_plan_schedule(plan)
+    work, builder = count_work(accuracy.model(candidate)), builder_of(candidate.backend)
+    schedule = builder.schedule(
+        accuracy.graphs[candidate.rewrite],
+        accuracy.settle(candidate, capabilities),
+        candidate.batch_range(batches),
+        candidate.options,
+        scratch,
+    )
     milliseconds = tuple(estimate(work, ceilings, size, schedule) for size in sorted(batches))
     return Times(milliseconds, launches=launches_of(work, schedule))

@@ -1,30 +1,22 @@
-"""What is asked of the tuner, and what follows: if the target runs here, and which candidates there are."""
+"""What is asked of the tuner, and which candidates follow from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from osnet_edge.engines.cpu_choice import cpu_backends
+from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.int8 import Calibration
-from osnet_edge.engines.targets import (
-    CPU_BACKENDS,
-    PRECISIONS,
-    TARGET_NAMES,
-    CpuBackend,
-    TargetSpec,
-    parse_target,
-)
-from osnet_edge.engines.tuning.candidate import LOSSY, Candidate, cpu_candidates, gpu_candidates
+from osnet_edge.engines.targets import TargetSpec, parse_target
+from osnet_edge.engines.tuning.candidate import Candidate, make_candidates
 from osnet_edge.engines.tuning.halving import DEFAULT_PLAN, Plan
-from osnet_edge.runtime.backends.openvino import installed_precisions, open_core
-from osnet_edge.runtime.backends.tensorrt.library import load_library
-from osnet_edge.runtime.cuda.probe import probe
-from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.package.manifest import Precision
+from osnet_edge.runtime.backends.base import find_support
+from osnet_edge.runtime.backends.registry import BACKENDS, CPU_BACKENDS, BackendName
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.precisions import PRECISIONS, Precision
 from osnet_edge.runtime.preprocessing import Picture
-from osnet_edge.runtime.processor import ANY, BF16
+from osnet_edge.runtime.processor import ANY
 
 #: A frame holds no more people.
 _LARGEST = 512
@@ -101,33 +93,6 @@ class TuneRequest:
         return parse_target(self.target, self.processor)
 
 
-def runs_here(spec: TargetSpec) -> bool:
-    """Return whether engines for a target can be timed on this machine.
-
-    Raises:
-        UnavailableError: the target can be tuned on its GPU alone, and there is none.
-    """
-    if spec.backend in CPU_BACKENDS:
-        return True
-    found = probe()
-    if not found.available:
-        if "current" in spec.capabilities:
-            raise UnavailableError(f"rtx:current is for the GPU that is here, and {found.reason}; name one")
-        if spec.backend == "onnxruntime_cuda":
-            raise UnavailableError(f"cuda is tuned on the GPU it is for, and {found.reason}; tune it there")
-        return False
-    if spec.backend == "onnxruntime_cuda":
-        return True
-    here = found.devices[0].compute_capability
-    if spec.capabilities and not {here, "current"} & set(spec.capabilities):
-        return False
-    try:
-        load_library("tensorrt_rtx" if spec.backend == "tensorrt_rtx" else "tensorrt")
-    except UnavailableError:
-        return False
-    return True
-
-
 def list_candidates(request: TuneRequest, *, timed: bool) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
     """Return the candidates, the reference first, and notes on what is not among them.
 
@@ -139,51 +104,60 @@ def list_candidates(request: TuneRequest, *, timed: bool) -> tuple[tuple[Candida
         InputError: no precision that was asked for can be tried.
         UnavailableError: the target's library is not here.
     """
-    spec, rewrites = request.spec, tuple(request.by_rewrite)
-    backends, notes = _cpu_backends(spec)
-    having = {each for backend in backends or (spec.backend,) for each in PRECISIONS[backend]}
-    precisions, more = _precisions(request, tuple(each for each in _ORDER if each in having))
-    if backends:
-        if "bf16" in precisions and (spec.processor != BF16 or "bf16" not in installed_precisions()):
+    spec, rewrites, batches = request.spec, tuple(request.by_rewrite), request.batches
+    backends, notes = cpu_backends(spec) or (spec.backend,), []
+    if spec.fastest and backends != CPU_BACKENDS:
+        titles = (BACKENDS[each].title for each in CPU_BACKENDS if each not in backends)
+        notes.append(f"{', '.join(titles)} was not tried: it is not installed")
+    having = {each for backend in backends for each in BACKENDS[backend].precisions}
+    precisions, note = _precisions(request, tuple(each for each in PRECISIONS if each in having))
+    notes += note
+    if "bf16" in precisions and spec.row.on_cpu:
+        here = (each for backend in backends for each in builder_of(backend).precisions_here(spec.processor))
+        if "bf16" not in here:
             precisions = tuple(each for each in precisions if each != "bf16")
             which = "not every CPU computes" if spec.processor == ANY else "this CPU does not compute"
-            more = (*more, f"bf16 was not tried: {which} in it")
-        found = cpu_candidates(backends, precisions, rewrites, request.batches)
-    else:
-        found = gpu_candidates(spec.backend, precisions, rewrites, request.batches, timed=timed)
+            notes.append(f"bf16 was not tried: {which} in it")
+    found = make_candidates(backends, precisions, rewrites, batches, timed=timed)
     if not found:
         raise InputError("expected a precision that the target has, got none; see osnet-edge tune --help")
-    return found, (*notes, *more)
+    return found, tuple(notes)
 
 
-_ORDER: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8")
+def cpu_backends(spec: TargetSpec) -> tuple[BackendName, ...]:
+    """Return the CPU libraries that a target may use here, the one for INT8 last; none for one of a GPU.
 
-
-def _cpu_backends(spec: TargetSpec) -> tuple[tuple[CpuBackend, ...], tuple[str, ...]]:
-    if spec.backend == "openvino":
-        open_core()
-    found = cpu_backends(spec)
-    missing = spec.fastest and "openvino" not in found
-    return found, (("OpenVINO was not tried: it is not installed",) if missing else ())
+    Raises:
+        UnavailableError: the target names a library that is not here.
+    """
+    if spec.fastest:
+        return tuple(name for name in CPU_BACKENDS if find_support(name).builds)
+    if not spec.row.on_cpu:
+        return ()
+    # Whoever names it is told what is missing.
+    builder_of(spec.backend).precisions_here(spec.processor)
+    return (spec.backend,)
 
 
 def _precisions(
     request: TuneRequest, having: tuple[Precision, ...]
 ) -> tuple[tuple[Precision, ...], tuple[str, ...]]:
-    """Return the precisions to try, in the order of `_ORDER`, and a note on those left out."""
-    lossy = [each for each in having if each in LOSSY]
+    """Return the precisions to try, in the order of `having`, and a note on those left out."""
+    lossy = [each for each in having if PRECISIONS[each].rounds]
     if request.precisions is None:
         if request.calibration is None and lossy:
             names = ", ".join(lossy)
             return ("fp32",), (f"{names} were not tried: what they lose needs --calibration and --budget",)
         return having, ()
     if unknown := [each for each in request.precisions if each not in having]:
-        target = TARGET_NAMES[request.spec.backend]
+        target = request.spec.row.target
         raise InputError(f"expected --precision of {', '.join(having)} for {target}, got {unknown[0]}")
     if "int8" in request.precisions and request.calibration is None:
         raise InputError("int8 needs --calibration FILE and --budget; draw a set with osnet-edge calibrate")
     # The published graph in float32 is what a CPU's winner must beat, whatever else is asked for.
-    asked = {*request.precisions, *(("fp32",) if request.spec.backend in CPU_BACKENDS else ())}
-    unmeasured = [each for each in request.precisions if each in LOSSY and request.calibration is None]
+    asked = {*request.precisions, *(("fp32",) if request.spec.row.on_cpu else ())}
+    unmeasured = [
+        each for each in request.precisions if PRECISIONS[each].rounds and request.calibration is None
+    ]
     note = f"what {', '.join(unmeasured)} loses was not measured: there is no calibration set"
     return tuple(each for each in having if each in asked), ((note,) if unmeasured else ())

@@ -39,6 +39,7 @@ class Stopwatch:
         batches: batch sizes to time.
         cache: where heats are kept.
         progress: told what is being done.
+        round_seconds: that a round should count for: where engines are quicker, rounds are added.
 
     Attributes:
         largest: of the batch sizes, and the most that an engine here may take.
@@ -55,7 +56,9 @@ class Stopwatch:
         batches: Sequence[int],
         cache: TuningCache,
         progress: Callable[[str], None] = lambda step: None,
+        round_seconds: float = _ROUND_SECONDS,
     ) -> None:
+        self._round_seconds = round_seconds
         self._pictures = [grey_pictures(preprocessing, size) for size in sorted(batches)]
         self._open_engine, self._digest, self._reference = open_engine, digest, reference
         self._cache, self._progress = cache, progress
@@ -80,7 +83,7 @@ class Stopwatch:
         done: list[Round] = []
         order, began = random.Random(rung), time.perf_counter()  # noqa: S311
         while len(done) < rounds or (
-            len(done) < _MOST_ADDED * rounds and time.perf_counter() - began < _ROUND_SECONDS * rounds
+            len(done) < _MOST_ADDED * rounds and time.perf_counter() - began < self._round_seconds * rounds
         ):
             # Each time in another order: who runs behind whom must not matter either.
             turn = order.sample(list(running), len(running))

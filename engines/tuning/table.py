@@ -68,7 +68,7 @@ def _row(candidate: Candidate, batches: Sequence[int], outcome: Outcome, loss: L
         rounds=times.rounds,
         loss=loss,
         launches=times.launches,
-        dropped=outcome.dropped.get(candidate),
+        dropped=outcome.dropped.get(candidate) or outcome.slower.get(candidate),
     )
 
 

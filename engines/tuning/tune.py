@@ -8,32 +8,32 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.build import build_package, require_place
-from osnet_edge.engines.targets import CPU_BACKENDS, TARGET_NAMES
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.ceilings import Ceilings, find_ceilings
 from osnet_edge.engines.tuning.cost_model import EVENT_US, LAUNCH_US
 from osnet_edge.engines.tuning.measure import measure
-from osnet_edge.engines.tuning.open_engine import EngineOpener
+from osnet_edge.engines.tuning.open_engine import open_on_cpu
 from osnet_edge.engines.tuning.outcome import Times
 from osnet_edge.engines.tuning.rank import rank
-from osnet_edge.engines.tuning.request import TuneRequest, list_candidates, runs_here
+from osnet_edge.engines.tuning.request import TuneRequest, list_candidates
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.engines.tuning.table import make_table
+from osnet_edge.runtime.backends.base import Engine, open_engine
 from osnet_edge.runtime.backends.onnxruntime import default_threads
+from osnet_edge.runtime.backends.registry import BACKENDS
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.runtime.package.manifest import Manifest
+from osnet_edge.runtime.package.manifest import Manifest, read_manifest
 from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.processor import this_processor
 
 _LIBRARIES = ("osnet-edge", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx-cu13")
 #: On a quiet machine times spread by some percent.
 _BUSY = 0.5
-#: A compute capability for each of TensorRT's, where the target names none: a desktop's, a Jetson's.
-_STANDS_FOR = {"tensorrt_rtx": ("8.6",), "tensorrt": ("8.7",)}
 
 
 def tune(
@@ -65,18 +65,19 @@ def tune(
     spec = request.spec
     if output is not None:
         require_place(Path(output), replace=replace)
-    timed = runs_here(spec)
-    if spec.backend == "tensorrt" and not timed and output is not None:
+    builder = builder_of(spec.backend)
+    timed = builder.runs_here(spec)
+    if not builder.builds_elsewhere and not timed and output is not None:
         raise UnavailableError(
-            "TensorRT builds on the device itself, and there is none here that it could run on; leave -o out "
-            "to have candidates ranked by a cost model, or tune for rtx"
+            f"{spec.row.title} builds on the device itself, and there is none here that it could run on; "
+            "leave -o out to have candidates ranked by a cost model, or tune for rtx"
         )
     if timed and request.device is not None:
         raise InputError("--device is for a target that cannot run here, and this one can; leave it out")
     candidates, left_out = list_candidates(request, timed=timed)
     ceilings = None
     if not timed:
-        ceilings = find_ceilings(request.device, spec.capabilities or _STANDS_FOR[spec.backend])
+        ceilings = find_ceilings(request.device, spec.capabilities or builder.stands_for)
         left_out = (*left_out, *_what_an_estimate_rests_on(ceilings))
     device = ceilings.device if ceilings else _device(request)
     cache = TuningCache(request.cache, _context(device, request), fresh=request.fresh)
@@ -145,7 +146,7 @@ def _build(
     return build_package(
         accuracy.graphs[winner.rewrite].path,
         output,
-        target=TARGET_NAMES[winner.backend],
+        target=BACKENDS[winner.backend].target,
         processor=request.processor,
         golden_crops=request.golden_crops,
         batch=winner.batch_range(request.batches),
@@ -159,7 +160,7 @@ def _build(
 
 def _device(request: TuneRequest) -> str:
     """Say what times are taken on."""
-    if request.spec.backend in CPU_BACKENDS:
+    if request.spec.row.on_cpu:
         return f"{request.machine}, {default_threads()} threads".removeprefix(", ")
     found = probe()
     return f"{found.devices[0].name}, driver for CUDA {found.driver}"
@@ -201,3 +202,45 @@ def _what_an_estimate_rests_on(ceilings: Ceilings) -> tuple[str, ...]:
         f"{ceilings.bandwidth:g} GB/s and {ceilings.fp32:g}, {ceilings.fp16:g} and {ceilings.int8:g} TFLOP/s "
         f"in float32, float16 and int8 ({ceilings.source})",
     )
+
+
+class EngineOpener:
+    """Opens candidates in a scratch folder.
+
+    Args:
+        request: what is tuned, and for which batch sizes.
+        accuracy: has the graphs, those in INT8 too.
+        scratch: a folder of its own.
+    """
+
+    def __init__(self, request: TuneRequest, accuracy: Accuracy, scratch: Path) -> None:
+        self._request, self._accuracy, self._scratch = request, accuracy, scratch
+        self._packages: dict[str, Path] = {}
+
+    def __call__(self, candidate: Candidate) -> Engine:
+        """Open a candidate.
+
+        Raises:
+            OsnetEdgeError: it cannot be built or run here.
+        """
+        if not BACKENDS[candidate.backend].on_cpu:
+            return self._open_package(candidate)
+        processor = self._request.spec.processor
+        return open_on_cpu(candidate, self._accuracy, self._request.batches, processor, self._scratch)
+
+    def _open_package(self, candidate: Candidate) -> Engine:
+        # One that was let go of is opened again as it was built, but for INT8 that was decided on since.
+        content = str(self._accuracy.digest(candidate))
+        package = self._packages.setdefault(content, self._scratch / f"{len(self._packages)}")
+        if not package.exists():
+            build_package(
+                self._accuracy.graphs[candidate.rewrite].path,
+                package,
+                target=BACKENDS[candidate.backend].target,
+                golden_crops=self._request.golden_crops,
+                batch=candidate.batch_range(self._request.batches),
+                settled=self._accuracy.settle(candidate, self._request.spec.capabilities),
+                options=candidate.options,
+            )
+        manifest = read_manifest(package)
+        return open_engine(package / manifest.model_file, manifest, None)

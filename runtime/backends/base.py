@@ -1,16 +1,20 @@
-"""What a backend gives: an engine, and what the input and output of its graph must be."""
+"""What a backend gives: an engine, opened from its model file, and what its graph must take and give."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from osnet_edge.runtime.backends.registry import BackendName, backend_named
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
+from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 
@@ -54,6 +58,49 @@ class DeviceEngine(Engine, Protocol):
 
     def infer_crops(self, crops: Sequence[object], *, bgr: bool) -> NDArray[np.float32]:
         """Run crops that are in the GPU's memory, uint8 (H, W, 3) each, one or more."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """What this machine can do with a backend, as `osnet-edge doctor` says it.
+
+    Attributes:
+        version: of its library; None where it is not installed.
+        builds: devices that can be built for here.
+        runs: devices that engines run on here.
+        problems: a line for each thing that is missing.
+    """
+
+    version: str | None
+    builds: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def open_engine(model: Path, manifest: Manifest, threads: int | None) -> Engine:
+    """Load a model file by the backend that its manifest names.
+
+    Args:
+        model: the file, which has been verified.
+        manifest: what its package says of it.
+        threads: CPU threads, for backends that run there; None chooses.
+
+    Raises:
+        UnavailableError: this machine lacks the backend's library or device.
+        InputError: there is no such backend, or the file was built for another version or device.
+    """
+    backend = backend_named(manifest.target.backend)
+    # A camera imports the one that its package asks for.
+    module = import_module(f"osnet_edge.runtime.backends.{backend.module}")
+    engine: Engine = module.load(model, manifest, threads)
+    return engine
+
+
+def find_support(name: BackendName) -> Support:
+    """Say what this machine can do with a backend; cheap, and never an error."""
+    module = import_module(f"osnet_edge.runtime.backends.{backend_named(name).module}")
+    support: Support = module.support(name)
+    return support
 
 
 def check_tensors(

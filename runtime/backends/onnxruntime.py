@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from osnet_edge.runtime.backends.base import check_tensors
+from osnet_edge.runtime.backends.base import Support, check_tensors
+from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.forks import fork_waits, keep_in_children
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
+from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 #: OSNet's tensors are small: past four threads, waiting for each other costs more than it brings.
@@ -64,6 +67,19 @@ class OnnxRuntimeEngine:
         """Run (N, *input_shape), any N >= 1, to (N, D)."""
         embeddings: NDArray[np.float32] = self._session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
         return embeddings
+
+
+def load(model: Path, manifest: Manifest, threads: int | None) -> OnnxRuntimeEngine:
+    """Load the model file of a package, see `OnnxRuntimeEngine`."""
+    return OnnxRuntimeEngine(model, manifest.preprocessing, manifest.model.embedding_size, threads)
+
+
+def support(name: BackendName) -> Support:
+    """Say what this machine can do: any CPU runs it."""
+    try:
+        return Support(version("onnxruntime"), ("this CPU",), ("this CPU",))
+    except PackageNotFoundError:
+        return Support(None)
 
 
 def session_options(threads: int | None = None) -> Any:

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from osnet_edge.runtime.backends.base import Support
 from osnet_edge.runtime.backends.onnxruntime import check_session
+from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.cuda.arrays import CudaArray, borrow, is_on_gpu
 from osnet_edge.runtime.cuda.driver_api import open_cuda
-from osnet_edge.runtime.cuda.probe import require_device
+from osnet_edge.runtime.cuda.probe import probe, require_device
 from osnet_edge.runtime.errors import UnavailableError, first_line
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
+from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 PROVIDER = "CUDAExecutionProvider"
@@ -103,6 +106,23 @@ class OnnxRuntimeCudaEngine:
                     yield array
             finally:
                 stream.destroy()
+
+
+def load(model: Path, manifest: Manifest, threads: int | None) -> OnnxRuntimeCudaEngine:
+    """Load the model file of a package, see `OnnxRuntimeCudaEngine`; it has no threads to give."""
+    return OnnxRuntimeCudaEngine(model, manifest.preprocessing, manifest.model.embedding_size)
+
+
+def support(name: BackendName) -> Support:
+    """Say what this machine can do: build for any GPU, and run where there is one with its library."""
+    cuda = probe()
+    problems: tuple[str, ...] = () if cuda.available else (f"no GPU to run engines on: {cuda.reason}",)
+    try:
+        installed: str | None = import_with_cuda().__version__
+    except UnavailableError as error:
+        installed, problems = None, (str(error), *problems)
+    runs = () if problems else (cuda.devices[0].name,)
+    return Support(installed, ("any GPU",), runs, problems)
 
 
 def import_with_cuda() -> Any:

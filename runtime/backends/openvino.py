@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from osnet_edge.runtime.backends.base import check_tensors
+from osnet_edge.runtime.backends.base import Support, check_tensors
 from osnet_edge.runtime.backends.onnxruntime import checked_threads
+from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.forks import fork_waits, keep_in_children
-from osnet_edge.runtime.package.manifest import Precision
+from osnet_edge.runtime.package.manifest import Manifest
+from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.processor import BF16
 
@@ -103,6 +106,34 @@ class OpenVinoEngine:
                     rows[part] = request.infer([batch[part]], share_inputs=True, share_outputs=True)[0]
                     start += size
         return rows
+
+
+def load(model: Path, manifest: Manifest, threads: int | None) -> OpenVinoEngine:
+    """Load the model file of a package, see `OpenVinoEngine`."""
+    return OpenVinoEngine(
+        model,
+        manifest.preprocessing,
+        manifest.model.embedding_size,
+        manifest.precision,
+        manifest.batch.opt,
+        threads,
+        processor=manifest.target.processor,
+    )
+
+
+def support(name: BackendName) -> Support:
+    """Say what this machine can do, and in which precisions."""
+    try:
+        installed: str | None = version("openvino")
+    except PackageNotFoundError:
+        installed = None
+    try:
+        precisions = cpu_precisions(open_core())
+    except UnavailableError as error:
+        return Support(installed, problems=(str(error),))
+    cpu = (f"this CPU in {' and '.join(precisions)}",)
+    lacks = () if "bf16" in precisions else ("no bf16: OpenVINO does not compute in it on this CPU",)
+    return Support(installed, cpu, cpu, lacks)
 
 
 def open_core(precision: Precision = "fp32") -> Any:

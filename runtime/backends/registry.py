@@ -1,46 +1,132 @@
-"""From a package to its engine: the one place that knows which backend loads what."""
+"""The backends: one row says what each is called, computes in and needs, and which module loads its engines.
+
+One more backend is a row here and a module beside this one, which has a function
+`load(model: Path, manifest: Manifest, threads: int | None) -> Engine`, and on the side that builds a row in
+`osnet_edge.engines.backends.registry` and a module beside that.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Literal
 
-from osnet_edge.runtime.backends.base import Engine
-from osnet_edge.runtime.package.manifest import Manifest
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.precisions import Precision
+from osnet_edge.runtime.processor import AARCH64
+
+BackendName = Literal["onnxruntime", "onnxruntime_cuda", "openvino", "tensorrt_rtx", "tensorrt"]
 
 
-def open_engine(package: Path, manifest: Manifest, threads: int | None) -> Engine:
-    """Load the model file of a package whose files have been verified.
+@dataclass(frozen=True)
+class Backend:
+    """A library that runs engines on a kind of device.
 
-    Args:
-        package: the package's folder.
-        manifest: its manifest.
-        threads: CPU threads, for backends that run there; None chooses.
+    Attributes:
+        name: as manifests say it.
+        title: as messages say it.
+        target: its name for `--target`.
+        device: where its engines run.
+        module: beside this one, which loads its engines.
+        precisions: that it computes in.
+        distributions: that bring its library, the likeliest first.
+        abbreviation: its name in `publish --for`, before a version; the backends of one library share it.
+        default_here: whether its library comes with osnet-edge.
+        machine_bound: whether a model file runs only on the kind of machine that it was built on.
+        cuts_sums: whether INT8's sums are cut off at 16 bits on an x86 without VNNI; a library that is not
+            has other kernels for such a processor.
+        no_int8_on: kinds of processor that it has no INT8 for.
+    """
+
+    name: BackendName
+    title: str
+    target: str
+    device: Literal["cpu", "cuda"]
+    module: str
+    precisions: tuple[Precision, ...]
+    distributions: tuple[str, ...]
+    abbreviation: str
+    default_here: bool = False
+    machine_bound: bool = False
+    cuts_sums: bool = False
+    no_int8_on: tuple[str, ...] = ()
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether its engines run on a CPU."""
+        return self.device == "cpu"
+
+
+_ROWS = (
+    Backend(
+        "onnxruntime",
+        title="ONNX Runtime",
+        target="cpu",
+        device="cpu",
+        module="onnxruntime",
+        # It has no half kernels for CPUs: it would cast to and fro.
+        precisions=("fp32", "int8"),
+        distributions=("onnxruntime", "onnxruntime-gpu"),
+        abbreviation="ort",
+        default_here=True,
+    ),
+    Backend(
+        "openvino",
+        title="OpenVINO",
+        target="openvino",
+        device="cpu",
+        module="openvino",
+        precisions=("fp32", "bf16", "int8"),
+        distributions=("openvino",),
+        abbreviation="openvino",
+        cuts_sums=True,
+        no_int8_on=(AARCH64,),
+    ),
+    Backend(
+        "onnxruntime_cuda",
+        title="ONNX Runtime on a GPU",
+        target="cuda",
+        device="cuda",
+        module="onnxruntime_cuda",
+        precisions=("fp32", "fp16"),
+        distributions=("onnxruntime-gpu",),
+        abbreviation="ort",
+    ),
+    Backend(
+        "tensorrt",
+        title="TensorRT",
+        target="tensorrt",
+        device="cuda",
+        module="tensorrt.engine",
+        precisions=("fp32", "fp16", "int8"),
+        # On a Jetson it comes with JetPack, as `tensorrt`.
+        distributions=("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
+        abbreviation="trt",
+        machine_bound=True,
+    ),
+    Backend(
+        "tensorrt_rtx",
+        title="TensorRT-RTX",
+        target="rtx",
+        device="cuda",
+        module="tensorrt.engine",
+        precisions=("fp32", "fp16", "int8"),
+        distributions=("tensorrt_rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
+        abbreviation="rtx",
+        machine_bound=True,
+    ),
+)
+#: All of them, by name; the CPU's in the order in which they are tried.
+BACKENDS: dict[BackendName, Backend] = {each.name: each for each in _ROWS}
+CPU_BACKENDS: tuple[BackendName, ...] = tuple(name for name, each in BACKENDS.items() if each.on_cpu)
+
+
+def backend_named(name: str) -> Backend:
+    """Return the row of a backend.
 
     Raises:
-        UnavailableError: this machine lacks the backend's library or device.
-        InputError: the model file was built for another version or device.
+        InputError: there is no such backend.
     """
-    model = package / manifest.model_file
-    if manifest.target.backend == "onnxruntime":
-        from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine
-
-        return OnnxRuntimeEngine(model, manifest.preprocessing, manifest.model.embedding_size, threads)
-    if manifest.target.backend == "onnxruntime_cuda":
-        from osnet_edge.runtime.backends.onnxruntime_cuda import OnnxRuntimeCudaEngine
-
-        return OnnxRuntimeCudaEngine(model, manifest.preprocessing, manifest.model.embedding_size)
-    if manifest.target.backend == "openvino":
-        from osnet_edge.runtime.backends.openvino import OpenVinoEngine
-
-        return OpenVinoEngine(
-            model,
-            manifest.preprocessing,
-            manifest.model.embedding_size,
-            manifest.precision,
-            manifest.batch.opt,
-            threads,
-            processor=manifest.target.processor,
-        )
-    from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
-
-    return TensorRTEngine(model, manifest)
+    for each in BACKENDS.values():
+        if each.name == name:
+            return each
+    raise InputError(f"expected a backend of {', '.join(BACKENDS)}, got {name!r}; update osnet-edge")

@@ -6,11 +6,11 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES
+from osnet_edge.runtime.backends.registry import backend_named
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.package.manifest import FileEntry, Manifest, read_manifest
-from osnet_edge.runtime.processor import AARCH64, this_processor
+from osnet_edge.runtime.processor import this_processor
 
 
 def open_package(package: Path) -> Manifest:
@@ -47,25 +47,26 @@ def check_target(manifest: Manifest) -> None:
 
     Raises:
         InputError: it is a plan that was built on another kind of machine.
-        UnavailableError: it is in INT8, and OpenVINO would cut its sums off on this processor, or has none.
+        UnavailableError: it is in INT8, and its library would cut its sums off on this processor, or
+            has none for it.
     """
     target = manifest.target
-    if target.backend in TITLES and target.machine != platform.machine():
+    backend = backend_named(target.backend)
+    if backend.machine_bound and target.machine != platform.machine():
         raise InputError(
             f"this engine was built on {target.machine} and this machine is {platform.machine()}; "
-            "a TensorRT plan runs on the kind of machine that it was built for: build it again here"
+            f"a {backend.title} engine runs on the kind of machine that it was built for: build it again here"
         )
-    # ONNX Runtime has other kernels for such a processor, and is asked for them.
-    if manifest.precision == "int8" and target.backend == "openvino":
+    if manifest.precision == "int8":
         here, bits = this_processor(), manifest.int8.weight_bits if manifest.int8 else 8
-        if here.kind == AARCH64:
+        if here.kind in backend.no_int8_on:
             raise UnavailableError(
-                "OpenVINO has no INT8 for an ARM without dot products, which this one is; build it with "
+                f"{backend.title} has no INT8 for {here.kind}, which this machine is; build it with "
                 "--target cpu, or with --precision fp32"
             )
-        if not here.multiplies_exactly(bits):
+        if backend.cuts_sums and not here.multiplies_exactly(bits):
             raise UnavailableError(
                 f"this INT8 engine was built for {target.processor or 'a processor with VNNI'}, and this one "
-                f"has no VNNI: OpenVINO would cut sums of its {bits}-bit weights off at 16 bits; build it "
-                "with --processor any, or on this machine"
+                f"has no VNNI: {backend.title} would cut sums of its {bits}-bit weights off at 16 bits; "
+                "build it with --processor any, or on this machine"
             )

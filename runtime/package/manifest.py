@@ -8,23 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import MANIFEST_NAME, PLAIN_NAME, write_json
 from osnet_edge.runtime.package.decisions import Comparison, Int8
 from osnet_edge.runtime.package.placement import Placement
 from osnet_edge.runtime.package.schema import parse_document, to_json
 from osnet_edge.runtime.package.tuning import Tuning
+from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.processor import check_processor
 
 SCHEMA_VERSION = 1
 #: 400 MB of pictures; a typing error would ask for more.
 _LARGEST_BATCH = 4096
-
-#: The backend that runs a package: ONNX Runtime on the CPU or by its CUDA provider, OpenVINO, TensorRT-RTX or
-#: TensorRT.
-Backend = Literal["onnxruntime", "onnxruntime_cuda", "openvino", "tensorrt_rtx", "tensorrt"]
-Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class Target:
             was written down.
     """
 
-    backend: Backend
+    backend: BackendName
     backend_version: str
     device: Literal["cpu", "cuda"]
     machine: str

@@ -6,19 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.decisions import Int8
 from osnet_edge.runtime.package.folder import check_files
-from osnet_edge.runtime.package.manifest import (
-    Backend,
-    BatchRange,
-    FileEntry,
-    Golden,
-    ModelInfo,
-    Precision,
-    check_names,
-)
+from osnet_edge.runtime.package.manifest import BatchRange, FileEntry, Golden, ModelInfo, check_names
 from osnet_edge.runtime.package.schema import parse_document
+from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.processor import check_processor
 
 RECIPE_NAME = "recipe.json"
@@ -48,7 +42,7 @@ class Recipe:
 
     schema_version: Literal[1]
     model: ModelInfo
-    backend: Backend
+    backend: BackendName
     capabilities: tuple[str, ...]
     precision: Precision
     batch: BatchRange

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
+from osnet_edge.runtime.backends.registry import backend_named
 from osnet_edge.runtime.backends.tensorrt.library import same_version
-from osnet_edge.runtime.processor import AARCH64, DOTPROD
 from osnet_edge.ship.channel import Needs, Offer
 from osnet_edge.ship.device.facts import DeviceFacts
 
@@ -66,9 +66,9 @@ def choose(
 
 def _no_int8(offer: Offer, facts: DeviceFacts) -> str:
     """Say why INT8 for any processor does not fit, where the library has none for this one."""
-    lacks = facts.processors[-1:] == (AARCH64,)
-    is_int8 = (offer.needs.backend, offer.precision) == ("openvino", "int8")
-    return f"needs {DOTPROD}, is {AARCH64}" if lacks and is_int8 else ""
+    kind, backend = facts.processors[-1:], backend_named(offer.needs.backend)
+    lacks = offer.precision == "int8" and kind and kind[0] in backend.no_int8_on
+    return f"needs INT8 in {backend.title}, which has none for {kind[0]}" if lacks else ""
 
 
 def _slowness(offer: Offer) -> float:

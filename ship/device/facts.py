@@ -9,18 +9,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from osnet_edge.runtime.backends.registry import BACKENDS, Backend
 from osnet_edge.runtime.cuda.probe import probe
-from osnet_edge.runtime.package.manifest import Backend
 from osnet_edge.runtime.processor import PROCESSORS, this_processor
 
-#: The distributions that bring a backend's library; a Jetson's TensorRT comes with JetPack, as `tensorrt`.
-_DISTRIBUTIONS: dict[Backend, tuple[str, ...]] = {
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
-    "onnxruntime_cuda": ("onnxruntime-gpu",),
-    "openvino": ("openvino",),
-    "tensorrt_rtx": ("tensorrt_rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
-    "tensorrt": ("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
-}
 #: Where a board says what it is: the device tree of ARM boards, then the firmware tables of PCs.
 _MODEL_FILES = ("/proc/device-tree/model", "/sys/class/dmi/id/product_name")
 
@@ -58,7 +50,7 @@ def find_facts(model: str) -> DeviceFacts:
         machine=platform.machine(),
         compute_capability=gpus[0].compute_capability if gpus else "",
         memory_mb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
-        backends={name: found for name in _DISTRIBUTIONS if (found := _version(name))},
+        backends={name: found for name, backend in BACKENDS.items() if (found := _version(backend))},
         processors=tuple(name for name in PROCESSORS if this_processor().is_a(name)),
     )
 
@@ -91,7 +83,7 @@ def plain_model(text: str) -> str:
 
 
 def _version(backend: Backend) -> str:
-    for distribution in _DISTRIBUTIONS[backend]:
+    for distribution in backend.distributions:
         try:
             return version(distribution)
         except PackageNotFoundError:

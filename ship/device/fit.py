@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from osnet_edge.runtime.package.manifest import Manifest, Precision
+from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.package.recipe import Recipe
+from osnet_edge.runtime.precisions import PRECISIONS, Precision
 from osnet_edge.runtime.processor import AARCH64, ANY, BF16, VNNI
 from osnet_edge.ship.channel import Needs
 
@@ -40,7 +41,7 @@ def processor_needed(precision: Precision, processor: str) -> str:
         precision: of the engine.
         processor: the kind that it was built for.
     """
-    if precision not in ("int8", "bf16") or processor == ANY:
+    if not PRECISIONS[precision].by_processor or processor == ANY:
         return ""
     # INT8 that was built where there is bf16 has float32 around it where there is none.
     return VNNI if (precision, processor) == ("int8", BF16) else processor

@@ -5,19 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from osnet_edge.runtime.backends.registry import BACKENDS, backend_named
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.package.manifest import Backend
 from osnet_edge.runtime.processor import ANY, PROCESSORS, narrower
 from osnet_edge.ship.channel import Needs
 from osnet_edge.ship.device.config import check_name
 
-#: How `--for` names backends.
-_LIBRARIES: dict[str, Backend] = {
-    "trt": "tensorrt",
-    "rtx": "tensorrt_rtx",
-    "ort": "onnxruntime",
-    "openvino": "openvino",
-}
+#: How `--for` names libraries.
+_LIBRARIES = "|".join(dict.fromkeys(backend.abbreviation for backend in BACKENDS.values()))
 _MACHINES = ("x86_64", "armv7l", *(name for name in PROCESSORS if name != ANY))
 SPELLING = (
     "device models, and of trt-10.3, rtx-1.7, ort-1.20, openvino-2025 one, sm87, mem-4g, aarch64, x86-64-vnni"
@@ -40,8 +35,8 @@ def narrow(needs: Needs, text: str) -> Needs:
     """
     models: list[str] = []
     for word in filter(None, (part.strip() for part in text.split(","))):
-        if version := re.fullmatch(r"(trt|rtx|ort|openvino)-(\d+(?:\.\d+)*)", word):
-            needs = _narrow_version(needs, _LIBRARIES[version[1]], version[2])
+        if version := re.fullmatch(rf"({_LIBRARIES})-(\d+(?:\.\d+)*)", word):
+            needs = _narrow_version(needs, version[1], version[2])
         elif generation := re.fullmatch(r"sm_?(\d{1,2})(\d)", word):
             needs = _narrow_capability(needs, f"{generation[1]}.{generation[2]}")
         elif memory := re.fullmatch(r"mem-(\d{1,6})([gm])", word):
@@ -58,16 +53,14 @@ def narrow(needs: Needs, text: str) -> Needs:
     return replace(needs, models=tuple(dict.fromkeys(models)))
 
 
-def _narrow_version(needs: Needs, backend: Backend, version: str) -> Needs:
-    if (backend, needs.backend) == ("onnxruntime", "onnxruntime_cuda"):
-        # One library, with and without a GPU.
-        backend = needs.backend
-    if backend != needs.backend:
-        raise InputError(f"the package is for {needs.backend}, and --for says {backend}; expected {SPELLING}")
+def _narrow_version(needs: Needs, library: str, version: str) -> Needs:
+    backend = backend_named(needs.backend)
+    if library != backend.abbreviation:
+        raise InputError(f"the package is for {needs.backend}, and --for says {library}; expected {SPELLING}")
     known = needs.backend_version
     if known and not f"{known}.".startswith(f"{version}."):
         raise InputError(
-            f"the package runs on {backend} {known} alone, and --for says {version}; build it there"
+            f"the package runs on {needs.backend} {known} alone, and --for says {version}; build it there"
         )
     return needs if known else replace(needs, backend_version=version)
 

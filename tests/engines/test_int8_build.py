@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +17,6 @@ from onnx import numpy_helper
 
 from osnet_edge.bench import average_precisions, rank_pictures
 from osnet_edge.cli.main import main
-from osnet_edge.engines.golden import LIMITS
 from osnet_edge.engines.graph.reading import read_graph
 from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.engines.quantization.lint import lint_qdq
@@ -28,6 +28,7 @@ from osnet_edge.runtime.backends.openvino import HINTS
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.package.manifest import read_manifest
 from osnet_edge.runtime.pictures import read_picture
+from osnet_edge.runtime.precisions import PRECISIONS
 from osnet_edge.runtime.preprocessing import Picture, Preprocessing, to_batch
 from osnet_edge.runtime.processor import this_processor
 from osnet_edge.train.data import open_set
@@ -144,7 +145,7 @@ def test_auto_takes_no_engine_that_computes_something_else_than_its_graph(
 ) -> None:
     """Whatever its times and its loss are: here no distance from the graph is small enough."""
     for precision in ("bf16", "int8"):
-        monkeypatch.setitem(LIMITS, precision, -1.0)
+        monkeypatch.setitem(PRECISIONS, precision, replace(PRECISIONS[precision], golden_distance=-1.0))
     options = ["--target", "openvino", "--precision", "auto", "--budget", "100", "--batch", "1,8,8"]
     assert build(work, tmp_path / "out", *options) == 0
     manifest = read_manifest(tmp_path / "out")
@@ -172,7 +173,7 @@ def test_a_proof_that_fails_says_what_was_built_and_what_to_build(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Never where it was built, which is gone."""
-    monkeypatch.setitem(LIMITS, precision, -1.0)
+    monkeypatch.setitem(PRECISIONS, precision, replace(PRECISIONS[precision], golden_distance=-1.0))
     given = ["--target", target, "--precision", precision]
     calibration = ["--calibration", str(work / "calib.json")] if precision == "int8" else []
     out = str(tmp_path / "out")

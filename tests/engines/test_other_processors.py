@@ -21,8 +21,8 @@ from onnx import numpy_helper
 
 from osnet_edge.cli.main import main
 from osnet_edge.engines.first_difference import first_difference
-from osnet_edge.engines.targets import CPU_BACKENDS
 from osnet_edge.export.to_onnx import export_onnx
+from osnet_edge.runtime.backends.registry import CPU_BACKENDS
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import CheckError
 from osnet_edge.runtime.files import sha256_of

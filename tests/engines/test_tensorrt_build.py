@@ -32,7 +32,8 @@ from osnet_edge.runtime.backends.tensorrt.library import load_library
 from osnet_edge.runtime.backends.tensorrt.plan_file import read_plan_header
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError
-from osnet_edge.runtime.package.manifest import BatchRange, Precision
+from osnet_edge.runtime.package.manifest import BatchRange
+from osnet_edge.runtime.precisions import Precision
 from osnet_edge.train.variants import VARIANTS
 
 HAS_FULL = importlib.util.find_spec("tensorrt") is not None

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osnet_edge.engines.tuning.candidate import Candidate, cpu_candidates, must_beat
+from osnet_edge.engines.tuning.candidate import Candidate, make_candidates, must_beat
 from osnet_edge.engines.tuning.halving import Field, Plan, halve
 from osnet_edge.engines.tuning.measure import choose, field_of
 from osnet_edge.engines.tuning.race import Race, Round, surely_faster
+from osnet_edge.runtime.backends.registry import CPU_BACKENDS
 
 REWRITES = ((), ("gate",), ("gate", "sum"), ("streams", "gate", "sum"), ("streams", "dense"))
 #: As `osnet-edge tune CHECKPOINT --target cpu:fastest` has them: 40.
-CANDIDATES = cpu_candidates(("onnxruntime", "openvino"), ("fp32", "bf16", "int8"), REWRITES, (1, 8, 32))
+CANDIDATES = make_candidates(CPU_BACKENDS, ("fp32", "bf16", "int8"), REWRITES, (1, 8, 32), timed=True)
 REFERENCE = CANDIDATES[0]
 SIZES = (1, 8, 32)
 

@@ -15,7 +15,7 @@ from osnet_edge.runtime import Embedder, InputError, UnavailableError, read_mani
 from osnet_edge.runtime.backends import onnxruntime_cuda
 from osnet_edge.runtime.backends.onnxruntime_cuda import OnnxRuntimeCudaEngine, import_with_cuda
 from osnet_edge.runtime.cuda.probe import CudaDevice, probe
-from osnet_edge.runtime.package.manifest import Precision
+from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.synthetic import sample_crops
 

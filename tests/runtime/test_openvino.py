@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,6 @@ import pytest
 from osnet_edge.bench import from_json
 from osnet_edge.cli.main import main
 from osnet_edge.engines.build import build_package
-from osnet_edge.engines.cpu_choice import choose_backend, pick
-from osnet_edge.engines.graph.reading import read_graph
-from osnet_edge.engines.targets import CPU_BACKENDS
 from osnet_edge.runtime import Embedder, InputError, UnavailableError
 from osnet_edge.runtime.backends import openvino as openvino_cpu
 from osnet_edge.runtime.backends.openvino import arrange
@@ -230,42 +228,22 @@ def test_bench_takes_the_reference_from_an_openvino_package(
     assert result.machine.versions["openvino"] == read_manifest(openvino_package).target.backend_version
 
 
-@pytest.mark.parametrize(
-    ("sentence", "onnxruntime", "openvino", "backend"),
-    [
-        ("faster", 10.0, 8.0, "openvino"),
-        ("slower", 10.0, 12.0, "onnxruntime"),
-        ("faster by what may be noise", 10.0, 9.7, "onnxruntime"),
-    ],
-)
-def test_the_faster_library_is_picked_by_more_than_noise(
-    sentence: str, onnxruntime: float, openvino: float, backend: str
-) -> None:
-    picked, why = pick(onnxruntime, openvino, 8)
-    assert picked == backend
-    assert why == f"{backend}, as a batch of 8 took onnxruntime {onnxruntime} ms, openvino {openvino} ms"
-
-
-def test_the_choice_is_timed_on_both_libraries(graph: Path) -> None:
-    pytest.importorskip("openvino")
-    backend, why = choose_backend(read_graph(graph), CPU_BACKENDS, 2, seconds=0)
-    assert backend in ("onnxruntime", "openvino")
-    assert why.startswith(f"{backend}, as a batch of 2 took onnxruntime ")
-
-
 def test_a_package_for_the_fastest_library_says_which_and_why(
-    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("openvino")
-    # The times are fixed, since which library wins is the machine's to say.
-    monkeypatch.setattr("osnet_edge.engines.build.choose_backend", lambda *given: pick(10.0, 8.0, 8))
     out = tmp_path / "out"
     build = ["build", str(graph), "--target", "cpu:fastest", "--batch", "1,1,8", "-o", str(out)]
     assert main(build) == 0
-    why = "openvino, as a batch of 8 took onnxruntime 10.0 ms, openvino 8.0 ms"
-    assert f"fastest here: {why}\n" in capsys.readouterr().out
     manifest = read_manifest(out)
-    assert (manifest.target.backend, manifest.tools["cpu:fastest"]) == ("openvino", why)
+    why = manifest.tools["cpu:fastest"]
+    assert f"fastest here: {why}\n" in capsys.readouterr().out
+    said = re.fullmatch(r"(\w+), as a batch of 1 took onnxruntime ([\d.]+) ms, openvino ([\d.]+) ms", why)
+    assert said
+    assert manifest.target.backend == said[1]
+    # Whichever the machine favours by more than noise; between, ONNX Runtime is always there.
+    if float(said[2]) < float(said[3]):
+        assert said[1] == "onnxruntime"
 
 
 def edited(package: Path, copy: Path, **fields: object) -> Path:

@@ -19,8 +19,9 @@ from osnet_edge.export.rewrite import parse_rewrite
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanPart, PlanSchedule, read_plan_schedule
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.package.manifest import BatchRange, Precision
+from osnet_edge.runtime.package.manifest import BatchRange
 from osnet_edge.runtime.package.schema import from_json
+from osnet_edge.runtime.precisions import Precision
 from osnet_edge.train.synthetic import sample_crops
 
 PROGRAM = b"""

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.package.manifest import Precision, Target, read_manifest
+from osnet_edge.runtime.package.manifest import Target, read_manifest
+from osnet_edge.runtime.precisions import Precision
 from osnet_edge.ship.channel import (
     Channel,
     Needs,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from osnet_edge.runtime.backends.registry import BACKENDS
 from osnet_edge.runtime.backends.tensorrt.library import Library
-from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
 
@@ -24,9 +24,9 @@ def resolve_capabilities(library: Library, capabilities: tuple[str, ...]) -> tup
     for capability in capabilities:
         if capability != "current" and not re.fullmatch(r"[1-9][0-9]?\.[0-9]", capability):
             raise InputError(f"expected a compute capability such as 8.6, or current; got {capability!r}")
-    known = known_capabilities(library)
+    known = library.known_capabilities
     if not known:
-        present = _present(f"building with {TITLES[library.name]}")
+        present = _present(f"building with {BACKENDS[library.name].title}")
         others = sorted(set(capabilities) - {present, "current"})
         if others:
             raise InputError(
@@ -46,20 +46,13 @@ def resolve_capabilities(library: Library, capabilities: tuple[str, ...]) -> tup
     return tuple(dict.fromkeys(capabilities))
 
 
-def known_capabilities(library: Library) -> tuple[str, ...]:
-    """Return the compute capabilities that a library builds for without such a GPU, in its order."""
-    members = getattr(getattr(library.trt, "ComputeCapability", None), "__members__", {})
-    numbers = sorted(int(name[2:]) for name in members if re.fullmatch("SM[0-9]+", name))
-    return tuple(f"{number // 10}.{number % 10}" for number in numbers)
-
-
 def set_capabilities(library: Library, config: Any, capabilities: tuple[str, ...]) -> None:
     """Tell the builder's configuration which GPUs to build for, where it can be told.
 
     Raises:
         InputError: the library refuses them together.
     """
-    if not known_capabilities(library) or not capabilities:
+    if not library.known_capabilities or not capabilities:
         return
     config.num_compute_capabilities = len(capabilities)
     for index, capability in enumerate(capabilities):

@@ -15,7 +15,8 @@ import onnx
 from osnet_edge.engines.graph.float16 import to_half
 from osnet_edge.runtime.backends.tensorrt.library import Library
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
-from osnet_edge.runtime.package.manifest import BatchRange, Precision
+from osnet_edge.runtime.package.manifest import BatchRange
+from osnet_edge.runtime.precisions import Precision
 
 if TYPE_CHECKING:
     import tensorrt

@@ -19,7 +19,8 @@ from osnet_edge.runtime.backends.tensorrt.library import Library, first_line, lo
 from osnet_edge.runtime.backends.tensorrt.plan_file import TensorRTName, read_plan_header
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError
 from osnet_edge.runtime.files import write_aside
-from osnet_edge.runtime.package.manifest import BatchRange, Precision, Target
+from osnet_edge.runtime.package.manifest import BatchRange, Target
+from osnet_edge.runtime.precisions import Precision
 
 #: What to do on a machine where the library for the target is missing.
 _INSTEAD = (

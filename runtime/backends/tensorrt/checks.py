@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 from pathlib import Path
 
+from osnet_edge.runtime.backends.registry import BACKENDS
 from osnet_edge.runtime.backends.tensorrt.library import Library, same_version
-from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES, PlanHeader, read_plan_header
+from osnet_edge.runtime.backends.tensorrt.plan_file import PlanHeader, read_plan_header
 from osnet_edge.runtime.cuda.probe import CudaDevice
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.package.manifest import Manifest
@@ -26,7 +27,7 @@ def check_header(model: Path, manifest: Manifest) -> PlanHeader:
     target = manifest.target
     if header.library != target.backend or not same_version(header.version, target.backend_version):
         raise InputError(
-            f"{model} is a plan of {header}, and its manifest says {TITLES[target.backend]} "
+            f"{model} is a plan of {header}, and its manifest says {BACKENDS[target.backend].title} "
             f"{target.backend_version}; build the package again"
         )
     return header
@@ -53,7 +54,7 @@ def check_version(header: PlanHeader, manifest: Manifest, library: Library) -> N
         InputError: another version built it, and it runs on no other.
     """
     if manifest.target.exact_version and not same_version(header.version, library.version):
-        title = TITLES[header.library]
+        title = BACKENDS[header.library].title
         raise InputError(
             f"this engine was built by {title} {header.version} and {title} {library.version} is installed; "
             "build it again with the installed version, or install the other"

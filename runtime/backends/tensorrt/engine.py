@@ -12,11 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from osnet_edge.runtime.backends.base import Support
+from osnet_edge.runtime.backends.tensorrt.library import load_library
 from osnet_edge.runtime.backends.tensorrt.loading import load_plan
+from osnet_edge.runtime.backends.tensorrt.plan_file import TensorRTName
 from osnet_edge.runtime.backends.tensorrt.session import Session
 from osnet_edge.runtime.cuda.arrays import CudaArray, borrow, is_on_gpu
 from osnet_edge.runtime.cuda.crops import CropTable, crop_table
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.cuda.driver_api import find_package
+from osnet_edge.runtime.cuda.probe import probe
+from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.package.manifest import Manifest
 
 
@@ -166,6 +171,30 @@ class TensorRTEngine:
     def _parts(self, count: int) -> list[slice]:
         most = self._plan.most
         return [slice(start, min(start + most, count)) for start in range(0, count, most)]
+
+
+def load(model: Path, manifest: Manifest, threads: int | None) -> TensorRTEngine:
+    """Load the plan of a package, see `TensorRTEngine`; it has no threads to give."""
+    return TensorRTEngine(model, manifest)
+
+
+def support(name: TensorRTName) -> Support:
+    """Import a library, ask the CUDA driver for its GPUs, and say what follows.
+
+    No TensorRT runtime or builder is made, since that may crash where there is no driver.
+    """
+    cuda = probe()
+    missing = [] if cuda.available else [f"no GPU to run engines on: {cuda.reason}"]
+    if find_package() is None:
+        missing.append("neither cuda-python nor pycuda, which running engines needs: pip install cuda-python")
+    try:
+        library = load_library(name)
+    except UnavailableError as error:
+        return Support(None, problems=(str(error), *missing))
+    present = tuple(device.compute_capability for device in cuda.devices[:1])
+    builds = (f"sm{each.replace('.', '')}" for each in library.known_capabilities or present)
+    runs = () if missing else tuple(device.name for device in cuda.devices)
+    return Support(library.version, tuple(builds), runs, tuple(missing))
 
 
 def _require_picture(array: CudaArray) -> None:

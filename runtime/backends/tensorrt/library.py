@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Literal
 
-from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES, TensorRTName
+from osnet_edge.runtime.backends.registry import BACKENDS
+from osnet_edge.runtime.backends.tensorrt.plan_file import TensorRTName
 from osnet_edge.runtime.errors import UnavailableError
 
 #: Everything that TensorRT says goes here; what fails a job is in the exception's message as well.
@@ -88,7 +90,7 @@ class Library:
 
     def __str__(self) -> str:
         """Say it as a person would."""
-        return f"{TITLES[self.name]} {self.version}"
+        return f"{BACKENDS[self.name].title} {self.version}"
 
     def create(self, kind: Literal["Runtime", "Builder"]) -> Any:
         """Make one of the objects that the others come from.
@@ -102,6 +104,13 @@ class Library:
             except TypeError:
                 # So the bindings say that the library returned nothing.
                 raise UnavailableError(f"{self} could not start: {first_line(errors)}") from None
+
+    @property
+    def known_capabilities(self) -> tuple[str, ...]:
+        """The compute capabilities that it builds for without such a GPU, in its order."""
+        members = getattr(getattr(self.trt, "ComputeCapability", None), "__members__", {})
+        numbers = sorted(int(name[2:]) for name in members if re.fullmatch("SM[0-9]+", name))
+        return tuple(f"{number // 10}.{number % 10}" for number in numbers)
 
     def load_plugins(self) -> None:
         """Register the plugins; up to TensorRT 9 instance norm is one, for building and for loading."""
@@ -143,7 +152,7 @@ def _load(name: TensorRTName) -> Library:
     except ModuleNotFoundError as error:
         if error.name != name:
             raise UnavailableError(_broken(name, error)) from None
-        raise UnavailableError(f"{TITLES[name]} is not installed; {INSTALL[name]}") from None
+        raise UnavailableError(f"{BACKENDS[name].title} is not installed; {INSTALL[name]}") from None
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         # Bindings that do not find their shared libraries fail in any of these ways.
         raise UnavailableError(_broken(name, error)) from None
@@ -153,7 +162,7 @@ def _load(name: TensorRTName) -> Library:
 
 def _broken(name: TensorRTName, error: Exception) -> str:
     said = " ".join(str(error).split()) or type(error).__name__
-    return f"{TITLES[name]} is installed and cannot be loaded ({said}); {INSTALL[name]}"
+    return f"{BACKENDS[name].title} is installed and cannot be loaded ({said}); {INSTALL[name]}"
 
 
 def _make_logger(trt: Any, errors: ErrorCollector) -> Any:

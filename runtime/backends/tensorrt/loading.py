@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from osnet_edge.runtime.backends.registry import BACKENDS
 from osnet_edge.runtime.backends.tensorrt.cache import RuntimeCache, cache_path
 from osnet_edge.runtime.backends.tensorrt.checks import (
     check_device,
@@ -17,7 +18,6 @@ from osnet_edge.runtime.backends.tensorrt.checks import (
     check_version,
 )
 from osnet_edge.runtime.backends.tensorrt.library import Library, first_line, load_library, log
-from osnet_edge.runtime.backends.tensorrt.plan_file import TITLES
 from osnet_edge.runtime.cuda.compile import compile_crops
 from osnet_edge.runtime.cuda.driver_api import Cuda, open_cuda
 from osnet_edge.runtime.cuda.probe import CudaDevice, probe, require_device
@@ -92,7 +92,7 @@ def load_plan(model: Path, manifest: Manifest, cuda_graphs: bool = True) -> Load
     """
     header = check_header(model, manifest)
     # Asked of the driver before TensorRT is touched: without one, TensorRT's Runtime crashes the process.
-    device = require_device(f"this {TITLES[header.library]} engine")
+    device = require_device(f"this {BACKENDS[header.library].title} engine")
     check_device(header, manifest, device)
     library = load_library(header.library)
     check_version(header, manifest, library)

@@ -20,12 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from osnet_edge.runtime.backends.registry import BACKENDS
 from osnet_edge.runtime.errors import InputError
 
 TensorRTName = Literal["tensorrt", "tensorrt_rtx"]
-
-#: What people call the two libraries.
-TITLES: dict[str, str] = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 
 _LIBRARIES: dict[bytes, TensorRTName] = {b"ftrt": "tensorrt", b"vtrt": "tensorrt_rtx"}
 _HEADER_BYTES: dict[TensorRTName, int] = {"tensorrt": 28, "tensorrt_rtx": 64}
@@ -62,7 +60,7 @@ class PlanHeader:
         """Say it as a person would."""
         built_for = f" for {', '.join(self.compute_capabilities)}" if self.compute_capabilities else ""
         weights = f", {self.weight_bytes / 1e6:.2f} MB of weights" if self.weight_bytes else ""
-        return f"{TITLES[self.library]} {self.version}{built_for}{weights}"
+        return f"{BACKENDS[self.library].title} {self.version}{built_for}{weights}"
 
 
 def read_plan_header(plan: Path | str | bytes) -> PlanHeader:
@@ -97,8 +95,8 @@ def _parse(head: bytes, size: int, name: str) -> PlanHeader:
         )
     if head[4:8] != bytes(4):
         raise InputError(
-            f"{name} has a {TITLES[library]} header of an unknown layout ({head[:8].hex()}); build the "
-            "engine again with a version of TensorRT that this osnet-edge knows"
+            f"{name} has a {BACKENDS[library].title} header of an unknown layout ({head[:8].hex()}); build "
+            "the engine again with a version of TensorRT that this osnet-edge knows"
         )
     version = ".".join(str(number) for number in head[24:28])
     if library == "tensorrt":

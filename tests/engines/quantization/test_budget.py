@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osnet_edge.engines.choose_precision import EngineVariant, fastest_within
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
+from osnet_edge.engines.tuning.candidate import Candidate
+from osnet_edge.engines.tuning.outcome import pick
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.decisions import Loss
-from osnet_edge.runtime.package.manifest import Precision
+from osnet_edge.runtime.precisions import Precision
 
 losses = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-0.2, 2.0), min_size=1)
 
@@ -84,10 +85,14 @@ def test_rank1_can_be_held_to_as_well() -> None:
 def test_the_fastest_within_the_budget_is_taken_and_int8_only_where_it_gains(
     sentence: str, times: dict[Precision, float], refused: set[str], chosen: str
 ) -> None:
-    order = [
-        EngineVariant("openvino", precision) for precision in sorted(times, key=lambda name: times[name])
-    ]
-    named = {f"openvino {precision}": ms for precision, ms in times.items()}
-    way, dropped = fastest_within(order, named, lambda way: "too much" if way.precision in refused else None)
-    assert way.precision == chosen
-    assert list(dropped) == order[: order.index(way)]
+    candidates = [Candidate("openvino", precision) for precision in times]
+    candidates.sort(key=lambda each: each.rounds)
+    order = sorted(candidates, key=lambda each: times[each.precision])
+    winner, dropped = pick(
+        order,
+        candidates,
+        lambda one, other: 1.02 * times[one.precision] <= times[other.precision],
+        lambda each: "too much" if each.precision in refused else None,
+    )
+    assert winner.precision == chosen
+    assert list(dropped) == order[: order.index(winner)]

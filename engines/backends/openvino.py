@@ -1,0 +1,98 @@
+"""Packages for OpenVINO on a CPU: the graph as exported, or with Q/DQ in it.
+
+OpenVINO's own format loads no faster: compiling takes some 0.3 s for each batch size, and reading either
+0.04.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import ModelProto
+
+from osnet_edge.engines.backends.base import Builder, best_sizes, write_graph
+from osnet_edge.engines.backends.onnxruntime import cpu_target
+from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
+from osnet_edge.engines.build_spec import BuildSpec
+from osnet_edge.engines.graph.reading import ExportedGraph
+from osnet_edge.runtime.backends.base import Engine
+from osnet_edge.runtime.backends.openvino import (
+    OpenVinoEngine,
+    compile_options,
+    cpu_precisions,
+    open_core,
+    read_arranged,
+)
+from osnet_edge.runtime.package.graph_info import GraphInfo
+from osnet_edge.runtime.package.manifest import BatchRange, Target
+from osnet_edge.runtime.precisions import Precision
+from osnet_edge.runtime.processor import BF16, this_processor
+
+
+class OpenVinoBuilder(Builder):
+    """Builds for OpenVINO's CPU plugin."""
+
+    def build(
+        self,
+        graph: ExportedGraph,
+        destination: Path,
+        settled: BuildSpec,
+        batch: BatchRange,
+        options: BuilderOptions = DEFAULTS,
+        progress: Callable[[str], None] = lambda step: None,
+    ) -> Target:
+        """Write the graph, see `Builder`.
+
+        Raises:
+            UnavailableError: OpenVINO is not installed, or not in this precision on this CPU, where that is
+                the processor to build for.
+        """
+        open_core(settled.precision if this_processor().is_a(settled.spec.processor) else "fp32")
+        write_graph(graph, destination, settled)
+        return cpu_target(self, settled)
+
+    def precisions_here(self, processor: str) -> tuple[Precision, ...]:
+        """Return float32, and bf16 where the processor to build for has it, and this one too."""
+        return tuple(each for each in cpu_precisions(open_core()) if each == "fp32" or processor == BF16)
+
+    def best_batches(self, batches: Sequence[int], *, timed: bool) -> tuple[int | None, ...]:
+        """Return the larger sizes.
+
+        OpenVINO is compiled for a best batch and its halves, and larger batches are made up of those: for 32
+        pictures four runs of 8 may be faster than one of 32.
+        """
+        return best_sizes(batches)
+
+    def open_graph(
+        self,
+        graph: Path,
+        info: GraphInfo,
+        precision: Precision,
+        best_batch: int,
+        sizes: tuple[int, ...] | None = None,
+        *,
+        processor: str,
+    ) -> Engine:
+        """Open a graph, see `Builder`."""
+        size = info.model.embedding_size
+        return OpenVinoEngine(graph, info.preprocessing, size, precision, best_batch, None, sizes, processor)
+
+    def tensor_values(
+        self, model: ModelProto, names: list[str], processor: str, batch: npt.NDArray[np.generic]
+    ) -> list[npt.NDArray[np.float32]]:
+        """Return tensors as OpenVINO computes them, see `Builder`."""
+        core = open_core("int8")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / self.model_name
+            onnx.save(model, file)
+            graph = read_arranged(core, file)
+            # They come behind the embeddings, in this order.
+            graph.add_outputs(names)
+            options = compile_options(core, "int8", None, processor)
+            results = core.compile_model(graph, "CPU", options).create_infer_request().infer([batch])
+            return [results[1 + index] for index in range(len(names))]
