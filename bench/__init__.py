@@ -2,7 +2,6 @@
 
 from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
 from osnet_edge.bench.measure.latency import LatencyStats
-from osnet_edge.bench.measure.turns import measure_interleaved, measure_latency
 from osnet_edge.bench.metrics.accuracy import LabelledPicture, evaluate_retrieval, rank_pictures
 from osnet_edge.bench.metrics.accuracy_change import AccuracyChange, ChangeIntervals
 from osnet_edge.bench.metrics.average_precision import average_precisions, mean_average_precision
@@ -74,8 +73,6 @@ __all__ = [
     "match_ranks",
     "mean_average_precision",
     "mean_inverse_negative_penalty",
-    "measure_interleaved",
-    "measure_latency",
     "paired_bootstrap",
     "rank_pictures",
     "rerank",

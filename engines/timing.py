@@ -1,14 +1,14 @@
-"""Engines timed against each other, in turns, so that whatever else the machine does falls on all alike."""
+"""Engines that are loaded in this process, timed in rounds."""
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from osnet_edge.bench.measure.latency import median_times
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.preprocessing import Preprocessing
 
@@ -33,14 +33,4 @@ def time_in_turns(
         seconds: for all together; each is called 3 times at least.
     """
     pictures = grey_pictures(preprocessing, batch)
-    times: dict[str, list[float]] = {name: [] for name in engines}
-    began, rounds = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds or rounds < 3:
-        for name, engine in engines.items():
-            # The first call of a turn finds the caches full of another's weights: made, and not kept.
-            engine.infer(pictures)
-            start = time.perf_counter()
-            engine.infer(pictures)
-            times[name].append(time.perf_counter() - start)
-        rounds += 1
-    return {name: 1000 * statistics.median(kept) for name, kept in times.items()}
+    return median_times({name: partial(engine.infer, pictures) for name, engine in engines.items()}, seconds)

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from osnet_edge.bench.measure.engine_process import Contender, EngineProcess
-from osnet_edge.bench.measure.latency import take_turn
+from osnet_edge.bench.measure.latency import ROUND_S, time_calls
 from osnet_edge.bench.measure.subject import Batch, Subject, SubjectFacts
-from osnet_edge.bench.measure.turns import TURN_S
 from osnet_edge.bench.metrics._checks import FloatArray
 from osnet_edge.bench.metrics.spread import paired_ratio
 
@@ -67,9 +66,9 @@ def measure_overhead(rounds: int = 60) -> Overhead:
     try:
         process.ask("set_batch", 1, 0.2)
         for _ in range(rounds):
-            calls = process.ask("turn", TURN_S, True)
+            calls = process.ask("turn", ROUND_S, True)
             harness.append(statistics.median(calls) / 1e6)
-            bare.append(statistics.median(_bare_loop(int(TURN_S * 1e9 / CALL_NS))) / 1e6)
+            bare.append(statistics.median(_bare_loop(int(ROUND_S * 1e9 / CALL_NS))) / 1e6)
             between.append(_between())
     finally:
         process.close()
@@ -99,7 +98,7 @@ def _between() -> float:
     """Return the share of a turn's time that lies between its calls."""
     batch = np.zeros((1, 1))
     began = time.thread_time_ns()
-    calls = take_turn(lambda: spin(batch), 20 * CALL_NS)
+    calls = time_calls(lambda: spin(batch), 20 * CALL_NS / 1e9, lead=False)
     return (time.thread_time_ns() - began) / (len(calls) * CALL_NS) - 1
 
 

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -55,6 +56,39 @@ def waiting(
         infer=infer,
         crop_frame=lambda frame, boxes: time.sleep(seconds / 4),
     )
+
+
+def scripted(
+    name: str,
+    log: str,
+    seconds: float = 0.001,
+    after_another_s: float = 0.0,
+    first_calls: int = 0,
+    first_calls_s: float = 0.0,
+) -> Subject:
+    """An engine that notes each call in a file that several engines share.
+
+    Args:
+        name: one letter, to note.
+        log: the file.
+        seconds: for a call.
+        after_another_s: for a call where the last in the file is another engine's.
+        first_calls: how many calls take `first_calls_s`.
+        first_calls_s: for each of them.
+    """
+    path, calls = Path(log), 0
+
+    def infer(batch: np.ndarray) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        before = path.read_text()[-1:] if path.exists() else ""
+        with path.open("a") as file:
+            file.write(name)
+        slow = first_calls_s if calls <= first_calls else after_another_s if before != name else 0.0
+        time.sleep(max(seconds, slow))
+        return np.ones((len(batch), 4), np.float32)
+
+    return Subject(SubjectFacts("osnet_x0_25", "fp32", "scripted", 1, None, 0.0), infer=infer)
 
 
 def sleep_for_ever() -> Subject:

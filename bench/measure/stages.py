@@ -16,9 +16,9 @@ from typing import Any
 from osnet_edge.bench.devices.meter import open_meters
 from osnet_edge.bench.devices.throttle import throttle_marks
 from osnet_edge.bench.measure.cold_start import measure_cold_start
+from osnet_edge.bench.measure.latency import ROUND_S, Rounds, measure_rounds
 from osnet_edge.bench.measure.plan import STRETCHES, Plan, Scene
 from osnet_edge.bench.measure.row import Row
-from osnet_edge.bench.measure.turns import Turns, take_turns
 from osnet_edge.bench.result.engine_result import BatchLatency
 from osnet_edge.bench.result.measurements import ColdStart, Energy, FrameTime, Sustained
 
@@ -33,7 +33,7 @@ _NS_PER_MS = 1e6
 
 def measure_latency_of(rows: Sequence[Row], size: int, plan: Plan, progress: Progress) -> None:
     """Time a batch on every engine, in turns."""
-    before, kept = throttle_marks(), dict[str, Turns]()
+    before, kept = throttle_marks(), dict[str, Rounds]()
     takers: list[tuple[Row, dict[str, Any]]] = []
     for row in _running(rows):
         with row.forgiving():
@@ -48,18 +48,19 @@ def measure_latency_of(rows: Sequence[Row], size: int, plan: Plan, progress: Pro
     finally:
         throttled = throttle_marks().since(before)
         for row, how in takers:
-            turns = kept.get(row.name, Turns())
+            turns = kept.get(row.name, Rounds())
             if stats := turns.stats:
                 measured = dataclasses.replace(BatchLatency.of(size, stats, turns.medians_ms), **how)
                 row.batches.append(_with_warnings(measured, throttled))
 
 
 def _take_turns(
-    takers: Sequence[Row], kept: dict[str, Turns], plan: Plan, progress: Callable[[float], None]
+    takers: Sequence[Row], kept: dict[str, Rounds], plan: Plan, progress: Callable[[float], None]
 ) -> None:
     """Let engines take turns at what they were given, for as long as the plan says."""
-    take_turns(
-        {row.name: partial(_turn, row) for row in takers},
+    seconds = min(ROUND_S, plan.duration_s)
+    measure_rounds(
+        {row.name: partial(_turn, row, seconds) for row in takers},
         kept,
         duration_s=plan.duration_s,
         min_iterations=plan.min_iterations,
@@ -89,7 +90,7 @@ def measure_streams(rows: Sequence[Row], plan: Plan, progress: Progress) -> None
 def measure_frame(rows: Sequence[Row], scene: Scene, plan: Plan, progress: Progress) -> None:
     """Time a frame with its boxes on every engine, in turns, and cutting out alone after."""
     people = len(scene.boxes)
-    takers, kept = [], dict[str, Turns]()
+    takers, kept = [], dict[str, Rounds]()
     for row in _running(rows):
         with row.forgiving():
             if row.ask("set_frame", scene.frame, scene.boxes, plan.warmup_s):
@@ -98,7 +99,7 @@ def measure_frame(rows: Sequence[Row], scene: Scene, plan: Plan, progress: Progr
         _take_turns(takers, kept, plan, partial(progress, f"frames with {people} people"))
     finally:
         for row in takers:
-            turns = kept.get(row.name, Turns())
+            turns = kept.get(row.name, Rounds())
             if stats := turns.stats:
                 row.frames.append(FrameTime.of(people, stats, turns.medians_ms))
     for row in _running(takers):

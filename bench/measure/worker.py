@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from osnet_edge.bench.devices.nvml import open_nvml
 from osnet_edge.bench.devices.sysfs import kibibytes
-from osnet_edge.bench.measure.latency import no_garbage_collection, take_turn
+from osnet_edge.bench.measure.latency import time_calls
 from osnet_edge.bench.measure.subject import Boxes, Subject, SubjectFacts
 from osnet_edge.bench.result.engine_result import BatchLatency
 from osnet_edge.bench.result.measurements import Layers, Memory, Parts, StreamRate
@@ -35,7 +35,6 @@ from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError, first_line
 from osnet_edge.runtime.preprocessing import Picture
 
-_NS_PER_S = 1_000_000_000
 #: Calls whose parts are looked at.
 _PART_CALLS = 20
 #: Errors that mean the same to the parent as here; all others mean that this engine failed.
@@ -91,17 +90,11 @@ class Worker:
             lead: whether to make a call first that is not kept, since it finds the caches full of what ran
                 before.
         """
-        with no_garbage_collection():
-            if lead:
-                self._run()
-            return take_turn(self._run, seconds * _NS_PER_S)
+        return time_calls(self._run, seconds, lead=lead)
 
     def crop_turn(self, seconds: float) -> list[int]:
         """Do the same with cutting out and resizing alone; empty where the engine does not say."""
-        if self._crop is None:
-            return []
-        with no_garbage_collection():
-            return take_turn(self._crop, seconds * _NS_PER_S)
+        return [] if self._crop is None else time_calls(self._crop, seconds, lead=False)
 
     def parts(self, size: int) -> Parts | None:
         """Return the medians of the parts of a call, or None where there are none."""
@@ -187,7 +180,7 @@ class Worker:
         return int(pages) * resource.getpagesize()
 
     def _warm_up(self, seconds: float) -> None:
-        take_turn(self._run, seconds * _NS_PER_S)
+        time_calls(self._run, seconds, lead=False)
 
 
 def serve(connection: Connection, load: Callable[[], Subject]) -> None:
