@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osnet_edge.bench import BenchResult, LatencyStats
-from osnet_edge.bench.measure.engine_process import Contender
+from osnet_edge.bench.measure.engine_process import BenchTarget
 from osnet_edge.bench.measure.latency import Rounds, measure_rounds, median_times, time_calls
 from osnet_edge.bench.measure.plan import Plan
 from osnet_edge.bench.measure.run import run_bench
@@ -58,7 +58,7 @@ def test_throughput_is_batch_over_mean() -> None:
 def bench_scripted(log: Path, plan: Plan, *slow_calls: dict[str, float]) -> BenchResult:
     """Measure engines a, b, ... that note each of their calls in a file, by a batch and nothing more."""
     scripted = [
-        Contender(name, partial(engines.scripted, name, str(log), **slow), role=role)
+        BenchTarget(name, partial(engines.Scripted, name, str(log), **slow), role=role)
         for name, role, slow in zip("ab", ("reference", "package"), slow_calls, strict=False)
     ]
 
