@@ -1,9 +1,9 @@
 """Latency, throughput and accuracy of engines."""
 
 from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
+from osnet_edge.bench.measure.accuracy import EmbeddedSet, embed_set
 from osnet_edge.bench.measure.latency import LatencyStats
-from osnet_edge.bench.measure.turns import measure_interleaved, measure_latency
-from osnet_edge.bench.metrics.accuracy import LabelledPicture, evaluate_retrieval, rank_pictures
+from osnet_edge.bench.metrics.accuracy import LabelledPicture
 from osnet_edge.bench.metrics.accuracy_change import AccuracyChange, ChangeIntervals
 from osnet_edge.bench.metrics.average_precision import average_precisions, mean_average_precision
 from osnet_edge.bench.metrics.cmc import cumulative_matches, first_hits
@@ -43,6 +43,7 @@ __all__ = [
     "BatchLatency",
     "BenchResult",
     "ChangeIntervals",
+    "EmbeddedSet",
     "EngineResult",
     "InlinePicture",
     "LabelledPicture",
@@ -61,8 +62,8 @@ __all__ = [
     "cosine_distances",
     "csv_table",
     "cumulative_matches",
+    "embed_set",
     "euclidean_distances",
-    "evaluate_retrieval",
     "fastest",
     "feature_ranks",
     "first_hits",
@@ -74,10 +75,7 @@ __all__ = [
     "match_ranks",
     "mean_average_precision",
     "mean_inverse_negative_penalty",
-    "measure_interleaved",
-    "measure_latency",
     "paired_bootstrap",
-    "rank_pictures",
     "rerank",
     "score_retrieval",
     "summary",

@@ -16,12 +16,14 @@ from osnet_edge.cli.progress import say, shares
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from osnet_edge.bench.measure.engine_process import Contender
+    from osnet_edge.bench.measure.engine_process import BenchTarget
     from osnet_edge.bench.measure.plan import Plan, TestSet
     from osnet_edge.bench.result.result import BenchResult
 
+#: People in the frames that are timed, where not said.
+_PEOPLE = "1,8,32"
 #: What `--full` adds, where an option is not given.
-_FULL = {"streams": "1,2", "people": "1,8,32", "cold_starts": 5, "layers": True, "limits": True}
+_FULL = {"streams": "1,2", "people": _PEOPLE, "cold_starts": 5, "layers": True, "limits": True}
 
 
 class BenchCommand(click.Command):
@@ -95,21 +97,21 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
         raise InputError(f"expected --cold-starts of 0 to 1000, got {options['cold_starts']}")
     outputs = _outputs(options)
     from osnet_edge.bench.measure.run import run_bench
-    from osnet_edge.cli.bench_versus import rivals
     from osnet_edge.runtime.backends.onnxruntime import checked_threads
+    from osnet_edge.train.versus import rivals
 
     threads = checked_threads(options["threads"])
     command = _command(packages, options, threads)
     if options["full"]:
         options.update({name: value for name, value in _FULL.items() if not options[name]})
     test_set = _find_data(options["data"]) if options["data"] else None
-    contenders, graph = _contenders(packages, options["reference"], threads)
+    targets, graph = _targets(packages, options["reference"], threads)
     plan = _plan(sizes, threads, options, test_set, graph)
     with (
         rivals(options["versus"], options["weights"], packages, threads) as others,
         shares() as progress,
     ):
-        result = run_bench([*contenders, *others], plan, command=command, progress=progress, note=say)
+        result = run_bench([*targets, *others], plan, command=command, progress=progress, note=say)
     _write(result, options["json_file"], outputs, in_markdown=options["markdown"])
     if result.settings.interrupted:
         click.echo("interrupted; what was measured until then was kept", err=True)
@@ -131,12 +133,12 @@ def _outputs(options: dict[str, Any]) -> dict[str, str]:
     return files
 
 
-def _contenders(
+def _targets(
     packages: tuple[str, ...], reference: str | None, threads: int
-) -> tuple[list[Contender], str | None]:
+) -> tuple[list[BenchTarget], str | None]:
     """Return what is measured, the reference first, and the reference's graph where there is one."""
-    from osnet_edge.bench.measure.engine_process import Contender
-    from osnet_edge.bench.measure.subject import REFERENCE_NAME, load_package, load_reference
+    from osnet_edge.bench.measure.engine_process import BenchTarget
+    from osnet_edge.bench.measure.runners import REFERENCE_NAME, PackageRunner, ReferenceRunner
     from osnet_edge.runtime.package.manifest import read_manifest
 
     names = [Path(package).resolve().name for package in packages]
@@ -144,7 +146,7 @@ def _contenders(
         raise InputError(f"expected packages of different folder names, got {', '.join(names)}")
     manifests = {package: read_manifest(package) for package in packages}
     found = [
-        Contender(name, partial(load_package, package, threads), package=package)
+        BenchTarget(name, partial(PackageRunner, package, threads), package=package)
         for name, package in zip(names, packages, strict=True)
     ]
     for package, manifest in manifests.items() if reference is None else ():
@@ -154,7 +156,7 @@ def _contenders(
             break
     if reference is None:
         return found, None
-    first = Contender(REFERENCE_NAME, partial(load_reference, reference, threads), role="reference")
+    first = BenchTarget(REFERENCE_NAME, partial(ReferenceRunner, reference, threads), role="reference")
     return [first, *found], reference
 
 
@@ -166,7 +168,6 @@ def _plan(
     graph: str | None,
 ) -> Plan:
     from osnet_edge.bench.measure.plan import Plan
-    from osnet_edge.cli.bench_frames import find_frames
 
     if options["limits"] and graph is None and not options["full"]:
         raise InputError("--limits counts the operations of the float32 graph; name it with --reference")
@@ -175,12 +176,18 @@ def _plan(
         from osnet_edge.cli.bench_work import count_graph
 
         work = count_graph(graph)
+    frames = None
+    if (options["people"], options["frames"]) != (None, None):
+        from osnet_edge.train.scenes import scenes_with
+
+        people = parse_numbers(options["people"] or _PEOPLE, "--people")
+        frames = scenes_with(people, options["frames"])
     return Plan(
         batches=sizes,
         threads=threads,
         duration_s=options["duration"],
         streams=parse_numbers(options["streams"], "--streams") if options["streams"] else (),
-        frames=find_frames(options["people"], options["frames"]),
+        frames=frames,
         sustained_s=options["sustained"],
         cold_starts=options["cold_starts"],
         layers=options["layers"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,13 +12,14 @@ import torch
 from osnet_edge.bench import (
     BenchResult,
     PictureSection,
-    evaluate_retrieval,
+    embed_set,
     from_json,
     html_report,
 )
-from osnet_edge.cli.ranked_pictures import inline, rankings, spread
+from osnet_edge.bench.report.ranked_pictures import inline, rankings, spread
 from osnet_edge.engines.build import build_package
 from osnet_edge.export.to_onnx import export_onnx
+from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.embedder import Embedder, Embeddings
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.pictures import read_picture
@@ -77,7 +79,7 @@ def _gain(folder: Path, people: ReidSet, result: BenchResult, seed: int) -> str:
         export_onnx(f"{scratch}/osnet.pth", f"{scratch}/osnet.onnx", preprocessing=preprocessing)
         package = f"{scratch}/package"
         build_package(f"{scratch}/osnet.onnx", package, target="cpu", golden_crops=sample_crops(2))
-        before = evaluate_retrieval(Embedder.load(package), people.query, people.gallery)
+        before = embed_set(partial(embed_files, Embedder.load(package)), [people]).scores()
     measured = next(engine.accuracy for engine in result.engines if engine.accuracy)
     after = measured.scores
     return (

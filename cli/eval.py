@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,11 @@ from osnet_edge.cli.progress import bar, step
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
+    from osnet_edge.bench.measure.accuracy import EmbeddedSet, SetEmbedder
     from osnet_edge.bench.report.cross_domain import DomainScores
     from osnet_edge.bench.report.picture_section import PictureSection
-    from osnet_edge.cli.package_embedder import PackageEmbedder
     from osnet_edge.runtime.preprocessing import Preprocessing
     from osnet_edge.train.data import ReidSet
-    from osnet_edge.train.embed import TorchEmbedder
 
 #: More on one page than a person looks at.
 _MOST_QUERIES = 200
@@ -77,8 +77,9 @@ def evaluate(
         raise InputError(f"expected --pictures as a file ending in .html, got {pictures}")
     import torch
 
-    from osnet_edge.cli.eval_pair import Pair, picture_section, score_pair, ways
+    from osnet_edge.bench.measure.accuracy import embed_set, pictures_of
     from osnet_edge.runtime.backends.onnxruntime import checked_threads
+    from osnet_edge.runtime.embed_files import embed_files
     from osnet_edge.runtime.files import require_writable
     from osnet_edge.runtime.preprocessing import Preprocessing
 
@@ -93,23 +94,23 @@ def evaluate(
     sections: list[PictureSection] = []
     for source, embedder in sources.items():
         for target, splits in targets.items():
-            pair = Pair(source, embedder, target, splits)
-            with bar(f"embedding {pair.name}", pair.pictures) as advance:
-                embedded = pair.embed(batch, advance)
-            step(f"scoring {pair.name}")
-            results += [score_pair(pair, embedded, way, threads) for way in ways(distance, rerank)]
+            name = f"{source} on {target}"
+            with bar(f"embedding {name}", len(pictures_of(splits))) as advance:
+                embed = partial(embed_files, embedder, batch=batch, read=embedder.read, progress=advance)
+                embedded = embed_set(embed, splits, splits[0].protocol)
+            step(f"scoring {name}")
+            results += _score(source, embedder, target, embedded, distance, rerank, threads)
             if pictures:
-                sections.append(picture_section(pair, embedded, ways(distance, False)[0], queries))
+                by = "cosine" if distance == "both" else distance
+                sections.append(_pictures(name, embedder, embedded, by, queries))
     _print(results, markdown, as_json)
     if pictures:
         _write_page(pictures, results, sections, _command(checkpoints, data, size, distance, rerank))
 
 
-def _load_sources(
-    checkpoints: Sequence[str], how: Preprocessing, threads: int
-) -> dict[str, TorchEmbedder | PackageEmbedder]:
+def _load_sources(checkpoints: Sequence[str], how: Preprocessing, threads: int) -> dict[str, SetEmbedder]:
     """Load the checkpoints and packages, by the names of their files; a package brings its own input size."""
-    from osnet_edge.cli.package_embedder import PackageEmbedder
+    from osnet_edge.bench.measure.accuracy import PackageEmbedder
     from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.files import MANIFEST_NAME
     from osnet_edge.train.checkpoint import load_osnet
@@ -141,6 +142,49 @@ def _open_targets(data: str) -> dict[str, tuple[ReidSet, ...]]:
             check_split(split, name)
         targets[name] = splits
     return targets
+
+
+def _score(
+    source: str,
+    embedder: SetEmbedder,
+    target: str,
+    embedded: EmbeddedSet,
+    distance: str,
+    rerank: bool,
+    threads: int,
+) -> list[DomainScores]:
+    """Score a source on a set by every distance asked for, and re-ranked."""
+    from osnet_edge.bench import Reranking
+    from osnet_edge.bench.report.cross_domain import DomainScores
+
+    return [
+        DomainScores(
+            source=source,
+            variant=embedder.variant,
+            target=target,
+            protocol=embedded.protocol,
+            splits=len(embedded.splits),
+            size=(embedder.preprocessing.height, embedder.preprocessing.width),
+            distance=each,
+            reranked=reranking is not None,
+            scores=embedded.scores(each, reranking=reranking, threads=threads),
+        )
+        for each in (("cosine", "euclidean") if distance == "both" else (distance,))
+        for reranking in ((None, Reranking()) if rerank else (None,))
+    ]
+
+
+def _pictures(
+    name: str, embedder: SetEmbedder, embedded: EmbeddedSet, distance: str, count: int
+) -> PictureSection:
+    """Show some queries: where a network looks, and what is nearest; an engine does not show the former."""
+    from osnet_edge.bench.report.ranked_pictures import ranking_section, spread
+    from osnet_edge.train.attention import attention_pictures
+    from osnet_edge.train.embed import TorchEmbedder
+
+    queries = spread(embedded.splits[0].query, count)
+    maps = attention_pictures(embedder, queries) if isinstance(embedder, TorchEmbedder) else ()
+    return ranking_section(name, embedded, queries, distance, maps)
 
 
 def _print(results: Sequence[DomainScores], in_markdown: bool, as_json: bool) -> None:

@@ -106,11 +106,11 @@ def _train(
 ) -> None:
     """Train in one process of a group, of which the first speaks."""
     from osnet_edge.cli.rounding import without_held_out
-    from osnet_edge.cli.scoring import Tester
     from osnet_edge.train.checkpoint import load_osnet
     from osnet_edge.train.data import parse_specs, training_pictures
     from osnet_edge.train.recipe_file import read_recipe
     from osnet_edge.train.sampling import steps_an_epoch
+    from osnet_edge.train.tester import Tester
     from osnet_edge.train.trainer import train as run_training
 
     first, calibration = group.rank == 0, options["calibration"]

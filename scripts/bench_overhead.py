@@ -1,4 +1,4 @@
-"""What measuring costs: an engine of exactly 1 ms, timed by the harness and by a bare loop, in turns.
+"""What measuring costs: an engine of exactly 1 ms, timed by the harness and by a bare loop, in rounds.
 
 Run it as `python scripts/bench_overhead.py`. The engine spins for 1 ms of its thread's own time, so that
 what other processes take is not work of its; the harness runs in a process of its own, through every layer
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osnet_edge.bench.measure.engine_process import Contender, EngineProcess
-from osnet_edge.bench.measure.latency import take_turn
-from osnet_edge.bench.measure.subject import Batch, Subject, SubjectFacts
-from osnet_edge.bench.measure.turns import TURN_S
+from osnet_edge.bench.measure.engine_process import BenchTarget, EngineProcess
+from osnet_edge.bench.measure.latency import ROUND_S, time_calls
+from osnet_edge.bench.measure.runners import Batch, Runner, RunnerFacts
+from osnet_edge.bench.measure.worker import Worker
 from osnet_edge.bench.metrics._checks import FloatArray
 from osnet_edge.bench.metrics.spread import paired_ratio
 
@@ -53,28 +53,34 @@ def spin(batch: Batch) -> FloatArray:
     return _ROWS
 
 
-def spinning_subject() -> Subject:
-    """Return the engine that takes 1 ms."""
-    return Subject(SubjectFacts("spin", "fp32", "spin", 0, None, 0.0), infer=spin)
+class SpinningRunner(Runner):
+    """The engine that takes 1 ms."""
+
+    def __init__(self) -> None:
+        super().__init__(RunnerFacts("spin", "fp32", "spin", 0, None, 0.0))
+
+    def infer(self, batch: Batch) -> FloatArray:
+        """Take 1 ms."""
+        return spin(batch)
 
 
 def measure_overhead(rounds: int = 60) -> Overhead:
-    """Measure the same engine both ways, turn by turn."""
-    process = EngineProcess(Contender("spin", spinning_subject))
+    """Measure the same engine both ways, round by round."""
+    process = EngineProcess(BenchTarget("spin", SpinningRunner))
     harness: list[float] = []
     bare: list[float] = []
     between: list[float] = []
     try:
-        process.ask("set_batch", 1, 0.2)
+        process.ask(Worker.set_batch, 1, 0.2)
         for _ in range(rounds):
-            calls = process.ask("turn", TURN_S, True)
+            calls = process.ask(Worker.round, ROUND_S)
             harness.append(statistics.median(calls) / 1e6)
-            bare.append(statistics.median(_bare_loop(int(TURN_S * 1e9 / CALL_NS))) / 1e6)
+            bare.append(statistics.median(_bare_loop(int(ROUND_S * 1e9 / CALL_NS))) / 1e6)
             between.append(_between())
     finally:
         process.close()
     found = paired_ratio(harness, bare)
-    assert found is not None, "a turn of calls that take time"
+    assert found is not None, "a round of calls that take time"
     ratio, interval = found
     return Overhead(
         statistics.median(bare),
@@ -96,10 +102,10 @@ def _bare_loop(calls: int) -> list[int]:
 
 
 def _between() -> float:
-    """Return the share of a turn's time that lies between its calls."""
+    """Return the share of a round's time that lies between its calls."""
     batch = np.zeros((1, 1))
     began = time.thread_time_ns()
-    calls = take_turn(lambda: spin(batch), 20 * CALL_NS)
+    calls = time_calls(lambda: spin(batch), 20 * CALL_NS / 1e9, lead=False)
     return (time.thread_time_ns() - began) / (len(calls) * CALL_NS) - 1
 
 

@@ -1,4 +1,4 @@
-"""Times on a GPU: calls of several subjects in turns, and what the device can do at best."""
+"""Times on a GPU: calls of several subjects in rounds, and what the device can do at best."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from osnet_edge.bench import measure_interleaved
-from osnet_edge.bench.measure.latency import Run
+from osnet_edge.bench.measure.latency import Run, median_times
 
 #: Sides of the matrices, and bytes copied: far past any cache, and well within any GPU's memory.
 _SIDE, _BYTES = 8192, 1 << 28
 _CPU_SIDE, _CPU_BYTES = 512, 1 << 24
-#: Turns of each run, or more.
+#: Rounds of each run.
 _ROUNDS = 5
 
 
@@ -104,20 +103,12 @@ def time_in_turns(runs: Mapping[str, Run], device: str, seconds: float) -> dict[
     Args:
         runs: by name; each was called before, so that nothing is compiled now.
         device: `cpu` or `cuda`.
-        seconds: for each run, over all rounds of `measure_interleaved`.
+        seconds: for each run, over all rounds.
     """
     wait: Callable[[], object] = torch.cuda.synchronize if device != "cpu" else lambda: None
 
     def waited(run: Run) -> Run:
         return lambda: (run(), wait())
 
-    if not runs:
-        return {}
-    found = measure_interleaved(
-        {name: waited(run) for name, run in runs.items()},
-        warmup_s=0,
-        duration_s=seconds,
-        min_iterations=_ROUNDS,
-        turn_s=seconds / _ROUNDS,
-    )
-    return {name: stats.p50_ms for name, stats in found.items()}
+    waited_for = {name: waited(run) for name, run in runs.items()}
+    return median_times(waited_for, rounds=_ROUNDS, round_s=seconds / _ROUNDS)

@@ -7,6 +7,7 @@ Every Q/DQ is computed as it is written, on the CPU, so that rules for GPUs have
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -61,7 +62,8 @@ def main(graph: str, calibration: str, data: str, rules: str, budget: float | No
 
 def _per_query(model: Path | ModelProto, info: GraphInfo, data: str) -> tuple[Points, Points]:
     """Return the average precision and Rank-1 of each query, in points."""
-    from osnet_edge.bench import average_precisions, first_hits, rank_pictures
+    from osnet_edge.bench import average_precisions, embed_set, first_hits
+    from osnet_edge.runtime.embed_files import embed_files
     from osnet_edge.train.data import open_set
 
     found, session = open_set(data), open_graph(model)
@@ -72,7 +74,7 @@ def _per_query(model: Path | ModelProto, info: GraphInfo, data: str) -> tuple[Po
         )[0]
         return rows
 
-    ranks = rank_pictures(embed, found.query, found.gallery)
+    ranks = embed_set(partial(embed_files, embed), [found]).ranks
     return 100 * average_precisions(ranks), 100 * first_hits(ranks)
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 #: and the preprocessing, which training must share with the camera to the pixel.
 ARROWS = {
     "runtime": set(),
-    "train": {"runtime"},
+    "train": {"runtime", "bench"},
     "export": {"runtime", "train"},
     "engines": {"runtime", "bench"},
     "ship": {"runtime"},

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from osnet_edge.bench.metrics.accuracy import LabelledPicture
+from osnet_edge.bench.report.picture_section import InlinePicture
+from osnet_edge.bench.report.ranked_pictures import caption
 from osnet_edge.runtime.preprocessing import Picture
+from osnet_edge.train.embed import TorchEmbedder
 from osnet_edge.train.osnet import OSNet
 
 #: Colours from weak to strong, each lighter than the one before, so that they also read in grey.
@@ -75,3 +81,15 @@ def overlay(crop: Picture, attention: NDArray[np.float32], strength: float = 0.6
     grey = crop.mean(axis=2, keepdims=True)
     laid: Picture = (strength * coloured + (1 - strength) * grey).round().astype(np.uint8)
     return laid
+
+
+def attention_pictures(
+    embedder: TorchEmbedder, items: Sequence[LabelledPicture]
+) -> tuple[InlinePicture, ...]:
+    """Return pictures of a set for a page, each beside its attention map."""
+    crops = [embedder.read(item.path) for item in items]
+    maps = attention_maps(embedder.model, embedder.batch(crops))
+    return tuple(
+        InlinePicture.of(np.concatenate([crop, overlay(crop, attention)], axis=1), caption(item))
+        for crop, attention, item in zip(crops, maps, items, strict=True)
+    )

@@ -8,12 +8,15 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from osnet_edge.bench.measure.subject import Subject, SubjectFacts
-from osnet_edge.bench.measure.worker import KINDS, serve
+from osnet_edge.bench.measure.runners import Runner, RunnerFacts
+from osnet_edge.bench.measure.worker import KINDS, Worker, serve
 from osnet_edge.bench.result.engine_result import Role
 from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Seconds that a process gets to end by itself.
 _PATIENCE = 5.0
@@ -35,20 +38,20 @@ class EngineFailedError(OsnetEdgeError):
 
 
 @dataclass(frozen=True)
-class Contender:
+class BenchTarget:
     """Something to measure, not loaded yet.
 
     Attributes:
         name: unique among those measured together.
         load: makes it, in a process of its own; it must be a function that can be found by its name, or a
             `functools.partial` of one.
-        role: what kind of row it is.
+        role: what kind of engine it is.
         package: its folder, where it has one.
         refused: why it is not even tried; then `load` is never called.
     """
 
     name: str
-    load: Callable[[], Subject]
+    load: Callable[[], Runner]
     role: Role = "package"
     package: str | None = None
     refused: str | None = None
@@ -58,10 +61,14 @@ class EngineProcess:
     """A running engine.
 
     Args:
-        contender: what to load.
+        target: what to load.
         threads: threads for libraries that read their number from the environment.
         limit_s: seconds without a sign of life after which it hangs, once it is loaded.
         load_s: the same while it loads.
+
+    Attributes:
+        facts: of the engine.
+        progress: told the share of a long job that is done, in [0, 1].
 
     Raises:
         InputError, UnavailableError, CheckError: as its loading raised them.
@@ -70,36 +77,41 @@ class EngineProcess:
 
     def __init__(
         self,
-        contender: Contender,
+        target: BenchTarget,
         threads: int | None = None,
         *,
         limit_s: float = 300.0,
         load_s: float = _LOAD_S,
     ) -> None:
         self._limit_s = limit_s
+        self.progress: Callable[[float], None] = lambda share: None
         # A fresh interpreter: a fork of one with threads may hang, and CUDA does not survive one.
         context = multiprocessing.get_context("spawn")
         self._connection, child = context.Pipe()
         self._process = context.Process(
-            target=serve, args=(child, contender.load), name=contender.name, daemon=True
+            target=serve, args=(child, target.load), name=target.name, daemon=True
         )
         with threads_in_environment(threads):
             self._process.start()
         child.close()
-        self.facts: SubjectFacts = self._answer("load", load_s)
+        self.facts: RunnerFacts = self._answer("load", load_s)
 
-    def ask(self, question: str, *arguments: Any, tell: Callable[[float], None] | None = None) -> Any:
-        """Ask one of `Worker`'s questions and wait for the answer.
+    def ask(self, method: Callable[Concatenate[Worker, P], T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Call a method of the process's `Worker` and wait for what it returns.
+
+        Example: `process.ask(Worker.streams, 2, 8, 1.0)`.
 
         Raises:
+            NotSupportedError: the engine has no such thing.
             EngineFailedError: the process died or hangs, or its engine raised something that nobody foresaw.
             InputError, UnavailableError, CheckError: the engine raised it.
         """
         try:
-            self._connection.send((question, arguments))
+            self._connection.send((method, arguments, options))
         except OSError:
             raise EngineFailedError(self._how_it_ended()) from None
-        return self._answer(question, self._limit_s, tell)
+        answer: T = self._answer(method.__name__, self._limit_s)
+        return answer
 
     def close(self) -> None:
         """End the process."""
@@ -108,7 +120,7 @@ class EngineProcess:
         if self._process.is_alive():
             self._kill()
 
-    def _answer(self, question: str, limit_s: float, tell: Callable[[float], None] | None = None) -> Any:
+    def _answer(self, question: str, limit_s: float) -> Any:
         while True:
             try:
                 if not self._connection.poll(limit_s):
@@ -123,8 +135,7 @@ class EngineProcess:
                 return rest[0]
             if kind == "failed":
                 raise KINDS.get(rest[0], EngineFailedError)(rest[1])
-            if tell is not None:
-                tell(rest[0])
+            self.progress(rest[0])
 
     def _kill(self) -> None:
         self._process.kill()
@@ -141,16 +152,16 @@ class EngineProcess:
         return f"its process ended with exit code {code}"
 
 
-def start(contender: Contender, threads: int | None, limit_s: float) -> EngineProcess:
-    """Start a contender; the rest is as in `EngineProcess`.
+def start(target: BenchTarget, threads: int | None, limit_s: float) -> EngineProcess:
+    """Start a target; the rest is as in `EngineProcess`.
 
     Raises:
         UnavailableError: it was refused before it was tried, or this machine lacks what it needs.
         InputError, CheckError, EngineFailedError: as `EngineProcess`.
     """
-    if contender.refused is not None:
-        raise UnavailableError(contender.refused)
-    return EngineProcess(contender, threads, limit_s=limit_s)
+    if target.refused is not None:
+        raise UnavailableError(target.refused)
+    return EngineProcess(target, threads, limit_s=limit_s)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import defaultdict
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.bench.result.measurements import Layers, LayerTime
-from osnet_edge.runtime.backends.onnxruntime import session_options
-from osnet_edge.runtime.backends.openvino import compile_options, open_core, read_arranged
+from osnet_edge.runtime.backends.base import Engine
+from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine, session_options
+from osnet_edge.runtime.backends.openvino import OpenVinoEngine, compile_options, open_core, read_arranged
+from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.package.graph_info import INPUT_NAME
 from osnet_edge.runtime.precisions import Precision
 
@@ -25,6 +28,19 @@ Batch = npt.NDArray[np.generic]
 
 #: Calls whose times are averaged, after one that is not counted.
 _CALLS = 5
+
+
+@singledispatch
+def engine_layers(engine: Engine, embedder: Embedder, batch: Batch, threads: int | None) -> Layers | None:
+    """Return the times of an engine's layers on one batch, or None where its backend does not tell.
+
+    Args:
+        engine: of the package, whose class says how to ask.
+        embedder: the package.
+        batch: (N, *preprocessing.input_shape).
+        threads: as for `Embedder.load`.
+    """
+    return None
 
 
 def onnxruntime_layers(model: Path, batch: Batch, threads: int | None = None) -> Layers:
@@ -71,6 +87,17 @@ def openvino_layers(
             if "EXECUTED" in str(layer.status) and "NOT_RUN" not in str(layer.status):
                 sums[layer.node_name, layer.exec_type] += layer.real_time.total_seconds() * 1e3
     return _sorted(len(batch), {key: total / _CALLS for key, total in sums.items()})
+
+
+@engine_layers.register
+def _(engine: OnnxRuntimeEngine, embedder: Embedder, batch: Batch, threads: int | None) -> Layers:
+    return onnxruntime_layers(embedder.package / embedder.manifest.model_file, batch, threads)
+
+
+@engine_layers.register
+def _(engine: OpenVinoEngine, embedder: Embedder, batch: Batch, threads: int | None) -> Layers:
+    model, manifest = embedder.package / embedder.manifest.model_file, embedder.manifest
+    return openvino_layers(model, batch, manifest.precision, threads, manifest.target.processor)
 
 
 def _sorted(batch: int, means: dict[tuple[str, str], Any]) -> Layers:

@@ -13,8 +13,8 @@ from osnet_edge.bench.result.limits import Work
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Picture
 
-#: Stretches of a long run.
-STRETCHES = 60
+#: Windows of a long run.
+WINDOWS = 60
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ class Plan:
             raise InputError(f"expected ascending batches of 1 or more, got {self.batches}")
 
     @property
-    def stretch_s(self) -> float:
-        """Seconds of one stretch of a long run."""
-        return self.sustained_s / STRETCHES
+    def window_s(self) -> float:
+        """Seconds of one window of a long run."""
+        return self.sustained_s / WINDOWS
 
     @property
     def limit_s(self) -> float:
         """Seconds without a sign of life after which an engine hangs: twice the longest run, and patience."""
-        return 2 * max(self.duration_s, self.warmup_s, self.stretch_s) + self.patience_s
+        return 2 * max(self.duration_s, self.warmup_s, self.window_s) + self.patience_s
 
     @property
     def typical_batch(self) -> int:

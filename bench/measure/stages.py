@@ -1,26 +1,30 @@
-"""The stages of a benchmark: each measures one thing of every engine that runs, and notes it in its row.
+"""The stages of a benchmark: each measures one thing of every engine that runs, and fills in its result.
 
-An engine that fails in a stage keeps what was measured of it, and takes no part in the next one.
+An engine that fails in a stage keeps what was measured of it, and takes no part in the next one. What an
+engine does not support is left out.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from osnet_edge.bench.devices.meter import open_meters
 from osnet_edge.bench.devices.throttle import throttle_marks
 from osnet_edge.bench.measure.cold_start import measure_cold_start
-from osnet_edge.bench.measure.plan import STRETCHES, Plan, Scene
-from osnet_edge.bench.measure.row import Row
-from osnet_edge.bench.measure.turns import Turns, take_turns
-from osnet_edge.bench.result.engine_result import BatchLatency
+from osnet_edge.bench.measure.engine_process import BenchTarget, EngineProcess
+from osnet_edge.bench.measure.latency import ROUND_S, Rounds, measure_rounds
+from osnet_edge.bench.measure.plan import WINDOWS, Plan, Scene
+from osnet_edge.bench.measure.runners import NotSupportedError, RunnerFacts
+from osnet_edge.bench.measure.worker import Worker
+from osnet_edge.bench.result.engine_result import BatchLatency, EngineResult
 from osnet_edge.bench.result.measurements import ColdStart, Energy, FrameTime, Sustained
+from osnet_edge.runtime.errors import OsnetEdgeError
 
 Progress = Callable[[str, float], None]
 
@@ -31,35 +35,98 @@ _IDLE_S = 2.0
 _NS_PER_MS = 1e6
 
 
-def measure_latency_of(rows: Sequence[Row], size: int, plan: Plan, progress: Progress) -> None:
-    """Time a batch on every engine, in turns."""
-    before, kept = throttle_marks(), dict[str, Turns]()
-    takers: list[tuple[Row, dict[str, Any]]] = []
-    for row in _running(rows):
-        with row.forgiving():
-            # One that takes only frames has no batch, and one that is another program's tells by itself.
-            if row.ask("set_batch", size, plan.warmup_s):
-                how = {"parts": row.ask("parts", size), "cuda_graph": row.ask("cuda_graph")}
-                takers.append((row, {**how, "transfers": row.facts and row.facts.transfers}))
-            elif (told := row.ask("read_batch", size, plan.duration_s)) is not None:
-                row.batches.append(_with_warnings(told, throttle_marks().since(before)))
+@dataclass
+class EngineRun:
+    """An engine while it is measured.
+
+    Attributes:
+        target: what it is.
+        result: what was measured of it so far.
+        process: in which it runs; None before it is loaded and once it ended.
+        facts: what it says of itself; None where it was not loaded.
+    """
+
+    target: BenchTarget
+    result: EngineResult
+    process: EngineProcess | None = None
+    facts: RunnerFacts | None = None
+
+    @classmethod
+    def of(cls, target: BenchTarget, *, reference: bool = False) -> EngineRun:
+        """Make one of which nothing is known yet."""
+        return cls(
+            target, EngineResult(target.name, "", "", "", 0, 0.0, (), None, reference, role=target.role)
+        )
+
+    def start(self, process: EngineProcess) -> None:
+        """Take over a process that has loaded it."""
+        self.process, self.facts = process, process.facts
+        self.result = replace(
+            self.result,
+            variant=self.facts.variant,
+            precision=self.facts.precision,
+            target=self.facts.target,
+            size_bytes=self.facts.size_bytes,
+            package_bytes=self.facts.package_bytes,
+            load_seconds=self.facts.load_seconds,
+        )
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """End the engine where the block fails, and note why; leave out what it does not support."""
+        try:
+            yield
+        except NotSupportedError:
+            pass
+        except OsnetEdgeError as error:
+            self.fail(str(error))
+
+    def fail(self, problem: str) -> None:
+        """Note why it is measured no more, and end its process; what was measured stands."""
+        self.result = replace(self.result, problem=self.result.problem or problem)
+        self.close()
+
+    def close(self) -> None:
+        """End its process."""
+        if self.process is not None:
+            self.process.close()
+        self.process = None
+
+
+def measure_latency(runs: Sequence[EngineRun], size: int, plan: Plan, progress: Progress) -> None:
+    """Time a batch on every engine, in rounds."""
+    before, kept = throttle_marks(), dict[str, Rounds]()
+    timed: list[tuple[EngineRun, Callable[[BatchLatency], BatchLatency]]] = []
+    for run, process in _running(runs):
+        with run.attempt():
+            try:
+                process.ask(Worker.set_batch, size, plan.warmup_s)
+            except NotSupportedError:
+                # Another program tells by itself; one that takes only frames does not.
+                told = process.ask(Worker.read_batch, size, plan.duration_s)
+                _add_latency(run, told, throttle_marks().since(before))
+                continue
+            parts, graph = process.ask(Worker.parts, size), process.ask(Worker.cuda_graph)
+            timed.append(
+                (run, partial(replace, parts=parts, cuda_graph=graph, transfers=process.facts.transfers))
+            )
     try:
-        _take_turns([row for row, _ in takers], kept, plan, partial(progress, f"latency at batch {size}"))
+        _measure_rounds([run for run, _ in timed], kept, plan, partial(progress, f"latency at batch {size}"))
     finally:
         throttled = throttle_marks().since(before)
-        for row, how in takers:
-            turns = kept.get(row.name, Turns())
-            if stats := turns.stats:
-                measured = dataclasses.replace(BatchLatency.of(size, stats, turns.medians_ms), **how)
-                row.batches.append(_with_warnings(measured, throttled))
+        for run, with_parts in timed:
+            rounds = kept.get(run.target.name, Rounds())
+            if stats := rounds.stats:
+                _add_latency(run, with_parts(BatchLatency.of(size, stats, rounds.medians_ms)), throttled)
 
 
-def _take_turns(
-    takers: Sequence[Row], kept: dict[str, Turns], plan: Plan, progress: Callable[[float], None]
+def _measure_rounds(
+    runs: Sequence[EngineRun], kept: dict[str, Rounds], plan: Plan, progress: Callable[[float], None]
 ) -> None:
-    """Let engines take turns at what they were given, for as long as the plan says."""
-    take_turns(
-        {row.name: partial(_turn, row) for row in takers},
+    """Time engines at what they were given, for as long as the plan says."""
+    seconds = min(ROUND_S, plan.duration_s)
+    measure_rounds(
+        {run.target.name: partial(_round, run, seconds) for run in runs},
         kept,
         duration_s=plan.duration_s,
         min_iterations=plan.min_iterations,
@@ -67,48 +134,52 @@ def _take_turns(
     )
 
 
-def _turn(row: Row, seconds: float) -> list[int] | None:
-    """Return a turn; None where the engine failed, as its row then says."""
-    with row.forgiving():
-        calls: list[int] = row.ask("turn", seconds)
-        return calls
+def _round(run: EngineRun, seconds: float) -> list[int] | None:
+    """Return the times of a round; None where the engine failed, as its result then says."""
+    with run.attempt():
+        assert run.process is not None, "an engine that failed has no more rounds"
+        return run.process.ask(Worker.round, seconds)
     return None
 
 
-def measure_streams(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
+def measure_streams(runs: Sequence[EngineRun], plan: Plan, progress: Progress) -> None:
     """Measure the throughput of several callers at every batch."""
-    jobs = [(row, size, count) for row in _running(rows) for size in plan.batches for count in plan.streams]
-    for index, (row, size, count) in enumerate(jobs):
+    jobs = [
+        (run, size, count) for run, _ in _running(runs) for size in plan.batches for count in plan.streams
+    ]
+    for index, (run, size, count) in enumerate(jobs):
         progress("throughput of several callers", index / len(jobs))
-        if row.running:
-            with row.forgiving():
-                if rate := row.ask("streams", count, size, plan.duration_s / 2):
-                    row.streams.append(rate)
+        with run.attempt():
+            if run.process:
+                rate = run.process.ask(Worker.streams, count, size, plan.duration_s / 2)
+                run.result = replace(run.result, streams=(*run.result.streams, rate))
 
 
-def measure_frame(rows: Sequence[Row], scene: Scene, plan: Plan, progress: Progress) -> None:
-    """Time a frame with its boxes on every engine, in turns, and cutting out alone after."""
+def measure_frame(runs: Sequence[EngineRun], scene: Scene, plan: Plan, progress: Progress) -> None:
+    """Time a frame with its boxes on every engine, in rounds, and cutting out alone after."""
     people = len(scene.boxes)
-    takers, kept = [], dict[str, Turns]()
-    for row in _running(rows):
-        with row.forgiving():
-            if row.ask("set_frame", scene.frame, scene.boxes, plan.warmup_s):
-                takers.append(row)
+    timed, kept = list[EngineRun](), dict[str, Rounds]()
+    for run, process in _running(runs):
+        with run.attempt():
+            process.ask(Worker.set_frame, scene.frame, scene.boxes, plan.warmup_s)
+            timed.append(run)
     try:
-        _take_turns(takers, kept, plan, partial(progress, f"frames with {people} people"))
+        _measure_rounds(timed, kept, plan, partial(progress, f"frames with {people} people"))
     finally:
-        for row in takers:
-            turns = kept.get(row.name, Turns())
-            if stats := turns.stats:
-                row.frames.append(FrameTime.of(people, stats, turns.medians_ms))
-    for row in _running(takers):
-        with row.forgiving():
-            if crops := row.ask("crop_turn", plan.duration_s / 5):
-                median = statistics.median(crops) / _NS_PER_MS
-                row.frames[-1] = dataclasses.replace(row.frames[-1], crop_ms=median)
+        for run in timed:
+            rounds = kept.get(run.target.name, Rounds())
+            if stats := rounds.stats:
+                measured = FrameTime.of(people, stats, rounds.medians_ms)
+                run.result = replace(run.result, frames=(*run.result.frames, measured))
+    for run, process in _running(timed):
+        with run.attempt():
+            crops = process.ask(Worker.crop_round, plan.duration_s / 5)
+            *others, measured = run.result.frames
+            measured = replace(measured, crop_ms=statistics.median(crops) / _NS_PER_MS)
+            run.result = replace(run.result, frames=(*others, measured))
 
 
-def measure_energy(rows: Sequence[Row], plan: Plan, progress: Progress) -> str | None:
+def measure_energy(runs: Sequence[EngineRun], plan: Plan, progress: Progress) -> str | None:
     """Measure the energy of embeddings by every meter there is; return what they measure, or None."""
     size = plan.typical_batch
     with open_meters() as meters:
@@ -116,61 +187,62 @@ def measure_energy(rows: Sequence[Row], plan: Plan, progress: Progress) -> str |
             progress(f"energy by {meter.source}", 0.0)
             with meter.over() as idle:
                 time.sleep(_IDLE_S)
-            for row in _running(rows):
-                with row.forgiving():
-                    if idle.watts is None or not row.ask("set_batch", size, plan.warmup_s):
-                        continue
+            for run, process in _running(runs) if idle.watts is not None else ():
+                with run.attempt():
+                    process.ask(Worker.set_batch, size, plan.warmup_s)
                     with meter.over() as busy:
-                        calls = row.ask("turn", max(_IDLE_S, plan.duration_s), False)
-                    if busy.watts is not None:
+                        calls = process.ask(Worker.round, max(_IDLE_S, plan.duration_s), lead=False)
+                    if idle.watts is not None and busy.watts is not None:
                         spent = (busy.watts - idle.watts) * busy.seconds / (len(calls) * size)
-                        row.energy.append(Energy(size, meter.source, idle.watts, busy.watts, spent))
+                        measured = Energy(size, meter.source, idle.watts, busy.watts, spent)
+                        run.result = replace(run.result, energy=(*run.result.energy, measured))
         return "; ".join(meter.source for meter in meters) or None
 
 
-def measure_layers(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
+def measure_layers(runs: Sequence[EngineRun], plan: Plan, progress: Progress) -> None:
     """Ask every backend for the times of its layers."""
-    for index, row in enumerate(rows):
-        progress("times of layers", index / len(rows))
-        if row.running:
-            with row.forgiving():
-                row.layers = row.ask("layers", plan.typical_batch)
+    for index, run in enumerate(runs):
+        progress("times of layers", index / len(runs))
+        with run.attempt():
+            if run.process:
+                layers = run.process.ask(Worker.layers, plan.typical_batch)
+                run.result = replace(run.result, layers=layers)
 
 
-def measure_sustained(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
+def measure_sustained(runs: Sequence[EngineRun], plan: Plan, progress: Progress) -> None:
     """Run every engine for long, and note how its time and memory change."""
-    for row in _running(rows):
+    for run, process in _running(runs):
         medians: list[float] = []
         memory: list[int | None] = []
-        with row.forgiving():
-            if not row.ask("set_batch", plan.typical_batch, plan.warmup_s):
-                continue
+        with run.attempt():
+            process.ask(Worker.set_batch, plan.typical_batch, plan.warmup_s)
             try:
-                for index in range(STRETCHES):
-                    progress(f"long run of {row.name}", index / STRETCHES)
-                    medians.append(statistics.median(row.ask("turn", plan.stretch_s, False)) / _NS_PER_MS)
-                    memory.append(row.ask("resident"))
+                for index in range(WINDOWS):
+                    progress(f"long run of {run.target.name}", index / WINDOWS)
+                    calls = process.ask(Worker.round, plan.window_s, lead=False)
+                    medians.append(statistics.median(calls) / _NS_PER_MS)
+                    memory.append(process.ask(Worker.resident))
             finally:
                 if medians:
-                    row.sustained = _sustained(plan.typical_batch, plan.stretch_s, medians, memory)
+                    sustained = _sustained(plan.typical_batch, plan.window_s, medians, memory)
+                    run.result = replace(run.result, sustained=sustained)
 
 
-def measure_cold_starts(rows: Sequence[Row], plan: Plan, progress: Progress) -> None:
+def measure_cold_starts(runs: Sequence[EngineRun], plan: Plan, progress: Progress) -> None:
     """Start processes that load a package and embed one crop."""
-    packaged = [row for row in _running(rows) if row.contender.package]
-    for index, row in enumerate(packaged):
+    packaged = [(run, run.target.package) for run, _ in _running(runs) if run.target.package]
+    for index, (run, package) in enumerate(packaged):
         progress("cold starts", index / len(packaged))
         try:
-            package, runs = row.contender.package or "", plan.cold_starts
-            starts = measure_cold_start(package, runs, plan.limit_s, plan.threads)
+            starts = measure_cold_start(package, plan.cold_starts, plan.limit_s, plan.threads)
         except subprocess.CalledProcessError as error:
-            row.fail(f"a new process ended with exit code {error.returncode}")
+            run.fail(f"a new process ended with exit code {error.returncode}")
             continue
         except subprocess.TimeoutExpired as error:
-            row.fail(f"a new process hangs: it did not end within {error.timeout:.0f} s")
+            run.fail(f"a new process hangs: it did not end within {error.timeout:.0f} s")
             continue
         whole = [each.process_s for each in starts]
-        row.cold_start = ColdStart(
+        cold_start = ColdStart(
             runs=len(starts),
             process_s=statistics.median(whole),
             process_range_s=(min(whole), max(whole)),
@@ -178,20 +250,22 @@ def measure_cold_starts(rows: Sequence[Row], plan: Plan, progress: Progress) -> 
             load_s=statistics.median(each.load_s for each in starts),
             first_s=statistics.median(each.first_s for each in starts),
         )
+        run.result = replace(run.result, cold_start=cold_start)
 
 
-def note_memory(rows: Sequence[Row]) -> None:
+def measure_memory(runs: Sequence[EngineRun]) -> None:
     """Ask every engine for the most memory that it had."""
-    for row in _running(rows):
-        with row.forgiving():
-            row.memory = row.ask("memory")
+    for run, process in _running(runs):
+        with run.attempt():
+            run.result = replace(run.result, memory=process.ask(Worker.memory))
 
 
-def _running(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.running]
+def _running(runs: Sequence[EngineRun]) -> list[tuple[EngineRun, EngineProcess]]:
+    return [(run, run.process) for run in runs if run.process]
 
 
-def _with_warnings(measured: BatchLatency, throttled: tuple[str, ...]) -> BatchLatency:
+def _add_latency(run: EngineRun, measured: BatchLatency, throttled: tuple[str, ...]) -> None:
+    """Add the latency of a batch to an engine's result, with what makes it doubtful."""
     found = []
     if measured.latency.cv > _MOST_CV:
         share = measured.latency.cv * 100
@@ -202,16 +276,16 @@ def _with_warnings(measured: BatchLatency, throttled: tuple[str, ...]) -> BatchL
     if enqueue and compute and enqueue > _MOST_ENQUEUE * compute:
         found.append("handing the work over takes more than 0.8 of the compute time: the host holds it back")
     found += [f"the machine held itself back: {reason}" for reason in throttled]
-    return dataclasses.replace(measured, warnings=tuple(found))
+    run.result = replace(run.result, batches=(*run.result.batches, replace(measured, warnings=tuple(found))))
 
 
-def _sustained(batch: int, stretch: float, medians: list[float], memory: list[int | None]) -> Sustained:
+def _sustained(batch: int, window_s: float, medians: list[float], memory: list[int | None]) -> Sustained:
     fifth = max(1, len(medians) // 5)
     known = [each for each in memory if each is not None]
     whole = len(known) == len(medians)
     return Sustained(
         batch=batch,
-        stretch_s=stretch,
+        stretch_s=window_s,
         median_ms=tuple(medians),
         memory_bytes=tuple(known) if whole else (),
         drift=statistics.median(medians[-fifth:]) / statistics.median(medians[:fifth]) - 1,

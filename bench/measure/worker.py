@@ -15,9 +15,10 @@ import statistics
 import sys
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,106 +28,87 @@ import numpy.typing as npt
 
 from osnet_edge.bench.devices.nvml import open_nvml
 from osnet_edge.bench.devices.sysfs import kibibytes
-from osnet_edge.bench.measure.latency import no_garbage_collection, take_turn
-from osnet_edge.bench.measure.subject import Boxes, Subject, SubjectFacts
+from osnet_edge.bench.measure.latency import time_calls
+from osnet_edge.bench.measure.runners import Boxes, NotSupportedError, Runner
 from osnet_edge.bench.result.engine_result import BatchLatency
 from osnet_edge.bench.result.measurements import Layers, Memory, Parts, StreamRate
 from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError, first_line
 from osnet_edge.runtime.preprocessing import Picture
 
-_NS_PER_S = 1_000_000_000
 #: Calls whose parts are looked at.
 _PART_CALLS = 20
 #: Errors that mean the same to the parent as here; all others mean that this engine failed.
-KINDS = {"input": InputError, "unavailable": UnavailableError, "check": CheckError}
+KINDS: dict[str, type[OsnetEdgeError]] = {
+    "not supported": NotSupportedError,
+    "input": InputError,
+    "unavailable": UnavailableError,
+    "check": CheckError,
+}
 
 
 class Worker:
-    """Answers the parent's questions about one engine; each public method is one.
+    """Measures one engine for the parent, which calls its methods through `EngineProcess.ask`.
+
+    What the engine has no such thing of raises `NotSupportedError`.
 
     Args:
-        subject: the engine.
+        runner: the engine.
         tell: sends the share of a long job that is done, in [0, 1].
     """
 
-    def __init__(self, subject: Subject, tell: Callable[[float], None]) -> None:
-        self._subject, self._tell = subject, tell
+    def __init__(self, runner: Runner, tell: Callable[[float], None]) -> None:
+        self._runner, self._tell = runner, tell
         self._run: Callable[[], object] = lambda: None
-        self._crop: Callable[[], object] | None = None
+        self._crop: Callable[[], object] = lambda: None
 
-    def facts(self) -> SubjectFacts:
-        """Return what the engine says of itself."""
-        return self._subject.facts
+    def set_batch(self, size: int, warmup_s: float) -> None:
+        """Make rounds run a batch of so many crops, and warm up."""
+        batch = self._runner.example(size)
+        self._run = partial(self._runner.infer, batch)
+        time_calls(self._run, warmup_s, lead=False)
 
-    def set_batch(self, size: int, warmup_s: float) -> bool:
-        """Make turns run a batch of so many pictures; false where the engine takes only frames."""
-        if self._subject.infer is None:
-            return False
-        infer, batch = self._subject.infer, self._subject.example(size)
-        self._run, self._crop = lambda: infer(batch), None
-        self._warm_up(warmup_s)
-        return True
+    def set_frame(self, frame: Picture, boxes: Boxes, warmup_s: float) -> None:
+        """Make rounds run a whole frame and its boxes, and warm up."""
+        self._run = partial(self._runner.embed_frame, frame, boxes)
+        self._crop = partial(self._runner.crop_frame, frame, boxes)
+        time_calls(self._run, warmup_s, lead=False)
 
-    def set_frame(self, frame: Picture, boxes: Boxes, warmup_s: float) -> bool:
-        """Make turns run a whole frame and its boxes; false where the engine takes none."""
-        embed, crop = self._subject.embed_frame, self._subject.crop_frame
-        if embed is None:
-            return False
-        self._run, self._crop = lambda: embed(frame, boxes), None
-        if crop is not None:
-            self._crop = lambda: crop(frame, boxes)
-        self._warm_up(warmup_s)
-        return True
+    def read_batch(self, size: int, seconds: float) -> BatchLatency:
+        """Return what another program says of a batch."""
+        return self._runner.read_batch(size, seconds)
 
-    def read_batch(self, size: int, seconds: float) -> BatchLatency | None:
-        """Return what another program says of a batch, or None where there is none."""
-        return None if self._subject.read_batch is None else self._subject.read_batch(size, seconds)
+    def round(self, seconds: float, lead: bool = True) -> list[int]:
+        """Call back to back for so many seconds; see `time_calls` for the rest."""
+        return time_calls(self._run, seconds, lead=lead)
 
-    def turn(self, seconds: float, lead: bool = True) -> list[int]:
-        """Call back to back for a turn; return how long each call took, in nanoseconds.
-
-        Args:
-            seconds: how long the turn lasts.
-            lead: whether to make a call first that is not kept, since it finds the caches full of what ran
-                before.
-        """
-        with no_garbage_collection():
-            if lead:
-                self._run()
-            return take_turn(self._run, seconds * _NS_PER_S)
-
-    def crop_turn(self, seconds: float) -> list[int]:
-        """Do the same with cutting out and resizing alone; empty where the engine does not say."""
-        if self._crop is None:
-            return []
-        with no_garbage_collection():
-            return take_turn(self._crop, seconds * _NS_PER_S)
+    def crop_round(self, seconds: float) -> list[int]:
+        """Do the same with cutting out and resizing alone."""
+        return time_calls(self._crop, seconds, lead=False)
 
     def parts(self, size: int) -> Parts | None:
         """Return the medians of the parts of a call, or None where there are none."""
-        if self._subject.parts is None:
-            return None
-        batch = self._subject.example(size)
-        seen: dict[str, list[float]] = defaultdict(list)
-        for _ in range(_PART_CALLS):
-            for name, ms in self._subject.parts(batch).items():
-                seen[name].append(ms)
-        return Parts(**{name: statistics.median(values) for name, values in seen.items()})
+        batch = self._runner.example(size)
+        seen = [parts for _ in range(_PART_CALLS) if (parts := self._runner.parts(batch)) is not None]
+        medians: dict[str, float] = {}
+        for part in fields(Parts) if seen else ():
+            if values := [ms for each in seen if (ms := getattr(each, part.name)) is not None]:
+                medians[part.name] = statistics.median(values)
+        return Parts(**medians) if seen else None
 
     def cuda_graph(self) -> bool | None:
         """Say whether calls replay a CUDA graph; None where there is no such thing."""
-        return None if self._subject.cuda_graph is None else self._subject.cuda_graph()
+        return self._runner.cuda_graph()
 
-    def streams(self, count: int, size: int, seconds: float) -> StreamRate | None:
+    def streams(self, count: int, size: int, seconds: float) -> StreamRate:
         """Return the throughput of so many callers, each a thread with a batch of its own."""
-        infer = self._subject.infer
-        if infer is None:
-            return None
+        infer = self._runner.infer
+        # One that takes no batch says so here, before others wait for it.
+        infer(self._runner.example(size))
         stop, ready = threading.Event(), threading.Barrier(count + 1)
 
         def call() -> int:
-            batch, done = self._subject.example(size), 0
+            batch, done = self._runner.example(size), 0
             try:
                 infer(batch)
             finally:
@@ -147,22 +129,20 @@ class Worker:
         # The last calls end after the time is up, and count with the time that they took.
         return StreamRate(count, size, done * size / (time.perf_counter() - began))
 
-    def layers(self, size: int) -> Layers | None:
-        """Return the times of the layers, or None where the backend does not tell."""
-        return None if self._subject.layers is None else self._subject.layers(self._subject.example(size))
+    def layers(self, size: int) -> Layers:
+        """Return the times of the layers."""
+        return self._runner.layers(self._runner.example(size))
 
-    def embed(self, paths: list[Path], batch: int) -> npt.NDArray[np.float32] | None:
-        """Embed pictures through the engine's own preprocessing to (N, D); None where it only tells times."""
-        embed, done = self._subject.embed, 0
-        if embed is None:
-            return None
+    def embed(self, paths: Sequence[Path | str], batch: int) -> npt.NDArray[np.float32]:
+        """Embed pictures through the engine's own preprocessing to (N, D)."""
+        done = 0
 
         def progress(count: int) -> None:
             nonlocal done
             done += count
             self._tell(done / len(paths))
 
-        return embed_files(embed, paths, batch=batch, progress=progress)
+        return embed_files(self._runner.embed, paths, batch=batch, progress=progress)
 
     def memory(self) -> Memory:
         """Return the most memory that this process had, and what it has of the GPU's where it has one."""
@@ -173,7 +153,7 @@ class Worker:
             # macOS counts in bytes, others in KiB.
             peak = told if sys.platform == "darwin" else told * 1024
         device = None
-        if self._subject.facts.accelerator:
+        if self._runner.facts.accelerator:
             with open_nvml() as nvml:
                 device = nvml.memory_of(os.getpid()) if nvml else None
         return Memory(peak, device)
@@ -186,14 +166,11 @@ class Worker:
             return None
         return int(pages) * resource.getpagesize()
 
-    def _warm_up(self, seconds: float) -> None:
-        take_turn(self._run, seconds * _NS_PER_S)
 
+def serve(connection: Connection, load: Callable[[], Runner]) -> None:
+    """Load an engine and call the methods of its `Worker` that are asked for until the parent hangs up.
 
-def serve(connection: Connection, load: Callable[[], Subject]) -> None:
-    """Load an engine and answer questions until the parent hangs up.
-
-    Each question is a method's name and arguments. Answers are `("done", value)`, `("told", share)`
+    Each request is a method and its arguments. Answers are `("done", value)`, `("told", share)`
     meanwhile, or `("failed", kind, message)`, after which the next question is waited for.
     """
     # Ctrl-C reaches every process of a terminal; the parent decides what it means.
@@ -205,17 +182,18 @@ def serve(connection: Connection, load: Callable[[], Subject]) -> None:
         _answer_all(connection, load)
 
 
-def _answer_all(connection: Connection, load: Callable[[], Subject]) -> None:
+def _answer_all(connection: Connection, load: Callable[[], Runner]) -> None:
     try:
-        worker = Worker(load(), lambda share: connection.send(("told", share)))
+        runner = load()
     except Exception as error:
         connection.send(_failure(error))
         return
-    connection.send(("done", worker.facts()))
+    worker = Worker(runner, lambda share: connection.send(("told", share)))
+    connection.send(("done", runner.facts))
     while True:
-        question, arguments = connection.recv()
+        method, arguments, options = connection.recv()
         try:
-            answer: tuple[Any, ...] = ("done", getattr(worker, question)(*arguments))
+            answer: tuple[Any, ...] = ("done", method(worker, *arguments, **options))
         except Exception as error:
             answer = _failure(error)
         connection.send(answer)

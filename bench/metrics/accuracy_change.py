@@ -44,7 +44,7 @@ class ChangeIntervals:
     def between(
         cls, reference: MatchRanks, other: MatchRanks, *, confidence: float = 0.95, samples: int = 2000
     ) -> ChangeIntervals:
-        """Compute the intervals from the ranks of two engines on the same pictures, see `rank_pictures`.
+        """Compute the intervals from the ranks of two engines on the same pictures.
 
         Raises:
             InputError: no query has a match, or the two do not answer the same queries.

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from osnet_edge.bench.measure.subject import Boxes, Subject, SubjectFacts
+from osnet_edge.bench.measure.runners import Boxes, Runner, RunnerFacts
 from osnet_edge.bench.result.machine import installed_version
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.preprocessing import Picture
 
 
-def load_boxmot(weights: str, variant: str, threads: int) -> Subject:
-    """Let BoxMOT export a checkpoint, simplified and with a free batch size, and open what it wrote.
+class BoxMotRunner(Runner):
+    """What BoxMOT exports of a checkpoint, simplified and with a free batch size, opened by BoxMOT.
 
     Args:
         weights: plain float32 checkpoint.
@@ -30,48 +30,48 @@ def load_boxmot(weights: str, variant: str, threads: int) -> Subject:
     Raises:
         UnavailableError: it is not installed, or not as it was when this was written (25.0).
     """
-    _hold_to(threads)
-    try:
-        from boxmot.reid.core.runtime import ReID
-        from boxmot.reid.exporters.config import build_export_namespace
-        from boxmot.reid.exporters.workflow import export_reid
-        from boxmot.utils.checks import RequirementsChecker
-    except ImportError as error:
-        raise UnavailableError(f"BoxMOT is not installed, or lacks {error.name}") from None
-    # BoxMOT runs pip where versions are not those that it pins, and pip then replaces torch.
-    RequirementsChecker.check_packages = RequirementsChecker.sync_extra = _install_nothing
-    # The session reads the file whole.
-    with tempfile.TemporaryDirectory(prefix="osnet-edge-boxmot-", ignore_cleanup_errors=True) as folder:
-        named = Path(shutil.copy(weights, Path(folder) / f"{variant}.pt"))
-        options = {"weights": str(named), "dynamic": True, "simplify": True, "include": ("onnx",)}
-        exported = Path(export_reid(build_export_namespace(options)).files["onnx"])
-        started = time.perf_counter()
-        model: Any = ReID(exported, device="cpu").model
-        seconds = time.perf_counter() - started
-        size = exported.stat().st_size
 
-    def embed_frame(frame: Picture, boxes: Boxes) -> Any:
-        return model.get_features(boxes.astype(np.float32), frame)
+    def __init__(self, weights: str, variant: str, threads: int) -> None:
+        _hold_to(threads)
+        try:
+            from boxmot.reid.core.runtime import ReID
+            from boxmot.reid.exporters.config import build_export_namespace
+            from boxmot.reid.exporters.workflow import export_reid
+            from boxmot.utils.checks import RequirementsChecker
+        except ImportError as error:
+            raise UnavailableError(f"BoxMOT is not installed, or lacks {error.name}") from None
+        # BoxMOT runs pip where versions are not those that it pins, and pip then replaces torch.
+        RequirementsChecker.check_packages = RequirementsChecker.sync_extra = _install_nothing
+        # The session reads the file whole.
+        with tempfile.TemporaryDirectory(prefix="osnet-edge-boxmot-", ignore_cleanup_errors=True) as folder:
+            named = Path(shutil.copy(weights, Path(folder) / f"{variant}.pt"))
+            options = {"weights": str(named), "dynamic": True, "simplify": True, "include": ("onnx",)}
+            exported = Path(export_reid(build_export_namespace(options)).files["onnx"])
+            started = time.perf_counter()
+            self._model: Any = ReID(exported, device="cpu").model
+            seconds = time.perf_counter() - started
+            size = exported.stat().st_size
+        super().__init__(
+            RunnerFacts(
+                variant=variant,
+                precision="fp32",
+                target="BoxMOT's ONNX backend",
+                size_bytes=size,
+                package_bytes=None,
+                load_seconds=seconds,
+                versions={"boxmot": installed_version("boxmot")},
+            )
+        )
 
-    def embed(crops: list[Picture]) -> Any:
-        # A picture of a person is a frame with one box, all of it.
+    def embed_frame(self, frame: Picture, boxes: Boxes) -> Any:
+        """Embed the boxes of a frame as a tracker asks for it."""
+        return self._model.get_features(boxes.astype(np.float32), frame)
+
+    def embed(self, crops: list[Picture]) -> Any:
+        """Embed each crop as a frame with one box, all of it."""
         whole = [np.array([[0, 0, crop.shape[1], crop.shape[0]]], np.float64) for crop in crops]
         frames = [np.ascontiguousarray(crop[..., ::-1]) for crop in crops]
-        return np.concatenate([embed_frame(*pair) for pair in zip(frames, whole, strict=True)])
-
-    return Subject(
-        SubjectFacts(
-            variant=variant,
-            precision="fp32",
-            target="BoxMOT's ONNX backend",
-            size_bytes=size,
-            package_bytes=None,
-            load_seconds=seconds,
-            versions={"boxmot": installed_version("boxmot")},
-        ),
-        embed=embed,
-        embed_frame=embed_frame,
-    )
+        return np.concatenate([self.embed_frame(*pair) for pair in zip(frames, whole, strict=True)])
 
 
 def _install_nothing(*given: Any, **options: Any) -> None:

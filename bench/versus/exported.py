@@ -9,20 +9,20 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from osnet_edge.bench.measure.subject import Batch, Subject, SubjectFacts, by_hand, open_by_hand
+from osnet_edge.bench.measure.runners import BareRunner, Batch, RunnerFacts, open_by_hand
 from osnet_edge.bench.metrics._checks import FloatArray
 from osnet_edge.bench.result.machine import installed_version
 from osnet_edge.runtime.backends.openvino import open_core
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 
-def load_onnxruntime(graph: str, variant: str, how: Preprocessing, threads: int) -> Subject:
+def load_onnxruntime(graph: str, variant: str, how: Preprocessing, threads: int) -> BareRunner:
     """Open the graph in ONNX Runtime."""
     _, infer, seconds = open_by_hand(graph, threads)
-    return by_hand(_facts(graph, variant, "onnxruntime", seconds), infer, how)
+    return BareRunner(_facts(graph, variant, "onnxruntime", seconds), infer, how)
 
 
-def load_openvino(graph: str, variant: str, how: Preprocessing, threads: int) -> Subject:
+def load_openvino(graph: str, variant: str, how: Preprocessing, threads: int) -> BareRunner:
     """Compile the graph with OpenVINO for its latency, with a free batch size, in float32.
 
     Raises:
@@ -42,11 +42,11 @@ def load_openvino(graph: str, variant: str, how: Preprocessing, threads: int) ->
         rows: FloatArray = compiled(batch)[0]
         return rows
 
-    return by_hand(_facts(graph, variant, "openvino", seconds), infer, how)
+    return BareRunner(_facts(graph, variant, "openvino", seconds), infer, how)
 
 
-def _facts(graph: str, variant: str, library: str, seconds: float) -> SubjectFacts:
-    return SubjectFacts(
+def _facts(graph: str, variant: str, library: str, seconds: float) -> RunnerFacts:
+    return RunnerFacts(
         variant=variant,
         precision="fp32",
         target=f"{library}, usual export",

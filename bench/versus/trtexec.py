@@ -11,13 +11,12 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from osnet_edge.bench.measure.engine_process import EngineFailedError
 from osnet_edge.bench.measure.latency import LatencyStats
-from osnet_edge.bench.measure.subject import Subject, SubjectFacts
+from osnet_edge.bench.measure.runners import Runner, RunnerFacts
 from osnet_edge.bench.result.engine_result import BatchLatency
 from osnet_edge.bench.result.measurements import Parts
 from osnet_edge.runtime.errors import UnavailableError, first_line
@@ -36,59 +35,60 @@ _PARTS = {
 }
 
 
-def load_trtexec(package: str) -> Subject:
-    """Find the program for a package's plan.
+class TrtexecRunner(Runner):
+    """The program for a package's plan.
+
+    Args:
+        package: the package's folder.
 
     Raises:
-        UnavailableError: it is not on the path.
+        UnavailableError: the program is not on the path.
     """
-    manifest = read_manifest(package)
-    name = PROGRAMS[manifest.target.backend]
-    program = shutil.which(name)
-    if program is None:
-        raise UnavailableError(f"{name} is not on the path")
-    plan = Path(package) / manifest.model_file
-    return Subject(
-        SubjectFacts(
+
+    def __init__(self, package: str) -> None:
+        manifest = read_manifest(package)
+        name = PROGRAMS[manifest.target.backend]
+        program = shutil.which(name)
+        if program is None:
+            raise UnavailableError(f"{name} is not on the path")
+        self._program, self._plan = program, Path(package) / manifest.model_file
+        facts = RunnerFacts(
             variant=manifest.model.variant,
             precision=manifest.precision,
             target=name,
-            size_bytes=plan.stat().st_size,
+            size_bytes=self._plan.stat().st_size,
             package_bytes=None,
             load_seconds=0.0,
             batches=(manifest.batch.min, manifest.batch.max),
-        ),
-        preprocessing=manifest.preprocessing,
-        read_batch=partial(_read_batch, program, plan, manifest.preprocessing.input_shape),
-    )
+        )
+        super().__init__(facts, manifest.preprocessing)
 
+    def read_batch(self, size: int, seconds: float) -> BatchLatency:
+        """Run the program at one batch.
 
-def _read_batch(
-    program: str, plan: Path, picture: tuple[int, ...], size: int, seconds: float
-) -> BatchLatency:
-    """Run the program at one batch."""
-    shape = "x".join(map(str, (size, *picture)))
-    with tempfile.TemporaryDirectory() as folder:
-        times = Path(folder) / "times.json"
-        command = [
-            program,
-            f"--loadEngine={plan}",
-            f"--shapes={INPUT_NAME}:{shape}",
-            f"--duration={max(1, round(seconds))}",
-            f"--exportTimes={times}",
-        ]
-        limit = 2 * seconds + _PATIENCE_S
-        try:
-            # The user's own program.
-            ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)  # noqa: S603
-        except subprocess.TimeoutExpired:
-            raise EngineFailedError(
-                f"{Path(program).name} hangs: it did not end within {limit:.0f} s"
-            ) from None
-        if ran.returncode or not times.is_file():
-            said = first_line(ran.stderr.strip() or ran.stdout)
-            raise EngineFailedError(f"{Path(program).name} ended with exit code {ran.returncode}: {said}")
-        return read_times(times.read_text(encoding="utf-8"), size)
+        Raises:
+            EngineFailedError: it fails, hangs, or writes no times.
+        """
+        name, shape = Path(self._program).name, "x".join(map(str, (size, *self.preprocessing.input_shape)))
+        with tempfile.TemporaryDirectory() as folder:
+            times = Path(folder) / "times.json"
+            command = [
+                self._program,
+                f"--loadEngine={self._plan}",
+                f"--shapes={INPUT_NAME}:{shape}",
+                f"--duration={max(1, round(seconds))}",
+                f"--exportTimes={times}",
+            ]
+            limit = 2 * seconds + _PATIENCE_S
+            try:
+                # The user's own program.
+                ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)  # noqa: S603
+            except subprocess.TimeoutExpired:
+                raise EngineFailedError(f"{name} hangs: it did not end within {limit:.0f} s") from None
+            if ran.returncode or not times.is_file():
+                reason = first_line(ran.stderr.strip() or ran.stdout)
+                raise EngineFailedError(f"{name} ended with exit code {ran.returncode}: {reason}")
+            return read_times(times.read_text(encoding="utf-8"), size)
 
 
 def read_times(text: str, size: int) -> BatchLatency:

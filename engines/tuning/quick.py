@@ -9,18 +9,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import onnx
 from onnx import ModelProto
 
+from osnet_edge.bench.measure.latency import median_times
 from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.int8 import NO_GROUP, Calibration, fine_tuning, without
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.targets import TargetSpec
-from osnet_edge.engines.timing import time_in_turns
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.candidate import Candidate
@@ -29,7 +30,7 @@ from osnet_edge.engines.tuning.measure import measure
 from osnet_edge.engines.tuning.open_engine import open_on_cpu, used_sizes
 from osnet_edge.engines.tuning.outcome import Outcome
 from osnet_edge.engines.tuning.request import cpu_backends
-from osnet_edge.engines.tuning.stopwatch import Stopwatch
+from osnet_edge.engines.tuning.stopwatch import Stopwatch, grey_batch
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.openvino import LARGEST_COMPILED
 from osnet_edge.runtime.backends.registry import BACKENDS, BackendName
@@ -241,7 +242,8 @@ def _time_models(
             engines[name] = builder_of(backend).open_graph(
                 path, info, precision, count, sizes, processor=processor
             )
-        return time_in_turns(engines, info.preprocessing, count, seconds)
+        batch = grey_batch(info.preprocessing, count)
+        return median_times({name: partial(each.infer, batch) for name, each in engines.items()}, seconds)
 
 
 def _milliseconds(outcome: Outcome, candidates: Sequence[Candidate]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Candidates' engines in memory, a few at a time, and timed in turns."""
+"""Candidates' engines in memory, a few at a time, and timed in rounds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from osnet_edge.engines.timing import grey_pictures
+import numpy as np
+import numpy.typing as npt
+
+from osnet_edge.bench.measure.latency import interleave, rounds_within, time_calls
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.race import Round
 from osnet_edge.runtime.backends.base import Engine
@@ -18,6 +22,7 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 #: Seconds that a round should count for: small networks take so little that rounds are added, in every heat
 #: as many for each that was asked for, ten at most.
 _ROUND_SECONDS, _MOST_ADDED = 0.03, 10
+_NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Stopwatch:
         round_seconds: float = _ROUND_SECONDS,
     ) -> None:
         self._round_seconds = round_seconds
-        self._pictures = [grey_pictures(preprocessing, size) for size in sorted(batches)]
+        self._pictures = [grey_batch(preprocessing, size) for size in sorted(batches)]
         self._open_engine, self._digest, self._reference = open_engine, digest, reference
         self._cache, self._progress = cache, progress
         #: By name and digest: a candidate whose INT8 was decided on is another one than before.
@@ -69,7 +74,7 @@ class Stopwatch:
         self.seconds = 0.0
 
     def __call__(self, rung: int, names: tuple[str, ...], rounds: int) -> list[Round]:
-        """Time candidates in turns.
+        """Time candidates in rounds.
 
         Raises:
             OsnetEdgeError: the reference cannot be opened.
@@ -80,14 +85,15 @@ class Stopwatch:
             return list(kept.rounds)
         running = self._load(names)
         self._progress(f"timing {len(running)} candidates, {rounds} rounds or more")
-        done: list[Round] = []
-        order, began = random.Random(rung), time.perf_counter()  # noqa: S311
-        while len(done) < rounds or (
-            len(done) < _MOST_ADDED * rounds and time.perf_counter() - began < self._round_seconds * rounds
+        times: dict[str, list[tuple[float, ...]]] = {name: [] for name in running}
+        began, timers = time.perf_counter(), {name: partial(self._time, running[name]) for name in running}
+        # Each round in another order: who runs behind whom must not matter either.
+        order = random.Random(rung)  # noqa: S311
+        for name, calls in interleave(
+            timers, rounds_within(self._round_seconds * rounds, rounds, _MOST_ADDED * rounds), order
         ):
-            # Each time in another order: who runs behind whom must not matter either.
-            turn = order.sample(list(running), len(running))
-            done.append({name: self._time(running[name]) for name in turn})
+            times[name].append(tuple(call / _NS_PER_MS for call in calls))
+        done: list[Round] = [dict(zip(times, ms, strict=True)) for ms in zip(*times.values(), strict=True)]
         self.seconds += time.perf_counter() - began
         failed = {name: self.failed[name] for name in names if name in self.failed}
         self._cache.write(key, _Heat(tuple(done), failed))
@@ -124,12 +130,12 @@ class Stopwatch:
     def _key(self, name: str) -> tuple[str, str]:
         return name, str(self._digest(name))
 
-    def _time(self, engine: Engine) -> tuple[float, ...]:
-        # The first call of a turn finds the caches full of another's weights: made, and not kept.
-        engine.infer(self._pictures[0])
-        times = []
-        for pictures in self._pictures:
-            start = time.perf_counter()
-            engine.infer(pictures)
-            times.append(1000 * (time.perf_counter() - start))
-        return tuple(times)
+    def _time(self, engine: Engine) -> list[int]:
+        """Return the nanoseconds of one call at each batch size, after a call that is not kept."""
+        runs = (partial(engine.infer, pictures) for pictures in self._pictures)
+        return [ns for place, run in enumerate(runs) for ns in time_calls(run, lead=place == 0)]
+
+
+def grey_batch(preprocessing: Preprocessing, size: int) -> npt.NDArray[np.generic]:
+    """Return an engine's input for timing, of one grey: no engine's time depends on what is in a crop."""
+    return np.full((size, *preprocessing.input_shape), 1, preprocessing.dtype)

@@ -11,30 +11,30 @@ import pytest
 
 from osnet_edge.bench import from_json
 from osnet_edge.bench.measure.engine_process import EngineFailedError
-from osnet_edge.bench.measure.subject import load_package
+from osnet_edge.bench.measure.runners import PackageRunner
 from osnet_edge.bench.versus import trtexec
-from osnet_edge.bench.versus.boxmot import load_boxmot
-from osnet_edge.bench.versus.trtexec import load_trtexec, read_times
-from osnet_edge.cli.bench_versus import rivals
+from osnet_edge.bench.versus.boxmot import BoxMotRunner
+from osnet_edge.bench.versus.trtexec import TrtexecRunner, read_times
 from osnet_edge.cli.main import main
 from osnet_edge.engines.build import build_package
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.train.synthetic import draw_frame, sample_crops
+from osnet_edge.train.versus import rivals
 
 
 def test_every_runtime_gives_the_packages_embeddings(package: Path, checkpoint: Path) -> None:
     frame, boxes, _ = draw_frame(people=3, size=(320, 240), seed=0)
     frame = np.ascontiguousarray(frame[..., ::-1])
-    expected, valid = load_package(package, 1).embed_frame(frame, boxes.astype(float))
+    expected, valid = PackageRunner(package, 1).embed_frame(frame, boxes.astype(float))
     assert valid.all()
-    with rivals("torch, ort,openvino", str(checkpoint), [str(package)], 1) as contenders:
-        assert [each.role for each in contenders] == ["versus"] * 3
-        for contender in contenders:
-            if contender.name.endswith("OpenVINO"):
+    with rivals("torch, ort,openvino", str(checkpoint), [str(package)], 1) as targets:
+        assert [each.role for each in targets] == ["versus"] * 3
+        for target in targets:
+            if target.name.endswith("OpenVINO"):
                 pytest.importorskip("openvino")
-            subject = contender.load()
-            np.testing.assert_allclose(subject.embed_frame(frame, boxes.astype(float)), expected, atol=2e-5)
-            rows = subject.embed(list(sample_crops(2, 100, 40)))
+            runner = target.load()
+            np.testing.assert_allclose(runner.embed_frame(frame, boxes.astype(float)), expected, atol=2e-5)
+            rows = runner.embed(list(sample_crops(2, 100, 40)))
             assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-5)
 
 
@@ -54,7 +54,7 @@ def test_boxmot_is_never_required(monkeypatch: pytest.MonkeyPatch, checkpoint: P
     monkeypatch.setattr(onnxruntime, "SessionOptions", onnxruntime.SessionOptions)
     monkeypatch.setitem(sys.modules, "boxmot", None)
     with pytest.raises(UnavailableError, match="BoxMOT is not installed"):
-        load_boxmot(str(checkpoint), "osnet_x0_25", 1)
+        BoxMotRunner(str(checkpoint), "osnet_x0_25", 1)
 
 
 def test_figures_of_other_weights_do_not_compare(package: Path, tmp_path: Path) -> None:
@@ -91,22 +91,21 @@ def test_trtexecs_own_times_are_read(graph: Path, tmp_path: Path, monkeypatch: p
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    subject = load_trtexec(str(package))
-    assert subject.read_batch is not None
-    found = subject.read_batch(8, 1.0)
+    runner = TrtexecRunner(str(package))
+    found = runner.read_batch(8, 1.0)
     assert found.latency.p50_ms == pytest.approx(2.15)
     assert found.parts is not None
     assert (found.parts.enqueue_ms, found.parts.compute_ms) == pytest.approx((0.3, 2.0))
     assert found.transfers is True
     with pytest.raises(EngineFailedError, match="tensorrt_rtx ended with exit code 1"):
-        subject.read_batch(4, 1.0)
+        runner.read_batch(4, 1.0)
     program.write_text(f"#!{sys.executable}\nimport time\nwhile True: time.sleep(60)\n")
     monkeypatch.setattr(trtexec, "_PATIENCE_S", 0.3)
     with pytest.raises(EngineFailedError, match="tensorrt_rtx hangs: it did not end within 0 s"):
-        subject.read_batch(8, 0.0)
+        runner.read_batch(8, 0.0)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UnavailableError, match="tensorrt_rtx is not on the path"):
-        load_trtexec(str(package))
+        TrtexecRunner(str(package))
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '[{"latencyMs": 1}]', '[{"latencyMs": "x"}]'])

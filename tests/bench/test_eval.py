@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from osnet_edge.bench import RetrievalScores, score_retrieval
+from osnet_edge.bench import RetrievalScores, embed_set, score_retrieval
 from osnet_edge.bench.metrics.splits import score_splits
 from osnet_edge.bench.report.cross_domain import DomainScores, cross_tables, score_table
 from osnet_edge.bench.report.cross_domain_page import cross_domain_page
-from osnet_edge.cli.eval_pair import Pair, Way, score_pair
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.embedder import Embedder
@@ -110,15 +110,15 @@ def test_the_page_shows_rankings_and_attention_and_what_to_type(
 def test_splits_share_their_pictures_and_their_scores_are_averaged(checkpoint: Path, street: Path) -> None:
     one = read_market1501(street)
     other = dataclasses.replace(one, query=one.gallery[:5], gallery=one.query)
-    pair = Pair("a", TorchEmbedder(load_osnet(checkpoint), Preprocessing(64, 32)), "b", (one, other))
+    embedder = TorchEmbedder(load_osnet(checkpoint), Preprocessing(64, 32))
     done: list[int] = []
-    embedded = pair.embed(8, done.append)
-    assert sum(done) == pair.pictures == len(embedded.rows) == len(one.query) + len(one.gallery)
-    scores = [score_splits(embedded, [split]) for split in (one, other)]
-    both = score_pair(pair, embedded, Way("cosine", False), 1)
-    assert both.splits == 2
-    assert both.scores.mean_ap == pytest.approx((scores[0].mean_ap + scores[1].mean_ap) / 2)
-    assert both.scores.queries == len(one.query) + 5
+    embed = partial(embed_files, embedder, batch=8, read=embedder.read, progress=done.append)
+    embedded = embed_set(embed, (one, other))
+    assert sum(done) == len(embedded.rows.rows) == len(one.query) + len(one.gallery)
+    scores = [score_splits(embedded.rows, [split]) for split in (one, other)]
+    both = embedded.scores()
+    assert both.mean_ap == pytest.approx((scores[0].mean_ap + scores[1].mean_ap) / 2)
+    assert both.queries == len(one.query) + 5
 
 
 def test_real_weights_reach_their_figures_on_viper(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:

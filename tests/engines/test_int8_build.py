@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from drawn_people import draw_people
 from needs import needs_openvino, needs_rtx
 from onnx import numpy_helper
 
-from osnet_edge.bench import average_precisions, rank_pictures
+from osnet_edge.bench import average_precisions, embed_set
 from osnet_edge.cli.main import main
 from osnet_edge.engines.graph.reading import read_graph
 from osnet_edge.engines.graph.running import open_graph
@@ -25,6 +26,7 @@ from osnet_edge.engines.quantization.rules import TENSORRT, rules_for
 from osnet_edge.engines.quantization.table import make_table
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.backends.openvino import HINTS
+from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.package.manifest import read_manifest
 from osnet_edge.runtime.pictures import read_picture
@@ -354,5 +356,5 @@ def test_int8_for_tensorrt_keeps_vipers_accuracy(shared: Path, tmp_path: Path) -
     def embed(crops: list[Picture]) -> np.ndarray:
         return session.run(None, {"images": to_batch(crops, info.preprocessing)})[0]
 
-    ranks = rank_pictures(embed, found.query, found.gallery)
+    ranks = embed_set(partial(embed_files, embed), [found]).ranks
     assert 100 * average_precisions(ranks).mean() > 45.79 - 0.5

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from osnet_edge.bench import from_json
-from osnet_edge.bench.measure.subject import load_package, load_reference
+from osnet_edge.bench.measure.runners import PackageRunner, ReferenceRunner
 from osnet_edge.cli.main import main
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.train.synthetic import write_set
@@ -63,7 +63,7 @@ def test_noise_does_not(contrast: float, trained: Path, ruined: Path, rng: np.ra
     (as torch.randn), and a tenth of it. Two different noises agree no worse than the two engines do: to a
     network, noise is a texture, always the same, whose red is like its blue.
     """
-    reference, engine = load_reference(trained, threads=1), load_package(ruined, threads=1)
+    reference, engine = ReferenceRunner(trained, threads=1), PackageRunner(ruined, threads=1)
     how = reference.preprocessing
     values = contrast * rng.standard_normal((16, how.height, how.width, 3)) * how.std + how.mean
     noise = list(np.rint(255 * values).clip(0, 255).astype(np.uint8))

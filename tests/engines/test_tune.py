@@ -27,7 +27,6 @@ from osnet_edge.engines.tuning.halving import Plan
 from osnet_edge.engines.tuning.request import TuneRequest
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.engines.tuning.tune import EngineOpener
-from osnet_edge.engines.tuning.tune import EngineOpener
 from osnet_edge.engines.tuning.tune import tune as run_tuner
 from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine
 from osnet_edge.runtime.cuda.probe import probe

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from osnet_edge.bench.measure.accuracy import embed_set
 from osnet_edge.bench.metrics.splits import check_split
-from osnet_edge.cli.eval_pair import Pair, Way, score_pair
 from osnet_edge.runtime.backends.onnxruntime import default_threads
+from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.data import ReidSet, open_sets, parse_specs
@@ -52,9 +55,9 @@ class Tester:
         embedder = TorchEmbedder(model, how)
         scores = {}
         for name, splits in self._targets.items():
-            pair = Pair("the network", embedder, name, splits)
-            rows = pair.embed(_BATCH, lambda count: None)
-            found = score_pair(pair, rows, Way(self._recipe.distance, False), default_threads()).scores
+            embed = partial(embed_files, embedder, batch=_BATCH, read=embedder.read)
+            embedded = embed_set(embed, splits, splits[0].protocol)
+            found = embedded.scores(self._recipe.distance, threads=default_threads())
             scores[name] = {"rank1": found.rank1, "mean_ap": found.mean_ap}
             if found.mean_inp is not None:
                 scores[name]["mean_inp"] = found.mean_inp

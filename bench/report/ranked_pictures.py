@@ -7,13 +7,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from osnet_edge.bench import InlinePicture, Ranking, top_ranked
+from osnet_edge.bench.measure.accuracy import EmbeddedSet
+from osnet_edge.bench.metrics.accuracy import LabelledPicture
 from osnet_edge.bench.metrics.distances import measure
+from osnet_edge.bench.metrics.top import top_ranked
+from osnet_edge.bench.report.picture_section import InlinePicture, PictureSection, Ranking
 from osnet_edge.runtime.embedder import Embeddings
 from osnet_edge.runtime.pictures import read_picture
-from osnet_edge.train.data import Picture
 
 T = TypeVar("T")
+Labelled = TypeVar("Labelled", bound=LabelledPicture)
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
@@ -28,9 +31,9 @@ def spread(items: Sequence[T], count: int) -> list[T]:
 
 
 def rankings(
-    embed: Callable[[Sequence[Picture]], Embeddings],
-    queries: Sequence[Picture],
-    gallery: Sequence[Picture],
+    embed: Callable[[Sequence[Labelled]], Embeddings],
+    queries: Sequence[Labelled],
+    gallery: Sequence[Labelled],
     *,
     distance: str = "cosine",
 ) -> tuple[Ranking, ...]:
@@ -57,11 +60,39 @@ def rankings(
     return tuple(shown)
 
 
-def inline(item: Picture) -> InlinePicture:
+def ranking_section(
+    title: str,
+    embedded: EmbeddedSet,
+    queries: Sequence[LabelledPicture],
+    distance: str,
+    maps: tuple[InlinePicture, ...] = (),
+) -> PictureSection:
+    """Show what is nearest to some queries of a set.
+
+    Args:
+        title: of the section.
+        embedded: the set; of its first split the gallery is shown.
+        queries: to show.
+        distance: "cosine" or "euclidean".
+        maps: each query with its attention map; empty where there are none.
+    """
+    seen = (
+        "Each query with its attention map, light where the features that become the embedding are strong. "
+    )
+    return PictureSection(
+        title,
+        f"{seen if maps else ''}Below, the nearest gallery pictures by {distance} distance, as scored: "
+        "without those of the query's own person and camera.",
+        maps,
+        rankings(embedded.rows.of, queries, embedded.splits[0].gallery, distance=distance),
+    )
+
+
+def inline(item: LabelledPicture) -> InlinePicture:
     """Return a picture of a set for the page."""
     return InlinePicture.of(read_picture(item.path), caption(item))
 
 
-def caption(item: Picture) -> str:
+def caption(item: LabelledPicture) -> str:
     """Say who is in a picture, and by which camera."""
     return f"person {item.identity}, camera {item.camera}"

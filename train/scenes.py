@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.bench.measure.plan import Frames, Scene
-from osnet_edge.cli.options import parse_numbers
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.train.data.boxed_frames import read_boxed_frames
 from osnet_edge.train.synthetic import draw_frame
 
-_DEFAULT_PEOPLE = "1,8,32"
 #: More than a frame is drawn with.
 _MOST = 200
 _DRAWN_SIZE = (1920, 1080)
 
 
-def find_frames(people: str | None, folder: str | None) -> Frames | None:
-    """Return a frame for each number of people, or None where none were asked for.
+def scenes_with(people: Sequence[int], folder: str | None = None) -> Frames:
+    """Return a frame for each number of people.
+
+    Args:
+        people: the numbers.
+        folder: MOT17 sequences, of which the frame with most people is taken; None draws frames.
 
     Raises:
         InputError: the numbers or the folder are none.
     """
-    if people is None and folder is None:
-        return None
-    counts = sorted(set(parse_numbers(people or _DEFAULT_PEOPLE, "--people")))
+    counts = sorted(set(people))
     if counts[-1] > _MOST:
         raise InputError(f"expected --people of 1 to {_MOST}, got {counts[-1]}")
     if folder is None:

@@ -1,26 +1,34 @@
-"""Rows of `--versus`: what a user would pick instead, made of the packages' own checkpoint."""
+"""What a user would pick instead of a package, made of the package's own checkpoint.
+
+Torch is imported where it is used: trtexec, and a row that says what is missing, do without.
+"""
 
 from __future__ import annotations
 
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from osnet_edge.bench.measure.engine_process import Contender
-from osnet_edge.bench.measure.subject import Subject
-from osnet_edge.bench.versus.boxmot import load_boxmot
+import numpy as np
+
+from osnet_edge.bench.measure.engine_process import BenchTarget
+from osnet_edge.bench.measure.runners import BareRunner, Batch, Runner, RunnerFacts
+from osnet_edge.bench.metrics._checks import FloatArray
+from osnet_edge.bench.result.machine import installed_version
+from osnet_edge.bench.versus.boxmot import BoxMotRunner
 from osnet_edge.bench.versus.exported import load_onnxruntime, load_openvino
-from osnet_edge.bench.versus.trtexec import PROGRAMS, load_trtexec
-from osnet_edge.cli.versus_torch import load_torch
+from osnet_edge.bench.versus.trtexec import PROGRAMS, TrtexecRunner
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import sha256_of
+from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.package.manifest import Manifest, read_manifest
 from osnet_edge.runtime.preprocessing import Preprocessing
 
-#: What can be compared with, and its row's name; the names are a user's own words for them.
+#: What can be compared with, and its name in the result; the keys are a user's own words for them.
 RIVALS = {
     "torch": "PyTorch eager",
     "ort": "usual export in ONNX Runtime",
@@ -33,11 +41,11 @@ RIVALS = {
 @contextmanager
 def rivals(
     names: str | None, weights: str | None, packages: Sequence[str], threads: int
-) -> Iterator[list[Contender]]:
-    """Give the rows; what they are made of lies in a folder that is removed after.
+) -> Iterator[list[BenchTarget]]:
+    """Give the rivals; what they are made of lies in a folder that is removed after.
 
     Args:
-        names: keys of `RIVALS`, with commas between them; None gives no row.
+        names: keys of `RIVALS`, with commas between them; None gives none.
         weights: the checkpoint that the packages were made of.
         packages: to compare with; the first says which network it is and how pictures are prepared.
         threads: CPU threads of each.
@@ -45,8 +53,8 @@ def rivals(
     Raises:
         InputError: a name is none of them, or the checkpoint is another one.
     """
-    wanted = _parse(names)
-    if not wanted:
+    chosen = _parse(names)
+    if not chosen:
         yield []
         return
     manifest = read_manifest(packages[0])
@@ -56,24 +64,24 @@ def rivals(
             "another checkpoint, and figures of different weights do not compare"
         )
     with tempfile.TemporaryDirectory(prefix="osnet-edge-versus-") as folder:
-        yield [_contender(name, weights, manifest, packages, threads, Path(folder)) for name in wanted]
+        yield [_rival(name, weights, manifest, packages, threads, Path(folder)) for name in chosen]
 
 
 def _parse(names: str | None) -> list[str]:
-    wanted = list(dict.fromkeys(name.strip() for name in (names or "").split(",") if name.strip()))
-    if wrong := [name for name in wanted if name not in RIVALS]:
+    chosen = list(dict.fromkeys(name.strip() for name in (names or "").split(",") if name.strip()))
+    if wrong := [name for name in chosen if name not in RIVALS]:
         raise InputError(f"expected --versus of {', '.join(RIVALS)}, got {wrong[0]!r}")
-    return wanted
+    return chosen
 
 
-def _contender(
+def _rival(
     name: str,
     weights: str | None,
     manifest: Manifest,
     packages: Sequence[str],
     threads: int,
     folder: Path,
-) -> Contender:
+) -> BenchTarget:
     variant = manifest.model.variant
     # Other tools normalise outside of the network.
     how = Preprocessing(manifest.preprocessing.height, manifest.preprocessing.width, normalize_in="host")
@@ -82,30 +90,70 @@ def _contender(
     if weights is None:
         return _refused(name, "needs the packages' checkpoint: --weights CHECKPOINT")
     if name == "torch":
-        return Contender(RIVALS[name], partial(load_torch, weights, how, threads), role="versus")
+        return BenchTarget(RIVALS[name], partial(TorchRunner, weights, how, threads), role="versus")
     if name == "boxmot":
         plain = _plain_checkpoint(weights, folder)
-        return Contender(RIVALS[name], partial(load_boxmot, str(plain), variant, threads), role="versus")
+        return BenchTarget(RIVALS[name], partial(BoxMotRunner, str(plain), variant, threads), role="versus")
     load = {"ort": load_onnxruntime, "openvino": load_openvino}[name]
     graph = _usual_export(weights, how, folder)
-    return Contender(RIVALS[name], partial(load, str(graph), variant, how, threads), role="versus")
+    return BenchTarget(RIVALS[name], partial(load, str(graph), variant, how, threads), role="versus")
 
 
-def _trtexec(packages: Sequence[str]) -> Contender:
+def _trtexec(packages: Sequence[str]) -> BenchTarget:
     for package in packages:
         manifest = read_manifest(package)
         if manifest.target.backend in PROGRAMS:
-            load = partial(load_trtexec, package)
-            return Contender(f"trtexec on {Path(package).resolve().name}", load, role="versus")
+            load = partial(TrtexecRunner, package)
+            return BenchTarget(f"trtexec on {Path(package).resolve().name}", load, role="versus")
     return _refused("trtexec", "none of the packages is a TensorRT plan")
 
 
-def _refused(name: str, reason: str) -> Contender:
-    return Contender(RIVALS[name], _nothing, role="versus", refused=reason)
+def _refused(name: str, reason: str) -> BenchTarget:
+    return BenchTarget(RIVALS[name], _nothing, role="versus", refused=reason)
 
 
-def _nothing() -> Subject:
-    raise AssertionError("a row that was refused is never loaded")
+def _nothing() -> Runner:
+    raise AssertionError("what was refused is never loaded")
+
+
+class TorchRunner(BareRunner):
+    """PyTorch as most people call it: in eval mode, crops normalised in NumPy, no compiling.
+
+    Args:
+        weights: a checkpoint.
+        preprocessing: what the network takes.
+        threads: of torch.
+
+    Raises:
+        InputError: it is no checkpoint.
+        ModuleNotFoundError: torch is not installed.
+    """
+
+    def __init__(self, weights: str, preprocessing: Preprocessing, threads: int) -> None:
+        import torch
+
+        from osnet_edge.train.checkpoint import load_osnet
+
+        torch.set_num_threads(threads)
+        started = time.perf_counter()
+        model = load_osnet(weights).eval()
+        seconds = time.perf_counter() - started
+
+        def infer(batch: Batch) -> FloatArray:
+            with torch.inference_mode():
+                rows: FloatArray = model(torch.from_numpy(np.asarray(batch, np.float32))).numpy()
+            return rows
+
+        facts = RunnerFacts(
+            variant=model.variant.name,
+            precision="fp32",
+            target="torch eager",
+            size_bytes=Path(weights).stat().st_size,
+            package_bytes=None,
+            load_seconds=seconds,
+            versions={"torch": installed_version("torch")},
+        )
+        super().__init__(facts, infer, preprocessing)
 
 
 def _plain_checkpoint(weights: str, folder: Path) -> Path:
@@ -124,7 +172,6 @@ def _usual_export(weights: str, how: Preprocessing, folder: Path) -> Path:
         return path
     import torch
 
-    from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
     from osnet_edge.train.checkpoint import load_osnet
 
     with warnings.catch_warnings():

@@ -17,11 +17,12 @@ import pytest
 
 from osnet_edge.bench import BenchResult, from_json, html_report, text_table, to_json
 from osnet_edge.bench.devices.nvml import GpuFacts
-from osnet_edge.bench.measure.engine_process import Contender, EngineFailedError, EngineProcess
+from osnet_edge.bench.measure.engine_process import BenchTarget, EngineFailedError, EngineProcess
 from osnet_edge.bench.measure.plan import Frames, Plan, Scene
-from osnet_edge.bench.measure.row import Row
 from osnet_edge.bench.measure.run import run_bench
-from osnet_edge.bench.measure.stages import measure_cold_starts
+from osnet_edge.bench.measure.runners import NotSupportedError
+from osnet_edge.bench.measure.stages import EngineRun, measure_cold_starts
+from osnet_edge.bench.measure.worker import Worker
 from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 
 
@@ -30,8 +31,8 @@ def plan(**options: object) -> Plan:
     return Plan(**{**settings, **options})  # type: ignore[arg-type]
 
 
-def run(*contenders: Contender, **options: object) -> BenchResult:
-    result = run_bench(contenders, plan(**options), command="bench")
+def run(*targets: BenchTarget, **options: object) -> BenchResult:
+    result = run_bench(targets, plan(**options), command="bench")
     # Whatever happened, the result can be stored, read and shown.
     assert from_json(to_json(result)) == result
     assert all(engine.name in html_report([result]) for engine in result.engines)
@@ -41,21 +42,21 @@ def run(*contenders: Contender, **options: object) -> BenchResult:
 
 def test_engines_that_fail_are_rows_that_say_so_and_the_rest_goes_on() -> None:
     result = run(
-        engines.contender("reference", role="reference"),
-        # One call to warm up, one that leads, and then in the middle of its first turn.
-        engines.contender("dies", dies_after=3),
-        Contender("missing", engines.missing, role="versus"),
-        Contender("untold", engines.untold, role="versus"),
-        Contender("broken", engines.broken),
-        Contender("refused", engines.missing, role="versus", refused="needs --weights"),
-        engines.contender("steady"),
+        engines.bench_target("reference", role="reference"),
+        # One call to warm up, one that leads, and then in the middle of its first round.
+        engines.bench_target("dies", dies_after=3),
+        BenchTarget("missing", engines.missing, role="versus"),
+        BenchTarget("other program", engines.OtherProgram, role="versus"),
+        BenchTarget("broken", engines.broken),
+        BenchTarget("refused", engines.missing, role="versus", refused="needs --weights"),
+        engines.bench_target("steady"),
     )
     problems = {engine.name: engine.problem for engine in result.engines}
     assert problems == {
         "reference": None,
         "dies": "its process died of SIGSEGV",
         "missing": "its library is not installed",
-        "untold": "trtexec ended with exit code 1: out of memory",
+        "other program": "trtexec ended with exit code 1: out of memory",
         "broken": "RuntimeError: bad magic number",
         "refused": "needs --weights",
         "steady": None,
@@ -70,8 +71,8 @@ def test_engines_that_fail_are_rows_that_say_so_and_the_rest_goes_on() -> None:
 
 def test_an_engine_that_dies_later_keeps_what_was_measured() -> None:
     result = run(
-        engines.contender("reference", role="reference"),
-        engines.contender("dies", dies_after=60),
+        engines.bench_target("reference", role="reference"),
+        engines.bench_target("dies", dies_after=60),
         batches=(1, 2, 3),
     )
     dead = result.engines[1]
@@ -83,13 +84,13 @@ def test_an_engine_that_dies_later_keeps_what_was_measured() -> None:
 def test_an_engine_that_hangs_is_a_row_that_says_so_and_the_rest_goes_on() -> None:
     began = time.perf_counter()
     result = run(
-        engines.contender("reference", role="reference"),
-        engines.contender("hangs", hangs_at=4),
-        engines.contender("steady"),
+        engines.bench_target("reference", role="reference"),
+        engines.bench_target("hangs", hangs_at=4),
+        engines.bench_target("steady"),
         patience_s=4.0,
     )
     problems = [engine.problem for engine in result.engines]
-    assert problems == [None, "its process hangs: no answer within 4 s to 'turn'", None]
+    assert problems == [None, "its process hangs: no answer within 4 s to 'round'", None]
     assert [[each.batch for each in engine.batches] for engine in result.engines] == [[1, 4], [1], [1, 4]]
     assert time.perf_counter() - began < 60
 
@@ -97,8 +98,8 @@ def test_an_engine_that_hangs_is_a_row_that_says_so_and_the_rest_goes_on() -> No
 def test_an_engine_that_fails_in_other_threads_says_so() -> None:
     """It does not hang, and its throughput is not that of the threads that are left."""
     result = run(
-        engines.contender("reference", role="reference"),
-        Contender("alone", engines.for_one_thread),
+        engines.bench_target("reference", role="reference"),
+        BenchTarget("alone", engines.ForOneThread),
         streams=(2,),
         patience_s=5.0,
     )
@@ -107,10 +108,28 @@ def test_an_engine_that_fails_in_other_threads_says_so() -> None:
     assert len(result.engines[0].streams) == 2
 
 
+def test_what_an_engine_does_not_support_is_left_out(tmp_path: Path) -> None:
+    frame, boxes = np.zeros((40, 40, 3), np.uint8), np.array([[0, 0, 9, 9]], float)
+    result = run(
+        engines.bench_target("reference", role="reference"),
+        BenchTarget("only frames", engines.OnlyFrames, role="versus"),
+        frames=Frames("a box", (Scene(frame, boxes),)),
+        streams=(1,),
+        layers=True,
+        sustained_s=0.06,
+    )
+    engine = result.engines[1]
+    assert engine.problem is None
+    assert [each.people for each in engine.frames] == [1]
+    assert engine.frames[0].crop_ms is None
+    assert (engine.batches, engine.streams, engine.layers, engine.sustained) == ((), (), None, None)
+    assert engine.memory is not None
+
+
 def test_what_makes_figures_doubtful_stands_beside_them() -> None:
     result = run(
-        engines.contender("reference", role="reference"),
-        Contender("device", engines.host_bound),
+        engines.bench_target("reference", role="reference"),
+        BenchTarget("device", engines.HostBound),
         batches=(1,),
     )
     (measured,) = result.engines[1].batches
@@ -124,19 +143,20 @@ def test_what_makes_figures_doubtful_stands_beside_them() -> None:
 
 
 def test_a_start_that_hangs_is_ended_and_said(package: Path) -> None:
-    contender = engines.contender("a")
-    row = Row(replace(contender, package=str(package)), process=EngineProcess(contender))
-    measure_cold_starts([row], plan(cold_starts=1, patience_s=0.01), lambda what, share: None)
-    assert row.problem == "a new process hangs: it did not end within 0 s"
-    assert not row.running
+    target = engines.bench_target("a")
+    run = EngineRun.of(replace(target, package=str(package)))
+    run.start(EngineProcess(target))
+    measure_cold_starts([run], plan(cold_starts=1, patience_s=0.01), lambda what, share: None)
+    assert run.result.problem == "a new process hangs: it did not end within 0 s"
+    assert not run.process
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells it there")
 def test_memory_is_the_engines_own_however_much_its_parent_has() -> None:
     hoard = np.ones(800_000_000, np.uint8)
-    process = EngineProcess(engines.contender("a"))
+    process = EngineProcess(engines.bench_target("a"))
     try:
-        peak = process.ask("memory").peak_host_bytes
+        peak = process.ask(Worker.memory).peak_host_bytes
     finally:
         process.close()
     assert 20_000_000 < peak < len(hoard)
@@ -144,7 +164,7 @@ def test_memory_is_the_engines_own_however_much_its_parent_has() -> None:
 
 def test_an_engine_that_never_loads_is_ended() -> None:
     with pytest.raises(EngineFailedError, match="hangs: no answer within 0 s to 'load'"):
-        EngineProcess(Contender("hangs", engines.sleep_for_ever), load_s=0.1)
+        EngineProcess(BenchTarget("hangs", engines.sleep_for_ever), load_s=0.1)
     assert multiprocessing.active_children() == []
 
 
@@ -154,7 +174,7 @@ def test_an_engine_that_never_loads_is_ended() -> None:
         # Five minutes, and twice the 3 s that are asked for.
         ({}, 306),
         ({"duration_s": 600.0}, 1500),
-        # Stretches of a long run, a sixtieth of it each.
+        # Windows of a long run, a sixtieth of it each.
         ({"sustained_s": 36_000.0}, 1500),
     ],
 )
@@ -167,8 +187,8 @@ def test_an_interruption_keeps_what_was_measured() -> None:
         if what == "latency at batch 4" and share > 0.4:
             raise KeyboardInterrupt
 
-    contenders = [engines.contender("reference", role="reference"), engines.contender("other")]
-    result = run_bench(contenders, plan(duration_s=0.3), command="bench", progress=interrupt)
+    targets = [engines.bench_target("reference", role="reference"), engines.bench_target("other")]
+    result = run_bench(targets, plan(duration_s=0.3), command="bench", progress=interrupt)
     assert result.settings.interrupted
     for engine in result.engines:
         assert [each.batch for each in engine.batches] == [1, 4]
@@ -187,7 +207,7 @@ def test_the_load_is_that_of_before_and_the_gpus_clocks_are_those_of_work(
     clock = lambda: 1020 if stages[-1:] == ["latency at batch 1"] else 300  # noqa: E731
     monkeypatch.setattr("osnet_edge.bench.measure.run.gpu_facts", lambda: replace(gpu, sm_mhz=clock()))
     result = run_bench(
-        [engines.contender("reference", role="reference")],
+        [engines.bench_target("reference", role="reference")],
         plan(batches=(1,)),
         command="bench",
         progress=lambda what, share: stages.append(what),
@@ -201,8 +221,8 @@ def test_the_load_is_that_of_before_and_the_gpus_clocks_are_those_of_work(
 def test_every_stage_leaves_its_figures() -> None:
     frame, boxes = np.zeros((40, 40, 3), np.uint8), np.array([[0, 0, 9, 9], [5, 5, 20, 30]], float)
     result = run(
-        engines.contender("reference", role="reference"),
-        engines.contender("other", seconds=0.002, grows=50_000),
+        engines.bench_target("reference", role="reference"),
+        engines.bench_target("other", seconds=0.002, grows=50_000),
         frames=Frames("two boxes", (Scene(frame, boxes),)),
         streams=(1, 3),
         sustained_s=0.6,
@@ -231,7 +251,7 @@ def test_every_stage_leaves_its_figures() -> None:
 )
 def test_when_no_package_runs_the_first_problem_ends_it(load: object, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"not installed|bad magic number$"):
-        run_bench([Contender("a", load)], plan(), command="bench")  # type: ignore[arg-type]
+        run_bench([BenchTarget("a", load)], plan(), command="bench")  # type: ignore[arg-type]
 
 
 def test_a_batch_that_an_engine_does_not_take_is_refused() -> None:
@@ -240,19 +260,21 @@ def test_a_batch_that_an_engine_does_not_take_is_refused() -> None:
 
 
 def test_what_an_engine_raises_comes_as_what_it_is() -> None:
-    process = EngineProcess(engines.contender("a"))
+    process = EngineProcess(engines.bench_target("a"))
     try:
-        with pytest.raises(EngineFailedError, match="AttributeError"):
-            process.ask("no_such_question")
+        with pytest.raises(EngineFailedError, match="TypeError"):
+            process.ask(Worker.set_batch, "eight", 0.0)  # type: ignore[arg-type]
+        with pytest.raises(NotSupportedError, match="is no other program"):
+            process.ask(Worker.read_batch, 1, 0.0)
         with pytest.raises(InputError, match="found nothing at nowhere"):
-            process.ask("embed", [Path("nowhere")], 1)
+            process.ask(Worker.embed, [Path("nowhere")], 1)
         # It still answers.
         assert process.facts.target == "waiting"
-        assert len(process.ask("turn", 0.0, False)) == 1
+        assert len(process.ask(Worker.round, 0.0, lead=False)) == 1
     finally:
         process.close()
     with pytest.raises(EngineFailedError, match="ended with exit code 0"):
-        process.ask("turn", 0.0)
+        process.ask(Worker.round, 0.0)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
