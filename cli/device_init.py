@@ -100,8 +100,8 @@ def init(
       osnet-edge device init --url https://engines.example.com --root 1.root.json --device camera-7 \\
           --ring canary --heartbeat /run/osnet-edge/heartbeat --systemd /etc/systemd/system
     """
+    from osnet_edge.runtime.files import write_file
     from osnet_edge.ship.device.config import SCHEMA_VERSION, DeviceConfig, write_config
-    from osnet_edge.ship.device.disk import write_file
     from osnet_edge.ship.device.facts import find_model
     from osnet_edge.ship.device.store import Store
     from osnet_edge.ship.device.systemd import write_units

@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import MANIFEST_NAME
+from osnet_edge.runtime.files import MANIFEST_NAME, sync_tree
 from osnet_edge.runtime.package.folder import open_package
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.package.recipe import RECIPE_NAME, open_recipe
 from osnet_edge.ship.device.build_once import build_apart
 from osnet_edge.ship.device.choose import why_not
 from osnet_edge.ship.device.config import Limits
-from osnet_edge.ship.device.disk import empty_folder, remove, sync_tree
+from osnet_edge.ship.device.disk import empty_folder, remove
 from osnet_edge.ship.device.facts import DeviceFacts
 from osnet_edge.ship.device.fit import needs_of
 from osnet_edge.ship.device.host_code import refuse_host_code

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import sync
 from osnet_edge.ship.device.config import DeviceConfig, read_config
-from osnet_edge.ship.device.disk import point_link, sweep, sync_folder
+from osnet_edge.ship.device.disk import point_link, sweep
 from osnet_edge.ship.device.state import Installed, State, read_state, write_state
 
 SLOTS = ("a", "b")
@@ -110,7 +111,7 @@ class Store:
         """Turn the link to a slot, in one step; None takes it away."""
         if slot is None:
             self.link.unlink(missing_ok=True)
-            sync_folder(self.root)
+            sync(self.root)
         elif self.active() != slot:
             point_link(self.link, f"slots/{slot}")
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import write_aside
+from osnet_edge.runtime.files import write_file
 
 UNITS = ("osnet-edge-update.service", "osnet-edge-update.timer")
 
@@ -28,9 +28,6 @@ def write_units(folder: Path, store: Path, program: str) -> tuple[Path, ...]:
     written = []
     for name in UNITS:
         text = files("osnet_edge.ship.device").joinpath("units").joinpath(name).read_text(encoding="utf-8")
-        with write_aside(folder / name) as partial:
-            partial.write_text(
-                text.replace("@STORE@", str(store)).replace("@PROGRAM@", program), encoding="utf-8"
-            )
+        write_file(folder / name, text.replace("@STORE@", str(store)).replace("@PROGRAM@", program).encode())
         written.append(folder / name)
     return tuple(written)

@@ -21,8 +21,8 @@ from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Time
 from tuf.ngclient import Updater, UpdaterConfig
 
 from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.files import sync_tree, write_file
 from osnet_edge.ship.channel import LARGEST, format_time, parse_time
-from osnet_edge.ship.device.disk import sync_tree, write_file
 from osnet_edge.ship.device.download import Fetcher, download
 from osnet_edge.ship.device.refused import Reason, RefusedError
 

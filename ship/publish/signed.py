@@ -12,7 +12,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
 from osnet_edge.runtime.errors import InputError, first_line
-from osnet_edge.runtime.files import write_aside
+from osnet_edge.runtime.files import write_file
 
 T = TypeVar("T", Root, Snapshot, Targets, Timestamp)
 _SERIALIZER = JSONSerializer(compact=False)
@@ -38,8 +38,7 @@ def read_draft(path: Path) -> Metadata[Any]:
 
 def write_draft(path: Path, draft: Metadata[Any]) -> None:
     """Write metadata, whole or not at all, whether or not it waits for signatures."""
-    with write_aside(path) as partial:
-        partial.write_bytes(draft.to_bytes(_SERIALIZER))
+    write_file(path, draft.to_bytes(_SERIALIZER))
 
 
 def read_signed(path: Path, kind: type[T]) -> Metadata[T]:
