@@ -161,10 +161,10 @@ def fits(store: str, needs: str, size: int) -> int:
     Example:
       osnet-edge device fits --needs '{"backend": "onnxruntime"}' --bytes 1000000
     """
-    from osnet_edge.runtime.package.schema import from_json, parse_json
+    from osnet_edge.runtime.package.schema import parse_document
     from osnet_edge.ship.channel import Needs
 
-    asked = from_json(Needs, parse_json(needs, "--needs", "expected an object"), "--needs")
+    asked = parse_document(Needs, needs, "--needs", None, "expected an object")
     with _agent(store) as agent:
         why = agent.fits(asked, size)
     click.echo(json.dumps({"fits": not why, "why": why}))

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from osnet_edge.runtime.errors import first_line
-from osnet_edge.runtime.package.schema import to_json
+from osnet_edge.runtime.package.schema import parse_json, to_json
 from osnet_edge.ship.channel import Needs
 
 #: Exit code of ssh for its own failures, as its manual has it.
@@ -179,7 +179,7 @@ def _result(host: str, code: int, said: str, complaint: str, dry_run: bool) -> S
     if code == _NOT_FOUND:
         return Shipped(host, "failed", 1, why=f"{last} (name osnet-edge there with --remote)")
     try:
-        answer: dict[str, Any] = json.loads(said)
+        answer = parse_json(said, host, "name osnet-edge there with --remote")
         if dry_run:
             return Shipped(host, "would fit" if code == 0 else "would not fit", code, why=answer["why"])
         event = answer["event"]

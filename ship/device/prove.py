@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osnet_edge.runtime.errors import report
+from osnet_edge.runtime.package.schema import parse_json
 from osnet_edge.ship.device.config import Limits
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
@@ -35,7 +36,8 @@ def prove_apart(package: Path, limits: Limits) -> Proof:
     command = [sys.executable, "-m", _MODULE, str(package)]
     try:
         said = run_limited(command, limits.prove_s, limits.prove_mb, "proving the engine")
-        proof = {str(name): float(value) for name, value in json.loads(said).items()}
+        answer = parse_json(said, "the proof", "try it with osnet-edge inspect")
+        proof = {str(name): float(value) for name, value in answer.items()}
     except CommandError as error:
         raise RefusedError("proof", f"the engine failed its proof on this device: {error}") from None
     except (ValueError, AttributeError):

@@ -5,11 +5,9 @@ A private key is made where it will stay. What travels is its public half, `NAME
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -24,6 +22,7 @@ from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import require_writable, write_json
+from osnet_edge.runtime.package.schema import parse_json
 
 #: Holds the passphrase of encrypted keys, where nobody is there to type it.
 PASSPHRASE_VARIABLE = "OSNET_EDGE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
@@ -79,7 +78,7 @@ def read_public(path: Path) -> Key:
         InputError: it is none.
     """
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_bytes(), str(path), "name another")
         return Key.from_dict(document.pop("keyid"), document)
     except OSError as error:
         raise InputError(f"cannot read the public key {path}: {error.strerror}") from None
