@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from osnet_edge.engines.backends.tensorrt.capabilities import known_capabilities
 from osnet_edge.runtime.backends.tensorrt.library import load_library
 from osnet_edge.runtime.backends.tensorrt.plan_file import TensorRTName
-from osnet_edge.runtime.cuda.driver_api import find_package
+from osnet_edge.runtime.cuda.bindings import find_package
 from osnet_edge.runtime.cuda.probe import CudaProbe, probe
 from osnet_edge.runtime.errors import UnavailableError
 
