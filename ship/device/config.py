@@ -27,7 +27,7 @@ class Limits:
         package_mb: largest archive.
         reserve_mb: disk space that stays free.
         download_s: one download, resumed or not.
-        prove_s: loading and proving an engine.
+        prove_s: loading and verifying an engine.
         prove_mb: resident memory of that.
         build_s: building an engine here.
         build_mb: resident memory of that.

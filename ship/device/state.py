@@ -25,13 +25,13 @@ Phase = Literal["starting", "watching", "returning"]
 
 @dataclass(frozen=True)
 class Installed:
-    """What a slot holds: an engine that is whole, and was proven on this device.
+    """What a slot holds: an engine that is whole, and was verified on this device.
 
     Attributes:
         release: its release.
         package: its name in it.
         sha256: of the archive that it came as.
-        proof: what proving it gave, such as distance and latency.
+        proof: what verifying it gave, such as distance and latency.
     """
 
     release: str

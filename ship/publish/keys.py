@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -114,6 +115,28 @@ def open_key(where: str, passphrase: bytes | None = None) -> CryptoSigner:
             f"expected {where} as an Ed25519 key, as osnet-edge keys new makes; got another kind"
         )
     return CryptoSigner(private)
+
+
+def open_keys(places: Iterable[str], ask: Callable[[str], str] | None) -> list[CryptoSigner]:
+    """Open private keys, with the passphrase that the environment has.
+
+    Args:
+        places: as for `open_key`.
+        ask: asks a person for the passphrase of a key that is encrypted; None where nobody is there.
+
+    Raises:
+        InputError: as `open_key`.
+    """
+    signers = []
+    for place in places:
+        passphrase = os.environ.get(PASSPHRASE_VARIABLE, "").encode() or None
+        try:
+            signers.append(open_key(place, passphrase))
+        except PassphraseError:
+            if passphrase or ask is None:
+                raise
+            signers.append(open_key(place, ask(place).encode()))
+    return signers
 
 
 def _read_pem(where: str) -> bytes:

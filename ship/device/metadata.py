@@ -72,7 +72,7 @@ class Verified:
     signed: str
 
 
-class Trust(Protocol):
+class MetadataVerifier(Protocol):
     """How an agent learns what to believe; tests put one without defences in its place."""
 
     def refresh(self, seen: Mapping[str, int], signed: str, now: datetime) -> Verified:
@@ -90,8 +90,8 @@ class Trust(Protocol):
         """Download a target, whole and as it was signed."""
 
 
-class TufTrust:
-    """A TUF repository on a web server.
+class TufVerifier:
+    """Verifies a TUF repository on a web server.
 
     Args:
         root: the root metadata that is trusted from the beginning.
