@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
 
     from osnet_edge.ship.publish.repository import Repository
-    from osnet_edge.ship.publish.roles import Expiry
 
 F = TypeVar("F", bound=Callable[..., Any])
 KEY_HELP = "A file, or env:NAME for a variable that holds it."
@@ -45,31 +43,23 @@ def signing_options(command: F) -> F:
 
 def open_repository(folder: str, **days: float | None) -> Repository:
     """Open a repository, with other days of expiry where they are given."""
-    from osnet_edge.ship.publish.repository import Repository
-    from osnet_edge.ship.publish.roles import Expiry
+    from osnet_edge.ship.publish.repository import Expiry, Repository
 
     given = {role: value for role, value in days.items() if value is not None}
     if any(not 0 < value <= 3660 for value in given.values()):
         raise InputError(f"expected days of expiry of up to ten years, got {given}")
-    expiry: Expiry = Expiry(**given)
-    return Repository(Path(folder), expiry)
+    return Repository(Path(folder), Expiry(**given))
 
 
 def open_keys(places: Iterable[str]) -> list[CryptoSigner]:
     """Open private keys, asking for a passphrase where one is encrypted and somebody is there to type it."""
-    from osnet_edge.ship.publish.keys import PASSPHRASE_VARIABLE, PassphraseError, open_key
+    from osnet_edge.ship.publish import keys
 
-    signers = []
-    for place in places:
-        passphrase = os.environ.get(PASSPHRASE_VARIABLE, "").encode() or None
-        try:
-            signers.append(open_key(place, passphrase))
-        except PassphraseError:
-            if passphrase or not sys.stdin.isatty():
-                raise
-            typed = click.prompt(f"passphrase of {place}", hide_input=True, err=True)
-            signers.append(open_key(place, typed.encode()))
-    return signers
+    def ask(place: str) -> str:
+        typed: str = click.prompt(f"passphrase of {place}", hide_input=True, err=True)
+        return typed
+
+    return keys.open_keys(places, ask if sys.stdin.isatty() else None)
 
 
 class Signing:
@@ -96,7 +86,7 @@ class Signing:
 
     def finish(self, repository: Repository, made: Any) -> bool:
         """Sign and install what was made, or write it down; return whether it is in place."""
-        from osnet_edge.ship.publish.signed import sign, write_draft
+        from osnet_edge.ship.publish.repository import sign, write_draft
 
         sign(made, self._targets)
         if self._draft is None:

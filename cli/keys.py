@@ -83,8 +83,7 @@ def root(
           --threshold 2 --targets targets2.key.pub --online online.key.pub -o root.draft
     """
     from osnet_edge.ship.publish.keys import read_public
-    from osnet_edge.ship.publish.roles import Signers
-    from osnet_edge.ship.publish.signed import write_draft
+    from osnet_edge.ship.publish.repository import Signers, write_draft
 
     read = [tuple(read_public(Path(file)) for file in files) for files in (root_keys, targets, online)]
     signers = Signers(read[0], threshold, read[1], targets_threshold, read[2])
@@ -106,11 +105,11 @@ def sign(draft: str, places: tuple[str, ...]) -> None:
       osnet-edge keys sign root.draft --key alice.key
       osnet-edge keys sign targets.draft --key env:TARGETS_KEY
     """
-    from osnet_edge.ship.publish import signed
+    from osnet_edge.ship.publish import repository
 
-    read = signed.read_draft(Path(draft))
-    signed.sign(read, open_keys(places))
-    signed.write_draft(Path(draft), read)
+    read = repository.read_draft(Path(draft))
+    repository.sign(read, open_keys(places))
+    repository.write_draft(Path(draft), read)
     click.echo(
         f"{draft}: {read.signed.type} version {read.signed.version}, {len(read.signatures)} signatures"
     )
@@ -128,7 +127,7 @@ def install(draft: str, repository: str, online: str | None) -> None:
       osnet-edge keys install root.draft --repo fleet
       osnet-edge keys install targets.draft --repo fleet --online-key online.key
     """
-    from osnet_edge.ship.publish.signed import read_draft
+    from osnet_edge.ship.publish.repository import read_draft
 
     read, place = read_draft(Path(draft)), open_repository(repository)
     if read.signed.type == "root":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,9 @@ from osnet_edge.runtime.package.schema import to_json
 
 if TYPE_CHECKING:
     from osnet_edge.bench.result.result import BenchResult
-    from osnet_edge.ship.channel import Channel, Needs, Rollout
-    from osnet_edge.ship.publish.publish import Measured
+    from osnet_edge.ship.channel import Channel
+    from osnet_edge.ship.publish.releases import Measured
+    from osnet_edge.ship.requirements import Requirements
 
 
 @click.command()
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "--release", required=True, metavar="NAME", help="A new one, or one that gets further packages."
 )
 @click.option(
-    "--for", "wanted", default="", metavar="WHAT,...", help="Device models, trt-10.3, sm87, mem-4g."
+    "--for", "requirements", default="", metavar="WHAT,...", help="Device models, trt-10.3, sm87, mem-4g."
 )
 @click.option("--bench", "results", multiple=True, metavar="JSON", help="Results of osnet-edge bench.")
 @click.option("--share", type=float, metavar="PERCENT", help="Of the fleet that takes it; default 100.")
@@ -46,7 +46,7 @@ def publish(
     repository: str,
     channel: str,
     release: str,
-    wanted: str,
+    requirements: str,
     results: tuple[str, ...],
     share: float | None,
     rings: tuple[str, ...],
@@ -66,7 +66,7 @@ def publish(
           --bench result.json --share 10 --ring canary=100 --targets-key targets.key --online-key online.key
     """
     from osnet_edge.ship.channel import Rollout
-    from osnet_edge.ship.publish.publish import draft_release
+    from osnet_edge.ship.publish.releases import draft_release
 
     place, signing = open_repository(repository, targets=expires), Signing(targets, online, draft)
     asked = share is not None or rings or not_before is not None
@@ -76,7 +76,7 @@ def publish(
         channel,
         release,
         _measured(packages, results),
-        wanted=wanted,
+        requirements=requirements,
         rollout=rollout if asked else None,
         progress=step,
     )
@@ -123,7 +123,7 @@ def rollout(
       osnet-edge rollout 2026.11 --repo fleet --recall "boxes flicker" --to 2026.10 \\
           --targets-key targets.key --online-key online.key
     """
-    from osnet_edge.ship.publish.publish import draft_rollout, read_channel
+    from osnet_edge.ship.publish.releases import draft_rollout, read_channel
 
     place = open_repository(repository, targets=expires)
     if release is None:
@@ -136,18 +136,16 @@ def rollout(
 
     signing = Signing(targets, online, draft)
 
-    def change(before: Rollout) -> Rollout:
-        return replace(
-            before,
-            share=before.share if share is None else share,
-            rings={**before.rings, **_rings(rings)},
-            not_before=before.not_before if not_before is None else not_before.removeprefix("now"),
-            paused=before.paused if pause is None else pause,
-            recalled=before.recalled if recall is None else recall,
-            back_to=before.back_to if back is None else back,
-        )
-
-    made = draft_rollout(place, channel, release, change)
+    decided = {
+        "share": share,
+        "rings": _rings(rings),
+        "not_before": None if not_before is None else not_before.removeprefix("now"),
+        "paused": pause,
+        "recalled": recall,
+        "back_to": back,
+    }
+    changes = {field: value for field, value in decided.items() if value is not None}
+    made = draft_rollout(place, channel, release, **changes)
     if signing.finish(place, made):
         _show(read_channel(place, channel), as_json)
 
@@ -161,11 +159,11 @@ def _show(channel: Channel, as_json: bool) -> None:
         rings = "".join(f", {share:g} % of {ring}" for ring, share in how.rings.items())
         state = f"recalled: {how.recalled}" if how.recalled else ("paused" if how.paused else "")
         begins = f", from {how.not_before}" if how.not_before else ""
-        names = ", ".join(f"{offer.name} ({_whom(offer.needs)})" for offer in release.offers)
+        names = ", ".join(f"{artifact.name} ({_whom(artifact.needs)})" for artifact in release.offers)
         click.echo(f"{release.name:16} {how.share:g} %{rings}{begins} {state}".rstrip() + f"  {names}")
 
 
-def _whom(needs: Needs) -> str:
+def _whom(needs: Requirements) -> str:
     return ", ".join(filter(None, (*needs.models, needs.machine))) or "any device"
 
 
@@ -184,7 +182,7 @@ def _rings(given: tuple[str, ...]) -> dict[str, float]:
 
 def _measured(packages: tuple[str, ...], results: tuple[str, ...]) -> dict[Path, Measured]:
     """Find in results of the bench what they say of each package, by its name."""
-    from osnet_edge.ship.publish.publish import Measured
+    from osnet_edge.ship.publish.releases import Measured
 
     read = [_read_result(file) for file in results]
     found = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +10,12 @@ import click
 
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.progress import bar, say
-from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.ship.device.store import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from osnet_edge.cli.ship_host import Shipped
+    from osnet_edge.ship.hosts import Shipped
 
 _COLUMNS = ("host", "result", "release", "latency ms", "seconds", "why")
 
@@ -59,17 +57,11 @@ def ship(
       osnet-edge ship osnet-orin root@cam-1 root@cam-2 cam-3 --dry-run
       osnet-edge ship osnet-orin root@cam-1 root@cam-2 cam-3
     """
-    from osnet_edge.cli.ship_host import Shipment, ship_to_all
     from osnet_edge.ship.device.config import check_name
+    from osnet_edge.ship.hosts import Shipment, check_hosts, ship_to_all
     from osnet_edge.ship.publish.archive import write_archive
 
-    if shutil.which("ssh") is None:
-        raise UnavailableError(
-            "this needs the program ssh, which is not installed: apt-get install openssh-client"
-        )
-    if doubtful := [host for host in hosts if host.startswith("-") or not host.strip()]:
-        raise InputError(f"expected hosts such as user@host, got {doubtful[0]!r}")
-    hosts = tuple(dict.fromkeys(hosts))
+    hosts = check_hosts(hosts)
     name = check_name("package", Path(package).resolve().name)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "package.tar"

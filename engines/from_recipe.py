@@ -1,6 +1,6 @@
 """A recipe to an engine, on the device: `python -m osnet_edge.engines.from_recipe RECIPE PACKAGE`.
 
-The update agent runs it so, with limits on time and memory: `osnet_edge.ship.device.build_once`.
+The update agent runs it so, with limits on time and memory: `osnet_edge.ship.device.stage`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
-"""Outputs that are whole or absent: written aside, in the same folder, then renamed over the target."""
+"""Outputs that are whole or absent, also after a power cut: written aside, synced, renamed, folder synced.
+
+A rename is only as durable as its folder. With the folder synced before a function here returns, what is
+written next can never reach the disk before what was written first.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +26,8 @@ _LONGEST_NAME = 255
 MANIFEST_NAME = "manifest.json"
 #: Names of files in one flat folder; anything else in a name could reach outside it.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+#: How names end that a process which was killed may leave behind.
+ASIDE_SUFFIX = ".aside"
 
 
 @contextmanager
@@ -42,8 +49,9 @@ def write_aside(target: Path | str) -> Iterator[Path]:
     try:
         partial = aside / target.name
         yield partial
-        _sync(partial)
+        sync(partial)
         os.replace(partial, target)
+        sync(target.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -70,12 +78,11 @@ def write_folder_aside(target: Path | str, *, replace: bool = False) -> Iterator
     try:
         fresh.mkdir()
         yield fresh
-        for file in fresh.rglob("*"):
-            if file.is_file():
-                _sync(file)
+        sync_tree(fresh)
         if target.exists():
             os.rename(target, old)
         os.rename(fresh, target)
+        sync(target.parent)
     finally:
         # Also when interrupted between the two renames: the old folder goes back before anything is removed.
         if old.exists() and not target.exists():
@@ -83,10 +90,55 @@ def write_folder_aside(target: Path | str, *, replace: bool = False) -> Iterator
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def write_file(target: Path | str, content: bytes) -> None:
+    """Write `content` to `target`, whole or not at all; raises as `write_aside` does."""
+    with write_aside(target) as partial:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            write_all(descriptor, content)
+        finally:
+            os.close(descriptor)
+
+
 def write_json(target: Path | str, value: Any) -> None:
     """Write `value` to `target` as indented JSON, whole or not at all; keys keep their order."""
-    with write_aside(target) as partial:
-        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_file(target, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write all of `content`: the system may take less at a time."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync(path: Path) -> None:
+    """Flush a file's content, or a folder's names, to the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        # A folder that may be written and not read, and any folder on Windows: it cannot be asked for.
+        if path.is_dir():
+            return
+        raise
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # So say file systems, of networks above all, that do not sync folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file and folder in `folder`, and its own name; a link is only a name in its folder."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            if not path.is_symlink():
+                sync(path)
+        sync(Path(place))
+    sync(folder.parent)
 
 
 def sha256_of(path: Path | str) -> str:
@@ -135,13 +187,4 @@ def _require_place(target: Path) -> None:
 
 
 def _make_aside(target: Path) -> Path:
-    return Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", dir=target.parent))
-
-
-def _sync(path: Path) -> None:
-    """Flush to the disk before the rename, or a power cut could leave the new name with no content."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return Path(tempfile.mkdtemp(ASIDE_SUFFIX, f".{target.name[:40]}.", target.parent))

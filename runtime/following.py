@@ -20,6 +20,7 @@ from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder, Embeddings
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.forks import fork_waits
+from osnet_edge.runtime.package.schema import parse_json
 
 T = TypeVar("T")
 #: A heartbeat is old when it missed this many looks, and a second for a slow disk.
@@ -221,7 +222,7 @@ def _another_fails(heartbeat: Path, package: str, seconds: float) -> bool:
     """Return whether a heartbeat of the last seconds is another process's, and tells that an engine fails."""
     try:
         is_recent = time.time() - heartbeat.stat().st_mtime < seconds
-        told = json.loads(heartbeat.read_text(encoding="utf-8"))
+        told = parse_json(heartbeat.read_bytes(), str(heartbeat), "it comes again")
         is_another = told["process"] != os.getpid() and told["package"] == package
         return is_recent and is_another and bool(told["errors"] or told["failed"])
     except (OSError, ValueError, KeyError, TypeError):

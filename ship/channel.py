@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Literal
 
-from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import PLAIN_NAME
 from osnet_edge.runtime.package.schema import parse_document, to_json
 from osnet_edge.ship.device.config import check_name
+from osnet_edge.ship.requirements import Requirements
 
 SCHEMA_VERSION = 1
 #: Of `channels/NAME.json`: some ten thousand packages.
@@ -24,30 +24,7 @@ _PERCENT = 100.0
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What a device must be to take a package; what is empty is not asked for.
-
-    Attributes:
-        backend: the library that runs it, or builds and runs it.
-        backend_version: of that library, as far as it must agree: `10.3` takes 10.3.0.30.
-        models: device models, any of which will do.
-        machine: what its processor must be: an instruction set as `platform.machine()` says it, or a kind of
-            `osnet_edge.runtime.processor.PROCESSORS`, which an agent from before those takes for another
-            machine.
-        compute_capabilities: CUDA compute capabilities, any of which will do.
-        memory_mb: least memory of the device.
-    """
-
-    backend: BackendName
-    backend_version: str = ""
-    models: tuple[str, ...] = ()
-    machine: str = ""
-    compute_capabilities: tuple[str, ...] = ()
-    memory_mb: int = 0
-
-
-@dataclass(frozen=True)
-class Offer:
+class Artifact:
     """One package of a release.
 
     Attributes:
@@ -69,7 +46,7 @@ class Offer:
     bytes: int
     variant: str
     precision: str
-    needs: Needs
+    needs: Requirements
     mean_ap: float | None = None
     rank1: float | None = None
     latency_ms: float | None = None
@@ -129,13 +106,13 @@ class Release:
     name: str
     number: int
     published: str
-    offers: tuple[Offer, ...]
+    offers: tuple[Artifact, ...]
     rollout: Rollout = field(default_factory=Rollout)
 
     def __post_init__(self) -> None:
         """Hold the name to a plain one, and packages to names of their own."""
         check_name("release", self.name)
-        names = [offer.name for offer in self.offers]
+        names = [artifact.name for artifact in self.offers]
         if len(set(names)) != len(names):
             raise InputError(f"expected packages of different names in {self.name}, got {', '.join(names)}")
 

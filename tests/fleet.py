@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,14 +28,12 @@ from osnet_edge.ship.channel import Rollout
 from osnet_edge.ship.device.agent import Agent
 from osnet_edge.ship.device.config import DeviceConfig, Health, Limits, write_config
 from osnet_edge.ship.device.facts import DeviceFacts
-from osnet_edge.ship.device.prove import Proof, check_latency, measure
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.state import Event
 from osnet_edge.ship.device.store import Store
-from osnet_edge.ship.publish.publish import Measured, draft_release, draft_rollout
-from osnet_edge.ship.publish.repository import Repository
-from osnet_edge.ship.publish.roles import Expiry, Signers
-from osnet_edge.ship.publish.signed import sign
+from osnet_edge.ship.device.verify import Proof, check_latency, measure
+from osnet_edge.ship.publish.releases import Measured, draft_release, draft_rollout
+from osnet_edge.ship.publish.repository import Expiry, Repository, Signers, sign
 
 CHANNEL = "stable"
 FACTS = DeviceFacts("test-camera", "x86_64", "", 4000, {"onnxruntime": "1.20.0"})
@@ -138,18 +136,20 @@ class Fleet:
         release: str,
         *packages: Path,
         rollout: Rollout | None = None,
-        wanted: str = "",
+        requirements: str = "",
         **measured: float,
     ) -> None:
         """Publish packages as a release."""
         given = {package: Measured(**measured) for package in packages}
-        self.install(draft_release(self.repository, CHANNEL, release, given, wanted=wanted, rollout=rollout))
+        self.install(
+            draft_release(
+                self.repository, CHANNEL, release, given, requirements=requirements, rollout=rollout
+            )
+        )
 
     def decide(self, release: str, **change: Any) -> None:
         """Decide anew about a release."""
-        self.install(
-            draft_rollout(self.repository, CHANNEL, release, lambda rollout: replace(rollout, **change))
-        )
+        self.install(draft_rollout(self.repository, CHANNEL, release, **change))
 
 
 def make_fleet(folder: Path, *, root: int = 3, targets: int = 1, expiry: Expiry | None = None) -> Fleet:
@@ -194,8 +194,8 @@ def make_camera(
     return store
 
 
-def prove_here(package: Path, limits: Limits) -> Proof:
-    """Prove an engine as an agent does, but in this process, which has ONNX Runtime loaded anyway."""
+def verify_here(package: Path, limits: Limits) -> Proof:
+    """Verify an engine as an agent does, but in this process, which has ONNX Runtime loaded anyway."""
     try:
         proof = measure(package)
     except OsnetEdgeError as error:
@@ -204,8 +204,8 @@ def prove_here(package: Path, limits: Limits) -> Proof:
 
 
 def update(store: Store, **parts: Any) -> Event:
-    """Run the agent once, proving in this process."""
-    return Agent(store, **{"prove": prove_here, "facts": FACTS, **parts}).update()
+    """Run the agent once, verifying in this process."""
+    return Agent(store, **{"verify": verify_here, "facts": FACTS, **parts}).update()
 
 
 def serving(store: Store) -> str:

@@ -26,7 +26,7 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
-from fleet import FACTS, Fleet, make_camera, make_fleet, prove_here, tiny_package
+from fleet import FACTS, Fleet, make_camera, make_fleet, tiny_package, verify_here
 from web_server import nginx
 
 from osnet_edge.runtime.package.folder import open_package
@@ -70,7 +70,7 @@ def judge(health: Health, package: Path, seconds: float) -> None:
 
 def _look(folder: str) -> tuple[str, str]:
     store = Store(Path(folder))
-    event = Agent(store, prove=prove_here, facts=FACTS, watcher=judge).update()
+    event = Agent(store, verify=verify_here, facts=FACTS, watcher=judge).update()
     return store.root.name, event.what if event.what != "refused" else f"refused: {event.why}"
 
 

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fleet import FACTS, prove_here
+from fleet import FACTS, verify_here
 
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.ship.device.agent import Agent
@@ -142,7 +142,7 @@ def update(store: Store, outcome: str, kill_at: int = 0, mode: str = "kill") -> 
             if outcome == "bad" and Embedder.load(store.link).manifest.model.checkpoint == "seed-2":
                 raise RefusedError("health", "it does not do well")
 
-        Agent(store, prove=prove_here, facts=FACTS, watcher=watch).update()
+        Agent(store, verify=verify_here, facts=FACTS, watcher=watch).update()
         effects._real["write"](writer, str(effects.count).encode())
         os._exit(0)
     os.close(writer)

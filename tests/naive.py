@@ -12,10 +12,10 @@ from typing import Any
 
 from tuf.api.metadata import TargetFile
 
-from osnet_edge.ship.device.trust import Verified
+from osnet_edge.ship.device.metadata import Verified
 
 
-class NaiveTrust:
+class NaiveVerifier:
     """Follows timestamp, snapshot and targets of a repository, and checks nothing: no signature, no version,
     no expiry, no length, no hash.
     """

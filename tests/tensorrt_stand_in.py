@@ -16,7 +16,7 @@ from cuda_in_memory import Memory
 from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
 from osnet_edge.runtime.backends.tensorrt.library import ErrorCollector, Library
 from osnet_edge.runtime.backends.tensorrt.loading import LoadedPlan
-from osnet_edge.runtime.cuda.resources import as_array
+from osnet_edge.runtime.cuda.driver_api import as_array
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 HOW = Preprocessing(32, 48)

@@ -61,6 +61,42 @@ def test_rooms_do_without_the_libraries_barred_to_them(folder: str) -> None:
         assert not {name.split(".")[0] for name in names} & BARRED[folder], path
 
 
+def modules_imported(room: str) -> dict[str, set[str]]:
+    """The modules of a room that each of its modules imports, also inside functions and for types alone."""
+    paths = {
+        ".".join(("osnet_edge", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path
+        for path in (ROOT / room).rglob("*.py")
+    }
+    found: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                wholes = ((f"{node.module}.{alias.name}", node.module or "") for alias in node.names)
+                names |= {whole if whole in paths else part for whole, part in wholes}
+        found[module] = names & set(paths)
+    return found
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_no_module_imports_itself_by_way_of_others(room: str) -> None:
+    imports, done = modules_imported(room), set[str]()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path[path.index(module) :], module))
+        if module not in done:
+            for other in sorted(imports[module]):
+                visit(other, (*path, module))
+            done.add(module)
+
+    for module in imports:
+        visit(module, ())
+
+
 def test_runtime_imports_nothing_that_a_camera_lacks() -> None:
     code = "from osnet_edge.runtime import *; import sys; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.package.schema import from_json, to_json
+from osnet_edge.runtime.package.schema import parse_document, to_json
 from osnet_edge.train.recipe import Recipe
 from osnet_edge.train.run_progress import RunProgress
 from osnet_edge.train.tensor_file import check_tensor, load_tensors, save_tensors
@@ -176,11 +176,8 @@ _NEVER_NEGATIVE = {"step", "exp_avg_sq", "max_exp_avg_sq"}
 
 
 def _read_account(text: Any, path: Path) -> _Account:
-    try:
-        document = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        raise InputError(f"{path} is not the state of a run; start a new one") from None
-    return from_json(_Account, document, str(path))
+    advice = f"{path} is not the state of a run; start a new one"
+    return parse_document(_Account, text, f"{path}: its account", None, advice)
 
 
 def _check_weights(saved: Any, model: nn.Module, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +12,7 @@ from typing import Literal
 from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import sha256_of, write_json
-from osnet_edge.runtime.package.schema import from_json, to_json
+from osnet_edge.runtime.package.schema import parse_document, to_json
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Picture
 
@@ -136,13 +135,8 @@ def read_calibration_set(file: Path | str) -> CalibrationSet:
         raise InputError(
             f"expected a calibration set, found {found} at {file}; make one with osnet-edge calibrate"
         )
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        raise InputError(
-            f"expected {file} as a calibration set in JSON, got something else; draw it anew"
-        ) from None
-    made = from_json(CalibrationSet, document, file.name)
+    advice = "expected a calibration set; draw it anew with osnet-edge calibrate"
+    made = parse_document(CalibrationSet, file.read_bytes(), str(file), None, advice)
     folder = file.resolve().parent
     return _with_paths(made, lambda path: str(folder / path))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from osnet_edge.engines.quantization.statistics import ChannelHistograms, collec
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
 from osnet_edge.runtime.package.graph_info import OUTPUT_NAME
-from osnet_edge.runtime.package.schema import from_json, to_json
+from osnet_edge.runtime.package.schema import parse_document, to_json
 
 #: Steps from 0 to the range, in INT8 and in what u8 makes of tensors without negative values.
 SIGNED_LEVELS, UNSIGNED_LEVELS = 127, 255
@@ -120,14 +119,11 @@ def read_table(file: Path | str) -> CalibrationTable:
     """
     file = Path(file)
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        content = file.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read the calibration table {file}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise InputError(
-            f"expected {file} as a calibration table in JSON; delete it, and build again"
-        ) from None
-    return from_json(CalibrationTable, document, file.name)
+    advice = "expected a calibration table; delete it, and build again"
+    return parse_document(CalibrationTable, content, str(file), None, advice)
 
 
 def write_table(table: CalibrationTable, file: Path | str) -> None:

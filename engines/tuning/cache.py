@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
-from osnet_edge.runtime.package.schema import from_json, to_json
+from osnet_edge.runtime.package.schema import from_json, parse_json, to_json
 
 T = TypeVar("T")
 
@@ -40,11 +40,11 @@ class TuningCache:
             return None
         name = self._name(key)
         try:
-            document = json.loads((self._folder / name).read_text(encoding="utf-8"))
+            document = parse_json((self._folder / name).read_bytes(), name, "measure it again")
             # A file that was copied to another name, or cut short and mended by hand, is no entry.
             if isinstance(document, dict) and document.get("key") == self._describe(key):
                 return from_json(kind, document.get("value"), name)
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             pass
         return None
 

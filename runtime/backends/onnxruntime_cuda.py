@@ -16,7 +16,7 @@ from osnet_edge.runtime.backends.base import Support
 from osnet_edge.runtime.backends.onnxruntime import check_session
 from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.cuda.arrays import CudaArray, borrow, is_on_gpu
-from osnet_edge.runtime.cuda.driver_api import open_cuda
+from osnet_edge.runtime.cuda.bindings import open_cuda
 from osnet_edge.runtime.cuda.probe import probe, require_device
 from osnet_edge.runtime.errors import UnavailableError, first_line
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from osnet_edge.runtime.cuda.driver_api import Cuda
-from osnet_edge.runtime.cuda.resources import Stream
+from osnet_edge.runtime.cuda.driver_api import Cuda, Stream
 from osnet_edge.runtime.errors import InputError, first_line
 
 #: DLDeviceType: memory of the GPU, and memory that both sides may touch.

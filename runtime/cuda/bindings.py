@@ -1,15 +1,18 @@
-"""The two packages behind `Cuda` of driver_api: cuda-python, and pycuda that many Jetsons have."""
+"""The packages behind `Cuda` of driver_api: cuda-python, or pycuda as on many Jetsons; whichever is there."""
 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import c_int, c_size_t, c_uint, c_uint64, c_void_p
 from typing import Any
 
 from osnet_edge.runtime.cuda.driver_api import Cuda
-from osnet_edge.runtime.cuda.probe import call, cuda_error, open_driver
+from osnet_edge.runtime.cuda.probe import call, cuda_error, open_driver, require_device
+from osnet_edge.runtime.errors import UnavailableError
 
 
 class CudaPython(Cuda):
@@ -148,3 +151,51 @@ class PyCuda(Cuda):
             yield
         except self._pycuda.Error as error:
             raise cuda_error(str(error), function) from None
+
+
+_opened: list[Cuda] = []
+_opening = threading.Lock()
+
+
+def open_cuda() -> Cuda:
+    """Return CUDA through the package that is installed: cuda-python, else pycuda; one for the whole process.
+
+    Raises:
+        UnavailableError: there is no GPU, or neither package, or the process forked after using CUDA.
+    """
+    require_device("CUDA")
+    with _opening:
+        if _opened and not _opened[-1].is_alive():
+            _opened.pop().give_up()
+        if not _opened:
+            _opened.append(_open())
+        return _opened[-1]
+
+
+def find_package() -> str | None:
+    """Return the CUDA package that `open_cuda` would use, without loading it; None if there is none."""
+    for name, module in (
+        ("cuda-python", "cuda.bindings"),
+        ("cuda-python", "cuda.cuda"),
+        ("pycuda", "pycuda"),
+    ):
+        try:
+            found = importlib.util.find_spec(module)
+        except ModuleNotFoundError:
+            # The parent is missing.
+            continue
+        if found is not None:
+            return name
+    return None
+
+
+def _open() -> Cuda:
+    for package in (CudaPython, PyCuda):
+        try:
+            return package()
+        except ImportError:
+            continue
+    raise UnavailableError(
+        "running a TensorRT engine needs cuda-python or pycuda, and neither is installed; "
+        "install one with: pip install cuda-python"
+    )

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from osnet_edge.runtime.cuda.driver_api import Cuda
-from osnet_edge.runtime.cuda.resources import DeviceMemory, Module, PinnedArray, Stream
+from osnet_edge.runtime.cuda.driver_api import Cuda, DeviceMemory, Module, PinnedArray, Stream
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 #: What a kernel knows of a crop: `struct Crop` of crops.cu.

@@ -1,4 +1,4 @@
-"""CUDA as an engine uses it: one small interface, with cuda-python or pycuda behind it.
+"""CUDA as an engine uses it: one small interface, with a package of `bindings` behind it.
 
 Every call is CUDA's driver API on the first GPU, in its primary context, which CUDA's runtime API and so
 TensorRT, torch and CuPy share. The context is pushed for a call and popped after it, in whatever thread, so
@@ -11,19 +11,17 @@ works with.
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from osnet_edge.runtime.cuda.probe import FORKED, RESET, require_device
-from osnet_edge.runtime.cuda.resources import DeviceMemory, Graph, Module, PinnedArray, Stream, as_array
+from osnet_edge.runtime.cuda.probe import FORKED, RESET
 from osnet_edge.runtime.errors import UnavailableError
 
 #: CU_STREAM_NON_BLOCKING of cuda.h: no waiting for the default stream.
@@ -34,6 +32,56 @@ _ORDER_ONLY = 2
 _THREAD_LOCAL = 1
 #: CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL.
 _ORDINAL = 9
+
+
+@dataclass(frozen=True)
+class DeviceMemory:
+    """Memory of the GPU; it stays until `free` is called."""
+
+    address: int
+    nbytes: int
+    free: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class PinnedArray:
+    """An array in page-locked memory, which the GPU copies from and to by itself; it stays until `free`."""
+
+    array: NDArray[Any]
+    free: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A queue of work for the GPU; `handle` is the cudaStream_t as a number."""
+
+    handle: int
+    synchronize: Callable[[], None]
+    destroy: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Captured work, which `launch` queues as a whole on the stream that it was captured from."""
+
+    launch: Callable[[], None]
+    destroy: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Module:
+    """Compiled kernels: `launch(name, blocks, threads, arguments, stream)`; arguments are numpy scalars."""
+
+    launch: Callable[[str, tuple[int, int, int], int, tuple[np.generic, ...], Stream], None]
+    unload: Callable[[], None]
+
+
+def as_array(address: int, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """View memory at `address` as an array; the caller keeps that memory alive."""
+    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    buffer = (ctypes.c_uint8 * nbytes).from_address(address)
+    array: NDArray[Any] = np.frombuffer(memoryview(buffer), np.uint8).view(dtype).reshape(shape)
+    return array
 
 
 class Cuda(ABC):
@@ -194,53 +242,3 @@ class Cuda(ABC):
         Returns:
             What it gives back: a number, two in a tuple, or None.
         """
-
-
-_opened: list[Cuda] = []
-_opening = threading.Lock()
-
-
-def open_cuda() -> Cuda:
-    """Return CUDA through the package that is installed: cuda-python, else pycuda; one for the whole process.
-
-    Raises:
-        UnavailableError: there is no GPU, or neither package, or the process forked after using CUDA.
-    """
-    require_device("CUDA")
-    with _opening:
-        if _opened and not _opened[-1].is_alive():
-            _opened.pop().give_up()
-        if not _opened:
-            _opened.append(_open())
-        return _opened[-1]
-
-
-def find_package() -> str | None:
-    """Return the CUDA package that `open_cuda` would use, without loading it; None if there is none."""
-    for name, module in (
-        ("cuda-python", "cuda.bindings"),
-        ("cuda-python", "cuda.cuda"),
-        ("pycuda", "pycuda"),
-    ):
-        try:
-            found = importlib.util.find_spec(module)
-        except ModuleNotFoundError:
-            # The parent is missing.
-            continue
-        if found is not None:
-            return name
-    return None
-
-
-def _open() -> Cuda:
-    from osnet_edge.runtime.cuda import bindings
-
-    for package in (bindings.CudaPython, bindings.PyCuda):
-        try:
-            return package()
-        except ImportError:
-            continue
-    raise UnavailableError(
-        "running a TensorRT engine needs cuda-python or pycuda, and neither is installed; "
-        "install one with: pip install cuda-python"
-    )

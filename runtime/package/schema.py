@@ -44,19 +44,19 @@ def parse_json(text: str | bytes, where: str, advice: str) -> Any:
     """
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        # Bad UTF-8 and bad JSON are both ValueErrors; depth without end is the other.
+    except (TypeError, ValueError, RecursionError) as error:
+        # No text at all, bad UTF-8 or bad JSON, and depth without end.
         raise InputError(f"{where} is not JSON ({error}); {advice}") from None
 
 
-def parse_document(kind: type[T], text: str | bytes, where: str, version: int, advice: str) -> T:
-    """Parse a document that says the version of its schema, as `schema_version`.
+def parse_document(kind: type[T], text: str | bytes, where: str, version: int | None, advice: str) -> T:
+    """Parse one of our documents.
 
     Args:
         kind: as for `from_json`.
         text: the document.
         where: as for `from_json`.
-        version: the one that `kind` is.
+        version: the `schema_version` that `kind` is; None where the document has no such field.
         advice: what to do where it is another or none, for the message.
 
     Raises:
@@ -65,7 +65,7 @@ def parse_document(kind: type[T], text: str | bytes, where: str, version: int, a
     document = parse_json(text, where, advice)
     found = document.get("schema_version") if isinstance(document, dict) else None
     # Told before its fields are looked at: another version has others.
-    if found != version:
+    if version is not None and found != version:
         raise InputError(
             f"{where}: expected schema_version {version}, got {found!r}; {advice}, or install the osnet-edge "
             "that wrote it"

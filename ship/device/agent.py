@@ -13,21 +13,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.ship.channel import Channel, Offer, Release, format_time, parse_channel, target_of
+from osnet_edge.ship.channel import Artifact, Channel, Release, format_time, parse_channel, target_of
 from osnet_edge.ship.device.choose import choose
 from osnet_edge.ship.device.config import DeviceConfig
-from osnet_edge.ship.device.disk import remove, require_space
 from osnet_edge.ship.device.facts import DeviceFacts, find_facts
 from osnet_edge.ship.device.health import watch
-from osnet_edge.ship.device.lock import hold_lock
-from osnet_edge.ship.device.prove import Prover, prove_apart
+from osnet_edge.ship.device.metadata import MetadataVerifier, TufVerifier
 from osnet_edge.ship.device.refused import LASTING, RefusedError
 from osnet_edge.ship.device.rollout import decide
 from osnet_edge.ship.device.stage import stage
 from osnet_edge.ship.device.state import Event, Installed, State
-from osnet_edge.ship.device.store import Store
+from osnet_edge.ship.device.store import Store, remove, require_space
 from osnet_edge.ship.device.trial import Trials, Watcher
-from osnet_edge.ship.device.trust import Trust, TufTrust
+from osnet_edge.ship.device.verify import EngineVerifier, verify_apart
 
 
 class Agent:
@@ -35,8 +33,8 @@ class Agent:
 
     Args:
         store: whose.
-        trust: how the repository is believed; None is TUF, by the root that the store was given.
-        prove: proves an engine.
+        metadata: verifies what the repository says; None is TUF, by the root that the store was given.
+        verify: verifies an engine.
         watcher: watches one on trial.
         facts: what this device is; None looks.
         now: the time.
@@ -48,16 +46,16 @@ class Agent:
         self,
         store: Store,
         *,
-        trust: Trust | None = None,
-        prove: Prover = prove_apart,
+        metadata: MetadataVerifier | None = None,
+        verify: EngineVerifier = verify_apart,
         watcher: Watcher = watch,
         facts: DeviceFacts | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
         say: Callable[[str], None] = lambda step: None,
         progress: Callable[[str, float], None] = lambda what, share: None,
     ) -> None:
-        self._store, self._trust = store, trust
-        self._prove, self._facts = prove, facts
+        self._store, self._metadata = store, metadata
+        self._verify, self._facts = verify, facts
         self._now, self._say, self._progress = now, say, progress
         self._config: DeviceConfig = store.config()
         self._trials = Trials(store, self._config.health, watcher, now)
@@ -75,7 +73,7 @@ class Agent:
         Raises:
             RefusedError: another update is running still.
         """
-        with hold_lock(self._store.lock_file, wait):
+        with self._store.lock(wait):
             try:
                 return self._update(retry)
             except (RefusedError, OSError) as error:
@@ -120,70 +118,71 @@ class Agent:
             what = "waiting" if decision.waits else "current"
             return self._end(state, Event(what, self._time(), has, why=decision.why))
         self._say(decision.why)
-        offer = self._choose(decision.release)
-        return self._take(state, decision.release, offer)
+        artifact = self._choose(decision.release)
+        return self._take(state, decision.release, artifact)
 
     def _refresh(self, state: State) -> tuple[State, Channel]:
-        if self._trust is None:
+        if self._metadata is None:
             if not self._config.url:
                 raise RefusedError(
                     "network", "this device has no repository: init it with --url, or ship to it by hand"
                 )
-            root = self._store.trusted_root.read_bytes()
-            self._trust = TufTrust(root, self._store.metadata, self._config.url, self._store.channel_file)
+            root, url = self._store.trusted_root.read_bytes(), self._config.url
+            self._metadata = TufVerifier(root, self._store.metadata, url, self._store.channel_file)
         self._say(f"refreshing from {self._config.url}")
-        verified = self._trust.refresh(state.seen, state.signed, self._now())
+        verified = self._metadata.refresh(state.seen, state.signed, self._now())
         if (verified.versions, verified.signed) != (state.seen, state.signed):
             state = replace(state, seen=verified.versions, signed=verified.signed or state.signed)
             self._store.write_state(state)
         target = target_of(self._config.channel)
         try:
-            return state, parse_channel(self._trust.read(target), target)
+            return state, parse_channel(self._metadata.read(target), target)
         except InputError as error:
             raise RefusedError("package", str(error)) from None
 
-    def _choose(self, release: Release) -> Offer:
+    def _choose(self, release: Release) -> Artifact:
         self._facts = self._facts or find_facts(self._config.model)
-        offer, why = choose(release.offers, self._facts, self._config.prefer)
-        if offer is None:
+        artifact, why = choose(release.offers, self._facts, self._config.prefer)
+        if artifact is None:
             raise RefusedError("device", f"nothing in {release.name} fits this device: {why}")
-        return offer
+        return artifact
 
-    def _take(self, state: State, release: Release, offer: Offer) -> Event:
-        if self._trust is None:
+    def _take(self, state: State, release: Release, artifact: Artifact) -> Event:
+        if self._metadata is None:
             raise RuntimeError("refresh comes first")
-        file, limits = self._trust.find(offer.target), self._config.limits
+        file, limits = self._metadata.find(artifact.target), self._config.limits
         digest = file.hashes["sha256"]
-        holds = Installed(release.name, offer.name, digest)
+        holds = Installed(release.name, artifact.name, digest)
         spare = self._store.spare()
         there = state.slots.get(spare)
         if there and there.sha256 == digest and self._store.is_whole(spare):
             self._say(f"{release.name} is in the other slot already")
             try:
-                proof = self._prove(self._store.slot(spare), limits)
+                proof = self._verify(self._store.slot(spare), limits)
             except RefusedError as error:
                 self._remember(state, holds, error)
                 raise
             return self._trials.start(state, spare, replace(holds, proof=proof))
-        largest = max(file.length, offer.bytes)
+        largest = max(file.length, artifact.bytes)
         if largest > limits.package_bytes:
             raise RefusedError(
-                "limit", f"{offer.name} has {largest / 1e6:.1f} MB, over this device's {limits.package_mb:g}"
+                "limit",
+                f"{artifact.name} has {largest / 1e6:.1f} MB, over this device's {limits.package_mb:g}",
             )
         archive = self._store.downloads / f"{digest}.tar"
         for other in self._store.downloads.iterdir():
             if other != archive:
                 remove(other)
         has = archive.stat().st_size if archive.exists() else 0
-        require_space(self._store.root, max(0, file.length - has) + offer.bytes, limits.reserve_bytes)
-        what = f"downloading {offer.name} of {release.name}, {file.length / 1e6:.2f} MB"
-        self._trust.fetch(
+        require_space(self._store.root, max(0, file.length - has) + artifact.bytes, limits.reserve_bytes)
+        what = f"downloading {artifact.name} of {release.name}, {file.length / 1e6:.2f} MB"
+        self._metadata.fetch(
             file, archive, limits.download_s, lambda size: self._progress(what, size / file.length)
         )
         return self._put(state, archive, holds, keep=False)
 
     def _put(self, state: State, archive: Path, holds: Installed, *, keep: bool = True) -> Event:
-        """Put an archive into the spare slot, prove it, and try it."""
+        """Put an archive into the spare slot, verify it, and try it."""
         slot, limits = self._store.spare(), self._config.limits
         self._facts = self._facts or find_facts(self._config.model)
         require_space(self._store.root, archive.stat().st_size, limits.reserve_bytes)
@@ -192,7 +191,7 @@ class Agent:
             self._store.write_state(state)
         self._say("staging and proving the engine")
         try:
-            proof = stage(archive, self._store.slot(slot), limits, self._facts, self._prove)
+            proof = stage(archive, self._store.slot(slot), limits, self._facts, self._verify)
         except (RefusedError, OSError) as error:
             # First of all: the disk may be full of it.
             remove(self._store.slot(slot))

@@ -8,14 +8,13 @@ from typing import IO
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import sha256_of
-from osnet_edge.ship.channel import Needs
 from osnet_edge.ship.device.agent import Agent
 from osnet_edge.ship.device.choose import why_not
-from osnet_edge.ship.device.disk import require_space
 from osnet_edge.ship.device.facts import find_facts
-from osnet_edge.ship.device.lock import hold_lock
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.state import Event, Installed
+from osnet_edge.ship.device.store import require_space
+from osnet_edge.ship.requirements import Requirements
 
 _BLOCK = 1 << 18
 
@@ -24,12 +23,12 @@ class HandAgent(Agent):
     """An agent that takes orders; they go through the same staging, proof and trial as an update."""
 
     def install(self, archive: Path, release: str, package: str) -> Event:
-        """Stage, prove and try an archive that was brought by hand.
+        """Stage, verify and try an archive that was brought by hand.
 
         Raises:
             RefusedError: another update is running.
         """
-        with hold_lock(self._store.lock_file):
+        with self._store.lock():
             return self._install(archive, release, package)
 
     def install_stream(self, source: IO[bytes], size: int, release: str, package: str) -> Event:
@@ -39,7 +38,7 @@ class HandAgent(Agent):
             RefusedError: another update is running.
         """
         with (
-            hold_lock(self._store.lock_file),
+            self._store.lock(),
             tempfile.TemporaryDirectory(dir=self._store.downloads) as folder,
         ):
             archive = Path(folder) / "sent.tar"
@@ -50,7 +49,7 @@ class HandAgent(Agent):
                 return self._refused(error)
             return self._install(archive, release, package)
 
-    def fits(self, needs: Needs, size: int) -> str:
+    def fits(self, needs: Requirements, size: int) -> str:
         """Say why a package would not fit here; empty where it would. Nothing is changed."""
         try:
             self._require_room(size)
@@ -64,7 +63,7 @@ class HandAgent(Agent):
         Raises:
             InputError: none is.
         """
-        with hold_lock(self._store.lock_file):
+        with self._store.lock():
             state = self._store.read_state()
             if state.trial is None or state.trial.phase != "watching":
                 raise InputError(
@@ -78,7 +77,7 @@ class HandAgent(Agent):
         Raises:
             InputError: there is no other engine that is whole.
         """
-        with hold_lock(self._store.lock_file, wait=5.0):
+        with self._store.lock(wait=5.0):
             state = self._store.read_state()
             if state.trial:
                 return self._trials.take_back(state, "operator", why)

@@ -7,20 +7,21 @@ from typing import Literal
 
 from osnet_edge.runtime.backends.registry import backend_named
 from osnet_edge.runtime.backends.tensorrt.library import same_version
-from osnet_edge.ship.channel import Needs, Offer
+from osnet_edge.ship.channel import Artifact
 from osnet_edge.ship.device.facts import DeviceFacts
+from osnet_edge.ship.requirements import Requirements
 
 _UNKNOWN = float("inf")
 
 
-def why_not(needs: Needs, facts: DeviceFacts) -> str:
+def why_not(needs: Requirements, facts: DeviceFacts) -> str:
     """Say in a few words why a package does not fit a device; empty where it does.
 
     Example:
         >>> jetson = DeviceFacts("jetson-orin-nano", "aarch64", "8.7", 7600, {"tensorrt": "10.3.0.30"})
-        >>> why_not(Needs("tensorrt", "10.3", models=("jetson-orin-nano",)), jetson)
+        >>> why_not(Requirements("tensorrt", "10.3", models=("jetson-orin-nano",)), jetson)
         ''
-        >>> why_not(Needs("tensorrt", "10.30"), jetson)
+        >>> why_not(Requirements("tensorrt", "10.30"), jetson)
         'needs tensorrt 10.30, has 10.3.0.30'
     """
     has = facts.backends.get(needs.backend, "")
@@ -42,8 +43,8 @@ def why_not(needs: Needs, facts: DeviceFacts) -> str:
 
 
 def choose(
-    offers: Iterable[Offer], facts: DeviceFacts, prefer: Literal["fast", "accurate"]
-) -> tuple[Offer | None, str]:
+    offers: Iterable[Artifact], facts: DeviceFacts, prefer: Literal["fast", "accurate"]
+) -> tuple[Artifact | None, str]:
     """Choose the best package that fits.
 
     Best is the quickest, or the most accurate, as the bench measured; then the other of the two; then one
@@ -53,37 +54,37 @@ def choose(
         The package and nothing, or None and why no package fits.
     """
     fitting, reasons = [], []
-    for offer in offers:
-        reason = why_not(offer.needs, facts) or _no_int8(offer, facts)
+    for artifact in offers:
+        reason = why_not(artifact.needs, facts) or _no_int8(artifact, facts)
         if reason:
-            reasons.append(f"{offer.name} {reason}")
+            reasons.append(f"{artifact.name} {reason}")
         else:
-            fitting.append(offer)
+            fitting.append(artifact)
     if not fitting:
         return None, "; ".join(reasons) or "it has no packages"
     return min(fitting, key=_ORDERS[prefer]), ""
 
 
-def _no_int8(offer: Offer, facts: DeviceFacts) -> str:
+def _no_int8(artifact: Artifact, facts: DeviceFacts) -> str:
     """Say why INT8 for any processor does not fit, where the library has none for this one."""
-    kind, backend = facts.processors[-1:], backend_named(offer.needs.backend)
-    lacks = offer.precision == "int8" and kind and kind[0] in backend.no_int8_on
+    kind, backend = facts.processors[-1:], backend_named(artifact.needs.backend)
+    lacks = artifact.precision == "int8" and kind and kind[0] in backend.no_int8_on
     return f"needs INT8 in {backend.title}, which has none for {kind[0]}" if lacks else ""
 
 
-def _slowness(offer: Offer) -> float:
-    return _UNKNOWN if offer.latency_ms is None else offer.latency_ms
+def _slowness(artifact: Artifact) -> float:
+    return _UNKNOWN if artifact.latency_ms is None else artifact.latency_ms
 
 
-def _error(offer: Offer) -> float:
-    return _UNKNOWN if offer.mean_ap is None else -offer.mean_ap
+def _error(artifact: Artifact) -> float:
+    return _UNKNOWN if artifact.mean_ap is None else -artifact.mean_ap
 
 
-def _rest(offer: Offer) -> tuple[bool, int, str]:
-    return offer.kind == "recipe", offer.bytes, offer.name
+def _rest(artifact: Artifact) -> tuple[bool, int, str]:
+    return artifact.kind == "recipe", artifact.bytes, artifact.name
 
 
-_ORDERS: dict[str, Callable[[Offer], tuple[object, ...]]] = {
-    "fast": lambda offer: (_slowness(offer), _error(offer), _rest(offer)),
-    "accurate": lambda offer: (_error(offer), _slowness(offer), _rest(offer)),
+_ORDERS: dict[str, Callable[[Artifact], tuple[object, ...]]] = {
+    "fast": lambda artifact: (_slowness(artifact), _error(artifact), _rest(artifact)),
+    "accurate": lambda artifact: (_error(artifact), _slowness(artifact), _rest(artifact)),
 }

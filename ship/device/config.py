@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import PLAIN_NAME
+from osnet_edge.runtime.files import PLAIN_NAME, write_json
 from osnet_edge.runtime.package.schema import parse_document, to_json
-from osnet_edge.ship.device.disk import write_document
 
 SCHEMA_VERSION = 1
 _MB = 1_000_000
@@ -28,7 +27,7 @@ class Limits:
         package_mb: largest archive.
         reserve_mb: disk space that stays free.
         download_s: one download, resumed or not.
-        prove_s: loading and proving an engine.
+        prove_s: loading and verifying an engine.
         prove_mb: resident memory of that.
         build_s: building an engine here.
         build_mb: resident memory of that.
@@ -160,4 +159,4 @@ def read_config(path: Path) -> DeviceConfig:
 
 def write_config(path: Path, config: DeviceConfig) -> None:
     """Write `device.json`, whole or not at all."""
-    write_document(path, to_json(config))
+    write_json(path, to_json(config))

@@ -18,7 +18,7 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalEr
 from tuf.ngclient import FetcherInterface
 
 from osnet_edge.runtime.errors import first_line
-from osnet_edge.ship.device.disk import sync_folder, write_all
+from osnet_edge.runtime.files import sync, write_all
 from osnet_edge.ship.device.refused import RefusedError
 
 #: No byte for so long, and the connection is taken for dead.
@@ -127,7 +127,7 @@ def _go_on(url: str, destination: Path, length: int, until: float, progress: Cal
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    sync_folder(destination.parent)
+    sync(destination.parent)
 
 
 def _keep(descriptor: int, block: bytes, destination: Path) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
-from typing import Any
 
+from osnet_edge.runtime.package.schema import parse_json
 from osnet_edge.ship.device.config import Health
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
@@ -67,7 +66,7 @@ def _hear(file: Path, package: Path, since: float) -> bool:
     try:
         if file.stat().st_mtime < since:
             return False
-        beat: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        beat = parse_json(file.read_bytes(), str(file), "it comes again")
         failed, calls, errors = str(beat["failed"]), int(beat["calls"]), int(beat["errors"])
         same = Path(beat["package"]) == package.resolve()
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,36 +1,40 @@
-"""An archive to a proven engine in the inactive slot; the link is not touched here."""
+"""An archive to a verified engine in the inactive slot; the link is not touched here."""
 
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import MANIFEST_NAME
+from osnet_edge.runtime.files import MANIFEST_NAME, sync_tree
 from osnet_edge.runtime.package.folder import open_package
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.package.recipe import RECIPE_NAME, open_recipe
-from osnet_edge.ship.device.build_once import build_apart
 from osnet_edge.ship.device.choose import why_not
 from osnet_edge.ship.device.config import Limits
-from osnet_edge.ship.device.disk import empty_folder, remove, sync_tree
 from osnet_edge.ship.device.facts import DeviceFacts
-from osnet_edge.ship.device.fit import needs_of
 from osnet_edge.ship.device.host_code import refuse_host_code
-from osnet_edge.ship.device.prove import Proof, Prover
 from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.store import empty_folder, remove
+from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
 from osnet_edge.ship.device.unpack import unpack
+from osnet_edge.ship.device.verify import EngineVerifier, Proof
+from osnet_edge.ship.requirements import requirements_of
+
+#: The builder is another room, with onnx and TensorRT's parser.
+_BUILDER = "osnet_edge.engines.from_recipe"
 
 
-def stage(archive: Path, slot: Path, limits: Limits, facts: DeviceFacts, prove: Prover) -> Proof:
-    """Unpack an archive into a slot, hold it to what it says of itself, build it if it must be, prove it.
+def stage(archive: Path, slot: Path, limits: Limits, facts: DeviceFacts, verify: EngineVerifier) -> Proof:
+    """Unpack an archive into a slot, hold it to what it says of itself, build it if it must be, verify it.
 
     Args:
         archive: as downloaded and verified.
         slot: of which the journal no longer says that it holds anything.
         limits: what it may take.
         facts: what this device is.
-        prove: proves an engine.
+        verify: verifies an engine.
 
     Returns:
         What the proof gave.
@@ -47,12 +51,12 @@ def stage(archive: Path, slot: Path, limits: Limits, facts: DeviceFacts, prove: 
         manifest = _built(slot, names, limits) if RECIPE_NAME in names else _opened(slot, names)
     except InputError as error:
         raise RefusedError("package", str(error)) from None
-    if reason := why_not(needs_of(manifest), facts):
+    if reason := why_not(requirements_of(manifest), facts):
         raise RefusedError("device", f"the package is for another device: it {reason}")
     if manifest.target.device == "cuda":
         refuse_host_code(slot / manifest.model_file)
     sync_tree(slot)
-    return prove(slot, limits)
+    return verify(slot, limits)
 
 
 def _opened(slot: Path, names: set[str]) -> Manifest:
@@ -66,10 +70,28 @@ def _built(slot: Path, names: set[str], limits: Limits) -> Manifest:
     folder = slot.with_name(f"{slot.name}.recipe")
     slot.rename(folder)
     try:
-        build_apart(folder, slot, limits)
+        _build_apart(folder, slot, limits)
     finally:
         shutil.rmtree(folder)
     return open_package(slot)
+
+
+def _build_apart(recipe: Path, output: Path, limits: Limits) -> None:
+    """Build a recipe in a process of its own: a camera that only takes finished engines lacks the builder.
+
+    Args:
+        recipe: the recipe's folder.
+        output: the package to make.
+        limits: on its time and memory.
+
+    Raises:
+        RefusedError: it took more, or it failed.
+    """
+    command = [sys.executable, "-m", _BUILDER, str(recipe), str(output)]
+    try:
+        run_limited(command, limits.build_s, limits.build_mb, "building the engine")
+    except CommandError as error:
+        raise RefusedError("proof", f"the engine could not be built on this device: {error}") from None
 
 
 def _hold_to_list(names: set[str], listed: set[str]) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from osnet_edge.runtime.files import write_json
 from osnet_edge.runtime.package.schema import parse_document, to_json
-from osnet_edge.ship.device.disk import write_document
 from osnet_edge.ship.device.refused import LASTING
 
 SCHEMA_VERSION = 1
@@ -25,13 +25,13 @@ Phase = Literal["starting", "watching", "returning"]
 
 @dataclass(frozen=True)
 class Installed:
-    """What a slot holds: an engine that is whole, and was proven on this device.
+    """What a slot holds: an engine that is whole, and was verified on this device.
 
     Attributes:
         release: its release.
         package: its name in it.
         sha256: of the archive that it came as.
-        proof: what proving it gave, such as distance and latency.
+        proof: what verifying it gave, such as distance and latency.
     """
 
     release: str
@@ -141,4 +141,4 @@ def read_state(path: Path) -> State:
 
 def write_state(path: Path, state: State) -> None:
     """Write the journal, whole and on the disk before this returns."""
-    write_document(path, to_json(state))
+    write_json(path, to_json(state))

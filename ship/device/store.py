@@ -1,4 +1,4 @@
-"""The camera's store: two slots, one symbolic link, and what is kept beside them.
+"""The camera's store: two slots, one symbolic link, and what is kept beside them; each step whole or absent.
 
 What is in its folder:
 
@@ -16,18 +16,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import ASIDE_SUFFIX, sync
 from osnet_edge.ship.device.config import DeviceConfig, read_config
-from osnet_edge.ship.device.disk import point_link, sweep, sync_folder
+from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.state import Installed, State, read_state, write_state
 
 SLOTS = ("a", "b")
 DEFAULT_STORE = "/var/lib/osnet-edge"
 #: What a slot holds when the journal that knew was lost.
 UNKNOWN = "unknown"
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,6 @@ class Store:
         """What programs load."""
         return self.root / "current"
 
-    @property
-    def lock_file(self) -> Path:
-        """What one update at a time holds."""
-        return self.root / "lock"
-
     def slot(self, name: str) -> Path:
         """Return a slot's folder."""
         return self.root / "slots" / name
@@ -84,6 +84,30 @@ class Store:
         """Make the folders."""
         for folder in (self.root / "slots", self.metadata, self.downloads):
             folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def lock(self, wait: float = 0.0) -> Iterator[None]:
+        """Hold the store for one update at a time; the system lets go of it however the holder ends.
+
+        Args:
+            wait: seconds to wait for another holder.
+
+        Raises:
+            RefusedError: another process holds it still.
+        """
+        path = self.root / "lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            until = time.monotonic() + wait
+            while not _take(descriptor):
+                if time.monotonic() >= until:
+                    raise RefusedError(
+                        "busy", f"another update holds {path}; wait for it to end, then try again"
+                    )
+                time.sleep(_POLL_S)
+            yield
+        finally:
+            os.close(descriptor)
 
     def config(self) -> DeviceConfig:
         """Read the configuration.
@@ -110,9 +134,9 @@ class Store:
         """Turn the link to a slot, in one step; None takes it away."""
         if slot is None:
             self.link.unlink(missing_ok=True)
-            sync_folder(self.root)
+            sync(self.root)
         elif self.active() != slot:
-            point_link(self.link, f"slots/{slot}")
+            _point_link(self.link, f"slots/{slot}")
 
     def is_whole(self, slot: str) -> bool:
         """Whether every file of a slot's package is as it was built."""
@@ -154,7 +178,7 @@ class Store:
     def sweep(self) -> None:
         """Remove what a run that was killed left aside."""
         for folder in (self.root, self.metadata):
-            sweep(folder)
+            _sweep(folder)
         for path in self.metadata.glob("tmp*"):
             # python-tuf writes aside under such names.
             path.unlink(missing_ok=True)
@@ -162,3 +186,64 @@ class Store:
             # Files are a slot's own, such as the kernels that TensorRT-RTX compiled for its engine.
             if path.name not in SLOTS and path.is_dir():
                 shutil.rmtree(path)
+
+
+def empty_folder(folder: Path) -> None:
+    """Leave `folder` there and empty; links in it are removed, never followed."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    sync(folder.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder; a link is removed, never followed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def require_space(folder: Path, needed: int, reserve: int) -> None:
+    """Hold that the disk of `folder` has room for `needed` bytes, and `reserve` more for everybody else.
+
+    Raises:
+        RefusedError: it has not.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed + reserve:
+        raise RefusedError(
+            "disk",
+            f"{folder}: expected {(needed + reserve) / 1e6:.0f} MB free ({needed / 1e6:.1f} for "
+            f"this update, the "
+            f"rest kept for others), found {free / 1e6:.0f}; make room, or init with a smaller --reserve",
+        )
+
+
+def _point_link(link: Path, target: str) -> None:
+    """Make a symbolic link lead to `target`, or turn an existing one, in one step: readers see old or new."""
+    aside = link.with_name(f".{link.name}{ASIDE_SUFFIX}")
+    aside.unlink(missing_ok=True)
+    os.symlink(target, aside)
+    os.replace(aside, link)
+    sync(link.parent)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a run that was killed left aside."""
+    # Versions before wrote aside under `.aside-NAME`.
+    for path in (*folder.glob(f".*{ASIDE_SUFFIX}"), *folder.glob(f"{ASIDE_SUFFIX}-*")):
+        remove(path)
+
+
+def _take(descriptor: int) -> bool:
+    # Imported here: a workstation without it ships packages too.
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from osnet_edge.runtime.files import PLAIN_NAME
-from osnet_edge.ship.device.disk import write_all
+from osnet_edge.runtime.files import PLAIN_NAME, write_all
 from osnet_edge.ship.device.refused import RefusedError
 
 _BLOCK = 512

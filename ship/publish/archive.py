@@ -10,9 +10,8 @@ from osnet_edge.runtime.files import MANIFEST_NAME, write_aside
 from osnet_edge.runtime.package.folder import open_package
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.package.recipe import RECIPE_NAME, Recipe, open_recipe
-from osnet_edge.ship.channel import Needs
-from osnet_edge.ship.device.fit import needs_of, needs_of_recipe
 from osnet_edge.ship.device.host_code import refuse_host_code
+from osnet_edge.ship.requirements import Requirements, requirements_of, requirements_of_recipe
 
 
 class Packed(NamedTuple):
@@ -25,7 +24,7 @@ class Packed(NamedTuple):
     """
 
     about: Manifest | Recipe
-    needs: Needs
+    needs: Requirements
     bytes: int
 
 
@@ -50,7 +49,7 @@ def write_archive(package: Path, target: Path) -> Packed:
             total += entry.size
             with (package / name).open("rb") as content:
                 archive.addfile(entry, content)
-    needs = needs_of_recipe(about) if isinstance(about, Recipe) else needs_of(about)
+    needs = requirements_of_recipe(about) if isinstance(about, Recipe) else requirements_of(about)
     return Packed(about, needs, total)
 
 

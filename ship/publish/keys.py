@@ -5,11 +5,10 @@ A private key is made where it will stay. What travels is its public half, `NAME
 
 from __future__ import annotations
 
-import json
 import os
 import stat
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -24,6 +23,7 @@ from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import require_writable, write_json
+from osnet_edge.runtime.package.schema import parse_json
 
 #: Holds the passphrase of encrypted keys, where nobody is there to type it.
 PASSPHRASE_VARIABLE = "OSNET_EDGE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
@@ -79,7 +79,7 @@ def read_public(path: Path) -> Key:
         InputError: it is none.
     """
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_bytes(), str(path), "name another")
         return Key.from_dict(document.pop("keyid"), document)
     except OSError as error:
         raise InputError(f"cannot read the public key {path}: {error.strerror}") from None
@@ -115,6 +115,28 @@ def open_key(where: str, passphrase: bytes | None = None) -> CryptoSigner:
             f"expected {where} as an Ed25519 key, as osnet-edge keys new makes; got another kind"
         )
     return CryptoSigner(private)
+
+
+def open_keys(places: Iterable[str], ask: Callable[[str], str] | None) -> list[CryptoSigner]:
+    """Open private keys, with the passphrase that the environment has.
+
+    Args:
+        places: as for `open_key`.
+        ask: asks a person for the passphrase of a key that is encrypted; None where nobody is there.
+
+    Raises:
+        InputError: as `open_key`.
+    """
+    signers = []
+    for place in places:
+        passphrase = os.environ.get(PASSPHRASE_VARIABLE, "").encode() or None
+        try:
+            signers.append(open_key(place, passphrase))
+        except PassphraseError:
+            if passphrase or ask is None:
+                raise
+            signers.append(open_key(place, ask(place).encode()))
+    return signers
 
 
 def _read_pem(where: str) -> bytes:

@@ -13,20 +13,63 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from securesystemslib.signer import Signer
+from securesystemslib.signer import Key, Signer
+from tuf.api.exceptions import RepositoryError, StorageError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.serialization.json import JSONSerializer
 
-from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import write_aside
+from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.files import write_aside, write_file
 from osnet_edge.ship.channel import format_time
-from osnet_edge.ship.device.trust import SIGNED_FIELD
-from osnet_edge.ship.publish.roles import Expiry, Signers, now
-from osnet_edge.ship.publish.signed import read_signed, sign, verify, write_draft
+from osnet_edge.ship.device.metadata import SIGNED_FIELD
 
+T = TypeVar("T", Root, Snapshot, Targets, Timestamp)
+_SERIALIZER = JSONSerializer(compact=False)
 _ONLINE = (Snapshot.type, Timestamp.type)
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """Days until each role's signatures expire: the rarer a key is at hand, the longer."""
+
+    root: float = 365
+    targets: float = 180
+    snapshot: float = 30
+    timestamp: float = 7
+
+    def of(self, role: str) -> datetime:
+        """Return when a signature of now expires."""
+        return _now() + timedelta(days=getattr(self, role))
+
+
+@dataclass(frozen=True)
+class Signers:
+    """Whose keys a root names, and how many of them must sign."""
+
+    root: tuple[Key, ...]
+    root_threshold: int
+    targets: tuple[Key, ...]
+    targets_threshold: int
+    online: tuple[Key, ...]
+
+    def __post_init__(self) -> None:
+        """Hold thresholds to what there is."""
+        for role, keys, threshold in (
+            ("root", self.root, self.root_threshold),
+            ("targets", self.targets, self.targets_threshold),
+            ("online", self.online, 1),
+        ):
+            if len({key.keyid for key in keys}) != len(keys):
+                raise InputError(f"expected different keys for {role}, got one twice")
+            if not 1 <= threshold <= len(keys):
+                raise InputError(
+                    f"expected a threshold of 1 to the number of {role} keys, got {threshold} of {len(keys)}"
+                )
 
 
 class Repository:
@@ -189,7 +232,7 @@ class Repository:
                 stamp.version + 1 if stamp else 1,
                 expires=self.expiry.of("timestamp"),
                 snapshot_meta=MetaFile(version),
-                unrecognized_fields={SIGNED_FIELD: format_time(now())},
+                unrecognized_fields={SIGNED_FIELD: format_time(_now())},
             )
         )
         for role, metadata, name in (
@@ -214,3 +257,63 @@ class Repository:
     def _write(self, name: str, metadata: Metadata[Any]) -> None:
         self._metadata.mkdir(parents=True, exist_ok=True)
         write_draft(self._metadata / name, metadata)
+
+
+def sign(metadata: Metadata[Any], signers: Iterable[Signer]) -> None:
+    """Add signatures to metadata."""
+    for signer in signers:
+        metadata.sign(signer, append=True)
+
+
+def read_draft(path: Path) -> Metadata[Any]:
+    """Read metadata that waits for signatures.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return Metadata.from_file(str(path))
+    except (StorageError, RepositoryError) as error:
+        raise InputError(f"expected {path} as a draft of osnet-edge, got {first_line(error)}") from None
+
+
+def write_draft(path: Path, draft: Metadata[Any]) -> None:
+    """Write metadata, whole or not at all, whether or not it waits for signatures."""
+    write_file(path, draft.to_bytes(_SERIALIZER))
+
+
+def read_signed(path: Path, kind: type[T]) -> Metadata[T]:
+    """Read metadata of a kind.
+
+    Raises:
+        InputError: it is none, or of another kind.
+    """
+    metadata: Metadata[T] = read_draft(path)
+    if not isinstance(metadata.signed, kind):
+        raise InputError(
+            f"expected {path} as metadata of {kind.__name__}, got {type(metadata.signed).__name__}"
+        )
+    return metadata
+
+
+def verify(root: Root, role: str, metadata: Metadata[Any]) -> None:
+    """Hold metadata to the keys that a root names for its role.
+
+    Raises:
+        InputError: fewer of them signed it than the root asks for.
+    """
+    try:
+        root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+    except UnsignedMetadataError:
+        result = root.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
+        raise InputError(
+            f"expected {result.threshold} signatures of the {role} keys of root version {root.version}, got "
+            f"{len(result.signed)}; sign it with osnet-edge keys sign, or with the right key"
+        ) from None
+    except RepositoryError as error:
+        raise InputError(f"the {role} metadata does not hold: {error}") from None
+
+
+def _now() -> datetime:
+    """Return the time as TUF writes it, in whole seconds."""
+    return datetime.now(timezone.utc).replace(microsecond=0)

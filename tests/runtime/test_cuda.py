@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from cuda_in_memory import kernels_on_host
 
-from osnet_edge.runtime.cuda import driver_api as cuda
+from osnet_edge.runtime.cuda import bindings as cuda
 from osnet_edge.runtime.cuda.bindings import CudaPython, PyCuda
 from osnet_edge.runtime.cuda.compile import compile_crops
 from osnet_edge.runtime.cuda.crops import CropCutter, GrowingBuffer, crop_table
+from osnet_edge.runtime.cuda.driver_api import Cuda, as_array
 from osnet_edge.runtime.cuda.probe import probe
-from osnet_edge.runtime.cuda.resources import as_array
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.preprocessing import Preprocessing, to_batch
 
@@ -79,7 +79,7 @@ def test_a_driver_that_fails_is_a_reason(driver: Driver, said: str, monkeypatch:
 def test_importing_and_probing_load_no_cuda_package() -> None:
     """They are slow to import, and a camera that runs on the CPU has none."""
     code = (
-        "import sys, osnet_edge.runtime.cuda.driver_api as c, osnet_edge.runtime.cuda.probe as d; "
+        "import sys, osnet_edge.runtime.cuda.bindings as c, osnet_edge.runtime.cuda.probe as d; "
         "d.probe(); c.find_package(); "
         "heavy = {'pycuda', 'tensorrt', 'tensorrt_rtx', 'torch', 'onnx', 'cuda.bindings.driver'}; "
         "print(sorted(heavy & set(sys.modules)))"
@@ -98,7 +98,7 @@ def test_memory_is_viewed_and_not_copied() -> None:
 
 
 @pytest.fixture(params=["cuda-python", "pycuda"])
-def device(request: pytest.FixtureRequest) -> cuda.Cuda:
+def device(request: pytest.FixtureRequest) -> Cuda:
     """CUDA through each package that is installed."""
     package = {"cuda-python": CudaPython, "pycuda": PyCuda}[request.param]
     try:
@@ -116,7 +116,7 @@ def test_one_object_serves_the_process() -> None:
 
 @pytest.mark.gpu
 @needs_gpu
-def test_bytes_go_to_the_gpu_and_come_back_from_any_thread(device: cuda.Cuda) -> None:
+def test_bytes_go_to_the_gpu_and_come_back_from_any_thread(device: Cuda) -> None:
     came_back: list[bool] = []
 
     def there_and_back(seed: int) -> None:
@@ -150,7 +150,7 @@ def test_bytes_go_to_the_gpu_and_come_back_from_any_thread(device: cuda.Cuda) ->
 
 @pytest.mark.gpu
 @needs_gpu
-def test_a_graph_does_again_what_was_captured(device: cuda.Cuda) -> None:
+def test_a_graph_does_again_what_was_captured(device: Cuda) -> None:
     with device.current():
         stream, other = device.create_stream(), device.create_stream()
         sent, received = device.pin((4,), np.float32), device.pin((4,), np.float32)
@@ -178,7 +178,7 @@ def test_a_graph_does_again_what_was_captured(device: cuda.Cuda) -> None:
 
 @pytest.mark.gpu
 @needs_gpu
-def test_a_capture_that_breaks_leaves_the_stream_as_it_was(device: cuda.Cuda) -> None:
+def test_a_capture_that_breaks_leaves_the_stream_as_it_was(device: Cuda) -> None:
     def fail() -> None:
         raise UnavailableError("no")
 
@@ -195,7 +195,7 @@ def test_a_capture_that_breaks_leaves_the_stream_as_it_was(device: cuda.Cuda) ->
 @needs_gpu
 @pytest.mark.parametrize("interpolation", ["pillow-bilinear", "opencv-bilinear"])
 @pytest.mark.parametrize("where", ["graph", "host"])
-def test_crops_are_cut_as_on_the_cpu(device: cuda.Cuda, interpolation: Any, where: Any) -> None:
+def test_crops_are_cut_as_on_the_cpu(device: Cuda, interpolation: Any, where: Any) -> None:
     how = Preprocessing(64, 48, interpolation=interpolation, normalize_in=where)
     frame = np.random.default_rng(0).integers(0, 256, (150, 200, 3), np.uint8)
     boxes = [[0, 0, 48, 64], [3, 5, 180, 149], [0, 0, 200, 150], [9, 9, 20, 140]]
@@ -222,7 +222,7 @@ def test_crops_are_cut_as_on_the_cpu(device: cuda.Cuda, interpolation: Any, wher
 
 @pytest.mark.gpu
 @needs_gpu
-def test_running_out_of_memory_is_one_line(device: cuda.Cuda) -> None:
+def test_running_out_of_memory_is_one_line(device: Cuda) -> None:
     with (
         pytest.raises(UnavailableError, match=r"CUDA says: .*out of memory.*smaller batches"),
         device.current(),
@@ -232,7 +232,7 @@ def test_running_out_of_memory_is_one_line(device: cuda.Cuda) -> None:
 
 @pytest.mark.gpu
 @needs_gpu
-def test_a_forked_child_is_told_to_spawn(device: cuda.Cuda) -> None:
+def test_a_forked_child_is_told_to_spawn(device: Cuda) -> None:
     # The driver's own answer too: another object would not help the child.
     for use in (lambda: device.current().__enter__(), cuda.open_cuda):
         child = os.fork()
@@ -253,7 +253,7 @@ def test_a_gpu_that_was_reset_is_opened_again() -> None:
     code = """
 import ctypes
 from osnet_edge.runtime import errors
-from osnet_edge.runtime.cuda import driver_api as cuda
+from osnet_edge.runtime.cuda import bindings as cuda
 from osnet_edge.runtime.cuda.probe import call, open_driver
 first = cuda.open_cuda()
 with first.current():

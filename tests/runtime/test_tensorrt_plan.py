@@ -17,8 +17,8 @@ from tensorrt_graphs import manifest_for
 from osnet_edge.runtime.backends.tensorrt import loading as tensorrt_plan
 from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
 from osnet_edge.runtime.backends.tensorrt.library import ErrorCollector, Library
+from osnet_edge.runtime.cuda.driver_api import as_array
 from osnet_edge.runtime.cuda.probe import CudaDevice, CudaProbe
-from osnet_edge.runtime.cuda.resources import as_array
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.package.manifest import BatchRange, Manifest, Target
 

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 from fleet import Fleet, Web, make_camera, make_fleet, serving, tiny_package, update
-from naive import NaiveTrust
+from naive import NaiveVerifier
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata
 
 from osnet_edge.ship.device.store import Store
 from osnet_edge.ship.publish.archive import write_archive
-from osnet_edge.ship.publish.roles import Expiry
-from osnet_edge.ship.publish.signed import sign
+from osnet_edge.ship.publish.repository import Expiry, sign
 
 OLD, NEW, EVIL = "seed-1", "seed-2", "seed-66"
 
@@ -165,7 +164,7 @@ def test_an_attack_works_on_an_updater_without_tuf_and_is_refused_by_ours(
         if release == "r1":
             shutil.copytree(fleet.folder, day_one(fleet))
     attack(fleet, how)
-    update(naive, trust=NaiveTrust(fleet.url))
+    update(naive, metadata=NaiveVerifier(fleet.url))
     assert worked(naive)
     event = update(ours)
     assert (event.what, event.reason) == ("refused", reason), event.why
@@ -275,7 +274,7 @@ def test_data_without_end_is_cut_off_at_the_length_that_was_signed(endless: str,
         fleet.url = f"http://127.0.0.1:{server.server_port}"
         naive, ours = (make_camera(tmp_path / name, fleet) for name in ("naive", "ours"))
         with contextlib.suppress(ValueError):
-            update(naive, trust=NaiveTrust(fleet.url))
+            update(naive, metadata=NaiveVerifier(fleet.url))
         assert handler.sent >= 40_000_000
         handler.sent = 0
         event = update(ours)

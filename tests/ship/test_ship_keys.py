@@ -208,3 +208,15 @@ def test_a_channel_shows_its_releases(repository: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == f"{'r1':16} 10 %, 100 % of canary paused  tiny (test-camera)\n"
     run("keys", "show", "--repo", "fleet")
     assert "root       2 of 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"keyid": 3}', b"[" * 100_000])
+def test_a_file_that_is_no_public_key_is_refused(
+    content: bytes, desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (desk / "alice.key.pub").write_bytes(content)
+    roots = ["--root", "alice.key.pub", "--threshold", "1", "--targets", "targets.key.pub"]
+    given = ["keys", "root", "--repo", "fleet", *roots, "--online", "online.key.pub", "-o", "root.draft"]
+    assert main(given) == 2
+    assert "expected alice.key.pub as a public key" in capsys.readouterr().err
+    assert not (desk / "root.draft").exists()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from bad_packages import archive_anyway, rewritten
-from fleet import FACTS, make_camera, make_fleet, prove_here, tiny_package
+from fleet import FACTS, make_camera, make_fleet, tiny_package, verify_here
 
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.files import sha256_of
@@ -79,7 +79,7 @@ def test_a_manifest_that_names_huge_sizes_is_refused(tmp_path: Path) -> None:
 def by_hand(folder: Path, archive: Path) -> str:
     """Install an archive by hand on a new device; return why it was refused."""
     store = make_camera(folder, make_fleet(folder.with_name(f"{folder.name}-repository")))
-    event = HandAgent(store, prove=prove_here, facts=FACTS).install(archive, "by-hand", "tiny")
+    event = HandAgent(store, verify=verify_here, facts=FACTS).install(archive, "by-hand", "tiny")
     assert event.what == "refused"
     assert store.active() is None
     return event.why

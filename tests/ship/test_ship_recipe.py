@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from bad_packages import archive_anyway
-from fleet import FACTS, Web, make_camera, prove_here
+from fleet import FACTS, Web, make_camera, verify_here
 from needs import needs_openvino
 
 from osnet_edge.cli.main import main
@@ -21,8 +21,8 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.ship.device.agent import Agent
 from osnet_edge.ship.device.by_hand import HandAgent
 from osnet_edge.ship.device.config import Limits
-from osnet_edge.ship.device.fit import needs_of_recipe
 from osnet_edge.ship.publish.archive import write_archive
+from osnet_edge.ship.requirements import requirements_of_recipe
 from osnet_edge.train.synthetic import sample_crops, write_set
 
 
@@ -122,7 +122,7 @@ def test_a_build_that_fails_or_takes_too_much_is_refused(
         archive_changed(recipes / "int8", change, archive)
     else:
         write_archive(recipes / "int8", archive)
-    event = HandAgent(camera, prove=prove_here, facts=FACTS).install(archive, "r1", "int8")
+    event = HandAgent(camera, verify=verify_here, facts=FACTS).install(archive, "r1", "int8")
     assert (event.what, event.reason) == ("refused", reason), event.why
     assert message in event.why
     assert camera.active() is None
@@ -150,7 +150,7 @@ def merge(document: dict[str, Any], change: dict[str, Any]) -> None:
 def test_a_recipe_for_tensorrt_is_made_where_there_is_none(graph: Path, tmp_path: Path) -> None:
     crops = sample_crops(2, 100, 40)
     made = write_recipe(graph, tmp_path / "trt", target="tensorrt", golden_crops=crops, precision="fp16")
-    assert (made.backend, made.table, needs_of_recipe(made).backend) == ("tensorrt", "", "tensorrt")
+    assert (made.backend, made.table, requirements_of_recipe(made).backend) == ("tensorrt", "", "tensorrt")
     with pytest.raises(InputError, match="expected a target that another device"):
         write_recipe(graph, tmp_path / "any", target="cpu:fastest", golden_crops=crops)
 

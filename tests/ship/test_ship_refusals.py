@@ -16,15 +16,16 @@ from typing import Any
 
 import pytest
 from bad_packages import rewritten, ruined
-from fleet import FACTS, Fleet, archive_of, make_camera, prove_here, serving, tiny_package, update
+from fleet import FACTS, Fleet, archive_of, make_camera, serving, tiny_package, update, verify_here
 
-from osnet_edge.ship.channel import Needs, dump_channel
+from osnet_edge.ship.channel import dump_channel
 from osnet_edge.ship.device.agent import Agent
 from osnet_edge.ship.device.config import Limits, write_config
 from osnet_edge.ship.device.download import download
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.store import Store
-from osnet_edge.ship.publish.publish import Measured, draft_release, read_channel
+from osnet_edge.ship.publish.releases import Measured, draft_release, read_channel
+from osnet_edge.ship.requirements import Requirements
 
 NO_RESERVE = Limits(reserve_mb=0)
 
@@ -38,7 +39,7 @@ def publish_ruined(fleet: Fleet, camera: Store) -> None:
 
 
 def publish_for_others(fleet: Fleet, camera: Store) -> None:
-    fleet.publish("r2", tiny_package(2), wanted="another-camera")
+    fleet.publish("r2", tiny_package(2), requirements="another-camera")
 
 
 def publish_mislabelled(fleet: Fleet, camera: Store) -> None:
@@ -59,7 +60,7 @@ def relabel(fleet: Fleet) -> None:
     """Sign an index that says `onnxruntime`, whatever the package is."""
     channel = read_channel(fleet.repository, "stable")
     last = channel.releases[-1]
-    offers = tuple(replace(offer, needs=Needs("onnxruntime")) for offer in last.offers)
+    offers = tuple(replace(artifact, needs=Requirements("onnxruntime")) for artifact in last.offers)
     channel = replace(channel, releases=(*channel.releases[:-1], replace(last, offers=offers)))
     document = fleet.folder.with_name("index.json")
     document.write_bytes(dump_channel(channel))
@@ -148,7 +149,7 @@ def test_a_disk_that_fills_up_on_the_way_is_left_as_it_was(fleet: Fleet, tmp_pat
         fleet.publish("r2", tiny_package(2))
         # As much as passes the check, and is not enough once the rest of the system has written a little.
         (place / "others").write_bytes(bytes(shutil.disk_usage(place).free - 64_000))
-        event = update(camera, prove=fill_and_prove)
+        event = update(camera, verify=fill_and_verify)
         assert (event.what, event.reason) == ("refused", "disk"), event.why
         assert serving(camera) == "seed-1"
         (place / "others").unlink()
@@ -157,12 +158,12 @@ def test_a_disk_that_fills_up_on_the_way_is_left_as_it_was(fleet: Fleet, tmp_pat
         subprocess.run(["umount", str(place)], check=True)
 
 
-def fill_and_prove(package: Path, limits: Limits) -> dict[str, float]:
+def fill_and_verify(package: Path, limits: Limits) -> dict[str, float]:
     """Let somebody else fill the disk while an engine is proven."""
     with contextlib.suppress(OSError), (package.parents[2] / "others").open("ab", buffering=0) as others:
         while others.write(bytes(4096)):
             pass
-    return prove_here(package, limits)
+    return verify_here(package, limits)
 
 
 def test_a_disk_that_fills_up_during_a_download_is_said_to_be_full(fleet: Fleet) -> None:
@@ -200,7 +201,7 @@ def test_what_failed_its_proof_is_not_tried_again_until_somebody_says_so(fleet: 
     publish_ruined(fleet, camera)
     assert update(camera).reason == "proof"
     assert update(camera).what == "current"
-    assert Agent(camera, prove=prove_here, facts=FACTS).update(retry=True).reason == "proof"
+    assert Agent(camera, verify=verify_here, facts=FACTS).update(retry=True).reason == "proof"
     fleet.publish("r3", tiny_package(3))
     assert update(camera).release == "r3"
 

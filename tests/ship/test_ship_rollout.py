@@ -15,20 +15,11 @@ from hypothesis import strategies as st
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.manifest import Target, read_manifest
 from osnet_edge.runtime.precisions import Precision
-from osnet_edge.ship.channel import (
-    Channel,
-    Needs,
-    Offer,
-    Release,
-    Rollout,
-    dump_channel,
-    parse_channel,
-)
+from osnet_edge.ship.channel import Artifact, Channel, Release, Rollout, dump_channel, parse_channel
 from osnet_edge.ship.device.choose import choose, why_not
 from osnet_edge.ship.device.facts import DeviceFacts, plain_model
-from osnet_edge.ship.device.fit import needs_of
 from osnet_edge.ship.device.rollout import bucket, decide
-from osnet_edge.ship.publish.requirements import narrow
+from osnet_edge.ship.requirements import Requirements, narrow, requirements_of
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 ORIN = DeviceFacts(
@@ -36,13 +27,15 @@ ORIN = DeviceFacts(
 )
 
 
-def offer(name: str = "p", **changes: Any) -> Offer:
-    made = Offer(name, f"packages/r/{name}.tar", "engine", 1000, "osnet_x0_25", "fp16", Needs("onnxruntime"))
+def artifact(name: str = "p", **changes: Any) -> Artifact:
+    made = Artifact(
+        name, f"packages/r/{name}.tar", "engine", 1000, "osnet_x0_25", "fp16", Requirements("onnxruntime")
+    )
     return replace(made, **changes)
 
 
 def channel(*releases: tuple[str, Rollout]) -> Channel:
-    made = (Release(name, at, "", (offer(),), rollout) for at, (name, rollout) in enumerate(releases, 1))
+    made = (Release(name, at, "", (artifact(),), rollout) for at, (name, rollout) in enumerate(releases, 1))
     return Channel(1, "stable", tuple(made))
 
 
@@ -112,7 +105,7 @@ def test_every_device_has_a_place_in_every_queue(device: str, release: str) -> N
     assert 0 <= bucket(device, release) < 100
 
 
-TRT = Needs("tensorrt", "10.3.0.30", machine="aarch64", compute_capabilities=("8.7",))
+TRT = Requirements("tensorrt", "10.3.0.30", machine="aarch64", compute_capabilities=("8.7",))
 
 
 @pytest.mark.parametrize(
@@ -129,10 +122,10 @@ TRT = Needs("tensorrt", "10.3.0.30", machine="aarch64", compute_capabilities=("8
         (replace(TRT, machine="x86_64"), "needs x86_64, is aarch64"),
         (replace(TRT, compute_capabilities=("8.6", "8.9")), "needs compute capability 8.6 or 8.9, has 8.7"),
         (replace(TRT, memory_mb=16000), "needs 16000 MB of memory, has 7600"),
-        (Needs("openvino"), "needs openvino, has none"),
+        (Requirements("openvino"), "needs openvino, has none"),
     ],
 )
-def test_a_package_fits_a_device_or_it_is_said_why_not(needs: Needs, reason: str) -> None:
+def test_a_package_fits_a_device_or_it_is_said_why_not(needs: Requirements, reason: str) -> None:
     assert why_not(needs, ORIN) == reason
 
 
@@ -171,14 +164,14 @@ def test_a_device_takes_int8_and_bf16_for_its_processor(
     sentence: str, precision: Precision, target: Target, needed: str, reason: str, package: Path
 ) -> None:
     manifest = replace(read_manifest(package), precision=precision, target=target)
-    needs = needs_of(manifest)
+    needs = requirements_of(manifest)
     assert needs.machine == needed
     assert why_not(needs, AVX2) == reason
 
 
 def test_openvino_has_no_int8_for_an_arm_without_dot_products() -> None:
     pi = DeviceFacts("pi", "aarch64", "", 4000, {"openvino": "2026.4"}, ("any", "aarch64"))
-    anywhere = offer("anywhere", needs=Needs("openvino"), precision="int8")
+    anywhere = artifact("anywhere", needs=Requirements("openvino"), precision="int8")
     assert choose([anywhere], pi, "fast") == (None, "anywhere needs aarch64-dotprod, is aarch64")
     orin = replace(pi, processors=("any", "aarch64", "aarch64-dotprod"))
     assert choose([anywhere], orin, "fast") == (anywhere, "")
@@ -186,15 +179,18 @@ def test_openvino_has_no_int8_for_an_arm_without_dot_products() -> None:
 
 
 def test_the_best_package_is_the_quickest_or_the_most_accurate_as_asked() -> None:
-    quick = offer("quick", latency_ms=2.0, mean_ap=0.40)
-    exact = offer("exact", latency_ms=9.0, mean_ap=0.46)
-    unmeasured = offer("unmeasured")
-    elsewhere = offer("elsewhere", latency_ms=0.1, mean_ap=0.9, needs=Needs("openvino"))
+    quick = artifact("quick", latency_ms=2.0, mean_ap=0.40)
+    exact = artifact("exact", latency_ms=9.0, mean_ap=0.46)
+    unmeasured = artifact("unmeasured")
+    elsewhere = artifact("elsewhere", latency_ms=0.1, mean_ap=0.9, needs=Requirements("openvino"))
     offers = (unmeasured, elsewhere, exact, quick)
     assert choose(offers, ORIN, "fast") == (quick, "")
     assert choose(offers, ORIN, "accurate") == (exact, "")
     assert choose([elsewhere], ORIN, "fast") == (None, "elsewhere needs openvino, has none")
-    ready, recipe = offer("ready", needs=TRT), offer("recipe", kind="recipe", needs=Needs("tensorrt"))
+    ready, recipe = (
+        artifact("ready", needs=TRT),
+        artifact("recipe", kind="recipe", needs=Requirements("tensorrt")),
+    )
     assert choose([recipe, ready], ORIN, "fast")[0] == ready
     assert choose([], ORIN, "fast") == (None, "it has no packages")
 
@@ -216,8 +212,8 @@ def test_the_best_package_is_the_quickest_or_the_most_accurate_as_asked() -> Non
         ("any", "expected of processors "),
     ],
 )
-def test_what_a_package_is_published_for_narrows_what_it_is(text: str, expected: Needs | str) -> None:
-    if isinstance(expected, Needs):
+def test_what_a_package_is_published_for_narrows_what_it_is(text: str, expected: Requirements | str) -> None:
+    if isinstance(expected, Requirements):
         assert narrow(TRT, text) == expected
         return
     with pytest.raises(InputError, match=expected):
@@ -262,7 +258,7 @@ def test_a_channel_of_another_kind_is_refused(change: dict[str, Any], message: s
 )
 def test_an_offer_names_no_target_that_reaches_elsewhere(target: str) -> None:
     with pytest.raises(InputError, match="plain names"):
-        offer(target=target)
+        artifact(target=target)
 
 
 @given(st.binary(max_size=200))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from fleet import FACTS, Fleet, make_camera, prove_here, serving, tiny_package, update
+from fleet import FACTS, Fleet, make_camera, serving, tiny_package, update, verify_here
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.ship.device.by_hand import HandAgent
@@ -70,7 +70,7 @@ def test_a_trial_by_hand_waits_to_be_confirmed_and_goes_back_where_nobody_does(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     camera = make_camera(tmp_path / "c", fleet, health=Health("manual", window_s=60))
-    hand = HandAgent(camera, prove=prove_here, facts=FACTS)
+    hand = HandAgent(camera, verify=verify_here, facts=FACTS)
     assert hand.update().what == "trial"
     assert hand.update().what == "trial"
     assert hand.confirm().what == "installed"
@@ -81,7 +81,7 @@ def test_a_trial_by_hand_waits_to_be_confirmed_and_goes_back_where_nobody_does(
     assert serving(camera) == "seed-2"
     later = HandAgent(
         camera,
-        prove=prove_here,
+        verify=verify_here,
         facts=FACTS,
         now=lambda: datetime.now(timezone.utc) + timedelta(seconds=61),
     )
@@ -90,7 +90,7 @@ def test_a_trial_by_hand_waits_to_be_confirmed_and_goes_back_where_nobody_does(
 
 
 def test_going_back_by_hand_stays(fleet: Fleet, camera: Store) -> None:
-    hand = HandAgent(camera, prove=prove_here, facts=FACTS)
+    hand = HandAgent(camera, verify=verify_here, facts=FACTS)
     with pytest.raises(InputError, match="expected an engine to go back to"):
         hand.rollback()
     fleet.publish("r2", tiny_package(2))

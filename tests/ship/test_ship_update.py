@@ -15,11 +15,10 @@ from securesystemslib.signer import CryptoSigner
 
 from osnet_edge.ship.channel import Rollout
 from osnet_edge.ship.device.config import Limits
-from osnet_edge.ship.device.lock import hold_lock
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.state import State
 from osnet_edge.ship.device.store import Store
-from osnet_edge.ship.publish.signed import sign
+from osnet_edge.ship.publish.repository import sign
 
 
 def test_a_camera_takes_what_is_published_once_and_keeps_the_engine_before(
@@ -90,17 +89,17 @@ def test_a_beginning_that_is_not_of_this_archive_is_thrown_away_and_the_next_run
 
 
 def test_one_update_at_a_time(fleet: Fleet, camera: Store) -> None:
-    with hold_lock(camera.lock_file), pytest.raises(RefusedError, match="another update"):
+    with camera.lock(), pytest.raises(RefusedError, match="another update"):
         update(camera)
     assert update(camera).what == "current"
 
 
 def test_an_update_that_was_killed_leaves_no_lock(fleet: Fleet, camera: Store) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from osnet_edge.ship.device.lock import hold_lock\n"
-        "with hold_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from osnet_edge.ship.device.store import Store\n"
+        "with Store(Path(sys.argv[1])).lock(): print('held', flush=True); time.sleep(60)"
     )
-    command = [sys.executable, "-c", code, str(camera.lock_file)]
+    command = [sys.executable, "-c", code, str(camera.root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
@@ -131,7 +130,7 @@ def test_an_engine_in_the_other_slot_that_fails_its_proof_now_is_remembered(
     def fails(package: Path, limits: Limits) -> dict[str, float]:
         raise RefusedError("proof", "the driver is another one now")
 
-    assert update(camera, prove=fails).reason == "proof"
+    assert update(camera, verify=fails).reason == "proof"
     assert [bad.release for bad in camera.read_state().bad] == ["r1"]
     assert update(camera).what == "waiting"
     assert serving(camera) == "seed-2"

@@ -18,8 +18,8 @@ from osnet_edge.runtime.backends.tensorrt.loading import load_plan
 from osnet_edge.runtime.backends.tensorrt.plan_file import TensorRTName
 from osnet_edge.runtime.backends.tensorrt.session import Session
 from osnet_edge.runtime.cuda.arrays import CudaArray, borrow, is_on_gpu
+from osnet_edge.runtime.cuda.bindings import find_package
 from osnet_edge.runtime.cuda.crops import CropTable, crop_table
-from osnet_edge.runtime.cuda.driver_api import find_package
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.package.manifest import Manifest

@@ -18,10 +18,10 @@ from osnet_edge.runtime.backends.tensorrt.checks import (
     check_version,
 )
 from osnet_edge.runtime.backends.tensorrt.library import Library, first_line, load_library, log
+from osnet_edge.runtime.cuda.bindings import open_cuda
 from osnet_edge.runtime.cuda.compile import compile_crops
-from osnet_edge.runtime.cuda.driver_api import Cuda, open_cuda
+from osnet_edge.runtime.cuda.driver_api import Cuda, Module
 from osnet_edge.runtime.cuda.probe import CudaDevice, probe, require_device
-from osnet_edge.runtime.cuda.resources import Module
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.forks import keep_for_good, keep_in_children
 from osnet_edge.runtime.package.graph_info import INPUT_NAME as INPUT

@@ -15,7 +15,7 @@ from osnet_edge.runtime.backends.tensorrt.buckets import bucket_of
 from osnet_edge.runtime.backends.tensorrt.library import first_line, log
 from osnet_edge.runtime.backends.tensorrt.loading import LoadedPlan, give_back
 from osnet_edge.runtime.cuda.crops import CropCutter, CropTable, GrowingBuffer
-from osnet_edge.runtime.cuda.resources import Graph
+from osnet_edge.runtime.cuda.driver_api import Graph
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.package.graph_info import INPUT_NAME as INPUT
 from osnet_edge.runtime.package.graph_info import OUTPUT_NAME as OUTPUT

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
@@ -14,8 +15,8 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.recipe import Recipe
 from osnet_edge.ship.channel import (
     SCHEMA_VERSION,
+    Artifact,
     Channel,
-    Offer,
     Release,
     Rollout,
     dump_channel,
@@ -26,7 +27,7 @@ from osnet_edge.ship.channel import (
 from osnet_edge.ship.device.config import check_name
 from osnet_edge.ship.publish.archive import Packed, write_archive
 from osnet_edge.ship.publish.repository import Repository
-from osnet_edge.ship.publish.requirements import narrow
+from osnet_edge.ship.requirements import narrow
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def draft_release(
     release: str,
     packages: dict[Path, Measured],
     *,
-    wanted: str = "",
+    requirements: str = "",
     rollout: Rollout | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Metadata[Targets]:
@@ -68,7 +69,7 @@ def draft_release(
         channel: which releases they join.
         release: a new one, or one that gets more packages, for further kinds of devices.
         packages: folders of packages and recipes, with what the bench measured.
-        wanted: what `--for` says, see `osnet_edge.ship.publish.requirements`.
+        requirements: what `--for` says, see `osnet_edge.ship.requirements`.
         rollout: who takes a new release when; None for everybody at once.
         progress: told what is being done.
 
@@ -91,7 +92,7 @@ def draft_release(
             archive = Path(folder) / f"{name}.tar"
             packed = write_archive(package, archive)
             files.append(repository.put(f"packages/{release}/{name}.tar", archive))
-            offers.append(_offer(name, files[-1], packed, wanted, measured))
+            offers.append(_artifact(name, files[-1], packed, requirements, measured))
     number = before.releases[-1].number + 1 if before.releases else 1
     made = known or Release(
         release, number, format_time(datetime.now(timezone.utc)), (), rollout or Rollout()
@@ -100,10 +101,14 @@ def draft_release(
     return _draft(repository, _with(before, made), files)
 
 
-def draft_rollout(
-    repository: Repository, channel: str, release: str, change: Callable[[Rollout], Rollout]
-) -> Metadata[Targets]:
+def draft_rollout(repository: Repository, channel: str, release: str, **changes: Any) -> Metadata[Targets]:
     """Draft the metadata of another decision about a release.
+
+    Args:
+        repository: where it is.
+        channel: whose release.
+        release: which one.
+        changes: fields of `Rollout` that are decided anew; rings join those that it has.
 
     Raises:
         InputError: there is no such release, or it would go back to one that is none.
@@ -113,22 +118,23 @@ def draft_rollout(
     if known is None:
         names = ", ".join(each.name for each in before.releases) or "none"
         raise InputError(f"expected a release of {channel} ({names}), got {release}")
-    rollout = change(known.rollout)
+    rings = {**known.rollout.rings, **changes.pop("rings", {})}
+    rollout = replace(known.rollout, **changes, rings=rings)
     back = before.named(rollout.back_to) if rollout.back_to else None
     if rollout.back_to and (back is None or back.number >= known.number or back.rollout.recalled):
         raise InputError(f"expected an earlier release that stands to go back to, got {rollout.back_to}")
     return _draft(repository, _with(before, replace(known, rollout=rollout)), [])
 
 
-def _offer(name: str, file: TargetFile, packed: Packed, wanted: str, measured: Measured) -> Offer:
-    return Offer(
+def _artifact(name: str, file: TargetFile, packed: Packed, requirements: str, measured: Measured) -> Artifact:
+    return Artifact(
         name=name,
         target=file.path,
         kind="recipe" if isinstance(packed.about, Recipe) else "engine",
         bytes=packed.bytes,
         variant=packed.about.model.variant,
         precision=packed.about.precision,
-        needs=narrow(packed.needs, wanted),
+        needs=narrow(packed.needs, requirements),
         mean_ap=measured.mean_ap,
         rank1=measured.rank1,
         latency_ms=measured.latency_ms,

@@ -21,8 +21,8 @@ from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Time
 from tuf.ngclient import Updater, UpdaterConfig
 
 from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.files import sync_tree, write_file
 from osnet_edge.ship.channel import LARGEST, format_time, parse_time
-from osnet_edge.ship.device.disk import sync_tree, write_file
 from osnet_edge.ship.device.download import Fetcher, download
 from osnet_edge.ship.device.refused import Reason, RefusedError
 
@@ -72,7 +72,7 @@ class Verified:
     signed: str
 
 
-class Trust(Protocol):
+class MetadataVerifier(Protocol):
     """How an agent learns what to believe; tests put one without defences in its place."""
 
     def refresh(self, seen: Mapping[str, int], signed: str, now: datetime) -> Verified:
@@ -90,8 +90,8 @@ class Trust(Protocol):
         """Download a target, whole and as it was signed."""
 
 
-class TufTrust:
-    """A TUF repository on a web server.
+class TufVerifier:
+    """Verifies a TUF repository on a web server.
 
     Args:
         root: the root metadata that is trusted from the beginning.

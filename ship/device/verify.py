@@ -1,7 +1,7 @@
-"""Proving an engine on the device: golden pairs within tolerance, and a call within the time limit.
+"""Verifying an engine on the device: golden pairs within tolerance, and a call within the time limit.
 
 In a process of its own, so that the agent stays small, and so that an engine that crashes takes only its
-proof along: `python -m osnet_edge.ship.device.prove PACKAGE` prints one line of JSON.
+verification along: `python -m osnet_edge.ship.device.verify PACKAGE` prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osnet_edge.runtime.errors import report
+from osnet_edge.runtime.package.schema import parse_json
 from osnet_edge.ship.device.config import Limits
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
 
-#: What proving gives: `distance`, the largest of a golden row, and `latency_ms`, p50 of one picture.
+#: What verifying gives: `distance`, the largest of a golden row, and `latency_ms`, p50 of one picture.
 Proof = dict[str, float]
-#: Proves a package within limits, or raises RefusedError.
-Prover = Callable[[Path, Limits], Proof]
+#: Verifies a package within limits, or raises RefusedError.
+EngineVerifier = Callable[[Path, Limits], Proof]
 _CALLS, _WARM_UP = 15, 3
-_MODULE = "osnet_edge.ship.device.prove"
+_MODULE = "osnet_edge.ship.device.verify"
 
 
-def prove_apart(package: Path, limits: Limits) -> Proof:
-    """Prove a package in a process of its own.
+def verify_apart(package: Path, limits: Limits) -> Proof:
+    """Verify a package in a process of its own.
 
     Raises:
         RefusedError: it cannot be loaded, computes something else, or is too slow or too big.
@@ -35,7 +36,8 @@ def prove_apart(package: Path, limits: Limits) -> Proof:
     command = [sys.executable, "-m", _MODULE, str(package)]
     try:
         said = run_limited(command, limits.prove_s, limits.prove_mb, "proving the engine")
-        proof = {str(name): float(value) for name, value in json.loads(said).items()}
+        answer = parse_json(said, "the proof", "try it with osnet-edge inspect")
+        proof = {str(name): float(value) for name, value in answer.items()}
     except CommandError as error:
         raise RefusedError("proof", f"the engine failed its proof on this device: {error}") from None
     except (ValueError, AttributeError):

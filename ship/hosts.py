@@ -1,10 +1,11 @@
-"""One host of `osnet-edge ship`: an archive into `osnet-edge device install` on the far side of an ssh."""
+"""A package to devices by hand, over the system's ssh: into `osnet-edge device install` on the far side."""
 
 from __future__ import annotations
 
 import json
 import queue
 import shlex
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -13,11 +14,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
-from osnet_edge.runtime.errors import first_line
-from osnet_edge.runtime.package.schema import to_json
-from osnet_edge.ship.channel import Needs
+from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.package.schema import parse_json, to_json
+from osnet_edge.ship.requirements import Requirements
 
 #: Exit code of ssh for its own failures, as its manual has it.
 _SSH_FAILED = 255
@@ -50,7 +51,7 @@ class Shipment:
     """
 
     archive: Path
-    needs: Needs
+    needs: Requirements
     package: str
     release: str
     store: str
@@ -71,6 +72,22 @@ class Shipped:
     latency_ms: float | None = None
     seconds: float = 0.0
     why: str = ""
+
+
+def check_hosts(hosts: Sequence[str]) -> tuple[str, ...]:
+    """Return hosts, each once, where there is an ssh to reach them by.
+
+    Raises:
+        UnavailableError: ssh is not installed.
+        InputError: one would be an option of ssh, or is empty.
+    """
+    if shutil.which("ssh") is None:
+        raise UnavailableError(
+            "this needs the program ssh, which is not installed: apt-get install openssh-client"
+        )
+    if doubtful := [host for host in hosts if host.startswith("-") or not host.strip()]:
+        raise InputError(f"expected hosts such as user@host, got {doubtful[0]!r}")
+    return tuple(dict.fromkeys(hosts))
 
 
 def ship_to_all(
@@ -179,7 +196,7 @@ def _result(host: str, code: int, said: str, complaint: str, dry_run: bool) -> S
     if code == _NOT_FOUND:
         return Shipped(host, "failed", 1, why=f"{last} (name osnet-edge there with --remote)")
     try:
-        answer: dict[str, Any] = json.loads(said)
+        answer = parse_json(said, host, "name osnet-edge there with --remote")
         if dry_run:
             return Shipped(host, "would fit" if code == 0 else "would not fit", code, why=answer["why"])
         event = answer["event"]
