@@ -118,7 +118,9 @@ def test_auto_takes_what_is_fastest_and_says_why(work: Path, tmp_path: Path) -> 
     times = manifest.comparison.milliseconds
     name = f"{manifest.target.backend} {manifest.precision}"
     assert manifest.comparison.why.startswith(f"{name}, ")
-    assert times[name] <= min(times.values()) * 1.02
+    # Whatever seemed faster, on a busy machine too, is named with the reason why it was not taken.
+    for other in (each for each, ms in times.items() if ms * 1.02 < times[name]):
+        assert f"{other} is not surely faster than " in manifest.comparison.why
     assert {"onnxruntime fp32"} < set(times)
     assert manifest.int8 is not None
     assert any(each.int8 for each in manifest.int8.groups) == (manifest.precision == "int8")

@@ -172,7 +172,7 @@ def test_a_device_takes_int8_and_bf16_for_its_processor(
 def test_openvino_has_no_int8_for_an_arm_without_dot_products() -> None:
     pi = DeviceFacts("pi", "aarch64", "", 4000, {"openvino": "2026.4"}, ("any", "aarch64"))
     anywhere = artifact("anywhere", needs=Requirements("openvino"), precision="int8")
-    assert choose([anywhere], pi, "fast") == (None, "anywhere needs aarch64-dotprod, is aarch64")
+    assert choose([anywhere], pi, "fast") == (None, "anywhere needs INT8 in OpenVINO, which has none for aarch64")
     orin = replace(pi, processors=("any", "aarch64", "aarch64-dotprod"))
     assert choose([anywhere], orin, "fast") == (anywhere, "")
     assert choose([replace(anywhere, precision="fp32")], pi, "fast")[1] == ""
@@ -202,7 +202,7 @@ def test_the_best_package_is_the_quickest_or_the_most_accurate_as_asked() -> Non
         ("jetson-orin-nano, trt-10.3,sm87", replace(TRT, models=("jetson-orin-nano",))),
         ("mem-4g", replace(TRT, memory_mb=4000)),
         ("trt-10.4", "runs on tensorrt 10.3.0.30 alone"),
-        ("rtx-1.7", "for tensorrt, and --for says tensorrt_rtx"),
+        ("rtx-1.7", "for tensorrt, and --for says rtx"),
         ("sm86", "built for compute capability 8.7"),
         ("x86_64", "was built for aarch64"),
         ("aarch64", TRT),
