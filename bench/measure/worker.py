@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -50,7 +49,7 @@ KINDS: dict[str, type[OsnetEdgeError]] = {
 class Worker:
     """Measures one engine for the parent, which calls its methods through `EngineProcess.ask`.
 
-    What the engine has no such thing of raises `NotSupportedError`.
+    A method raises `NotSupportedError` where the engine has nothing of the kind.
 
     Args:
         runner: the engine.
@@ -89,12 +88,9 @@ class Worker:
     def parts(self, size: int) -> Parts | None:
         """Return the medians of the parts of a call, or None where there are none."""
         batch = self._runner.example(size)
-        seen = [parts for _ in range(_PART_CALLS) if (parts := self._runner.parts(batch)) is not None]
-        medians: dict[str, float] = {}
-        for part in fields(Parts) if seen else ():
-            if values := [ms for each in seen if (ms := getattr(each, part.name)) is not None]:
-                medians[part.name] = statistics.median(values)
-        return Parts(**medians) if seen else None
+        calls = [self._runner.parts(batch) for _ in range(_PART_CALLS)]
+        medians = {name: statistics.median(call[name] for call in calls) for name in calls[0]}
+        return Parts(**medians) if medians else None
 
     def cuda_graph(self) -> bool | None:
         """Say whether calls replay a CUDA graph; None where there is no such thing."""
