@@ -32,7 +32,7 @@ def test_openvino_tells_layers(graph: Path, tmp_path: Path) -> None:
 def test_what_an_engine_on_the_cpu_lacks(package: Path) -> None:
     runner = PackageRunner(package, 1)
     batch = runner.example(1)
-    assert (runner.parts(batch), runner.cuda_graph(), runner.facts.transfers) == (None, None, None)
+    assert (runner.parts(batch), runner.cuda_graph(), runner.facts.transfers) == ({}, None, None)
     assert runner.infer(batch).shape == (1, 512)
     with pytest.raises(NotSupportedError, match="is no other program"):
         runner.read_batch(1, 0.0)
