@@ -14,7 +14,6 @@ import numpy as np
 from osnet_edge.bench.measure.engine_process import BenchTarget, EngineFailedError
 from osnet_edge.bench.measure.runners import Runner, RunnerFacts
 from osnet_edge.bench.result.engine_result import BatchLatency, Role
-from osnet_edge.bench.result.measurements import Parts
 from osnet_edge.runtime.errors import UnavailableError
 
 
@@ -120,8 +119,8 @@ class HostBound(Runner):
         time.sleep(0.004 * (self.calls % 2))
         return np.ones((len(batch), 4), np.float32)
 
-    def parts(self, batch: np.ndarray) -> Parts:
-        return Parts(enqueue_ms=0.81, compute_ms=1.0, without_graph_ms=2.0)
+    def parts(self, batch: np.ndarray) -> dict[str, float]:
+        return {"enqueue_ms": 0.81, "compute_ms": 1.0, "without_graph_ms": 2.0}
 
     def cuda_graph(self) -> bool:
         # It turns out only when it runs.

@@ -7,7 +7,6 @@ INT8, and the quicker counts. Ceilings of GPUs are not measured here.
 from __future__ import annotations
 
 import multiprocessing
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,18 +16,24 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.bench.measure.engine_process import threads_in_environment
+from osnet_edge.bench.measure.latency import interleave, rounds_within, time_calls
 from osnet_edge.bench.result.limits import Ceilings
 from osnet_edge.runtime.backends.openvino import HINTS, installed_precisions, open_core
 from osnet_edge.runtime.precisions import Precision
 
 #: Well beyond any cache, in bytes; and a matrix whose product takes some 10 ms on a core.
 _COPY_BYTES, _SIDE = 256_000_000, 768
-#: The best of so many tries or more is what the machine can do; the others were disturbed.
+#: The best of this many calls or more is what the machine can do; the others were disturbed.
 _TIMES = 7
 
 
 def measure_ceilings(threads: int, seconds: float = 1.0) -> Ceilings | None:
-    """Measure each for so long with so many threads, in a process of its own; None where that dies."""
+    """Measure each in a process of its own; None where that process dies.
+
+    Args:
+        threads: CPU threads.
+        seconds: for each.
+    """
     context = multiprocessing.get_context("spawn")
     with threads_in_environment(threads), ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
@@ -39,9 +44,9 @@ def measure_ceilings(threads: int, seconds: float = 1.0) -> Ceilings | None:
 
 def _measure(threads: int, seconds: float) -> Ceilings:
     products: dict[str, float] = {"fp32": _numpy_product(seconds)}
-    found: tuple[Precision, ...] = installed_precisions()
+    precisions: tuple[Precision, ...] = installed_precisions()
     # Wherever OpenVINO is, it has a product of INT8.
-    for precision in (*found, "int8") if found else ():
+    for precision in (*precisions, "int8") if precisions else ():
         rate = _openvino_product(precision, threads, seconds)
         products[precision] = max(rate, products.get(precision, 0.0))
     return Ceilings(_copy(threads, seconds), products)
@@ -93,10 +98,7 @@ def _openvino_product(precision: Precision, threads: int, seconds: float) -> flo
 
 
 def _best(run: Callable[[], object], seconds: float) -> float:
+    """Return the seconds of the quickest call, after one that is not kept."""
     run()
-    times: list[float] = []
-    while len(times) < _TIMES or sum(times) < seconds:
-        began = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - began)
-    return min(times)
+    rounds = interleave({"run": partial(time_calls, run, lead=False)}, rounds_within(seconds, _TIMES))
+    return min(ns for _, calls in rounds for ns in calls) / 1e9

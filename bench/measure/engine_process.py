@@ -1,4 +1,4 @@
-"""The parent's side of an engine's process: start it, ask it, and tell how it ended if it does not answer."""
+"""The parent's side of an engine's process: a typed client of its `Worker`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Seconds that a process gets to end by itself.
+#: Seconds that a process has to end by itself.
 _PATIENCE = 5.0
 #: Seconds that loading may take: some compile kernels, or have another tool export, before they run.
 _LOAD_S = 600.0
@@ -43,11 +43,11 @@ class BenchTarget:
 
     Attributes:
         name: unique among those measured together.
-        load: makes it, in a process of its own; it must be a function that can be found by its name, or a
-            `functools.partial` of one.
+        load: makes its runner, in a process of its own; a function or class that can be imported by its name,
+            or a `functools.partial` of one.
         role: what kind of engine it is.
         package: its folder, where it has one.
-        refused: why it is not even tried; then `load` is never called.
+        refused: why it cannot run; then `load` is never called.
     """
 
     name: str
@@ -58,7 +58,7 @@ class BenchTarget:
 
 
 class EngineProcess:
-    """A running engine.
+    """An engine in a process of its own.
 
     Args:
         target: what to load.

@@ -5,18 +5,15 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
-from osnet_edge.bench.measure.accuracy import EmbeddedSet, embed_set, retention
 from osnet_edge.bench.measure.ceilings import measure_ceilings
-from osnet_edge.bench.measure.engine_process import BenchTarget, EngineProcess, start
-from osnet_edge.bench.measure.plan import Plan, TestSet
-from osnet_edge.bench.measure.runners import NotSupportedError
+from osnet_edge.bench.measure.engine_process import BenchTarget, start
+from osnet_edge.bench.measure.plan import Plan
 from osnet_edge.bench.measure.stages import (
     EngineRun,
     Progress,
+    measure_accuracy,
     measure_cold_starts,
     measure_energy,
     measure_frame,
@@ -26,19 +23,11 @@ from osnet_edge.bench.measure.stages import (
     measure_streams,
     measure_sustained,
 )
-from osnet_edge.bench.measure.worker import Worker
-from osnet_edge.bench.metrics._checks import FloatArray
-from osnet_edge.bench.metrics.accuracy_change import ChangeIntervals
-from osnet_edge.bench.metrics.scores import RetrievalScores
-from osnet_edge.bench.result.engine_result import Accuracy
 from osnet_edge.bench.result.limits import Ceilings
 from osnet_edge.bench.result.machine import gpu_facts, load_average, machine_facts
 from osnet_edge.bench.result.result import BenchResult, Settings
 from osnet_edge.runtime.backends.onnxruntime import default_threads
 from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError
-
-#: Pictures embedded at once for accuracy.
-_ACCURACY_BATCH = 32
 
 
 def run_bench(
@@ -84,25 +73,25 @@ class _Bench:
     ) -> None:
         self._runs = [EngineRun.of(target, reference=index == 0) for index, target in enumerate(targets)]
         self._plan, self._progress, self._note = plan, progress, note
-        self._told: set[str] = set()
+        self._noted: set[str] = set()
         self._ceilings: Ceilings | None = None
         self._power: str | None = None
         self._load_before, self._gpu = load_average(), gpu_facts()
         self.interrupted = False
 
     def measure(self) -> None:
-        """Go through the stages, what people look for first in front."""
+        """Go through the stages; what people look for first comes first."""
         plan, runs, progress = self._plan, self._runs, self._progress
         self._load()
         for size in plan.batches:
             measure_latency(runs, size, plan, progress)
             self._gpu = gpu_facts()
-            self._tell_problems()
+            self._note_problems()
         for scene in plan.frames.scenes if plan.frames else ():
             measure_frame(runs, scene, plan, progress)
-            self._tell_problems()
+            self._note_problems()
         if plan.test_set:
-            self._score(plan.test_set)
+            measure_accuracy(runs, plan.test_set, progress)
         if plan.streams:
             measure_streams(runs, plan, progress)
         self._power = measure_energy(runs, plan, progress)
@@ -116,7 +105,7 @@ class _Bench:
         measure_memory(runs)
         if plan.cold_starts:
             measure_cold_starts(runs, plan, progress)
-        self._tell_problems()
+        self._note_problems()
 
     def close(self) -> None:
         """End all processes."""
@@ -170,7 +159,7 @@ class _Bench:
             except OsnetEdgeError as error:
                 run.fail(str(error))
                 first = first or (error if run.target.role == "package" else None)
-        self._tell_problems()
+        self._note_problems()
         if first and not any(run.process and run.target.role == "package" for run in self._runs):
             raise first if isinstance(first, UnavailableError | CheckError) else CheckError(str(first))
 
@@ -184,41 +173,8 @@ class _Bench:
                 f"{sizes[-1]}; choose others with --batch, or build it for them"
             )
 
-    def _score(self, test_set: TestSet) -> None:
-        """Embed the set by every engine, and set each against the reference."""
-        base: EmbeddedSet | None = None
-        for run in self._runs:
-            process = run.process
-            if not process:
-                continue
-            process.progress = partial(self._progress, f"accuracy of {run.target.name}")
-            try:
-                embedded = embed_set(partial(_embed, process), [test_set])
-            except InputError:
-                # A picture that cannot be read stops every engine.
-                raise
-            except NotSupportedError:
-                continue
-            except OsnetEdgeError as error:
-                run.fail(str(error))
-                continue
-            scores = RetrievalScores.from_ranks(embedded.ranks)
-            run.result = replace(run.result, accuracy=Accuracy(test_set.name, "cosine", scores))
-            if run.result.reference:
-                base = embedded
-            elif base:
-                run.result = replace(
-                    run.result,
-                    change_intervals=ChangeIntervals.between(base.ranks, embedded.ranks),
-                    retention=retention(base, embedded),
-                )
-
-    def _tell_problems(self) -> None:
+    def _note_problems(self) -> None:
         for each in (run.result for run in self._runs):
-            if each.problem and each.name not in self._told:
-                self._told.add(each.name)
+            if each.problem and each.name not in self._noted:
+                self._noted.add(each.name)
                 self._note(f"{each.name}: {each.problem}")
-
-
-def _embed(process: EngineProcess, paths: Sequence[Path | str]) -> FloatArray:
-    return process.ask(Worker.embed, paths, _ACCURACY_BATCH)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from osnet_edge.bench.measure.layer_times import engine_layers, onnxruntime_laye
 from osnet_edge.bench.metrics._checks import FloatArray
 from osnet_edge.bench.result.engine_result import BatchLatency
 from osnet_edge.bench.result.machine import installed_version
-from osnet_edge.bench.result.measurements import Layers, Parts
+from osnet_edge.bench.result.measurements import Layers
 from osnet_edge.runtime.backends.onnxruntime import default_threads
 from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.cuda.probe import probe
@@ -101,9 +101,9 @@ class Runner:
         """Return what another program says of a batch, run for so many seconds."""
         raise NotSupportedError("is no other program")
 
-    def parts(self, batch: Batch) -> Parts | None:
-        """Run a batch and return the times of a call's parts; None where it has none."""
-        return None
+    def parts(self, batch: Batch) -> Mapping[str, float]:
+        """Run a batch; return the milliseconds of its parts, by the names of `Parts`; empty without parts."""
+        return {}
 
     def cuda_graph(self) -> bool | None:
         """Return whether calls replay a CUDA graph by now; None where there is no such thing."""
@@ -172,15 +172,15 @@ class PackageRunner(Runner):
         found = engine_layers(self._embedder.engine, self._embedder, batch, self._threads)
         return super().layers(batch) if found is None else found
 
-    def parts(self, batch: Batch) -> Parts | None:
+    def parts(self, batch: Batch) -> Mapping[str, float]:
         """Ask an engine that can tell; of a graph that it captured, and not TensorRT itself, also without."""
         engine: Any = self._embedder.engine
         if not hasattr(engine, "timed_parts"):
-            return None
+            return {}
         parts: dict[str, float] = engine.timed_parts(batch)
         if engine.captures_graphs:
             parts["without_graph_ms"] = engine.timed_parts(batch, cuda_graphs=False)["compute_ms"]
-        return Parts(**parts)
+        return parts
 
     def cuda_graph(self) -> bool | None:
         """Say whether an engine on a GPU replays CUDA graphs; ONNX Runtime's does not."""

@@ -13,23 +13,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from osnet_edge.bench.devices.meter import open_meters
 from osnet_edge.bench.devices.throttle import throttle_marks
+from osnet_edge.bench.measure.accuracy import EmbeddedSet, embed_set, retention
 from osnet_edge.bench.measure.cold_start import measure_cold_start
 from osnet_edge.bench.measure.engine_process import BenchTarget, EngineProcess
 from osnet_edge.bench.measure.latency import ROUND_S, Rounds, measure_rounds
-from osnet_edge.bench.measure.plan import WINDOWS, Plan, Scene
+from osnet_edge.bench.measure.plan import WINDOWS, Plan, Scene, TestSet
 from osnet_edge.bench.measure.runners import NotSupportedError, RunnerFacts
 from osnet_edge.bench.measure.worker import Worker
-from osnet_edge.bench.result.engine_result import BatchLatency, EngineResult
+from osnet_edge.bench.metrics._checks import FloatArray
+from osnet_edge.bench.metrics.accuracy_change import ChangeIntervals
+from osnet_edge.bench.metrics.scores import RetrievalScores
+from osnet_edge.bench.result.engine_result import Accuracy, BatchLatency, EngineResult
 from osnet_edge.bench.result.measurements import ColdStart, Energy, FrameTime, Sustained
-from osnet_edge.runtime.errors import OsnetEdgeError
+from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 
 Progress = Callable[[str, float], None]
 
 #: Where trtexec warns too: the host then keeps the GPU waiting, and the calls vary too much to compare.
 _MOST_ENQUEUE, _MOST_CV = 0.8, 0.025
+#: Pictures embedded at once for accuracy.
+_ACCURACY_BATCH = 32
 #: Seconds at rest before energy is measured.
 _IDLE_S = 2.0
 _NS_PER_MS = 1e6
@@ -72,10 +79,16 @@ class EngineRun:
         )
 
     @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """End the engine where the block fails, and note why; leave out what it does not support."""
+    def attempt(self, passing: tuple[type[OsnetEdgeError], ...] = ()) -> Iterator[None]:
+        """End the engine where the block fails, and note why; leave out what it does not support.
+
+        Args:
+            passing: errors that pass through.
+        """
         try:
             yield
+        except passing:
+            raise
         except NotSupportedError:
             pass
         except OsnetEdgeError as error:
@@ -177,6 +190,36 @@ def measure_frame(runs: Sequence[EngineRun], scene: Scene, plan: Plan, progress:
             *others, measured = run.result.frames
             measured = replace(measured, crop_ms=statistics.median(crops) / _NS_PER_MS)
             run.result = replace(run.result, frames=(*others, measured))
+
+
+def measure_accuracy(runs: Sequence[EngineRun], test_set: TestSet, progress: Progress) -> None:
+    """Embed a set by every engine, score it, and compare each with the reference.
+
+    Raises:
+        InputError: a picture cannot be read, which stops every engine, or the set cannot be scored.
+    """
+    reference: EmbeddedSet | None = None
+    for run, process in _running(runs):
+        process.progress = partial(progress, f"accuracy of {run.target.name}")
+        embedded: EmbeddedSet | None = None
+        with run.attempt(passing=(InputError,)):
+            embedded = embed_set(partial(_embed, process), [test_set])
+        if embedded is None:
+            continue
+        scores = RetrievalScores.from_ranks(embedded.ranks)
+        run.result = replace(run.result, accuracy=Accuracy(test_set.name, "cosine", scores))
+        if run.result.reference:
+            reference = embedded
+        elif reference:
+            run.result = replace(
+                run.result,
+                change_intervals=ChangeIntervals.between(reference.ranks, embedded.ranks),
+                retention=retention(reference, embedded),
+            )
+
+
+def _embed(process: EngineProcess, paths: Sequence[Path | str]) -> FloatArray:
+    return process.ask(Worker.embed, paths, _ACCURACY_BATCH)
 
 
 def measure_energy(runs: Sequence[EngineRun], plan: Plan, progress: Progress) -> str | None:

@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,7 +35,7 @@ from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError, first_line
 from osnet_edge.runtime.preprocessing import Picture
 
-#: Calls whose parts are looked at.
+#: Calls whose parts are measured.
 _PART_CALLS = 20
 #: Errors that mean the same to the parent as here; all others mean that this engine failed.
 KINDS: dict[str, type[OsnetEdgeError]] = {
@@ -50,15 +49,15 @@ KINDS: dict[str, type[OsnetEdgeError]] = {
 class Worker:
     """Measures one engine for the parent, which calls its methods through `EngineProcess.ask`.
 
-    What the engine has no such thing of raises `NotSupportedError`.
+    A method raises `NotSupportedError` where the engine has nothing of the kind.
 
     Args:
         runner: the engine.
-        tell: sends the share of a long job that is done, in [0, 1].
+        progress: told the share of a long job that is done, in [0, 1].
     """
 
-    def __init__(self, runner: Runner, tell: Callable[[float], None]) -> None:
-        self._runner, self._tell = runner, tell
+    def __init__(self, runner: Runner, progress: Callable[[float], None]) -> None:
+        self._runner, self._progress = runner, progress
         self._run: Callable[[], object] = lambda: None
         self._crop: Callable[[], object] = lambda: None
 
@@ -89,12 +88,9 @@ class Worker:
     def parts(self, size: int) -> Parts | None:
         """Return the medians of the parts of a call, or None where there are none."""
         batch = self._runner.example(size)
-        seen = [parts for _ in range(_PART_CALLS) if (parts := self._runner.parts(batch)) is not None]
-        medians: dict[str, float] = {}
-        for part in fields(Parts) if seen else ():
-            if values := [ms for each in seen if (ms := getattr(each, part.name)) is not None]:
-                medians[part.name] = statistics.median(values)
-        return Parts(**medians) if seen else None
+        calls = [self._runner.parts(batch) for _ in range(_PART_CALLS)]
+        medians = {name: statistics.median(call[name] for call in calls) for name in calls[0]}
+        return Parts(**medians) if medians else None
 
     def cuda_graph(self) -> bool | None:
         """Say whether calls replay a CUDA graph; None where there is no such thing."""
@@ -140,7 +136,7 @@ class Worker:
         def progress(count: int) -> None:
             nonlocal done
             done += count
-            self._tell(done / len(paths))
+            self._progress(done / len(paths))
 
         return embed_files(self._runner.embed, paths, batch=batch, progress=progress)
 
@@ -149,9 +145,10 @@ class Worker:
         # getrusage would tell the parent's on Linux, where that had more when it started this process.
         peak = kibibytes(Path("/proc/self/status"), "VmHWM")
         if peak is None:
-            told = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             # macOS counts in bytes, others in KiB.
-            peak = told if sys.platform == "darwin" else told * 1024
+            if sys.platform != "darwin":
+                peak *= 1024
         device = None
         if self._runner.facts.accelerator:
             with open_nvml() as nvml:
@@ -170,7 +167,7 @@ class Worker:
 def serve(connection: Connection, load: Callable[[], Runner]) -> None:
     """Load an engine and call the methods of its `Worker` that are asked for until the parent hangs up.
 
-    Each request is a method and its arguments. Answers are `("done", value)`, `("told", share)`
+    Each request is a method and its arguments. Answers are `("done", value)`, `("progress", share)`
     meanwhile, or `("failed", kind, message)`, after which the next question is waited for.
     """
     # Ctrl-C reaches every process of a terminal; the parent decides what it means.
@@ -188,7 +185,7 @@ def _answer_all(connection: Connection, load: Callable[[], Runner]) -> None:
     except Exception as error:
         connection.send(_failure(error))
         return
-    worker = Worker(runner, lambda share: connection.send(("told", share)))
+    worker = Worker(runner, lambda share: connection.send(("progress", share)))
     connection.send(("done", runner.facts))
     while True:
         method, arguments, options = connection.recv()
