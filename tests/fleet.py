@@ -50,6 +50,9 @@ def tiny_onnx(path: Path, seed: int) -> Path:
         helper.make_node("GlobalAveragePool", ["active"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["embeddings"]),
     ]
+    for node in nodes:
+        # As exporters do: the quantiser knows layers by their names.
+        node.name = node.op_type.lower()
     kernel = numpy_helper.from_array(rng.normal(0, 0.1, (8, 3, 4, 4)).astype(np.float32), "kernel")
     graph = helper.make_graph(
         nodes,

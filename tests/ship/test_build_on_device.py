@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from bad_packages import archive_anyway
-from fleet import FACTS, Web, make_camera, verify_here
+from fleet import FACTS, Web, make_camera, tiny_onnx, verify_here
 from needs import needs_openvino
 
 from osnet_edge.cli.main import main
@@ -24,6 +24,12 @@ from osnet_edge.ship.device.config import Limits
 from osnet_edge.ship.publish.archive import write_archive
 from osnet_edge.ship.requirements import requirements_of_recipe
 from osnet_edge.train.synthetic import sample_crops, write_set
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of one convolution: what is tried here is the way of a recipe, not the network."""
+    return tiny_onnx(tmp_path_factory.mktemp("graph") / "osnet.onnx", 1)
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
+from fleet import tiny_package
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -161,9 +161,9 @@ BEFORE = replace(BUILT, processor="")
     ],
 )
 def test_a_device_takes_int8_and_bf16_for_its_processor(
-    sentence: str, precision: Precision, target: Target, needed: str, reason: str, package: Path
+    sentence: str, precision: Precision, target: Target, needed: str, reason: str
 ) -> None:
-    manifest = replace(read_manifest(package), precision=precision, target=target)
+    manifest = replace(read_manifest(tiny_package(1)), precision=precision, target=target)
     needs = requirements_of(manifest)
     assert needs.machine == needed
     assert why_not(needs, AVX2) == reason
