@@ -19,7 +19,9 @@ from osnet_edge.cli.options import (
     read_calibration,
 )
 from osnet_edge.cli.progress import step
+from osnet_edge.runtime.backends.registry import SPELLINGS
 from osnet_edge.runtime.package.schema import to_json
+from osnet_edge.runtime.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     from osnet_edge.engines.precision import AskedPrecision
@@ -33,12 +35,12 @@ if TYPE_CHECKING:
     "--target",
     required=True,
     metavar="TARGET",
-    help="cpu, cpu:fastest, openvino, cuda, rtx, rtx:sm86,sm89 or tensorrt.",
+    help=f"{SPELLINGS}.",
 )
 @processor_option()
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "bf16", "int8", "auto"]),
+    type=click.Choice([*PRECISIONS, "auto"]),
     default="fp32",
     show_default=True,
     help="Of weights and arithmetic; fp16 is for GPUs, bf16 for OpenVINO; auto: the fastest in --budget.",

@@ -15,6 +15,7 @@ from osnet_edge.cli.options import (
     read_calibration,
 )
 from osnet_edge.cli.progress import step
+from osnet_edge.runtime.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     from osnet_edge.runtime.precisions import Precision
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @processor_option("any")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+    type=click.Choice([*PRECISIONS]),
     default="fp32",
     show_default=True,
     help="Of weights and arithmetic.",

@@ -5,14 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from osnet_edge.runtime.backends.registry import BACKENDS, Backend, BackendName
+from osnet_edge.runtime.backends.registry import BACKENDS, SPELLINGS, Backend, BackendName
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.processor import ANY, BF16, resolve_processor, this_processor
-
-SPELLING = (
-    "cpu, cpu:fastest (as timed here), openvino, cuda (ONNX Runtime on a GPU), rtx, rtx:sm86,sm89 (GPU "
-    "generations), rtx:current (the GPU here) or tensorrt"
-)
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ def _parse(text: str) -> TargetSpec:
     name, colon, rest = text.partition(":")
     backend = next((each.name for each in BACKENDS.values() if each.target == name), None)
     if backend is None or (colon and name != "rtx"):
-        raise InputError(f"expected a target of {SPELLING}; got {text!r}")
+        raise InputError(f"expected a target of {SPELLINGS}; got {text!r}")
     if not colon:
         return TargetSpec(backend)
     capabilities = []

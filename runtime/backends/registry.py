@@ -25,6 +25,7 @@ class Backend:
         name: as manifests say it.
         title: as messages say it.
         target: its name for `--target`.
+        spellings: what `--target` may say for it.
         device: where its engines run.
         module: beside this one, which loads its engines.
         precisions: that it computes in.
@@ -40,6 +41,7 @@ class Backend:
     name: BackendName
     title: str
     target: str
+    spellings: tuple[str, ...]
     device: Literal["cpu", "cuda"]
     module: str
     precisions: tuple[Precision, ...]
@@ -61,6 +63,8 @@ _ROWS = (
         "onnxruntime",
         title="ONNX Runtime",
         target="cpu",
+        # The second as timed on the machine that builds.
+        spellings=("cpu", "cpu:fastest"),
         device="cpu",
         module="onnxruntime",
         # It has no half kernels for CPUs: it would cast to and fro.
@@ -73,6 +77,7 @@ _ROWS = (
         "openvino",
         title="OpenVINO",
         target="openvino",
+        spellings=("openvino",),
         device="cpu",
         module="openvino",
         precisions=("fp32", "bf16", "int8"),
@@ -85,6 +90,7 @@ _ROWS = (
         "onnxruntime_cuda",
         title="ONNX Runtime on a GPU",
         target="cuda",
+        spellings=("cuda",),
         device="cuda",
         module="onnxruntime_cuda",
         precisions=("fp32", "fp16"),
@@ -92,9 +98,23 @@ _ROWS = (
         abbreviation="ort",
     ),
     Backend(
+        "tensorrt_rtx",
+        title="TensorRT-RTX",
+        target="rtx",
+        # GPU generations, or that of the GPU here.
+        spellings=("rtx", "rtx:sm86,sm89", "rtx:current"),
+        device="cuda",
+        module="tensorrt.engine",
+        precisions=("fp32", "fp16", "int8"),
+        distributions=("tensorrt_rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
+        abbreviation="rtx",
+        machine_bound=True,
+    ),
+    Backend(
         "tensorrt",
         title="TensorRT",
         target="tensorrt",
+        spellings=("tensorrt",),
         device="cuda",
         module="tensorrt.engine",
         precisions=("fp32", "fp16", "int8"),
@@ -103,20 +123,11 @@ _ROWS = (
         abbreviation="trt",
         machine_bound=True,
     ),
-    Backend(
-        "tensorrt_rtx",
-        title="TensorRT-RTX",
-        target="rtx",
-        device="cuda",
-        module="tensorrt.engine",
-        precisions=("fp32", "fp16", "int8"),
-        distributions=("tensorrt_rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
-        abbreviation="rtx",
-        machine_bound=True,
-    ),
 )
 #: All of them, by name; the CPU's in the order in which they are tried.
 BACKENDS: dict[BackendName, Backend] = {each.name: each for each in _ROWS}
+#: All that `--target` may say, for help and messages.
+SPELLINGS = ", ".join(spelling for each in _ROWS for spelling in each.spellings)
 CPU_BACKENDS: tuple[BackendName, ...] = tuple(name for name, each in BACKENDS.items() if each.on_cpu)
 
 
