@@ -15,7 +15,7 @@ from osnet_edge.engines.int8 import NO_GROUP, Calibration, HeldOut, decide_int8,
 from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.engines.targets import TargetSpec, check_precision
 from osnet_edge.engines.tuning.quick import choose_library, choose_on_cpu, compare_on_cpu
-from osnet_edge.engines.tuning.request import cpu_backends
+from osnet_edge.engines.tuning.request import cpu_backends, int8_backend
 from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.package.decisions import Comparison
 from osnet_edge.runtime.precisions import PRECISIONS, Precision
@@ -105,7 +105,7 @@ def _settle_int8(
     progress: Callable[[str], None],
 ) -> BuildSpec:
     if spec.fastest:
-        spec = replace(spec, backend=cpu_backends(spec)[-1], fastest=False)
+        spec = replace(spec, backend=int8_backend(cpu_backends(spec)), fastest=False)
     held_out = None
     if request.pictures.held_out or request.budget:
         held_out = HeldOut(request, graph)

@@ -29,7 +29,7 @@ from osnet_edge.engines.tuning.halving import Plan
 from osnet_edge.engines.tuning.measure import measure
 from osnet_edge.engines.tuning.open_engine import open_on_cpu, used_sizes
 from osnet_edge.engines.tuning.outcome import Outcome
-from osnet_edge.engines.tuning.request import cpu_backends
+from osnet_edge.engines.tuning.request import cpu_backends, int8_backend
 from osnet_edge.engines.tuning.stopwatch import Stopwatch, grey_batch
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.openvino import LARGEST_COMPILED
@@ -103,7 +103,7 @@ def choose_on_cpu(
 
     Args:
         graph: the float32 graph.
-        spec: the target; of its libraries the last has INT8.
+        spec: the target.
         request: calibration set and budget.
         batch: pictures a call.
         golden_crops: uint8 (K, H, W, 3) RGB, on which engines are held to their graphs.
@@ -118,7 +118,7 @@ def choose_on_cpu(
         progress("timing what each group saves")
         return _time_groups(graph, quantizer, int8.backend, count, spec.processor)
 
-    int8 = Candidate(backends[-1], "int8")
+    int8 = Candidate(int8_backend(backends), "int8")
     accuracy = Accuracy(
         {(): graph},
         request,

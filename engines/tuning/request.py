@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -124,8 +125,13 @@ def list_candidates(request: TuneRequest, *, timed: bool) -> tuple[tuple[Candida
     return found, tuple(notes)
 
 
+def int8_backend(backends: Sequence[BackendName]) -> BackendName:
+    """Return the one of some CPU libraries that INT8 is made for: the last that has it."""
+    return next(each for each in reversed(backends) if "int8" in BACKENDS[each].precisions)
+
+
 def cpu_backends(spec: TargetSpec) -> tuple[BackendName, ...]:
-    """Return the CPU libraries that a target may use here, the one for INT8 last; none for one of a GPU.
+    """Return the CPU libraries that a target may use here; none for one of a GPU.
 
     Raises:
         UnavailableError: the target names a library that is not here.
