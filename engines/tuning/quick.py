@@ -84,7 +84,8 @@ def choose_library(
     outcome = _time(candidates, accuracy, count, spec.processor, LIBRARY, progress)
     winner = outcome.winner.backend
     times = ", ".join(f"{each.backend} {outcome.times[each].milliseconds[0]:.1f} ms" for each in candidates)
-    why = f"{winner}, as a batch of {count} took {times}"
+    reasons = (f"{each.backend} {reason}" for each, reason in outcome.dropped.items())
+    why = "; ".join([f"{winner}, as a batch of {count} took {times}", *reasons])
     return BuildSpec(replace(spec, backend=winner, fastest=False), "fp32", choice=why)
 
 

@@ -238,7 +238,11 @@ def test_a_package_for_the_fastest_library_says_which_and_why(
     manifest = read_manifest(out)
     why = manifest.tools["cpu:fastest"]
     assert f"fastest here: {why}\n" in capsys.readouterr().out
-    said = re.fullmatch(r"(\w+), as a batch of 1 took onnxruntime ([\d.]+) ms, openvino ([\d.]+) ms", why)
+    said = re.fullmatch(
+        r"(\w+), as a batch of 1 took onnxruntime ([\d.]+) ms, openvino ([\d.]+) ms"
+        r"(?:; openvino is not surely faster than onnxruntime fp32)?",
+        why,
+    )
     assert said
     assert manifest.target.backend == said[1]
     # Whichever the machine favours by more than noise; between, ONNX Runtime is always there.
