@@ -36,8 +36,8 @@ class Artifact:
         precision: of the arithmetic.
         needs: what a device must be.
         mean_ap: mAP of the bench, in [0, 1]; None where it was not measured.
-        rank1: Rank-1, likewise.
-        latency_ms: p50 of one picture, likewise.
+        rank1: Rank-1 of the bench, in [0, 1]; None where it was not measured.
+        latency_ms: p50 of a call with one picture; None where it was not measured.
     """
 
     name: str

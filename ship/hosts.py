@@ -103,8 +103,8 @@ def ship_to_all(
         shipment: what.
         hosts: where to, as ssh takes them.
         jobs: how many at once.
-        advance: told of bytes as they go, in this thread.
-        say: told of each host as it is done, in this thread.
+        advance: called with the number of bytes of each block that was sent, in this thread.
+        say: called with a line for each host that is done, in this thread.
 
     Returns:
         How it went, in the order of the hosts.
@@ -165,10 +165,10 @@ def _ship(shipment: Shipment, host: str, sent: Callable[[int], None]) -> Shipped
                 limit.cancel()
         output.seek(0)
         errors.seek(0)
-        said, complaint = output.read().decode(errors="replace"), errors.read().decode(errors="replace")
+        stdout, stderr = output.read().decode(errors="replace"), errors.read().decode(errors="replace")
     if late:
         return Shipped(host, "failed", 1, why=f"not done within {shipment.timeout:g} s")
-    return _result(host, code, said, complaint, shipment.dry_run)
+    return _result(host, code, stdout, stderr, shipment.dry_run)
 
 
 def _send(archive: Path | None, process: subprocess.Popen[bytes], sent: Callable[[int], None]) -> None:
@@ -186,9 +186,9 @@ def _send(archive: Path | None, process: subprocess.Popen[bytes], sent: Callable
         pass
 
 
-def _result(host: str, code: int, said: str, complaint: str, dry_run: bool) -> Shipped:
+def _result(host: str, code: int, stdout: str, stderr: str, dry_run: bool) -> Shipped:
     lines = [
-        line.removeprefix("error: ") for line in complaint.strip().splitlines() if not line.startswith("  ")
+        line.removeprefix("error: ") for line in stderr.strip().splitlines() if not line.startswith("  ")
     ]
     last = lines[-1].strip() if lines else f"exit code {code}"
     if code == _SSH_FAILED:
@@ -196,7 +196,7 @@ def _result(host: str, code: int, said: str, complaint: str, dry_run: bool) -> S
     if code == _NOT_FOUND:
         return Shipped(host, "failed", 1, why=f"{last} (name osnet-edge there with --remote)")
     try:
-        answer = parse_json(said, host, "name osnet-edge there with --remote")
+        answer = parse_json(stdout, host, "name osnet-edge there with --remote")
         if dry_run:
             return Shipped(host, "would fit" if code == 0 else "would not fit", code, why=answer["why"])
         event = answer["event"]

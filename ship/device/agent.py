@@ -25,7 +25,7 @@ from osnet_edge.ship.device.stage import stage
 from osnet_edge.ship.device.state import Event, Installed, State
 from osnet_edge.ship.device.store import Store, remove, require_space
 from osnet_edge.ship.device.trial import Trials, Watcher
-from osnet_edge.ship.device.verify import EngineVerifier, verify_apart
+from osnet_edge.ship.device.verify import EngineVerifier, verify_in_subprocess
 
 
 class Agent:
@@ -37,9 +37,9 @@ class Agent:
         verify: verifies an engine.
         watcher: watches one on trial.
         facts: what this device is; None looks.
-        now: the time.
-        say: told what is being done.
-        progress: told of what takes long, and the share of it done.
+        now: returns the time, with its zone.
+        say: called with a line for each step.
+        progress: called with what takes long, and the share of it that is done.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Agent:
         store: Store,
         *,
         metadata: MetadataVerifier | None = None,
-        verify: EngineVerifier = verify_apart,
+        verify: EngineVerifier = verify_in_subprocess,
         watcher: Watcher = watch,
         facts: DeviceFacts | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),

@@ -35,8 +35,8 @@ def why_not(needs: Requirements, facts: DeviceFacts) -> str:
     if not same_version(has, needs.backend_version):
         return f"needs {needs.backend} {needs.backend_version}, has {has}"
     if needs.compute_capabilities and facts.compute_capability not in needs.compute_capabilities:
-        wanted = " or ".join(needs.compute_capabilities)
-        return f"needs compute capability {wanted}, has {facts.compute_capability or 'no GPU'}"
+        listed = " or ".join(needs.compute_capabilities)
+        return f"needs compute capability {listed}, has {facts.compute_capability or 'no GPU'}"
     if facts.memory_mb < needs.memory_mb:
         return f"needs {needs.memory_mb} MB of memory, has {facts.memory_mb}"
     return ""

@@ -1,4 +1,4 @@
-"""What a camera was told at `osnet-edge device init`: the schema of `device.json`."""
+"""A camera's configuration, which `osnet-edge device init` writes: the schema of `device.json`."""
 
 from __future__ import annotations
 

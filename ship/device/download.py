@@ -70,7 +70,7 @@ def download(
         destination: where to; what of it is there is taken for the beginning.
         length: how many bytes it has: one more is never written, whatever is sent.
         seconds: how long it may take in all.
-        progress: told how much is there.
+        progress: called with the number of bytes that are there.
 
     Raises:
         RefusedError: the server cannot be reached or says no, or it ends early; what came stays there. Or the
@@ -131,7 +131,7 @@ def _go_on(url: str, destination: Path, length: int, until: float, progress: Cal
 
 
 def _keep(descriptor: int, block: bytes, destination: Path) -> None:
-    """Write a block; a disk that does not take it is told from a network that does not bring it."""
+    """Write a block; a failure of the disk is raised as one of the disk, not of the network."""
     try:
         write_all(descriptor, block)
     except OSError as error:

@@ -35,7 +35,7 @@ _SETTINGS = UpdaterConfig(
 )
 
 
-#: What python-tuf may raise, the particular before the general, and what is said of it.
+#: What python-tuf may raise, the particular before the general, and how we describe it.
 _REASONS: tuple[tuple[type[Exception], Reason, str], ...] = (
     (tuf_errors.DownloadLengthMismatchError, "corrupt", "more bytes than were signed or allowed"),
     (tuf_errors.DownloadError, "network", "the repository could not be read"),

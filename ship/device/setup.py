@@ -1,4 +1,4 @@
-"""Making a camera's store, with what it is told once by a hand that was there, and the agent's units."""
+"""Setting up a camera: its store with configuration and trusted root, and the agent's systemd units."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ UNITS = ("osnet-edge-update.service", "osnet-edge-update.timer")
 
 
 def set_up(store: Store, config: DeviceConfig, root: Path | None) -> None:
-    """Make a camera's store, or tell an existing one anew; engines and history stay.
+    """Make a camera's store, or configure an existing one anew; engines and history stay.
 
     Args:
         store: where.
-        config: what the camera is told.
+        config: of the camera.
         root: the TUF root metadata that it shall trust; None where it has one or needs none.
 
     Raises:

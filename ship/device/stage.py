@@ -70,13 +70,13 @@ def _built(slot: Path, names: set[str], limits: Limits) -> Manifest:
     folder = slot.with_name(f"{slot.name}.recipe")
     slot.rename(folder)
     try:
-        _build_apart(folder, slot, limits)
+        _build_in_subprocess(folder, slot, limits)
     finally:
         shutil.rmtree(folder)
     return open_package(slot)
 
 
-def _build_apart(recipe: Path, output: Path, limits: Limits) -> None:
+def _build_in_subprocess(recipe: Path, output: Path, limits: Limits) -> None:
     """Build a recipe in a process of its own: a camera that only takes finished engines lacks the builder.
 
     Args:

@@ -2,8 +2,8 @@
 
 What is in its folder:
 
-    device.json    what the camera was told at init
-    root.json      the keys it trusts, from a hand that was there
+    device.json    the configuration, from init
+    root.json      the TUF root that it trusts, also from init
     state.json     the journal
     channel.json   the channel's document, as last read
     metadata/      what TUF has verified

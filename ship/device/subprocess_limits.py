@@ -22,7 +22,7 @@ _MOST_OUTPUT = 1 << 20
 
 
 class CommandError(Exception):
-    """A command that ended otherwise than with 0; the message is the last line that it said."""
+    """A command that ended otherwise than with 0; the message is the last line of its standard error."""
 
 
 def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: str) -> str:

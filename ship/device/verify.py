@@ -27,7 +27,7 @@ _CALLS, _WARM_UP = 15, 3
 _MODULE = "osnet_edge.ship.device.verify"
 
 
-def verify_apart(package: Path, limits: Limits) -> Proof:
+def verify_in_subprocess(package: Path, limits: Limits) -> Proof:
     """Verify a package in a process of its own.
 
     Raises:
@@ -35,8 +35,8 @@ def verify_apart(package: Path, limits: Limits) -> Proof:
     """
     command = [sys.executable, "-m", _MODULE, str(package)]
     try:
-        said = run_limited(command, limits.prove_s, limits.prove_mb, "proving the engine")
-        answer = parse_json(said, "the proof", "try it with osnet-edge inspect")
+        stdout = run_limited(command, limits.prove_s, limits.prove_mb, "proving the engine")
+        answer = parse_json(stdout, "the proof", "try it with osnet-edge inspect")
         proof = {str(name): float(value) for name, value in answer.items()}
     except CommandError as error:
         raise RefusedError("proof", f"the engine failed its proof on this device: {error}") from None

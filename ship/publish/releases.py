@@ -71,7 +71,7 @@ def draft_release(
         packages: folders of packages and recipes, with what the bench measured.
         requirements: what `--for` says, see `osnet_edge.ship.requirements`.
         rollout: who takes a new release when; None for everybody at once.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Returns:
         The targets metadata, to be signed and installed.
