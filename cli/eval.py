@@ -77,7 +77,7 @@ def evaluate(
         raise InputError(f"expected --pictures as a file ending in .html, got {pictures}")
     import torch
 
-    from osnet_edge.bench.measure.accuracy import embed_set, pictures_of
+    from osnet_edge.bench.measure.accuracy import embed_set, images_of
     from osnet_edge.runtime.backends.onnxruntime import checked_threads
     from osnet_edge.runtime.embed_files import embed_files
     from osnet_edge.runtime.files import require_writable
@@ -95,7 +95,7 @@ def evaluate(
     for source, embedder in sources.items():
         for target, splits in targets.items():
             name = f"{source} on {target}"
-            with bar(f"embedding {name}", len(pictures_of(splits))) as advance:
+            with bar(f"embedding {name}", len(images_of(splits))) as advance:
                 embed = partial(embed_files, embedder, batch=batch, read=embedder.read, progress=advance)
                 embedded = embed_set(embed, splits, splits[0].protocol)
             step(f"scoring {name}")

@@ -51,14 +51,14 @@ class Tester:
         """Return Rank-1, mAP and mINP by set, or nothing if it is not time."""
         if epoch % self._every and epoch != self._recipe.batches.epochs:
             return {}
-        how = Preprocessing(height=self._recipe.network.height, width=self._recipe.network.width)
-        embedder = TorchEmbedder(model, how)
+        network = self._recipe.network
+        embedder = TorchEmbedder(model, Preprocessing(height=network.height, width=network.width))
         scores = {}
         for name, splits in self._targets.items():
             embed = partial(embed_files, embedder, batch=_BATCH, read=embedder.read)
             embedded = embed_set(embed, splits, splits[0].protocol)
-            found = embedded.scores(self._recipe.distance, threads=default_threads())
-            scores[name] = {"rank1": found.rank1, "mean_ap": found.mean_ap}
-            if found.mean_inp is not None:
-                scores[name]["mean_inp"] = found.mean_inp
+            measured = embedded.scores(self._recipe.distance, threads=default_threads())
+            scores[name] = {"rank1": measured.rank1, "mean_ap": measured.mean_ap}
+            if measured.mean_inp is not None:
+                scores[name]["mean_inp"] = measured.mean_inp
         return scores

@@ -47,7 +47,7 @@ def rivals(
     Args:
         names: keys of `RIVALS`, with commas between them; None gives none.
         weights: the checkpoint that the packages were made of.
-        packages: to compare with; the first says which network it is and how pictures are prepared.
+        packages: to compare with; the first says which network it is and what it takes.
         threads: CPU threads of each.
 
     Raises:
@@ -84,19 +84,23 @@ def _rival(
 ) -> BenchTarget:
     variant = manifest.model.variant
     # Other tools normalise outside of the network.
-    how = Preprocessing(manifest.preprocessing.height, manifest.preprocessing.width, normalize_in="host")
+    preprocessing = Preprocessing(
+        manifest.preprocessing.height, manifest.preprocessing.width, normalize_in="host"
+    )
     if name == "trtexec":
         return _trtexec(packages)
     if weights is None:
         return _refused(name, "needs the packages' checkpoint: --weights CHECKPOINT")
     if name == "torch":
-        return BenchTarget(RIVALS[name], partial(TorchRunner, weights, how, threads), role="versus")
+        return BenchTarget(RIVALS[name], partial(TorchRunner, weights, preprocessing, threads), role="versus")
     if name == "boxmot":
         plain = _plain_checkpoint(weights, folder)
         return BenchTarget(RIVALS[name], partial(BoxMotRunner, str(plain), variant, threads), role="versus")
     load = {"ort": load_onnxruntime, "openvino": load_openvino}[name]
-    graph = _usual_export(weights, how, folder)
-    return BenchTarget(RIVALS[name], partial(load, str(graph), variant, how, threads), role="versus")
+    graph = _usual_export(weights, preprocessing, folder)
+    return BenchTarget(
+        RIVALS[name], partial(load, str(graph), variant, preprocessing, threads), role="versus"
+    )
 
 
 def _trtexec(packages: Sequence[str]) -> BenchTarget:
@@ -165,7 +169,7 @@ def _plain_checkpoint(weights: str, folder: Path) -> Path:
     return path
 
 
-def _usual_export(weights: str, how: Preprocessing, folder: Path) -> Path:
+def _usual_export(weights: str, preprocessing: Preprocessing, folder: Path) -> Path:
     """Export the network as a torch user does: no folding, no simplifying, a free batch size."""
     path = folder / "usual.onnx"
     if path.exists():
@@ -178,7 +182,7 @@ def _usual_export(weights: str, how: Preprocessing, folder: Path) -> Path:
         warnings.simplefilter("ignore")
         torch.onnx.export(
             load_osnet(weights).eval(),
-            (torch.zeros(1, *how.input_shape),),
+            (torch.zeros(1, *preprocessing.input_shape),),
             str(path),
             dynamo=False,
             opset_version=17,

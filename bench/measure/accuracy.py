@@ -1,4 +1,4 @@
-"""Accuracy of engines: a set is embedded once, scored, and compared with what another engine made of it."""
+"""Accuracy of engines: a set embedded once, scored, and compared with another engine's embeddings of it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ TOP_K = 10
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedSet:
-    """The test splits of a set, and what an engine makes of their pictures.
+    """The test splits of a set, and an engine's embeddings of their images.
 
     Attributes:
         splits: one or more.
-        rows: embeddings of all pictures.
+        rows: embeddings of all images.
         protocol: by which the set is scored; see `score_retrieval`.
     """
 
@@ -93,17 +93,17 @@ class EmbeddedSet:
                 count=TOP_K,
             )
 
-        found = in_chunks(chunk, len(labels.query_ids), len(labels.gallery_ids), threads=1)
-        return [row for part in found for row in part]
+        chunks = in_chunks(chunk, len(labels.query_ids), len(labels.gallery_ids), threads=1)
+        return [row for part in chunks for row in part]
 
 
 def embed_set(
     embed: Callable[[list[Path | str]], FloatArray], splits: Sequence[Split], protocol: str = "market1501"
 ) -> EmbeddedSet:
-    """Embed the pictures of a set, each once, since splits share them.
+    """Embed the images of a set, each once, since splits share them.
 
     Args:
-        embed: takes the paths of N pictures to (N, D); `partial(embed_files, embedder)`, or an engine in a
+        embed: takes the paths of N images to (N, D); `partial(embed_files, embedder)`, or an engine in a
             process of its own.
         splits: the set's test splits, one or more.
         protocol: by which it is scored.
@@ -117,13 +117,13 @@ def embed_set(
                 f"expected query and gallery pictures, but got {len(split.query)} and {len(split.gallery)}; "
                 "check the folder of the data set"
             )
-    paths = pictures_of(splits)
+    paths = images_of(splits)
     rows = PictureRows(embed(paths), {path: place for place, path in enumerate(paths)})
     return EmbeddedSet(splits, rows, protocol)
 
 
-def pictures_of(splits: Sequence[Split]) -> list[Path | str]:
-    """Return the different pictures of some splits, by their paths."""
+def images_of(splits: Sequence[Split]) -> list[Path | str]:
+    """Return the paths of the images of some splits, each once."""
     items = (item for split in splits for side in (split.query, split.gallery) for item in side)
     return list(dict.fromkeys(item.path for item in items))
 
@@ -137,13 +137,13 @@ class SetEmbedder(Protocol):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """Size of its input, and how pictures come to it."""
+        """What its input must look like."""
 
     def __call__(self, crops: list[Picture]) -> FloatArray:
         """Embed N crops of any sizes to (N, D), as the network gives them."""
 
     def read(self, path: Path | str) -> Picture:
-        """Read a picture at the size of the input, so that resizing is done where reading is."""
+        """Read an image, resized to the input while the network embeds others."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class PackageEmbedder:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """Size of its input, and how pictures come to it."""
+        """What its input must look like."""
         return self.embedder.manifest.preprocessing
 
     def __call__(self, crops: list[Picture]) -> FloatArray:
@@ -171,9 +171,9 @@ class PackageEmbedder:
         return self.embedder(crops, l2_normalize=False)
 
     def read(self, path: Path | str) -> Picture:
-        """Read a picture at the size of the engine's input."""
-        how = self.preprocessing
-        return resize(read_picture(path), how.height, how.width, how.interpolation)
+        """Read an image, resized to the engine's input."""
+        into = self.preprocessing
+        return resize(read_picture(path), into.height, into.width, into.interpolation)
 
 
 def retention(reference: EmbeddedSet, other: EmbeddedSet) -> Retention:

@@ -1,4 +1,4 @@
-"""What a benchmark measures: batches, frames, pictures, and for how long."""
+"""What a benchmark measures: batches, frames, a test set, and for how long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WINDOWS = 60
 
 @dataclass(frozen=True)
 class TestSet:
-    """Pictures to score engines on: a name, queries and a gallery."""
+    """Images to score engines on: a name, queries and a gallery."""
 
     name: str
     query: Sequence[LabelledPicture]
@@ -47,8 +47,8 @@ class Plan:
     """What to measure of every engine; the defaults of time are trtexec's.
 
     Attributes:
-        batches: pictures a call, ascending.
-        threads: what the engines were told, for the record; None leaves it to them.
+        batches: crops a call, ascending.
+        threads: that the engines were given, for the record; None leaves it to them.
         duration_s: seconds measured per engine and batch, or frame.
         warmup_s: seconds of calls before, which are not kept.
         min_iterations: calls measured at least.
@@ -58,7 +58,7 @@ class Plan:
         cold_starts: processes to start of each package; 0 leaves it out.
         layers: whether to ask backends for the times of their layers.
         work: of the reference's graph, counted; then the machine's ceilings are measured too.
-        test_set: pictures to score on; None leaves accuracy out.
+        test_set: to score on; None leaves accuracy out.
         patience_s: seconds that an engine may need beyond what it is asked to run: a call cannot be cut
             short, and one of a large batch takes minutes on a small board.
     """

@@ -51,7 +51,7 @@ def run_bench(
         note: told of an engine that fails.
 
     Raises:
-        InputError: a package is none, an engine does not take a batch, a picture cannot be read, or the set
+        InputError: a path is no package, an engine does not take a batch, an image cannot be read, or the set
             cannot be scored.
         UnavailableError, CheckError: no package could be loaded; that of the first.
     """

@@ -169,8 +169,8 @@ class PackageRunner(Runner):
 
     def layers(self, batch: Batch) -> Layers:
         """Ask the engine's backend."""
-        found = engine_layers(self._embedder.engine, self._embedder, batch, self._threads)
-        return super().layers(batch) if found is None else found
+        layers = engine_layers(self._embedder.engine, self._embedder, batch, self._threads)
+        return super().layers(batch) if layers is None else layers
 
     def parts(self, batch: Batch) -> Mapping[str, float]:
         """Ask an engine that can tell; of a graph that it captured, and not TensorRT itself, also without."""

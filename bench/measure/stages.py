@@ -35,7 +35,7 @@ Progress = Callable[[str, float], None]
 
 #: Where trtexec warns too: the host then keeps the GPU waiting, and the calls vary too much to compare.
 _MOST_ENQUEUE, _MOST_CV = 0.8, 0.025
-#: Pictures embedded at once for accuracy.
+#: Crops embedded at once for accuracy.
 _ACCURACY_BATCH = 32
 #: Seconds at rest before energy is measured.
 _IDLE_S = 2.0
@@ -116,8 +116,8 @@ def measure_latency(runs: Sequence[EngineRun], size: int, plan: Plan, progress: 
                 process.ask(Worker.set_batch, size, plan.warmup_s)
             except NotSupportedError:
                 # Another program tells by itself; one that takes only frames does not.
-                told = process.ask(Worker.read_batch, size, plan.duration_s)
-                _add_latency(run, told, throttle_marks().since(before))
+                latency = process.ask(Worker.read_batch, size, plan.duration_s)
+                _add_latency(run, latency, throttle_marks().since(before))
                 continue
             parts, graph = process.ask(Worker.parts, size), process.ask(Worker.cuda_graph)
             timed.append(
@@ -309,17 +309,21 @@ def _running(runs: Sequence[EngineRun]) -> list[tuple[EngineRun, EngineProcess]]
 
 def _add_latency(run: EngineRun, measured: BatchLatency, throttled: tuple[str, ...]) -> None:
     """Add the latency of a batch to an engine's result, with what makes it doubtful."""
-    found = []
+    warnings = []
     if measured.latency.cv > _MOST_CV:
         share = measured.latency.cv * 100
-        found.append(f"calls vary: standard deviation {share:.1f} % of the mean, above 2.5 %")
+        warnings.append(f"calls vary: standard deviation {share:.1f} % of the mean, above 2.5 %")
     enqueue, compute = (
         (measured.parts.enqueue_ms, measured.parts.compute_ms) if measured.parts else (None, None)
     )
     if enqueue and compute and enqueue > _MOST_ENQUEUE * compute:
-        found.append("handing the work over takes more than 0.8 of the compute time: the host holds it back")
-    found += [f"the machine held itself back: {reason}" for reason in throttled]
-    run.result = replace(run.result, batches=(*run.result.batches, replace(measured, warnings=tuple(found))))
+        warnings.append(
+            "handing the work over takes more than 0.8 of the compute time: the host holds it back"
+        )
+    warnings += [f"the machine held itself back: {reason}" for reason in throttled]
+    run.result = replace(
+        run.result, batches=(*run.result.batches, replace(measured, warnings=tuple(warnings)))
+    )
 
 
 def _sustained(batch: int, window_s: float, medians: list[float], memory: list[int | None]) -> Sustained:

@@ -130,7 +130,7 @@ class Worker:
         return self._runner.layers(self._runner.example(size))
 
     def embed(self, paths: Sequence[Path | str], batch: int) -> npt.NDArray[np.float32]:
-        """Embed pictures through the engine's own preprocessing to (N, D)."""
+        """Embed N images through the engine's own preprocessing to (N, D)."""
         done = 0
 
         def progress(count: int) -> None:

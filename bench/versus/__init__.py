@@ -1,1 +1,1 @@
-"""What a user would pick instead of an engine package, on the same weights and pictures."""
+"""What a user would pick instead of an engine package, on the same weights and images."""

@@ -16,13 +16,13 @@ from osnet_edge.runtime.backends.openvino import open_core
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 
-def load_onnxruntime(graph: str, variant: str, how: Preprocessing, threads: int) -> BareRunner:
+def load_onnxruntime(graph: str, variant: str, preprocessing: Preprocessing, threads: int) -> BareRunner:
     """Open the graph in ONNX Runtime."""
     _, infer, seconds = open_by_hand(graph, threads)
-    return BareRunner(_facts(graph, variant, "onnxruntime", seconds), infer, how)
+    return BareRunner(_facts(graph, variant, "onnxruntime", seconds), infer, preprocessing)
 
 
-def load_openvino(graph: str, variant: str, how: Preprocessing, threads: int) -> BareRunner:
+def load_openvino(graph: str, variant: str, preprocessing: Preprocessing, threads: int) -> BareRunner:
     """Compile the graph with OpenVINO for its latency, with a free batch size, in float32.
 
     Raises:
@@ -42,7 +42,7 @@ def load_openvino(graph: str, variant: str, how: Preprocessing, threads: int) ->
         rows: FloatArray = compiled(batch)[0]
         return rows
 
-    return BareRunner(_facts(graph, variant, "openvino", seconds), infer, how)
+    return BareRunner(_facts(graph, variant, "openvino", seconds), infer, preprocessing)
 
 
 def _facts(graph: str, variant: str, library: str, seconds: float) -> RunnerFacts:

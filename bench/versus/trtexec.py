@@ -1,7 +1,7 @@
 """What NVIDIA's own `trtexec` (for RTX plans `tensorrt_rtx`) says of the same plan, where it is on the path.
 
-It cannot take turns with others: it is one run of its own at each batch, and its times are read from the file
-that `--exportTimes` writes, a record for each call.
+It cannot be timed in rounds with others: it is one run of its own at each batch, and its times are read from
+the file that `--exportTimes` writes, a record for each call.
 """
 
 from __future__ import annotations
@@ -100,29 +100,27 @@ def read_times(text: str, size: int) -> BatchLatency:
     Example:
         >>> call = {"startEnqMs": 0, "endEnqMs": 0.1, "latencyMs": 2}
         >>> parts = {"h2dMs": 0.2, "computeMs": 1.5, "d2hMs": 0.3}
-        >>> found = read_times(json.dumps([{**call, **parts}]), size=8)
-        >>> found.latency.p50_ms, found.parts.compute_ms, found.images_per_second
+        >>> read = read_times(json.dumps([{**call, **parts}]), size=8)
+        >>> read.latency.p50_ms, read.parts.compute_ms, read.images_per_second
         (2.0, 1.5, 4000.0)
     """
     try:
         records: list[dict[str, Any]] = json.loads(text)
         latency = LatencyStats.from_nanoseconds([round(each["latencyMs"] * 1e6) for each in records])
-        found = {
+        medians = {
             part: statistics.median(_first_of(each, names) for each in records)
             for part, names in _PARTS.items()
         }
         enqueue = statistics.median(each["endEnqMs"] - each["startEnqMs"] for each in records)
     except (ValueError, KeyError, TypeError) as error:
         raise EngineFailedError(f"its times cannot be read ({first_line(error)})") from None
-    parts = Parts(enqueue_ms=max(enqueue, 0.0), **found)
-    # Without copies both are 0: version 11 leaves them out unless it is told otherwise.
+    parts = Parts(enqueue_ms=max(enqueue, 0.0), **medians)
+    # Without copies both are 0: version 11 leaves them out unless asked for them.
     copies = bool(parts.input_ms or parts.output_ms)
     rate = latency.images_per_second(size)
     return BatchLatency(size, rate, latency, parts=parts, transfers=copies)
 
 
 def _first_of(record: dict[str, Any], names: tuple[str, ...]) -> float:
-    found = [record[name] for name in names if name in record]
-    if not found:
-        raise KeyError(names[0])
-    return float(found[0])
+    name = next((name for name in names if name in record), names[0])
+    return float(record[name])
