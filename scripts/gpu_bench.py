@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from gpu_subjects import HOW, Engines, Subject, Way, torch_subjects
-from gpu_timing import Ceilings, Work, count_work, measure_ceilings, time_in_turns
+from gpu_timing import Ceilings, Work, count_work, measure_ceilings, time_in_rounds
 
 from osnet_edge.bench.measure.latency import Run
 from osnet_edge.bench.report.text_tables import Table, markdown
@@ -61,7 +61,7 @@ def measure(
     work: Work,
     ceilings: Ceilings,
 ) -> Iterator[Row]:
-    """Time every subject at every batch size, those of one size in turns.
+    """Time every subject at every batch size, those of one size in rounds.
 
     Args:
         subjects: the first is the published network in float32, which others are compared with.
@@ -91,7 +91,7 @@ def measure(
             wanted = rows if wanted is None else wanted
             runs[subject.name] = run
             errors[subject.name] = float((rows - wanted).abs().max() / wanted.abs().max())
-        times = time_in_turns(runs, device, seconds)
+        times = time_in_rounds(runs, device, seconds)
         for subject in present:
             what = (subject.library, subject.network, subject.precision, subject.cuda_graph, batch)
             if subject.name in reasons:
