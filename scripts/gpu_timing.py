@@ -1,4 +1,4 @@
-"""Times on a GPU: calls of several subjects in rounds, and what the device can do at best."""
+"""Times on a GPU: calls of several runners in rounds, and what the device can do at best."""
 
 from __future__ import annotations
 
