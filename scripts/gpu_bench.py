@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from gpu_subjects import HOW, Engines, Subject, Way, torch_subjects
-from gpu_timing import Ceilings, Work, count_work, measure_ceilings, time_in_turns
+from gpu_runners import HOW, Engines, EngineVariant, Runner, torch_runners
+from gpu_timing import Ceilings, Work, count_work, measure_ceilings, time_in_rounds
 
 from osnet_edge.bench.measure.latency import Run
 from osnet_edge.bench.report.text_tables import Table, markdown
@@ -33,7 +33,7 @@ DEFAULT_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 @dataclass(frozen=True)
-class Row(Way):
+class Measurement(EngineVariant):
     """One way to run the network, at one batch size.
 
     Attributes:
@@ -54,55 +54,55 @@ class Row(Way):
 
 
 def measure(
-    subjects: Sequence[Subject],
+    runners: Sequence[Runner],
     batches: Sequence[int],
     device: str,
     seconds: float,
     work: Work,
     ceilings: Ceilings,
-) -> Iterator[Row]:
-    """Time every subject at every batch size, those of one size in turns.
+) -> Iterator[Measurement]:
+    """Time every runner at every batch size, those of one size in rounds.
 
     Args:
-        subjects: the first is the published network in float32, which others are compared with.
+        runners: the first is the published network in float32, which others are compared with.
         batches: sizes.
         device: `cuda` or `cpu`.
-        seconds: for each subject and size.
+        seconds: for each runner and size.
         work: of one picture.
         ceilings: of the device.
     """
     for batch in batches:
         images = torch.from_numpy(sample_crops(min(batch, 8), HOW.height, HOW.width))
         images = images.repeat(-(-batch // len(images)), 1, 1, 1)[:batch].contiguous().to(device)
-        present = [subject for subject in subjects if subject.batches is None or batch in subject.batches]
+        present = [runner for runner in runners if runner.batches is None or batch in runner.batches]
         runs: dict[str, Run] = {}
         errors, reasons = dict[str, float](), dict[str, str]()
         wanted: torch.Tensor | None = None
-        for subject in present:
+        for runner in present:
             try:
-                run, rows_of = subject.make(images)
+                run, rows_of = runner.make(images)
                 # Twice: what compiles or captures on the first call is done by the second.
                 rows_of()
                 rows = rows_of().cpu()
             # Libraries raise what they like, and one that fails is a row, not the end.
             except Exception as error:
-                reasons[subject.name] = first_line(error)
+                reasons[runner.name] = first_line(error)
                 continue
             wanted = rows if wanted is None else wanted
-            runs[subject.name] = run
-            errors[subject.name] = float((rows - wanted).abs().max() / wanted.abs().max())
-        times = time_in_turns(runs, device, seconds)
-        for subject in present:
-            what = (subject.library, subject.network, subject.precision, subject.cuda_graph, batch)
-            if subject.name in reasons:
-                yield Row(*what, why_not=reasons[subject.name])
+            runs[runner.name] = run
+            errors[runner.name] = float((rows - wanted).abs().max() / wanted.abs().max())
+        times = time_in_rounds(runs, device, seconds)
+        for runner in present:
+            what = (runner.library, runner.network, runner.precision, runner.cuda_graph, batch)
+            if runner.name in reasons:
+                yield Measurement(*what, why_not=reasons[runner.name])
                 continue
-            ms = times[subject.name]
-            floor = ceilings.floor_ms(work, batch, subject.precision)
-            yield Row(*what, ms, 1000 * batch / ms, floor / ms, errors[subject.name])
+            ms = times[runner.name]
+            floor = ceilings.floor_ms(work, batch, runner.precision)
+            yield Measurement(*what, ms, 1000 * batch / ms, floor / ms, errors[runner.name])
 
 
-def to_markdown(rows: Sequence[Row]) -> str:
+def to_markdown(rows: Sequence[Measurement]) -> str:
     """Return a table, and a list of what could not run and why."""
     cells = [
         [
@@ -155,12 +155,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("measuring the device's ceilings")
         ceilings, work = measure_ceilings(given.device), count_work(osnet, HOW.height, HOW.width)
         engines = Engines(checkpoint, Path(name), max(batches), given.calibration)
-        subjects = [
-            *torch_subjects(osnet, given.device, compiled),
-            *engines.subjects(given.device),
+        runners = [
+            *torch_runners(osnet, given.device, compiled),
+            *engines.runners(given.device),
         ]
         rows = []
-        for row in measure(subjects, batches, given.device, given.seconds, work, ceilings):
+        for row in measure(runners, batches, given.device, given.seconds, work, ceilings):
             rows.append(row)
             print(row.library, row.network, row.precision, row.batch, row.why_not or f"{row.ms:.3f} ms")
     on_gpu = given.device == "cuda"

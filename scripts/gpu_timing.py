@@ -1,4 +1,4 @@
-"""Times on a GPU: calls of several subjects in rounds, and what the device can do at best."""
+"""Times on a GPU: calls of several runners in rounds, and what the device can do at best."""
 
 from __future__ import annotations
 
@@ -89,15 +89,15 @@ def measure_ceilings(device: str) -> Ceilings:
         (("fp32", torch.float32), ("fp16", torch.float16)) if on_gpu else (("fp32", torch.float32),)
     ):
         left = torch.randn(side, side, device=device, dtype=dtype)
-        ms = time_in_turns({"product": lambda left=left: left @ left}, device, 0.5)["product"]  # type: ignore
+        ms = time_in_rounds({"product": lambda left=left: left @ left}, device, 0.5)["product"]  # type: ignore
         flops[name] = 2 * side**3 / (ms / 1000)
     source = torch.empty(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    ms = time_in_turns({"copy": lambda: target.copy_(source)}, device, 0.5)["copy"]
+    ms = time_in_rounds({"copy": lambda: target.copy_(source)}, device, 0.5)["copy"]
     return Ceilings(flops, 2 * size / (ms / 1000))
 
 
-def time_in_turns(runs: Mapping[str, Run], device: str, seconds: float) -> dict[str, float]:
+def time_in_rounds(runs: Mapping[str, Run], device: str, seconds: float) -> dict[str, float]:
     """Return each run's median time of a call in ms, from the call until the device is idle.
 
     Args:

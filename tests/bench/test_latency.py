@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import random
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +16,14 @@ from hypothesis import strategies as st
 
 from osnet_edge.bench import BenchResult, LatencyStats
 from osnet_edge.bench.measure.engine_process import BenchTarget
-from osnet_edge.bench.measure.latency import Rounds, measure_rounds, median_times, time_calls
+from osnet_edge.bench.measure.latency import (
+    Rounds,
+    interleave,
+    measure_rounds,
+    median_times,
+    rounds_within,
+    time_calls,
+)
 from osnet_edge.bench.measure.plan import Plan
 from osnet_edge.bench.measure.run import run_bench
 from osnet_edge.runtime.errors import InputError
@@ -135,13 +144,33 @@ def test_every_engine_takes_part_until_the_last_is_done() -> None:
 
 def test_calls_of_this_process_are_timed_in_rounds() -> None:
     calls: list[str] = []
-    runs = {name: partial(calls.append, name) for name in "ab"}
-    medians = median_times(runs, rounds=4)
+    timers = {name: partial(time_calls, partial(calls.append, name)) for name in "ab"}
+    rounds = list(interleave(timers, rounds_within(0, least=4)))
+    assert [name for name, _ in rounds] == ["a", "b"] * 4
+    assert all(len(times) == 1 and times[0] >= 0 for _, times in rounds)
     # In each round a call that is not kept, and one that is.
     assert "".join(calls) == "aabb" * 4
+
+
+def test_medians_are_of_calls_in_rounds() -> None:
+    medians = median_times({"a": partial(time.sleep, 0.002), "b": int}, rounds=4)
     assert list(medians) == ["a", "b"]
-    assert all(0 <= each < 100 for each in medians.values())
+    assert 0 <= medians["b"] < 2 <= medians["a"] < 500
     assert median_times({}) == {}
+
+
+def test_rounds_go_on_while_there_is_time_and_no_further_than_the_most() -> None:
+    timers = {"a": partial(time_calls, partial(time.sleep, 0.01))}
+    assert len(list(interleave(timers, rounds_within(60, least=2, most=5)))) == 5
+    assert 1 <= len(list(interleave(timers, rounds_within(0.1, least=1)))) <= 6
+
+
+def test_each_round_has_an_order_of_its_own() -> None:
+    timers = dict.fromkeys("abcdef", partial(time_calls, int))
+    names = [name for name, _ in interleave(timers, rounds_within(0, least=9), random.Random(0))]
+    rounds = ["".join(names[start : start + 6]) for start in range(0, len(names), 6)]
+    assert all(sorted(each) == list("abcdef") for each in rounds)
+    assert len(set(rounds)) > 5
 
 
 @pytest.mark.parametrize("enabled", [True, False])

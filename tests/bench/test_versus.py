@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,18 @@ def test_every_runtime_gives_the_packages_embeddings(package: Path, checkpoint: 
             np.testing.assert_allclose(runner.embed_frame(frame, boxes.astype(float)), expected, atol=2e-5)
             rows = runner.embed(list(sample_crops(2, 100, 40)))
             assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_every_runtime_takes_several_callers(package: Path, checkpoint: Path) -> None:
+    pytest.importorskip("openvino")
+    # With two threads: with one, OpenVINO computes in the caller's, and callers never meet.
+    with rivals("ort,openvino", str(checkpoint), [str(package)], 2) as targets:
+        for target in targets:
+            runner = target.load()
+            batches = [runner.example(1)] * 200
+            with ThreadPoolExecutor(4) as pool:
+                rows = list(pool.map(runner.infer, batches))
+            np.testing.assert_allclose(rows, [rows[0]] * len(rows), atol=1e-5)
 
 
 def test_what_is_not_there_is_a_row_that_says_so(package: Path, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import gpu_bench
 import pytest
 import torch
-from gpu_bench import Row, measure, to_markdown
-from gpu_subjects import Engines, Subject, torch_subjects
+from gpu_bench import Measurement, measure, to_markdown
+from gpu_runners import Engines, Runner, torch_runners
 from gpu_timing import Ceilings, Work, count_work
 
 from osnet_edge.runtime.errors import InputError, UnavailableError
@@ -44,7 +44,7 @@ def test_the_floor_is_arithmetic_or_memory(work: Work, batch: int, precision: st
     assert CEILINGS.floor_ms(work, batch, precision) == pytest.approx(ms, rel=1e-3)
 
 
-def test_every_subject_is_timed_compared_or_says_why_not() -> None:
+def test_every_runner_is_timed_compared_or_says_why_not() -> None:
     def fine(images: torch.Tensor) -> object:
         rows = images.float().mean((1, 2, 3))[:, None]
         return lambda: rows, lambda: rows
@@ -55,13 +55,13 @@ def test_every_subject_is_timed_compared_or_says_why_not() -> None:
     def missing(images: torch.Tensor) -> object:
         raise UnavailableError("TensorRT is not installed; install it")
 
-    subjects = [
-        Subject("PyTorch eager", "published", "fp32", False, fine),  # type: ignore[arg-type]
-        Subject("PyTorch eager", "rewritten", "fp32", False, doubled),  # type: ignore[arg-type]
-        Subject("TensorRT", "published", "fp16", True, missing),  # type: ignore[arg-type]
-        Subject("torch.compile", "published", "fp32", False, fine, frozenset([3])),  # type: ignore[arg-type]
+    runners = [
+        Runner("PyTorch eager", "published", "fp32", False, fine),  # type: ignore[arg-type]
+        Runner("PyTorch eager", "rewritten", "fp32", False, doubled),  # type: ignore[arg-type]
+        Runner("TensorRT", "published", "fp16", True, missing),  # type: ignore[arg-type]
+        Runner("torch.compile", "published", "fp32", False, fine, frozenset([3])),  # type: ignore[arg-type]
     ]
-    rows = list(measure(subjects, [1, 3], "cpu", 0.01, WORK, CEILINGS))
+    rows = list(measure(runners, [1, 3], "cpu", 0.01, WORK, CEILINGS))
     assert [(row.library, row.batch) for row in rows] == [
         *[(name, 1) for name in ("PyTorch eager", "PyTorch eager", "TensorRT")],
         *[(name, 3) for name in ("PyTorch eager", "PyTorch eager", "TensorRT", "torch.compile")],
@@ -78,7 +78,7 @@ def test_every_subject_is_timed_compared_or_says_why_not() -> None:
 
 def test_it_runs_here_and_writes_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without engines, whose building is tested elsewhere."""
-    monkeypatch.setattr(Engines, "subjects", lambda self, device: iter(()))
+    monkeypatch.setattr(Engines, "runners", lambda self, device: iter(()))
     common = ["--variant", "osnet_x0_25", "--device", "cpu", "--batch", "2", "--seconds", "0.01"]
     gpu_bench.main([*common, "--compile", "none", "-o", str(tmp_path / "gpu")])
     found = json.loads((tmp_path / "gpu.json").read_text())
@@ -107,9 +107,9 @@ def test_without_a_gpu_it_says_how_to_try_it_out(tmp_path: Path) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch finds")
 def test_on_a_gpu_every_way_of_pytorch_computes_the_same() -> None:
     osnet = OSNet(variant_named("osnet_x0_25")).eval()
-    subjects = list(torch_subjects(osnet, "cuda", frozenset()))
-    subjects = [subject for subject in subjects if subject.batches is None]
-    rows = list(measure(subjects, [1, 5], "cuda", 0.05, WORK, CEILINGS))
+    runners = list(torch_runners(osnet, "cuda", frozenset()))
+    runners = [runner for runner in runners if runner.batches is None]
+    rows = list(measure(runners, [1, 5], "cuda", 0.05, WORK, CEILINGS))
     assert len(rows) == 2 * 8
     assert [row.why_not for row in rows] == [""] * len(rows)
     assert all((row.error or 0) < (1e-4 if row.precision == "fp32" else 3e-2) for row in rows)
@@ -117,5 +117,5 @@ def test_on_a_gpu_every_way_of_pytorch_computes_the_same() -> None:
 
 def test_a_row_without_a_time_needs_no_numbers() -> None:
     assert "could not" in to_markdown(
-        [Row("TensorRT", "published", "fp16", False, 1, why_not="it could not")]
+        [Measurement("TensorRT", "published", "fp16", False, 1, why_not="it could not")]
     )

@@ -28,7 +28,7 @@ Made = tuple[Callable[[], Any], Callable[[], Tensor]]
 
 
 @dataclass(frozen=True)
-class Way:
+class EngineVariant:
     """One way to run the network.
 
     Attributes:
@@ -51,7 +51,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Subject(Way):
+class Runner(EngineVariant):
     """Such a way, to be measured.
 
     Attributes:
@@ -84,7 +84,7 @@ class BytesNetwork(nn.Module):
         return rows.float()
 
 
-def torch_subjects(osnet: OSNet, device: str, compiled: frozenset[int]) -> Iterator[Subject]:
+def torch_runners(osnet: OSNet, device: str, compiled: frozenset[int]) -> Iterator[Runner]:
     """Yield PyTorch eager, compiled and with CUDA graphs.
 
     Args:
@@ -101,11 +101,11 @@ def torch_subjects(osnet: OSNet, device: str, compiled: frozenset[int]) -> Itera
     for precision, dtype in types.items():
         for name, network in networks.items():
             module = BytesNetwork(deepcopy(network), dtype).to(device).eval()
-            yield Subject("PyTorch eager", name, precision, False, partial(_eager, module))
-            yield Subject("PyTorch", name, precision, True, partial(_captured, module))
+            yield Runner("PyTorch eager", name, precision, False, partial(_eager, module))
+            yield Runner("PyTorch", name, precision, True, partial(_captured, module))
             for mode, graph in (("default", False), ("reduce-overhead", True)):
                 make = partial(_compiled, module, mode)
-                yield Subject("torch.compile", name, precision, graph, make, compiled)
+                yield Runner("torch.compile", name, precision, graph, make, compiled)
 
 
 def _eager(module: nn.Module, images: Tensor) -> Made:
@@ -164,7 +164,7 @@ class Engines:
     calibration: Path | None = None
     failed: dict[str, str] = field(default_factory=dict)
 
-    def subjects(self, device: str) -> Iterator[Subject]:
+    def runners(self, device: str) -> Iterator[Runner]:
         """Yield ONNX Runtime, TensorRT-RTX and TensorRT; on the CPU, ONNX Runtime there."""
         targets: dict[str, tuple[str, tuple[Precision, ...], tuple[bool, ...]]] = {
             "onnxruntime-CUDA": ("cuda", ("fp32", "fp16"), (False,)),
@@ -178,7 +178,7 @@ class Engines:
                 for network in NETWORKS:
                     for graph in graphs:
                         make = self._maker(target, network, precision, graph)
-                        yield Subject(library, network, precision, graph, make)
+                        yield Runner(library, network, precision, graph, make)
 
     def _maker(
         self, target: str, network: str, precision: Precision, graph: bool
