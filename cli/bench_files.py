@@ -34,7 +34,7 @@ def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_js
     """
     share = _parse_share(fail_over)
     from osnet_edge.bench.report.diff import changes, diff_table
-    from osnet_edge.bench.report.text_tables import aligned
+    from osnet_edge.bench.report.render import aligned
     from osnet_edge.runtime.package.schema import to_json
 
     found = changes(_read(old), _read(new), share)
@@ -73,15 +73,17 @@ def bench_merge(results: tuple[str, ...], output: str, budget: float, markdown: 
     """
     if not 0 <= budget <= 100:
         raise InputError(f"expected --budget in points of mAP, 0 to 100; got {budget:g}")
-    from osnet_edge.bench.report.fleet import choices, fleet_page, fleet_table
-    from osnet_edge.bench.report.text_tables import aligned
-    from osnet_edge.bench.report.text_tables import markdown as in_markdown
+    from osnet_edge.bench.report.fleet import choices, fleet_table
+    from osnet_edge.bench.report.page import fleet_page, templates
+    from osnet_edge.bench.report.render import aligned
+    from osnet_edge.bench.report.render import markdown as in_markdown
     from osnet_edge.runtime.files import require_writable, write_aside
 
+    templates()
     require_writable(output)
     read = [_read(path) for path in results]
-    table = fleet_table(choices(read, budget / 100))
-    click.echo((in_markdown if markdown else aligned)(table), nl=False)
+    table = fleet_table(choices(read, budget / 100), budget / 100)
+    click.echo((in_markdown if markdown else aligned)(table.as_text()), nl=False)
     with write_aside(output) as partial:
         partial.write_text(fleet_page(read, budget / 100), encoding="utf-8")
 

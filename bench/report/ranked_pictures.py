@@ -11,7 +11,7 @@ from osnet_edge.bench.measure.accuracy import EmbeddedSet
 from osnet_edge.bench.metrics.accuracy import LabelledPicture
 from osnet_edge.bench.metrics.distances import measure
 from osnet_edge.bench.metrics.top import top_ranked
-from osnet_edge.bench.report.picture_section import InlinePicture, PictureSection, Ranking
+from osnet_edge.bench.report.pictures import InlinePicture, PictureSection, Ranking
 from osnet_edge.runtime.embedder import Embeddings
 from osnet_edge.runtime.pictures import read_picture
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from osnet_edge.bench._require import require
 from osnet_edge.bench.metrics.accuracy_change import AccuracyChange
-from osnet_edge.bench.report.comparisons import FrameRatio, Ratio, accuracy_changes, frame_ratios, ratios
-from osnet_edge.bench.result.engine_result import Accuracy, BatchLatency, EngineResult
+from osnet_edge.bench.result.comparison import FrameRatio, Ratio, accuracy_changes, frame_ratios, ratios
 from osnet_edge.bench.result.limits import Ceilings, Limit, Work, limit
 from osnet_edge.bench.result.machine import MachineFacts
+from osnet_edge.bench.result.measurements import Accuracy, BatchLatency, EngineResult
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package import schema
 

@@ -11,7 +11,8 @@ import pytest
 
 from osnet_edge.bench import BenchResult, to_json
 from osnet_edge.bench.report.diff import changes
-from osnet_edge.bench.report.fleet import choices, fleet_page
+from osnet_edge.bench.report.fleet import choices
+from osnet_edge.bench.report.page import fleet_page
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.errors import InputError
 

@@ -11,8 +11,8 @@ import bench_examples as examples
 import pytest
 
 from osnet_edge.bench import InlinePicture, PictureSection, Ranking, html_report, summary
-from osnet_edge.bench.report import _style as style
-from osnet_edge.bench.report.charts import Series, named
+from osnet_edge.bench.report import figures
+from osnet_edge.bench.report.figures import Series, named
 from osnet_edge.runtime.errors import InputError
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
@@ -84,8 +84,8 @@ def test_the_page_needs_nothing_else() -> None:
     attributes = [pair for _, each in page.elements for pair in each.items()]
     sources = {value for key, value in attributes if key in ("src", "href")}
     assert sources == {PIXEL}
-    assert "url(" not in style.STYLE
-    assert "@import" not in style.STYLE
+    assert "url(" not in figures.STYLE
+    assert "@import" not in figures.STYLE
 
 
 def test_the_page_can_be_read_aloud() -> None:
@@ -189,7 +189,7 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_every_text_colour_stands_out(scheme: int) -> None:
     """WCAG 2.1, 1.4.3: at least 4.5:1; names in charts wear the colours of the series."""
-    block = re.findall(r":root\{(.*?)\}", style.STYLE, re.DOTALL)[scheme]
+    block = re.findall(r":root\{(.*?)\}", figures.STYLE, re.DOTALL)[scheme]
     colours = dict(re.findall(r"--([\w]+):(#[0-9a-f]+)", block))
     for text in ("ink", "soft", "right", "wrong", *(f"c{slot}" for slot in range(6))):
         for ground in ("card", "ground") if text in ("ink", "soft") else ("card",):

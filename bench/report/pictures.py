@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from PIL import Image
 
@@ -66,43 +64,3 @@ class PictureSection:
     note: str
     pictures: tuple[InlinePicture, ...] = ()
     rankings: tuple[Ranking, ...] = ()
-
-
-def picture_sections(sections: Sequence[PictureSection]) -> str:
-    """Return the sections in HTML."""
-    return "".join(_section(section) for section in sections)
-
-
-def _section(section: PictureSection) -> str:
-    row = "".join(
-        f"<li><figure>{_image(picture)}<figcaption>{escape(picture.caption)}</figcaption></figure></li>"
-        for picture in section.pictures
-    )
-    people = f'<ul class="people">{row}</ul>' if row else ""
-    rankings = "".join(_ranking(ranking) for ranking in section.rankings)
-    return (
-        f"<section><h2>{escape(section.title)}</h2><p>{escape(section.note)}</p>"
-        f'<div class="card">{people}{rankings}</div></section>'
-    )
-
-
-def _ranking(ranking: Ranking) -> str:
-    found = "".join(_found(place, *each) for place, each in enumerate(ranking.found, start=1))
-    return (
-        f'<div class="ranked"><figure>{_image(ranking.query, "Query: ")}'
-        f"<figcaption><b>Query</b><br>{escape(ranking.query.caption)}</figcaption></figure>"
-        f"<ol>{found}</ol></div>"
-    )
-
-
-def _found(place: int, picture: InlinePicture, right: bool) -> str:
-    # Colour, sign, word and the style of the frame all say the same, for eyes and printers that miss one.
-    kind, sign = ("right", "✓") if right else ("wrong", "✗")
-    return (
-        f'<li class="{kind}">{_image(picture, f"Place {place}, {kind}: ")}'
-        f'<span class="mark-line"><span aria-hidden="true">{sign}</span> {kind}</span></li>'
-    )
-
-
-def _image(picture: InlinePicture, role: str = "") -> str:
-    return f'<img src="{picture.data}" alt="{escape(role + picture.caption)}">'

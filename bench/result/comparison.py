@@ -1,4 +1,4 @@
-"""What follows from a result's engines set side by side; it stands in the document, and is checked there."""
+"""What follows from the engines of a result side by side; the document holds it, and reading checks it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from osnet_edge.bench.metrics.accuracy_change import AccuracyChange
 from osnet_edge.bench.metrics.spread import paired_ratio
-from osnet_edge.bench.result.engine_result import Accuracy, EngineResult
+from osnet_edge.bench.result.measurements import Accuracy, EngineResult
 
 
 @dataclass(frozen=True)
