@@ -16,7 +16,7 @@ from osnet_edge.bench import (
     from_json,
     html_report,
 )
-from osnet_edge.bench.report.ranked_pictures import inline, rankings, spread
+from osnet_edge.bench.report.pictures import inline, rankings, spread
 from osnet_edge.engines.build import build_package
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.embed_files import embed_files

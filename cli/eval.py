@@ -178,7 +178,7 @@ def _pictures(
     name: str, embedder: SetEmbedder, embedded: EmbeddedSet, distance: str, count: int
 ) -> PictureSection:
     """Show some queries: where a network looks, and what is nearest; an engine does not show the former."""
-    from osnet_edge.bench.report.ranked_pictures import ranking_section, spread
+    from osnet_edge.bench.report.pictures import ranking_section, spread
     from osnet_edge.train.attention import attention_pictures
     from osnet_edge.train.embed import TorchEmbedder
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from osnet_edge.bench._require import require
-from osnet_edge.bench.measure.latency import LatencyStats
 from osnet_edge.bench.metrics.accuracy_change import ChangeIntervals
 from osnet_edge.bench.metrics.scores import RetrievalScores
 from osnet_edge.bench.metrics.spread import median_interval, require_interval
+from osnet_edge.bench.result.latency_stats import LatencyStats
 
 #: A package of ours, the float32 graph opened by hand, or what a user would pick instead.
 Role = Literal["package", "reference", "versus"]
