@@ -69,25 +69,24 @@ def score_table(results: Sequence[DomainScores]) -> Table[DomainScores]:
 
     def figure(heading: str, name: str, priority: int) -> Column[DomainScores]:
         return Column(
-            heading,
-            "%",
             lambda each: getattr(each.scores, name),
             numbers.percent,
+            page=heading,
+            unit="%",
             text=f"{heading} %",
             priority=priority,
         )
 
     columns: list[Column[DomainScores]] = [
         Column(
-            "Network",
-            "",
             lambda each: each.source,
+            page="Network",
             text="source",
             words=True,
             below=lambda each: (f"{each.target}, {each.way}",),
         ),
-        Column("", "", lambda each: each.target, text="target", words=True),
-        Column("", "", lambda each: each.way, text="distance", words=True),
+        Column(lambda each: each.target, text="target", words=True),
+        Column(lambda each: each.way, text="distance", words=True),
         figure("Rank-1", "rank1", 2),
         figure("Rank-5", "rank5", 2),
         figure("Rank-10", "rank10", 2),
@@ -118,9 +117,9 @@ def cross_tables(results: Sequence[DomainScores]) -> dict[str, Table[str]]:
     }
 
     def column(way: str, target: str) -> Column[str]:
-        return Column(target, "", lambda source: shown.get((way, source, target)), text=target)
+        return Column(lambda source: shown.get((way, source, target)), page=target, text=target)
 
-    source: Column[str] = Column("Network", "", str, text="source", words=True)
+    source: Column[str] = Column(str, page="Network", text="source", words=True)
     return {
         way: Table(
             [source, *(column(way, target) for target in targets)], sources, f"Sources by targets, {way}"

@@ -65,12 +65,12 @@ def changes(old: BenchResult, new: BenchResult, fail_over: float) -> list[Change
 def diff_table(found: list[Change]) -> TextTable:
     """Return the changes as a table."""
     columns: list[Column[Change]] = [
-        Column("", "", lambda each: each.engine, text="engine", words=True),
-        Column("", "", lambda each: each.what, text="figure", words=True),
-        Column("", "", lambda each: each.old, numbers.milliseconds, text="old"),
-        Column("", "", lambda each: each.new, numbers.milliseconds, text="new"),
-        Column("", "", lambda each: each.change, numbers.signed_percent, text="change"),
-        Column("", "", lambda each: "worse" if each.worse else each.text, text="verdict"),
+        Column(lambda each: each.engine, text="engine", words=True),
+        Column(lambda each: each.what, text="figure", words=True),
+        Column(lambda each: each.old, numbers.milliseconds, text="old"),
+        Column(lambda each: each.new, numbers.milliseconds, text="new"),
+        Column(lambda each: each.change, numbers.signed_percent, text="change"),
+        Column(lambda each: "worse" if each.worse else each.text, text="verdict"),
     ]
     return Table(columns, found).as_text()
 

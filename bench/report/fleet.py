@@ -51,15 +51,17 @@ def choices(results: Sequence[BenchResult], budget: float) -> list[Choice]:
 def fleet_table(found: Sequence[Choice], budget: float) -> Table[Choice]:
     """Return the choices as a table; `budget` as in `choices`."""
     columns: list[Column[Choice]] = [
-        Column("Machine", "", lambda each: each.machine, text="machine", words=True),
-        Column("Engine", "", lambda each: each.engine or "none fits", text="engine", words=True),
-        Column("Job", "", lambda each: each.job, text="job", words=True),
-        Column("p50", "ms", lambda each: each.milliseconds, numbers.milliseconds, text="p50 ms"),
-        Column("Rate", "a second", lambda each: each.per_second, numbers.rate, text="a second"),
-        Column("mAP", "points", lambda each: each.mean_ap_change, numbers.points, text="mAP points"),
-        Column("Embedding", "mJ", lambda each: each.joules, _thousandths, text="mJ each"),
-        Column("Package", "MB", lambda each: each.package_bytes, numbers.megabytes, text="MB"),
-        Column("Passed over", "", lambda each: each.passed_over or None, text="passed over", words=True),
+        Column(lambda each: each.machine, page="Machine", text="machine", words=True),
+        Column(lambda each: each.engine or "none fits", page="Engine", text="engine", words=True),
+        Column(lambda each: each.job, page="Job", text="job", words=True),
+        Column(lambda each: each.milliseconds, numbers.milliseconds, page="p50", unit="ms", text="p50 ms"),
+        Column(lambda each: each.per_second, numbers.rate, page="Rate", unit="a second", text="a second"),
+        Column(
+            lambda each: each.mean_ap_change, numbers.points, page="mAP", unit="points", text="mAP points"
+        ),
+        Column(lambda each: each.joules, _thousandths, page="Embedding", unit="mJ", text="mJ each"),
+        Column(lambda each: each.package_bytes, numbers.megabytes, page="Package", unit="MB", text="MB"),
+        Column(lambda each: each.passed_over or None, page="Passed over", text="passed over", words=True),
     ]
     note = (
         f"The quickest engine that loses no more than {budget * 100:g} points of mAP against its own float32 "

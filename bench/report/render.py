@@ -23,13 +23,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column(Generic[Row]):
-    """One column of a table: a rendering that it has no heading for does not show it.
+    """One column of a table. A rendering for which it has no heading does not show it.
 
     Attributes:
-        heading: on the page.
-        unit: on the page, below the heading.
         value: of a row; None where there is none.
         shown: the value as people read it.
+        page: heading on the page.
+        unit: on the page, below the heading.
         text: heading in aligned text and Markdown.
         csv: heading in CSV, which has the value itself.
         words: whether it holds words, to the left, and no numbers, to the right.
@@ -38,10 +38,10 @@ class Column(Generic[Row]):
         priority: on the page the columns of a lower one come first, since a phone shows only the first ones.
     """
 
-    heading: str
-    unit: str
     value: Callable[[Row], Any]
     shown: Callable[[Any], str] = str
+    page: str = ""
+    unit: str = ""
     text: str = ""
     csv: str = ""
     words: bool = False
@@ -78,7 +78,7 @@ class Table(Generic[Row]):
     @property
     def page_columns(self) -> list[Column[Row]]:
         """The columns of the page."""
-        return sorted((each for each in self.columns if each.heading), key=lambda each: each.priority)
+        return sorted((each for each in self.columns if each.page), key=lambda each: each.priority)
 
     def groups(self) -> Iterator[tuple[str, list[tuple[Row, list[Cell]]]]]:
         """Yield the name of each group, and its rows with their cells on the page."""

@@ -35,26 +35,15 @@ T = TypeVar("T")
 _LAYERS = 10
 #: The order of CSV that readers of it know; further columns come behind these.
 _CSV_ORDER = (
-    *(
-        "engine",
-        "role",
-        "variant",
-        "precision",
-        "target",
-        "size_bytes",
-        "rank1",
-        "mean_ap",
-        "batch",
-        "people",
-    ),
-    *("mean_ms", "min_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms", "cv", "iterations"),
-    *("cuda_graph", "transfers", "enqueue_ms", "input_ms", "compute_ms", "output_ms", "without_graph_ms"),
-    *("crop_ms", "images_per_second", "speedup", "problem"),
+    *("engine", "role", "variant", "precision", "target", "size_bytes", "rank1", "mean_ap"),
+    *("batch", "people", "mean_ms", "min_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms", "cv"),
+    *("iterations", "cuda_graph", "transfers", "enqueue_ms", "input_ms", "compute_ms", "output_ms"),
+    *("without_graph_ms", "crop_ms", "images_per_second", "speedup", "problem"),
 )
 
 
 @dataclass(frozen=True)
-class Of(Generic[T]):
+class EngineRow(Generic[T]):
     """A row of a table: something measured of an engine."""
 
     engine: EngineResult
@@ -129,10 +118,10 @@ def engines(result: BenchResult, every: bool = False) -> Table[EngineResult]:
             return () if engine.reference else _change(changed.get(engine.name), name)
 
         return Column(
-            label,
-            "%",
             lambda engine: getattr(engine.accuracy.scores, name) if engine.accuracy else None,
             numbers.percent,
+            page=label,
+            unit="%",
             text=text,
             csv=csv,
             below=below,
@@ -141,47 +130,51 @@ def engines(result: BenchResult, every: bool = False) -> Table[EngineResult]:
 
     speed: list[Column[EngineResult]] = [
         Column(
-            "p50",
-            "ms",
             lambda engine: each.latency.p50_ms if (each := at(engine)) else None,
             numbers.milliseconds,
+            page="p50",
+            unit="ms",
             below=lambda engine: _interval(each.median_interval) if (each := at(engine)) else (),
         ),
         _speed("Speed", "x ref.", lambda engine: speeds.get((engine.name, batch or 0))),
     ]
     columns: list[Column[EngineResult]] = [
         Column(
-            "Engine",
-            "",
             lambda engine: engine.name,
+            page="Engine",
             text="engine",
             csv="engine",
             words=True,
             below=lambda engine: (f"{engine.precision}, {engine.target}",),
         ),
-        Column("", "", lambda engine: engine.role, csv="role"),
-        Column("", "", lambda engine: engine.variant, csv="variant"),
-        Column("", "", lambda engine: engine.precision, text="precision", csv="precision", words=True),
-        Column("", "", lambda engine: engine.target, csv="target"),
+        Column(lambda engine: engine.role, csv="role"),
+        Column(lambda engine: engine.variant, csv="variant"),
+        Column(lambda engine: engine.precision, text="precision", csv="precision", words=True),
+        Column(lambda engine: engine.target, csv="target"),
         *(speed if batch is not None else ()),
         Column(
-            "Size",
-            "MB",
             lambda engine: engine.size_bytes,
             numbers.megabytes,
+            page="Size",
+            unit="MB",
             text="size MB",
             csv="size_bytes",
             priority=4,
         ),
         Column(
-            "Load", "s", lambda engine: engine.load_seconds, numbers.milliseconds, text="load s", priority=4
+            lambda engine: engine.load_seconds,
+            numbers.milliseconds,
+            page="Load",
+            unit="s",
+            text="load s",
+            priority=4,
         ),
         score("rank1", "Rank-1", 2, "Rank-1 %", "rank1"),
         score("rank5", "Rank-5", 3, "Rank-5 %"),
         score("rank10", "Rank-10", 3, "Rank-10 %"),
         score("mean_ap", "mAP", 1, "mAP %", "mean_ap"),
         score("mean_inp", "mINP", 2),
-        Column("", "", lambda engine: engine.problem, csv="problem"),
+        Column(lambda engine: engine.problem, csv="problem"),
     ]
     rows = [each for each in result.engines if every or each.batches or each.frames or not each.problem]
     return Table(columns, rows, "Engines", _definitions(result))
@@ -193,33 +186,31 @@ def changes(result: BenchResult) -> Table[AccuracyChange]:
     shares = sorted({f"{each.intervals.confidence * 100:g} %" for each in rows if each.intervals})
     interval = f"{', '.join(shares)} interval"
     columns: list[Column[AccuracyChange]] = [
-        Column("", "", lambda each: each.engine, text="engine", words=True),
-        Column("", "", lambda each: each.mean_ap, numbers.points, text="mAP points"),
-        Column(
-            "", "", lambda each: each.intervals and each.intervals.mean_ap, numbers.interval, text=interval
-        ),
-        Column("", "", lambda each: each.rank1, numbers.points, text="Rank-1 points"),
-        Column("", "", lambda each: each.intervals and each.intervals.rank1, numbers.interval, text=interval),
+        Column(lambda each: each.engine, text="engine", words=True),
+        Column(lambda each: each.mean_ap, numbers.points, text="mAP points"),
+        Column(lambda each: each.intervals and each.intervals.mean_ap, numbers.interval, text=interval),
+        Column(lambda each: each.rank1, numbers.points, text="Rank-1 points"),
+        Column(lambda each: each.intervals and each.intervals.rank1, numbers.interval, text=interval),
     ]
     return Table(columns, rows)
 
 
-def batches(result: BenchResult) -> Table[Of[BatchLatency]]:
+def batches(result: BenchResult) -> Table[EngineRow[BatchLatency]]:
     """Return a row for each engine and batch."""
     speeds = {(each.engine, each.batch): each for each in result.ratios()}
 
-    def ratio(row: Of[BatchLatency]) -> Ratio | None:
+    def ratio(row: EngineRow[BatchLatency]) -> Ratio | None:
         return speeds.get((row.name, row.measured.batch))
 
-    columns: list[Column[Of[BatchLatency]]] = [
+    columns: list[Column[EngineRow[BatchLatency]]] = [
         _engine(),
-        Column("Batch", "images", lambda row: row.measured.batch, text="batch", csv="batch"),
+        Column(lambda row: row.measured.batch, page="Batch", unit="images", text="batch", csv="batch"),
         *_latencies(("p50", "p50 ms"), ("p90", "p90 ms"), ("p95", "p95 ms"), ("p99", "p99 ms"), ("max", "")),
         Column(
-            "Rate",
-            "images/s",
             lambda row: row.measured.images_per_second,
             numbers.rate,
+            page="Rate",
+            unit="images/s",
             text="images/s",
             csv="images_per_second",
         ),
@@ -237,10 +228,10 @@ def batches(result: BenchResult) -> Table[Of[BatchLatency]]:
         "it with 95 %. Rate: batch over mean latency, of one caller. Speed: the reference's time over this "
         "engine's, median over rounds of turns, and its 95 % interval."
     )
-    return _grouped("Latency at every batch", columns, _of(result, "batches"), note)
+    return _grouped("Latency at every batch", columns, _rows(result, "batches"), note)
 
 
-def frames(result: BenchResult) -> Table[Of[FrameTime]]:
+def frames(result: BenchResult) -> Table[EngineRow[FrameTime]]:
     """Return a row for each engine and number of people, with its speed against each base."""
     speeds = {(each.engine, each.against, each.people): each for each in result.frame_ratios()}
     bases = [
@@ -249,29 +240,29 @@ def frames(result: BenchResult) -> Table[Of[FrameTime]]:
         if engine.frames and (engine.role == "versus" or engine is result.reference)
     ]
 
-    def against(base: str) -> Column[Of[FrameTime]]:
-        def ratio(row: Of[FrameTime]) -> FrameRatio | None:
+    def against(base: str) -> Column[EngineRow[FrameTime]]:
+        def ratio(row: EngineRow[FrameTime]) -> FrameRatio | None:
             return speeds.get((row.name, base, row.measured.people))
 
         return _speed(f"Speed against {base}", "x, interval", ratio, text=f"against {base}")
 
-    columns: list[Column[Of[FrameTime]]] = [
+    columns: list[Column[EngineRow[FrameTime]]] = [
         _engine(),
-        Column("People", "boxes", lambda row: row.measured.people, text="people", csv="people"),
+        Column(lambda row: row.measured.people, page="People", unit="boxes", text="people", csv="people"),
         *_latencies(("p50", "p50 ms"), ("p99", "")),
         Column(
-            "Crops",
-            "ms",
             lambda row: row.measured.crop_ms,
             numbers.milliseconds,
+            page="Crops",
+            unit="ms",
             text="crops ms",
             csv="crop_ms",
         ),
         Column(
-            "Rate",
-            "people/s",
             lambda row: row.measured.people_per_second,
             numbers.rate,
+            page="Rate",
+            unit="people/s",
             text="people/s",
             csv="images_per_second",
         ),
@@ -282,25 +273,25 @@ def frames(result: BenchResult) -> Table[Of[FrameTime]]:
         f"(frames: {result.settings.frames}). Below p50, what encloses it with 95 %. Crops: median of "
         "cutting out and resizing alone."
     )
-    return _grouped("Frames with people", columns, _of(result, "frames"), note)
+    return _grouped("Frames with people", columns, _rows(result, "frames"), note)
 
 
-def call_parts(result: BenchResult, every: bool = False) -> Table[Of[BatchLatency]]:
+def call_parts(result: BenchResult, every: bool = False) -> Table[EngineRow[BatchLatency]]:
     """Return the parts of calls on a device, or of every batch, with None where it is on none."""
 
-    def part(heading: str, name: str) -> Column[Of[BatchLatency]]:
+    def part(heading: str, name: str) -> Column[EngineRow[BatchLatency]]:
         return Column(
-            heading,
-            "ms",
             lambda row: getattr(row.measured.parts or Parts(), name),
             numbers.milliseconds,
+            page=heading,
+            unit="ms",
             csv=name,
         )
 
-    columns: list[Column[Of[BatchLatency]]] = [
-        Column("Batch", "images", lambda row: row.measured.batch),
-        Column("CUDA graph", "", lambda row: row.measured.cuda_graph, _yes, csv="cuda_graph"),
-        Column("Copies", "", lambda row: row.measured.transfers, _yes, csv="transfers"),
+    columns: list[Column[EngineRow[BatchLatency]]] = [
+        Column(lambda row: row.measured.batch, page="Batch", unit="images"),
+        Column(lambda row: row.measured.cuda_graph, _yes, page="CUDA graph", csv="cuda_graph"),
+        Column(lambda row: row.measured.transfers, _yes, page="Copies", csv="transfers"),
         part("Enqueue", "enqueue_ms"),
         part("Input", "input_ms"),
         part("Compute", "compute_ms"),
@@ -312,38 +303,37 @@ def call_parts(result: BenchResult, every: bool = False) -> Table[Of[BatchLatenc
         "back, which a latency holds; compute is a call without them, and the last column is that where the "
         "work is not handed over as one CUDA graph."
     )
-    rows = [row for row in _of(result, "batches") if every or row.measured.parts is not None]
+    rows = [row for row in _rows(result, "batches") if every or row.measured.parts is not None]
     return _grouped("Parts of a call", columns, rows, note)
 
 
-def streams(result: BenchResult) -> Table[Of[StreamRate]]:
+def streams(result: BenchResult) -> Table[EngineRow[StreamRate]]:
     """Return the throughput of several callers."""
-    columns: list[Column[Of[StreamRate]]] = [
-        Column("Streams", "callers", lambda row: row.measured.streams),
-        Column("Batch", "images", lambda row: row.measured.batch),
-        Column("Rate", "images/s", lambda row: row.measured.images_per_second, numbers.rate),
+    columns: list[Column[EngineRow[StreamRate]]] = [
+        Column(lambda row: row.measured.streams, page="Streams", unit="callers"),
+        Column(lambda row: row.measured.batch, page="Batch", unit="images"),
+        Column(lambda row: row.measured.images_per_second, numbers.rate, page="Rate", unit="images/s"),
     ]
     note = "Several callers at once, each with a batch of its own, sharing the engine and its threads."
-    return _grouped("Throughput of several callers", columns, _of(result, "streams"), note)
+    return _grouped("Throughput of several callers", columns, _rows(result, "streams"), note)
 
 
-def retention(result: BenchResult) -> Table[Of[Retention]]:
+def retention(result: BenchResult) -> Table[EngineRow[Retention]]:
     """Return what engines keep of the reference."""
-    columns: list[Column[Of[Retention]]] = [
-        Column("Top-k agreement", "%", lambda row: row.measured.top_k_agreement, numbers.percent),
-        Column("Cosine", "mean", lambda row: row.measured.centred_cosine_mean, "{:.4f}".format),
-        Column("Cosine", "worst", lambda row: row.measured.centred_cosine_min, "{:.4f}".format),
+    columns: list[Column[EngineRow[Retention]]] = [
+        Column(lambda row: row.measured.top_k_agreement, numbers.percent, page="Top-k agreement", unit="%"),
+        Column(lambda row: row.measured.centred_cosine_mean, "{:.4f}".format, page="Cosine", unit="mean"),
+        Column(lambda row: row.measured.centred_cosine_min, "{:.4f}".format, page="Cosine", unit="worst"),
         Column(
-            "Queries lost", "", lambda row: len(row.measured.lost), below=lambda row: _few(row.measured.lost)
+            lambda row: len(row.measured.lost), page="Queries lost", below=lambda row: _few(row.measured.lost)
         ),
         Column(
-            "Queries gained",
-            "",
             lambda row: len(row.measured.gained),
+            page="Queries gained",
             below=lambda row: _few(row.measured.gained),
         ),
     ]
-    rows = _of(result, "retention")
+    rows = _rows(result, "retention")
     note = (
         f"Against the float32 reference on the same pictures. Agreement: share of its first "
         f"{rows[0].measured.top_k} that the engine ranks among its own. Cosine: of a picture's two "
@@ -355,115 +345,119 @@ def retention(result: BenchResult) -> Table[Of[Retention]]:
     return _grouped("What is kept of the reference", columns, rows, note)
 
 
-def energy(result: BenchResult) -> Table[Of[Energy]]:
+def energy(result: BenchResult) -> Table[EngineRow[Energy]]:
     """Return the energy of embeddings."""
-    columns: list[Column[Of[Energy]]] = [
+    columns: list[Column[EngineRow[Energy]]] = [
         _engine(),
+        Column(lambda row: row.measured.source, page="Measured by", text="energy by", words=True, priority=1),
+        Column(lambda row: row.measured.batch, page="Batch", unit="images", text="batch"),
         Column(
-            "Measured by",
-            "",
-            lambda row: row.measured.source,
-            text="energy by",
-            words=True,
-            priority=1,
+            lambda row: row.measured.idle_w, numbers.milliseconds, page="At rest", unit="W", text="rest W"
         ),
-        Column("Batch", "images", lambda row: row.measured.batch, text="batch"),
-        Column("At rest", "W", lambda row: row.measured.idle_w, numbers.milliseconds, text="rest W"),
-        Column("Working", "W", lambda row: row.measured.busy_w, numbers.milliseconds, text="work W"),
         Column(
-            "Embedding",
-            "mJ",
+            lambda row: row.measured.busy_w, numbers.milliseconds, page="Working", unit="W", text="work W"
+        ),
+        Column(
             lambda row: row.measured.joules_per_image * 1e3,
             numbers.milliseconds,
+            page="Embedding",
+            unit="mJ",
             text="mJ an embedding",
         ),
     ]
     note = "Energy of an embedding: power while working less power at rest, over the images a second."
     missing = "Not available: nothing here tells power to this user."
-    return _grouped("Energy", columns, _of(result, "energy"), note, missing)
+    return _grouped("Energy", columns, _rows(result, "energy"), note, missing)
 
 
-def start(result: BenchResult) -> Table[Of[EngineResult]]:
+def start(result: BenchResult) -> Table[EngineRow[EngineResult]]:
     """Return what starting takes, and memory."""
 
-    def cold(name: str) -> Callable[[Of[EngineResult]], Any]:
+    def cold(name: str) -> Callable[[EngineRow[EngineResult]], Any]:
         return lambda row: getattr(row.engine.cold_start, name, None)
 
-    def memory(name: str) -> Callable[[Of[EngineResult]], Any]:
+    def memory(name: str) -> Callable[[EngineRow[EngineResult]], Any]:
         return lambda row: getattr(row.engine.memory, name, None)
 
-    columns: list[Column[Of[EngineResult]]] = [
-        Column("Package", "MB", lambda row: row.engine.package_bytes, numbers.megabytes),
-        Column("Load", "s", lambda row: row.engine.load_seconds, numbers.milliseconds),
-        Column("Process", "s", cold("process_s"), numbers.milliseconds),
-        Column("Range", "s", cold("process_range_s"), numbers.between),
-        Column("First", "s", cold("first_s"), numbers.milliseconds),
-        Column("Memory", "MB", memory("peak_host_bytes"), numbers.megabytes),
-        Column("On device", "MB", memory("peak_device_bytes"), numbers.megabytes),
+    columns: list[Column[EngineRow[EngineResult]]] = [
+        Column(lambda row: row.engine.package_bytes, numbers.megabytes, page="Package", unit="MB"),
+        Column(lambda row: row.engine.load_seconds, numbers.milliseconds, page="Load", unit="s"),
+        Column(cold("process_s"), numbers.milliseconds, page="Process", unit="s"),
+        Column(cold("process_range_s"), numbers.between, page="Range", unit="s"),
+        Column(cold("first_s"), numbers.milliseconds, page="First", unit="s"),
+        Column(memory("peak_host_bytes"), numbers.megabytes, page="Memory", unit="MB"),
+        Column(memory("peak_device_bytes"), numbers.megabytes, page="On device", unit="MB"),
     ]
     note = (
         "Package: all its files. Process: from the start of a new one to its first embedding and end, median "
         "of several. Memory: the most that the engine's own process had, interpreter and libraries included."
     )
-    rows = [Of(each, each) for each in result.engines if each.memory or each.cold_start]
+    rows = [EngineRow(each, each) for each in result.engines if each.memory or each.cold_start]
     return _grouped("Starting, and memory", columns, rows, note)
 
 
-def sustained(result: BenchResult) -> Table[Of[Sustained]]:
+def sustained(result: BenchResult) -> Table[EngineRow[Sustained]]:
     """Return how a long run went."""
-    columns: list[Column[Of[Sustained]]] = [
-        Column("Batch", "images", lambda row: row.measured.batch),
+    columns: list[Column[EngineRow[Sustained]]] = [
+        Column(lambda row: row.measured.batch, page="Batch", unit="images"),
         Column(
-            "Time",
-            "s",
             lambda row: row.measured.stretch_s * len(row.measured.median_ms),
             numbers.milliseconds,
+            page="Time",
+            unit="s",
         ),
-        Column("First", "ms", lambda row: row.measured.median_ms[0], numbers.milliseconds),
-        Column("Last", "ms", lambda row: row.measured.median_ms[-1], numbers.milliseconds),
-        Column("Drift", "", lambda row: row.measured.drift, numbers.signed_percent),
+        Column(lambda row: row.measured.median_ms[0], numbers.milliseconds, page="First", unit="ms"),
+        Column(lambda row: row.measured.median_ms[-1], numbers.milliseconds, page="Last", unit="ms"),
+        Column(lambda row: row.measured.drift, numbers.signed_percent, page="Drift"),
         Column(
-            "Growth", "MB", lambda row: row.measured.memory_growth_bytes, lambda grown: f"{grown / 1e6:+.2f}"
+            lambda row: row.measured.memory_growth_bytes,
+            lambda grown: f"{grown / 1e6:+.2f}",
+            page="Growth",
+            unit="MB",
         ),
     ]
     note = (
         "Drift: median of the last fifth of the run over that of the first fifth, less 1. Growth: memory of "
         "the process after the run, less that after its first fifth."
     )
-    return _grouped("A long run", columns, _of(result, "sustained"), note)
+    return _grouped("A long run", columns, _rows(result, "sustained"), note)
 
 
-def limits(result: BenchResult) -> Table[Of[Limit]]:
+def limits(result: BenchResult) -> Table[EngineRow[Limit]]:
     """Return the distance from the floor."""
-    columns: list[Column[Of[Limit]]] = [
-        Column("Batch", "images", lambda row: row.measured.batch),
-        Column("Floor", "ms", lambda row: row.measured.floor_ms, numbers.milliseconds),
-        Column("Above it", "x", lambda row: row.measured.times_floor, "{:.2f}".format),
-        Column("Floor set by", "", lambda row: row.measured.bound),
-        Column("Done", "op/s", lambda row: row.measured.operations_per_second, numbers.operations),
-        Column("Intensity", "op/byte", lambda row: row.measured.operations_per_byte, "{:.1f}".format),
+    columns: list[Column[EngineRow[Limit]]] = [
+        Column(lambda row: row.measured.batch, page="Batch", unit="images"),
+        Column(lambda row: row.measured.floor_ms, numbers.milliseconds, page="Floor", unit="ms"),
+        Column(lambda row: row.measured.times_floor, "{:.2f}".format, page="Above it", unit="x"),
+        Column(lambda row: row.measured.bound, page="Floor set by"),
+        Column(lambda row: row.measured.operations_per_second, numbers.operations, page="Done", unit="op/s"),
+        Column(
+            lambda row: row.measured.operations_per_byte, "{:.1f}".format, page="Intensity", unit="op/byte"
+        ),
     ]
     note = (
         "Floor: the longer of the operations at the rate of this machine's largest matrix product in the "
         "engine's precision, and weights, input and output at the rate of its largest copy."
     )
     found = result.limits()
-    rows = [Of(engine, each) for engine in result.engines for each in found if each.engine == engine.name]
+    rows = [
+        EngineRow(engine, each) for engine in result.engines for each in found if each.engine == engine.name
+    ]
     return _grouped("Distance from what the machine allows", columns, rows, note)
 
 
-def layers(result: BenchResult) -> Table[Of[LayerTime]]:
+def layers(result: BenchResult) -> Table[EngineRow[LayerTime]]:
     """Return the slowest layers of each engine."""
 
-    def share(row: Of[LayerTime]) -> float:
+    def share(row: EngineRow[LayerTime]) -> float:
         times = row.engine.layers.times if row.engine.layers else ()
         return row.measured.ms / (sum(each.ms for each in times) or 1.0)
 
-    columns: list[Column[Of[LayerTime]]] = [
-        Column("Layer", "", lambda row: row.measured.name, words=True),
-        Column("Kind", "", lambda row: row.measured.kind, words=True),
-        Column("Time", "ms", lambda row: row.measured.ms, numbers.milliseconds),
-        Column("Share", "%", share, lambda value: f"{value * 100:.1f}"),
+    columns: list[Column[EngineRow[LayerTime]]] = [
+        Column(lambda row: row.measured.name, page="Layer", words=True),
+        Column(lambda row: row.measured.kind, page="Kind", words=True),
+        Column(lambda row: row.measured.ms, numbers.milliseconds, page="Time", unit="ms"),
+        Column(share, lambda value: f"{value * 100:.1f}", page="Share", unit="%"),
     ]
     told = [engine for engine in result.engines if engine.layers]
     at = sorted({str(engine.layers.batch) for engine in told if engine.layers})
@@ -471,24 +465,24 @@ def layers(result: BenchResult) -> Table[Of[LayerTime]]:
         f"The {_LAYERS} slowest of each engine at batch {' or '.join(at)}, as its backend counts "
         "them with its own fusions; counting slows them, so that the sum is more than a call."
     )
-    rows = [Of(each, time) for each in told if each.layers for time in each.layers.times[:_LAYERS]]
+    rows = [EngineRow(each, time) for each in told if each.layers for time in each.layers.times[:_LAYERS]]
     return _grouped("Where the time goes", columns, rows, note)
 
 
 def problems(result: BenchResult) -> Table[EngineResult]:
     """Return what was not measured, and why; the page has it as a list."""
     columns: list[Column[EngineResult]] = [
-        Column("", "", lambda engine: engine.name, text="not measured", words=True),
-        Column("", "", lambda engine: engine.problem, text="because", words=True),
+        Column(lambda engine: engine.name, text="not measured", words=True),
+        Column(lambda engine: engine.problem, text="because", words=True),
     ]
     return Table(columns, [engine for engine in result.engines if engine.problem])
 
 
-def _of(result: BenchResult, name: str) -> list[Of[Any]]:
+def _rows(result: BenchResult, name: str) -> list[EngineRow[Any]]:
     """Return a row for each thing of a name that was measured of an engine."""
     found = ((engine, getattr(engine, name)) for engine in result.engines)
     return [
-        Of(engine, each)
+        EngineRow(engine, each)
         for engine, value in found
         if value is not None
         for each in (value if isinstance(value, tuple) else (value,))
@@ -496,34 +490,38 @@ def _of(result: BenchResult, name: str) -> list[Of[Any]]:
 
 
 def _grouped(
-    title: str, columns: Sequence[Column[Of[T]]], rows: Sequence[Of[T]], note: str, missing: str = ""
-) -> Table[Of[T]]:
+    title: str,
+    columns: Sequence[Column[EngineRow[T]]],
+    rows: Sequence[EngineRow[T]],
+    note: str,
+    missing: str = "",
+) -> Table[EngineRow[T]]:
     """Return a table whose rows the page puts below the names of their engines."""
     return Table(columns, rows, title, note, missing, group=lambda row: row.name)
 
 
-def _engine() -> Column[Of[T]]:
-    return Column("", "", lambda row: row.name, text="engine", words=True)
+def _engine() -> Column[EngineRow[T]]:
+    return Column(lambda row: row.name, text="engine", words=True)
 
 
-def _latencies(*named: tuple[str, str]) -> Iterable[Column[Of[Any]]]:
+def _latencies(*named: tuple[str, str]) -> Iterable[Column[EngineRow[Any]]]:
     """Yield a column for each statistic; the page shows those that are named, text those with a heading."""
     headings = dict(named)
 
-    def column(name: str) -> Column[Of[Any]]:
+    def column(name: str) -> Column[EngineRow[Any]]:
         return Column(
-            name if name in headings else "",
-            "ms",
             lambda row: getattr(row.measured.latency, f"{name}_ms"),
             numbers.milliseconds,
+            page=name if name in headings else "",
+            unit="ms",
             text=headings.get(name, ""),
             csv=f"{name}_ms",
             below=lambda row: _interval(row.measured.median_interval) if name == "p50" else (),
         )
 
     yield from map(column, ("mean", "min", "p50", "p90", "p95", "p99", "max"))
-    yield Column("", "", lambda row: row.measured.latency.cv, csv="cv")
-    yield Column("", "", lambda row: row.measured.latency.iterations, csv="iterations")
+    yield Column(lambda row: row.measured.latency.cv, csv="cv")
+    yield Column(lambda row: row.measured.latency.iterations, csv="iterations")
 
 
 def _speed(
@@ -536,10 +534,10 @@ def _speed(
 ) -> Column[T]:
     """Return a column of speeds with their intervals."""
     return Column(
-        heading,
-        unit,
         lambda row: each.speedup if (each := ratio(row)) else None,
         "{:.2f}".format,
+        page=heading,
+        unit=unit,
         text=text,
         csv=csv,
         below=lambda row: _spread(ratio(row)),

@@ -7,19 +7,19 @@ from osnet_edge.bench.report.render import Cell, Column, Table, aligned, markdow
 
 ROWS = [("a|b\x1b", 0.5, (0.4, 0.6)), ("c", None, None)]
 COLUMNS: list[Column[tuple[str, float | None, tuple[float, float] | None]]] = [
-    Column("Set", "", lambda row: row[0], text="set", csv="set", words=True),
+    Column(lambda row: row[0], page="Set", text="set", csv="set", words=True),
     Column(
-        "mAP",
-        "%",
         lambda row: row[1],
         numbers.percent,
+        page="mAP",
+        unit="%",
         text="mAP %",
         csv="mean_ap",
         below=lambda row: [numbers.between(row[2])] if row[2] else [],
         priority=2,
     ),
-    Column("", "", lambda row: row[2], csv="interval"),
-    Column("Rank", "", lambda _: 1, priority=1),
+    Column(lambda row: row[2], csv="interval"),
+    Column(lambda _: 1, page="Rank", priority=1),
 ]
 
 
@@ -31,7 +31,7 @@ def test_a_column_is_in_each_rendering_that_it_has_a_heading_for() -> None:
         {"set": "a|b\x1b", "mean_ap": 0.5, "interval": (0.4, 0.6)},
         {"set": "c", "mean_ap": None, "interval": None},
     ]
-    assert [each.heading for each in table.page_columns] == ["Set", "Rank", "mAP"]
+    assert [each.page for each in table.page_columns] == ["Set", "Rank", "mAP"]
     (name, rows), second = table.groups()
     assert (name, second[0]) == ("a|b\x1b", "c")
     assert rows == [(ROWS[0], [Cell("a|b\x1b", (), True), Cell("1"), Cell("50.00", ["0.400 to 0.600"])])]
