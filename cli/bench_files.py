@@ -1,4 +1,4 @@
-"""`osnet-edge bench diff` and `bench merge`: results that were written, compared and put on one page."""
+"""`osnet-edge bench diff` and `bench merge`: compare stored results, and put several on one page."""
 
 from __future__ import annotations
 
@@ -102,10 +102,10 @@ def _read(path: str) -> BenchResult:
 
 
 def _parse_share(text: str) -> float:
-    """Parse `5%`.
+    """Parse a share such as `5%`.
 
     Raises:
-        InputError: it is spelt otherwise.
+        InputError: it has another form, or is not in 0 to 1000 %.
     """
     try:
         share = float(text.strip().removesuffix("%")) / 100

@@ -19,7 +19,7 @@ class Change:
         engine: its name.
         what: the figure, such as "p50 ms at batch 8".
         old: its value before; None where the engine had none.
-        new: its value after; None likewise.
+        new: its value after; None where the engine has none now.
         change: relative; above 0 it grew. None where one of the two is missing.
         worse: whether it got worse by more than is allowed.
         text: why, in words.

@@ -2,7 +2,7 @@
 
 No library draws them: matplotlib's SVG fixes its colours and the size of its letters, so that one drawing
 cannot serve light, dark and a phone, and it places no names. Here colours come from `STYLE` by class (`c0`,
-`c1`, ...); every series also has a marker of its own shape, for whoever cannot tell the colours apart.
+`c1`, ...); every series also has a marker of its own shape, for readers who cannot distinguish the colours.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Plot:
         for value, label in self.x.ticks:
             x = left + self.x.share(value) * (right - left)
             if self.x.logarithmic:
-                # The distance between two ticks tells nothing there.
+                # Between the ticks a logarithmic axis cannot be read without lines.
                 parts.append(_element("path", class_="grid", d=f"M{x:.1f} {top}V{bottom}"))
             parts.append(_text(label, x, bottom + 18, "middle"))
         turned = f"translate(13 {(top + bottom) / 2}) rotate(-90)"
@@ -188,7 +188,7 @@ def _latency(result: BenchResult, key: str) -> Figure | None:
             marker(each.slot, *place, tip=f"{each.name}, batch {batch:g}: {ms:.3g}")
             for place, (batch, ms) in zip(places, each.points, strict=True)
         ]
-    told = (
+    points = (
         f"{each.name}: "
         + ", ".join(f"{numbers.milliseconds(ms)} ms at batch {batch:g}" for batch, ms in each.points)
         for each in series
@@ -197,7 +197,7 @@ def _latency(result: BenchResult, key: str) -> Figure | None:
         f"{key}-latency",
         "Latency against batch",
         "p50 latency of a call divided by its images. Lower is better.",
-        told,
+        points,
         body,
     )
 
@@ -340,8 +340,8 @@ def pareto_chart(tuning: Tuning) -> str:
         each for each in tuning.candidates if each.milliseconds and (each.loss or each.precision == "fp32")
     ]
     front = pareto_front(shown, lambda each: (each.picture_ms or 0, -_lost(each)))
-    told = [each for each in shown if each.name in (tuning.winner, tuning.reference)]
-    keyed = list({each.name: each for each in (*front, *told)}.values())
+    named_too = [each for each in shown if each.name in (tuning.winner, tuning.reference)]
+    keyed = list({each.name: each for each in (*front, *named_too)}.values())
     left, _, right, bottom = box = (74, _DOCUMENT_TOP, 740, 372)
     plot = Plot(*_pareto_axes(shown, tuning.budget), box)
     body = plot.axes()
@@ -608,16 +608,16 @@ def _text(content: str, x: float, y: float, kind: str = "") -> str:
 
 
 def _figure(
-    key: str, title: str, note: str, told: Iterable[str], body: list[str], height: int = _HEIGHT
+    key: str, title: str, note: str, points: Iterable[str], body: list[str], height: int = _HEIGHT
 ) -> Figure:
-    """Return a chart; `key` makes its ids unique, and `told` says its points to whoever has it read aloud."""
+    """Return a chart; `key` makes its ids unique, and screen readers read `points` aloud."""
     key = escape(key)
     return Figure(
         title,
         note,
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{key}-title {key}-desc">'
         f'<title id="{key}-title">{escape(title)}</title>'
-        f'<desc id="{key}-desc">{escape("; ".join(told))}</desc>{"".join(body)}</svg>',
+        f'<desc id="{key}-desc">{escape("; ".join(points))}</desc>{"".join(body)}</svg>',
     )
 
 

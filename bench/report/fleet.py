@@ -20,7 +20,7 @@ class Choice:
         engine: the quickest that loses no more than allowed.
         job: what it was the quickest at, in words.
         milliseconds: its median there.
-        per_second: people or pictures a second.
+        per_second: people or images a second.
         mean_ap_change: of its mAP from the float32 reference, as a share; None where it was not measured.
         joules: of an embedding, where it was measured.
         package_bytes: what must be shipped.
@@ -109,7 +109,7 @@ def _choice(result: BenchResult, budget: float) -> Choice:
 
 
 def _job(engine: EngineResult, people: int | None, result: BenchResult) -> tuple[float, str, float] | None:
-    """Return the median, the job in words, and people or pictures a second."""
+    """Return the median, the job in words, and people or images a second."""
     if people is not None and (frame := engine.with_people(people)):
         return frame.latency.p50_ms, f"a frame of {people} people", frame.people_per_second
     batch = result.common_batch

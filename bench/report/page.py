@@ -146,7 +146,7 @@ def _views(results: Sequence[BenchResult]) -> list[tuple[BenchResult, dict[str, 
 
 
 def _view(result: BenchResult, key: str) -> dict[str, Any]:
-    """Return what templates show of a result besides its own fields; `key` makes its ids unique."""
+    """Return what templates show of a result in addition to its own fields; `key` makes its ids unique."""
     return {
         "summary": summary(result),
         "caution": caution(result),
@@ -213,7 +213,7 @@ def _facts(result: BenchResult) -> dict[str, str]:
 
 
 def _board(machine: MachineFacts) -> dict[str, str]:
-    """Return what a Jetson or a GPU tells besides."""
+    """Return further facts of a Jetson or a GPU."""
     found: dict[str, str] = {}
     if board := machine.jetson:
         found |= {
@@ -228,13 +228,15 @@ def _board(machine: MachineFacts) -> dict[str, str]:
         found |= {f"Rail {label}": f"{watts:.2f} W" for label, watts in board.rails.items()}
     if gpu := machine.gpu:
         found |= {"GPU": gpu.name, "Driver": gpu.driver, "Clocks held back": ", ".join(gpu.throttled) or "no"}
-        told = {
+        readings = {
             "GPU clock": (gpu.sm_mhz, "MHz"),
             "GPU memory clock": (gpu.memory_mhz, "MHz"),
             "GPU power limit": (gpu.power_limit_w, "W"),
             "GPU temperature": (gpu.temperature_c, "°C"),
         }
-        found |= {fact: f"{value:.0f} {unit}" for fact, (value, unit) in told.items() if value is not None}
+        found |= {
+            fact: f"{value:.0f} {unit}" for fact, (value, unit) in readings.items() if value is not None
+        }
     return found
 
 

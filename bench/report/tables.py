@@ -459,13 +459,13 @@ def layers(result: BenchResult) -> Table[EngineRow[LayerTime]]:
         Column(lambda row: row.measured.ms, numbers.milliseconds, page="Time", unit="ms"),
         Column(share, lambda value: f"{value * 100:.1f}", page="Share", unit="%"),
     ]
-    told = [engine for engine in result.engines if engine.layers]
-    at = sorted({str(engine.layers.batch) for engine in told if engine.layers})
+    layered = [engine for engine in result.engines if engine.layers]
+    at = sorted({str(engine.layers.batch) for engine in layered if engine.layers})
     note = (
         f"The {_LAYERS} slowest of each engine at batch {' or '.join(at)}, as its backend counts "
         "them with its own fusions; counting slows them, so that the sum is more than a call."
     )
-    rows = [EngineRow(each, time) for each in told if each.layers for time in each.layers.times[:_LAYERS]]
+    rows = [EngineRow(each, time) for each in layered if each.layers for time in each.layers.times[:_LAYERS]]
     return _grouped("Where the time goes", columns, rows, note)
 
 

@@ -18,7 +18,7 @@ Role = Literal["package", "reference", "versus"]
 
 @dataclass(frozen=True)
 class Parts:
-    """Medians of the parts of a call on a device, in milliseconds; None where the backend does not tell.
+    """Medians of the parts of a call on a device, in ms; None where the backend does not report them.
 
     Attributes:
         enqueue_ms: the host's time to hand the work over.
@@ -46,7 +46,7 @@ class StreamRate:
 
     Attributes:
         streams: callers, each of which calls again at once.
-        batch: pictures a call.
+        batch: images a call.
         images_per_second: of all together.
     """
 
@@ -66,7 +66,7 @@ class FrameTime:
     Attributes:
         people: boxes in the frame.
         latency: of the whole, from frame to embeddings.
-        crop_ms: median of cutting out and resizing alone; None where the engine does not say.
+        crop_ms: median of cutting out and resizing alone; None where the engine does not report it.
         people_per_second: people over mean latency.
         turns_ms: median of each turn, in the order they were taken.
         median_interval: what encloses the median with 95 %, from the turns; None of fewer than six.
@@ -99,12 +99,13 @@ class Sustained:
     """A long run of one job, in stretches of equal length.
 
     Attributes:
-        batch: pictures a call.
+        batch: images a call.
         stretch_s: length of a stretch.
         median_ms: median call of each stretch.
         memory_bytes: of the process after each stretch; empty where it cannot be read.
         drift: median of the last fifth of the stretches over that of the first fifth, less 1.
-        memory_growth_bytes: memory after the last stretch less that after the first fifth; None likewise.
+        memory_growth_bytes: memory after the last stretch less that after the first fifth; None where it
+            cannot be read.
     """
 
     batch: int
@@ -146,7 +147,7 @@ class ColdStart:
 
 @dataclass(frozen=True)
 class Memory:
-    """The most memory of the engine's own process; None where it does not tell.
+    """Peak memory of the engine's own process; None where it cannot be read.
 
     Attributes:
         peak_host_bytes: resident, of the whole process: interpreter, libraries and engine.
@@ -162,7 +163,7 @@ class Energy:
     """Energy of embeddings, with what the machine draws at rest subtracted.
 
     Attributes:
-        batch: pictures a call.
+        batch: images a call.
         source: what was measured, by what.
         idle_w: power at rest, before.
         busy_w: power while the engine ran.
@@ -178,7 +179,7 @@ class Energy:
 
 @dataclass(frozen=True)
 class LayerTime:
-    """Time of one layer as the backend tells it, which may be several operations fused.
+    """Time of one layer as the backend reports it; it may be several operations fused.
 
     Attributes:
         name: the backend's.
@@ -204,14 +205,14 @@ class Layers:
 
 @dataclass(frozen=True)
 class Retention:
-    """What an engine keeps of the reference's embeddings, on the same pictures.
+    """What an engine keeps of the reference's embeddings, on the same images.
 
     Attributes:
-        top_k: how many gallery pictures of each ranking are compared.
+        top_k: how many gallery images of each ranking are compared.
         top_k_agreement: share of the reference's first k that are among the engine's, mean over queries.
-        centred_cosine_mean: cosine of each picture's two embeddings once the mean of the reference's is
-            taken off, mean over pictures. With it on, any two pictures look alike.
-        centred_cosine_min: of the worst picture.
+        centred_cosine_mean: cosine of each image's two embeddings after subtracting the mean of the
+            reference's embeddings, mean over images. Without that, any two images look alike.
+        centred_cosine_min: of the worst image.
         lost: queries, by file name, that the reference found first and the engine did not.
         gained: the other way round.
     """
@@ -234,14 +235,14 @@ class BatchLatency:
     """Latency of one call at one batch size.
 
     Attributes:
-        batch: pictures a call.
+        batch: images a call.
         images_per_second: batch over mean latency: the throughput of one caller.
         latency: statistics of the calls.
         turns_ms: median call of each turn, in the order they were taken.
         median_interval: what encloses the median with 95 %, from the turns; None of fewer than six.
         parts: of a call on a device; None on the CPU, where a call has none.
         cuda_graph: whether calls replayed a CUDA graph; None where there is no such thing.
-        transfers: whether a call copies to the device and back; None likewise.
+        transfers: whether a call copies to the device and back; None where there is no device.
         warnings: what makes these figures doubtful.
     """
 
@@ -279,7 +280,7 @@ class Accuracy:
 
     def __post_init__(self) -> None:
         s = self.scores
-        # Results of before Rank-20 and mINP were measured have neither.
+        # Results from before Rank-20 and mINP were measured have neither.
         curve = [share for share in (s.rank1, s.rank5, s.rank10, s.rank20) if share is not None]
         for share in (*curve, s.mean_ap, *([] if s.mean_inp is None else [s.mean_inp])):
             require(0 <= share <= 1, "accuracies in [0, 1]", share)
@@ -303,7 +304,7 @@ class EngineResult:
         accuracy: None where it was not measured.
         reference: whether the others are compared with this one.
         change_intervals: of its accuracy less the reference's; None where they were not scored on the same
-            pictures together, and in results of before it was measured.
+            images together, and in results from before it was measured.
         role: what kind of row this is.
         problem: why there is nothing, or nothing more: it crashed, or is not installed.
         package_bytes: of all files of the package.
@@ -311,7 +312,7 @@ class EngineResult:
         frames: the job of a tracker, by people in the frame.
         sustained: a long run.
         cold_start: from the start of a process to its first embedding.
-        memory: at its most.
+        memory: its peak.
         energy: of embeddings, by batch and meter.
         layers: time of each layer.
         retention: what it keeps of the reference's embeddings.
@@ -353,5 +354,5 @@ class EngineResult:
         return next((each for each in self.batches if each.batch == batch), None)
 
     def with_people(self, people: int) -> FrameTime | None:
-        """Return the time of a frame with so many people, or None where it was not measured."""
+        """Return the time of a frame with that many people, or None where it was not measured."""
         return next((each for each in self.frames if each.people == people), None)
