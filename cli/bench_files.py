@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
 
 from osnet_edge.cli.options import echo_json
 from osnet_edge.runtime.errors import InputError
-
-if TYPE_CHECKING:
-    from osnet_edge.bench.result.result import BenchResult
 
 
 @click.command("diff")
@@ -35,9 +29,10 @@ def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_js
     share = _parse_share(fail_over)
     from osnet_edge.bench.report.diff import changes, diff_table
     from osnet_edge.bench.report.render import aligned
+    from osnet_edge.bench.result.result import read_result
     from osnet_edge.runtime.package.schema import to_json
 
-    found = changes(_read(old), _read(new), share)
+    found = changes(read_result(old), read_result(new), share)
     if as_json:
         echo_json({"fail_over": share, "changes": to_json(found)})
     else:
@@ -77,28 +72,16 @@ def bench_merge(results: tuple[str, ...], output: str, budget: float, markdown: 
     from osnet_edge.bench.report.page import fleet_page, templates
     from osnet_edge.bench.report.render import aligned
     from osnet_edge.bench.report.render import markdown as in_markdown
+    from osnet_edge.bench.result.result import read_result
     from osnet_edge.runtime.files import require_writable, write_aside
 
     templates()
     require_writable(output)
-    read = [_read(path) for path in results]
+    read = [read_result(path) for path in results]
     table = fleet_table(choices(read, budget / 100), budget / 100)
     click.echo((in_markdown if markdown else aligned)(table.as_text()), nl=False)
     with write_aside(output) as partial:
         partial.write_text(fleet_page(read, budget / 100), encoding="utf-8")
-
-
-def _read(path: str) -> BenchResult:
-    from osnet_edge.bench import from_json
-
-    if not Path(path).is_file():
-        raise InputError(f"expected a result of osnet-edge bench --json, found nothing at {path}")
-    try:
-        return from_json(Path(path).read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no text; expected a result of osnet-edge bench --json") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def _parse_share(text: str) -> float:

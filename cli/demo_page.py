@@ -13,10 +13,10 @@ from osnet_edge.bench import (
     BenchResult,
     PictureSection,
     embed_set,
-    from_json,
     html_report,
 )
 from osnet_edge.bench.report.pictures import inline, rankings, spread
+from osnet_edge.bench.result.result import read_result
 from osnet_edge.engines.build import build_package
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.embed_files import embed_files
@@ -43,7 +43,7 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
         A sentence on what training gained.
     """
     people = read_market1501(folder / "people")
-    result = from_json((folder / "result.json").read_text(encoding="utf-8"))
+    result = read_result(folder / "result.json")
     sentence = _gain(folder, people, result, seed)
     faces = tuple(inline(item) for item in spread(people.query, _SHOWN_PEOPLE))
     embedder = Embedder.load(folder / "osnet-cpu")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from osnet_edge.bench._require import require
@@ -200,6 +201,24 @@ def from_json(text: str) -> BenchResult:
         follows = _agrees(value, schema.to_json(getattr(result, name)()))
         require(follows, f"{name} that follow from the engines", value)
     return result
+
+
+def read_result(path: str | Path) -> BenchResult:
+    """Read a file that `osnet-edge bench --json` wrote.
+
+    Raises:
+        InputError: it cannot be read, or is not a result; the message names the file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"expected a result of osnet-edge bench --json, found nothing at {path}")
+    try:
+        return from_json(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the result {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text; expected a result of osnet-edge bench --json") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _agrees(stored: Any, derived: Any) -> bool:
