@@ -2,7 +2,6 @@
 
 from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
 from osnet_edge.bench.measure.accuracy import EmbeddedSet, embed_set
-from osnet_edge.bench.measure.latency import LatencyStats
 from osnet_edge.bench.metrics.accuracy import LabelledPicture
 from osnet_edge.bench.metrics.accuracy_change import AccuracyChange, ChangeIntervals
 from osnet_edge.bench.metrics.average_precision import average_precisions, mean_average_precision
@@ -18,10 +17,11 @@ from osnet_edge.bench.metrics.reranking import Reranking, rerank
 from osnet_edge.bench.metrics.retrieval import feature_ranks, score_retrieval
 from osnet_edge.bench.metrics.scores import RetrievalScores
 from osnet_edge.bench.metrics.top import top_ranked
-from osnet_edge.bench.report.picture_section import InlinePicture, PictureSection, Ranking
-from osnet_edge.bench.report.report import html_report
+from osnet_edge.bench.report.page import html_report
+from osnet_edge.bench.report.pictures import InlinePicture, PictureSection, Ranking
 from osnet_edge.bench.report.summary import caution, fastest, summary
-from osnet_edge.bench.report.table import csv_table, markdown_table, text_table
+from osnet_edge.bench.report.tables import csv_table, markdown_table, text_table
+from osnet_edge.bench.result.latency_stats import LatencyStats
 from osnet_edge.bench.result.machine import MachineFacts, machine_facts
 from osnet_edge.bench.result.result import (
     SCHEMA_VERSION,

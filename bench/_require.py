@@ -1,4 +1,4 @@
-"""What the fields of a stored result must be, said in one line where they are not."""
+"""Checks of the fields of a stored result, each with an error of one line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from osnet_edge.runtime.errors import InputError
 
 
-def require(condition: bool, wanted: str, value: Any) -> None:
-    """Raise an `InputError` that names what was wanted and what came, unless `condition` holds."""
+def require(condition: bool, expected: str, value: Any) -> None:
+    """Raise an `InputError` that names what was expected and what was found, unless `condition` holds."""
     if not condition:
         shown = str(value)[:80]
-        raise InputError(f"expected {wanted}, but got {shown}; was the file changed by hand?")
+        raise InputError(f"expected {expected}, but got {shown}; was the file changed by hand?")

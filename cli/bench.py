@@ -126,6 +126,11 @@ def _outputs(options: dict[str, Any]) -> dict[str, str]:
     files = {kind: path for kind, path in kinds.items() if path and path != "-"}
     for path in files.values():
         require_writable(path)
+    if "report" in files:
+        from osnet_edge.bench.report.page import templates
+
+        # Before minutes of measuring, not after them.
+        templates()
     if len(set(files.values())) != len(files):
         twice = next(path for path in files.values() if list(files.values()).count(path) > 1)
         names = " and ".join(f"--{kind}" for kind, path in files.items() if path == twice)

@@ -1,17 +1,11 @@
-"""`osnet-edge bench diff` and `bench merge`: results that were written, compared and put on one page."""
+"""`osnet-edge bench diff` and `bench merge`: compare stored results, and put several on one page."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from osnet_edge.cli.options import echo_json
 from osnet_edge.runtime.errors import InputError
-
-if TYPE_CHECKING:
-    from osnet_edge.bench.result.result import BenchResult
 
 
 @click.command("diff")
@@ -34,10 +28,11 @@ def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_js
     """
     share = _parse_share(fail_over)
     from osnet_edge.bench.report.diff import changes, diff_table
-    from osnet_edge.bench.report.text_tables import aligned
+    from osnet_edge.bench.report.render import aligned
+    from osnet_edge.bench.result.result import read_result
     from osnet_edge.runtime.package.schema import to_json
 
-    found = changes(_read(old), _read(new), share)
+    found = changes(read_result(old), read_result(new), share)
     if as_json:
         echo_json({"fail_over": share, "changes": to_json(found)})
     else:
@@ -73,37 +68,27 @@ def bench_merge(results: tuple[str, ...], output: str, budget: float, markdown: 
     """
     if not 0 <= budget <= 100:
         raise InputError(f"expected --budget in points of mAP, 0 to 100; got {budget:g}")
-    from osnet_edge.bench.report.fleet import choices, fleet_page, fleet_table
-    from osnet_edge.bench.report.text_tables import aligned
-    from osnet_edge.bench.report.text_tables import markdown as in_markdown
+    from osnet_edge.bench.report.fleet import choices, fleet_table
+    from osnet_edge.bench.report.page import fleet_page, templates
+    from osnet_edge.bench.report.render import aligned
+    from osnet_edge.bench.report.render import markdown as in_markdown
+    from osnet_edge.bench.result.result import read_result
     from osnet_edge.runtime.files import require_writable, write_aside
 
+    templates()
     require_writable(output)
-    read = [_read(path) for path in results]
-    table = fleet_table(choices(read, budget / 100))
-    click.echo((in_markdown if markdown else aligned)(table), nl=False)
+    read = [read_result(path) for path in results]
+    table = fleet_table(choices(read, budget / 100), budget / 100)
+    click.echo((in_markdown if markdown else aligned)(table.as_text()), nl=False)
     with write_aside(output) as partial:
         partial.write_text(fleet_page(read, budget / 100), encoding="utf-8")
 
 
-def _read(path: str) -> BenchResult:
-    from osnet_edge.bench import from_json
-
-    if not Path(path).is_file():
-        raise InputError(f"expected a result of osnet-edge bench --json, found nothing at {path}")
-    try:
-        return from_json(Path(path).read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no text; expected a result of osnet-edge bench --json") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
 def _parse_share(text: str) -> float:
-    """Parse `5%`.
+    """Parse a share such as `5%`.
 
     Raises:
-        InputError: it is spelt otherwise.
+        InputError: it has another form, or is not in 0 to 1000 %.
     """
     try:
         share = float(text.strip().removesuffix("%")) / 100

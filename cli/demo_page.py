@@ -1,4 +1,4 @@
-"""The demo's report: the bench's page, with the drawn people and what was found for them."""
+"""The report of `osnet-edge demo`: the bench's page, with the drawn people and their rankings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from osnet_edge.bench import (
     BenchResult,
     PictureSection,
     embed_set,
-    from_json,
     html_report,
 )
-from osnet_edge.bench.report.ranked_pictures import inline, rankings, spread
+from osnet_edge.bench.report.pictures import inline, rankings, spread
+from osnet_edge.bench.result.result import read_result
 from osnet_edge.engines.build import build_package
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.embed_files import embed_files
@@ -37,13 +37,13 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
     Args:
         folder: with `people`, `run/osnet.pth`, `osnet-cpu` and `result.json` in it.
         others: packages that were built and cannot run here.
-        seed: of the random weights that the fit began from.
+        seed: of the random weights that training started from.
 
     Returns:
-        A sentence on what the fit brought.
+        A sentence on what training gained.
     """
     people = read_market1501(folder / "people")
-    result = from_json((folder / "result.json").read_text(encoding="utf-8"))
+    result = read_result(folder / "result.json")
     sentence = _gain(folder, people, result, seed)
     faces = tuple(inline(item) for item in spread(people.query, _SHOWN_PEOPLE))
     embedder = Embedder.load(folder / "osnet-cpu")
@@ -70,7 +70,7 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
 
 
 def _gain(folder: Path, people: ReidSet, result: BenchResult, seed: int) -> str:
-    """Score the same network before its fit, by the same road, and say what the fit brought."""
+    """Score the network before its training in the same way, and return what the training gained."""
     torch.manual_seed(seed)
     fitted = load_osnet(folder / "run" / "osnet.pth")
     preprocessing = Embedder.load(folder / "osnet-cpu").manifest.preprocessing

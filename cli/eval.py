@@ -17,7 +17,7 @@ from osnet_edge.runtime.errors import InputError
 if TYPE_CHECKING:
     from osnet_edge.bench.measure.accuracy import EmbeddedSet, SetEmbedder
     from osnet_edge.bench.report.cross_domain import DomainScores
-    from osnet_edge.bench.report.picture_section import PictureSection
+    from osnet_edge.bench.report.pictures import PictureSection
     from osnet_edge.runtime.preprocessing import Preprocessing
     from osnet_edge.train.data import ReidSet
 
@@ -178,7 +178,7 @@ def _pictures(
     name: str, embedder: SetEmbedder, embedded: EmbeddedSet, distance: str, count: int
 ) -> PictureSection:
     """Show some queries: where a network looks, and what is nearest; an engine does not show the former."""
-    from osnet_edge.bench.report.ranked_pictures import ranking_section, spread
+    from osnet_edge.bench.report.pictures import ranking_section, spread
     from osnet_edge.train.attention import attention_pictures
     from osnet_edge.train.embed import TorchEmbedder
 
@@ -189,22 +189,22 @@ def _pictures(
 
 def _print(results: Sequence[DomainScores], in_markdown: bool, as_json: bool) -> None:
     from osnet_edge.bench.report.cross_domain import cross_tables, results_document, score_table
-    from osnet_edge.bench.report.text_tables import aligned, markdown
+    from osnet_edge.bench.report.render import aligned, markdown
 
     if as_json:
         echo_json(results_document(results))
         return
     show = markdown if in_markdown else aligned
-    click.echo(show(score_table(results)), nl=False)
+    click.echo(show(score_table(results).as_text()), nl=False)
     if len({(each.source, each.target) for each in results}) > 1:
         for way, table in cross_tables(results).items():
-            click.echo(f"\nRank-1 / mAP in percent, {way}\n\n{show(table)}", nl=False)
+            click.echo(f"\nRank-1 / mAP in percent, {way}\n\n{show(table.as_text())}", nl=False)
 
 
 def _write_page(
     path: str, results: Sequence[DomainScores], sections: Sequence[PictureSection], command: str
 ) -> None:
-    from osnet_edge.bench.report.cross_domain_page import cross_domain_page
+    from osnet_edge.bench.report.page import cross_domain_page
     from osnet_edge.runtime.files import write_aside
 
     with write_aside(path) as partial:

@@ -82,7 +82,7 @@ def _launches(part: PlanPart) -> str:
 
 
 def _draw(manifest: Manifest, package: str, plot: str) -> None:
-    from osnet_edge.bench.report.decision_chart import decision_chart
+    from osnet_edge.bench.report.figures import decision_chart
 
     if manifest.int8 is None:
         raise InputError(f"expected a package of --precision int8 or auto to draw, {package} is neither")

@@ -1,4 +1,4 @@
-"""A manifest's INT8 decision, for a terminal."""
+"""Text of a manifest's INT8 decision, for the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from osnet_edge.runtime.package.decisions import GroupDecision, Int8, Loss
 
 
 def describe_int8(decision: Int8) -> str:
-    """Return the decision in a line; where all groups were left out again, why, and what they would lose."""
+    """Return the decision in one line; where INT8 was dropped, why, and what it would lose."""
     if used := sum(each.int8 for each in decision.groups):
         parts = [f"{used} of {len(decision.groups)} groups, {decision.macs:.0%} of the multiply-accumulates"]
     else:
@@ -37,7 +37,7 @@ def describe_loss(loss: Loss) -> str:
 
 
 def group_lines(decision: Int8 | None) -> Iterator[str]:
-    """Yield what was quantised, and a line for each group; nothing where there was no decision."""
+    """Yield what was quantised, then one line for each group; nothing where INT8 was not asked for."""
     if decision is None:
         return
     if decision.pairs:

@@ -20,7 +20,6 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.schema import to_json
 
 if TYPE_CHECKING:
-    from osnet_edge.bench.result.result import BenchResult
     from osnet_edge.ship.channel import Channel
     from osnet_edge.ship.publish.releases import Measured
     from osnet_edge.ship.requirements import Requirements
@@ -182,9 +181,10 @@ def _rings(given: tuple[str, ...]) -> dict[str, float]:
 
 def _measured(packages: tuple[str, ...], results: tuple[str, ...]) -> dict[Path, Measured]:
     """Find in results of the bench what they say of each package, by its name."""
+    from osnet_edge.bench.result.result import read_result
     from osnet_edge.ship.publish.releases import Measured
 
-    read = [_read_result(file) for file in results]
+    read = [read_result(file) for file in results]
     found = {}
     for package in map(Path, packages):
         engines = [each for result in read for each in result.engines if each.name == package.resolve().name]
@@ -200,12 +200,3 @@ def _measured(packages: tuple[str, ...], results: tuple[str, ...]) -> dict[Path,
             alone.latency.p50_ms if alone else None,
         )
     return found
-
-
-def _read_result(file: str) -> BenchResult:
-    from osnet_edge.bench.result.result import from_json
-
-    try:
-        return from_json(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the result {file}: {error.strerror}") from None

@@ -88,7 +88,7 @@ def ship(
 
 
 def _print(results: Sequence[Shipped]) -> None:
-    from osnet_edge.bench.report.text_tables import Table, aligned
+    from osnet_edge.bench.report.render import TextTable, aligned
 
     rows = [
         [
@@ -101,4 +101,4 @@ def _print(results: Sequence[Shipped]) -> None:
         ]
         for each in results
     ]
-    click.echo(aligned(Table(_COLUMNS, rows, words=len(_COLUMNS))), nl=False)
+    click.echo(aligned(TextTable(_COLUMNS, rows, words=len(_COLUMNS))), nl=False)

@@ -200,7 +200,7 @@ def _is_checkpoint(path: Path) -> bool:
 
 
 def _draw(tuning: Tuning, plot: str) -> None:
-    from osnet_edge.bench.report.pareto_chart import pareto_chart
+    from osnet_edge.bench.report.figures import pareto_chart
 
     with write_aside(Path(plot)) as partial:
         partial.write_text(pareto_chart(tuning), encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osnet_edge.bench.report.text_tables import Table, aligned
+from osnet_edge.bench.report.render import TextTable, aligned
 from osnet_edge.runtime.package.tuning import TunedCandidate, Tuning
 
 
@@ -25,7 +25,7 @@ def tuning_lines(tuning: Tuning | None) -> Iterator[str]:
     rows = [_row(each, sizes, tuning) for each in tuning.candidates]
     # The last column holds words too, which aligning to the right would push away from their row.
     last = [row.pop() for row in rows]
-    text = aligned(Table(headers[:-1], rows)).splitlines()
+    text = aligned(TextTable(headers[:-1], rows)).splitlines()
     where = "measured on" if tuning.how == "measured" else "estimated, not measured, for"
     yield f"{where} {tuning.device}"
     yield f"{text[0]}  {headers[-1]}"

@@ -20,7 +20,7 @@ from gpu_runners import HOW, Engines, EngineVariant, Runner, torch_runners
 from gpu_timing import Ceilings, Work, count_work, measure_ceilings, time_in_rounds
 
 from osnet_edge.bench.measure.latency import Run
-from osnet_edge.bench.report.text_tables import Table, markdown
+from osnet_edge.bench.report.render import TextTable, markdown
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
 from osnet_edge.runtime.files import write_aside, write_json
 from osnet_edge.runtime.package.schema import to_json
@@ -120,7 +120,7 @@ def to_markdown(rows: Sequence[Measurement]) -> str:
         if row.ms is not None
     ]
     heads = ("library", "network", "precision", "CUDA graph", "batch", "ms", "images/s", "of floor", "error")
-    text = markdown(Table(heads, cells, words=4))
+    text = markdown(TextTable(heads, cells, words=4))
     missing = {row.name: row.why_not for row in rows if row.ms is None}
     if missing:
         text += "\nCould not run:\n\n" + "".join(f"- {name}: {why}\n" for name, why in missing.items())

@@ -13,7 +13,7 @@ import numpy as np
 
 from osnet_edge.bench.measure.engine_process import BenchTarget, EngineFailedError
 from osnet_edge.bench.measure.runners import Runner, RunnerFacts
-from osnet_edge.bench.result.engine_result import BatchLatency, Role
+from osnet_edge.bench.result.measurements import BatchLatency, Role
 from osnet_edge.runtime.errors import UnavailableError
 
 

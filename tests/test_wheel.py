@@ -43,7 +43,8 @@ def test_every_source_file_is_in_the_wheel_and_nothing_else(installed: Path) -> 
         for room, kind in (("train", "*.json"), ("train", "*.toml"), ("runtime", "*.cu"))
         for path in (ROOT / room).rglob(kind)
     }
-    data |= {str(path.relative_to(ROOT)) for path in (ROOT / "ship" / "device" / "units").iterdir()}
+    for folder in (ROOT / "ship" / "device" / "units", ROOT / "bench" / "report" / "templates"):
+        data |= {str(path.relative_to(ROOT)) for path in folder.iterdir()}
     package = installed / "osnet_edge"
     assert {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()} == sources | typed | data
 

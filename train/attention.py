@@ -11,8 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from osnet_edge.bench.metrics.accuracy import LabelledPicture
-from osnet_edge.bench.report.picture_section import InlinePicture
-from osnet_edge.bench.report.ranked_pictures import caption
+from osnet_edge.bench.report.pictures import InlinePicture, caption
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.train.embed import TorchEmbedder
 from osnet_edge.train.osnet import OSNet

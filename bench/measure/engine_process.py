@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from osnet_edge.bench.measure.runners import Runner, RunnerFacts
 from osnet_edge.bench.measure.worker import KINDS, Worker, serve
-from osnet_edge.bench.result.engine_result import Role
+from osnet_edge.bench.result.measurements import Role
 from osnet_edge.runtime.errors import OsnetEdgeError, UnavailableError
 
 P = ParamSpec("P")

@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from osnet_edge.bench.measure.layer_times import engine_layers, onnxruntime_layers
 from osnet_edge.bench.metrics._checks import FloatArray
-from osnet_edge.bench.result.engine_result import BatchLatency
 from osnet_edge.bench.result.machine import installed_version
-from osnet_edge.bench.result.measurements import Layers
+from osnet_edge.bench.result.measurements import BatchLatency, Layers
 from osnet_edge.runtime.backends.onnxruntime import default_threads
 from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.cuda.probe import probe

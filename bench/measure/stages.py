@@ -27,8 +27,15 @@ from osnet_edge.bench.measure.worker import Worker
 from osnet_edge.bench.metrics._checks import FloatArray
 from osnet_edge.bench.metrics.accuracy_change import ChangeIntervals
 from osnet_edge.bench.metrics.scores import RetrievalScores
-from osnet_edge.bench.result.engine_result import Accuracy, BatchLatency, EngineResult
-from osnet_edge.bench.result.measurements import ColdStart, Energy, FrameTime, Sustained
+from osnet_edge.bench.result.measurements import (
+    Accuracy,
+    BatchLatency,
+    ColdStart,
+    Energy,
+    EngineResult,
+    FrameTime,
+    Sustained,
+)
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 
 Progress = Callable[[str, float], None]

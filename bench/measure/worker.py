@@ -29,8 +29,7 @@ from osnet_edge.bench.devices.nvml import open_nvml
 from osnet_edge.bench.devices.sysfs import kibibytes
 from osnet_edge.bench.measure.latency import time_calls
 from osnet_edge.bench.measure.runners import Boxes, NotSupportedError, Runner
-from osnet_edge.bench.result.engine_result import BatchLatency
-from osnet_edge.bench.result.measurements import Layers, Memory, Parts, StreamRate
+from osnet_edge.bench.result.measurements import BatchLatency, Layers, Memory, Parts, StreamRate
 from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError, first_line
 from osnet_edge.runtime.preprocessing import Picture

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from osnet_edge.bench.metrics.scores import RetrievalScores
-from osnet_edge.bench.report import _format
-from osnet_edge.bench.report.text_tables import Table
+from osnet_edge.bench.report import numbers
+from osnet_edge.bench.report.render import Column, Table
 from osnet_edge.runtime.package import schema
 
 SCHEMA_VERSION = 1
-
-_FIGURES = ("Rank-1 %", "Rank-5 %", "Rank-10 %", "Rank-20 %", "mAP %", "mINP %")
 
 
 @dataclass(frozen=True)
@@ -48,40 +46,83 @@ class DomainScores:
         return f"{self.distance}, re-ranked" if self.reranked else self.distance
 
     @property
-    def figures(self) -> tuple[str, ...]:
-        """Rank-1, 5, 10, 20, mAP and mINP in percent."""
-        s = self.scores
-        shares = (s.rank1, s.rank5, s.rank10, s.rank20, s.mean_ap, s.mean_inp)
-        return tuple(_format.MISSING if share is None else _format.percent(share) for share in shares)
+    def test(self) -> str:
+        """What it was tested on and how, in words."""
+        scores = self.scores
+        splits = f"mean of {self.splits} splits, " if self.splits > 1 else ""
+        skipped = f" ({scores.skipped} without a match, left out)" if scores.skipped else ""
+        return (
+            f"{self.protocol} protocol, {splits}{scores.queries} queries{skipped} against {scores.gallery} "
+            "gallery pictures"
+        )
 
 
-def score_table(results: Sequence[DomainScores]) -> Table:
+def lead(results: Sequence[DomainScores]) -> str:
+    """Return what the best of the results is, in a sentence."""
+    best = max(results, key=lambda each: each.scores.mean_ap)
+    rank1, mean_ap = numbers.percent(best.scores.rank1), numbers.percent(best.scores.mean_ap)
+    return f"{best.source} on {best.target}: Rank-1 {rank1} %, mAP {mean_ap} % ({best.way}, {best.test})."
+
+
+def score_table(results: Sequence[DomainScores]) -> Table[DomainScores]:
     """Return every figure: a row for each source, target and way."""
-    rows = [
-        [_format.printable(each.source), _format.printable(each.target), each.way, *each.figures]
-        for each in results
+
+    def figure(heading: str, name: str, priority: int) -> Column[DomainScores]:
+        return Column(
+            lambda each: getattr(each.scores, name),
+            numbers.percent,
+            page=heading,
+            unit="%",
+            text=f"{heading} %",
+            priority=priority,
+        )
+
+    columns: list[Column[DomainScores]] = [
+        Column(
+            lambda each: each.source,
+            page="Network",
+            text="source",
+            words=True,
+            below=lambda each: (f"{each.target}, {each.way}",),
+        ),
+        Column(lambda each: each.target, text="target", words=True),
+        Column(lambda each: each.way, text="distance", words=True),
+        figure("Rank-1", "rank1", 2),
+        figure("Rank-5", "rank5", 2),
+        figure("Rank-10", "rank10", 2),
+        figure("Rank-20", "rank20", 2),
+        figure("mAP", "mean_ap", 1),
+        figure("mINP", "mean_inp", 2),
     ]
-    return Table(("source", "target", "distance", *_FIGURES), rows, words=3)
+    tests = "; ".join(
+        f"{each.target}: {each.test}" for each in {each.target: each for each in results}.values()
+    )
+    note = (
+        "Rank-k: queries with a match among the first k. mAP: mean average precision. mINP: share of right "
+        f"answers down to the last one. {tests}."
+    )
+    return Table(columns, results, "Scores", note)
 
 
-def cross_tables(results: Sequence[DomainScores]) -> dict[str, Table]:
+def cross_tables(results: Sequence[DomainScores]) -> dict[str, Table[str]]:
     """Return, for each way to rank, Rank-1 / mAP with a row for each source and a column for each target."""
     ways, sources, targets = (
         list(dict.fromkeys(getattr(each, name) for each in results)) for name in ("way", "source", "target")
     )
     shown = {
-        (each.way, each.source, each.target): f"{each.figures[0]} / {each.figures[4]}" for each in results
+        (each.way, each.source, each.target): (
+            f"{numbers.percent(each.scores.rank1)} / {numbers.percent(each.scores.mean_ap)}"
+        )
+        for each in results
     }
+
+    def column(way: str, target: str) -> Column[str]:
+        return Column(lambda source: shown.get((way, source, target)), page=target, text=target)
+
+    source: Column[str] = Column(str, page="Network", text="source", words=True)
     return {
         way: Table(
-            ("source", *map(_format.printable, targets)),
-            [
-                [
-                    _format.printable(source),
-                    *(shown.get((way, source, target), _format.MISSING) for target in targets),
-                ]
-                for source in sources
-            ],
+            [source, *(column(way, target) for target in targets)], sources, f"Sources by targets, {way}"
         )
         for way in ways
     }

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from osnet_edge.bench.report import _format
-from osnet_edge.bench.report.text_tables import Table
-from osnet_edge.bench.result.engine_result import BatchLatency, EngineResult
-from osnet_edge.bench.result.measurements import FrameTime
+from osnet_edge.bench.report import numbers
+from osnet_edge.bench.report.render import Column, Table, TextTable
+from osnet_edge.bench.result.measurements import BatchLatency, EngineResult, FrameTime
 from osnet_edge.bench.result.result import BenchResult
 from osnet_edge.runtime.errors import InputError
 
@@ -20,7 +19,7 @@ class Change:
         engine: its name.
         what: the figure, such as "p50 ms at batch 8".
         old: its value before; None where the engine had none.
-        new: its value after; None likewise.
+        new: its value after; None where the engine has none now.
         change: relative; above 0 it grew. None where one of the two is missing.
         worse: whether it got worse by more than is allowed.
         text: why, in words.
@@ -63,20 +62,17 @@ def changes(old: BenchResult, new: BenchResult, fail_over: float) -> list[Change
     return found
 
 
-def diff_table(found: list[Change]) -> Table:
+def diff_table(found: list[Change]) -> TextTable:
     """Return the changes as a table."""
-    rows = [
-        [
-            _format.printable(each.engine),
-            each.what,
-            _shown(each.old),
-            _shown(each.new),
-            _format.MISSING if each.change is None else f"{each.change * 100:+.1f} %",
-            "worse" if each.worse else each.text,
-        ]
-        for each in found
+    columns: list[Column[Change]] = [
+        Column(lambda each: each.engine, text="engine", words=True),
+        Column(lambda each: each.what, text="figure", words=True),
+        Column(lambda each: each.old, numbers.milliseconds, text="old"),
+        Column(lambda each: each.new, numbers.milliseconds, text="new"),
+        Column(lambda each: each.change, numbers.signed_percent, text="change"),
+        Column(lambda each: "worse" if each.worse else each.text, text="verdict"),
     ]
-    return Table(("engine", "figure", "old", "new", "change", "verdict"), rows, words=2)
+    return Table(columns, found).as_text()
 
 
 def _engine_changes(old: EngineResult, new: EngineResult | None, fail_over: float) -> list[Change]:
@@ -117,7 +113,7 @@ def _time(
         return Change(engine, what, before, after, change, False, "")
     if old.median_interval and new.median_interval and new.median_interval[0] <= old.median_interval[1]:
         return Change(engine, what, before, after, change, False, "within the intervals")
-    text = f"{_shown(before)} to {_shown(after)}, {change * 100:+.1f} %"
+    text = f"{numbers.milliseconds(before)} to {numbers.milliseconds(after)}, {change * 100:+.1f} %"
     return Change(engine, what, before, after, change, True, text)
 
 
@@ -126,9 +122,7 @@ def _accuracy(engine: str, what: str, old: float, new: float | None, fail_over: 
         return Change(engine, what, old, None, None, True, "was not measured on the same set")
     change = new / old - 1 if old else 0.0
     worse = change < -fail_over
-    text = f"{_shown(old)} to {_shown(new)}, {change * 100:+.1f} %" if worse else ""
+    text = (
+        f"{numbers.milliseconds(old)} to {numbers.milliseconds(new)}, {change * 100:+.1f} %" if worse else ""
+    )
     return Change(engine, what, old, new, change, worse, text)
-
-
-def _shown(value: float | None) -> str:
-    return _format.MISSING if value is None else _format.milliseconds(value)

@@ -1,14 +1,13 @@
-"""Results of many machines on one page: which engine for which camera."""
+"""Results of many machines: which engine for which camera."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from osnet_edge.bench.report import _format, _html
-from osnet_edge.bench.report.report import html_report_body
-from osnet_edge.bench.report.text_tables import Table
-from osnet_edge.bench.result.engine_result import EngineResult
+from osnet_edge.bench.report import numbers
+from osnet_edge.bench.report.render import Column, Table
+from osnet_edge.bench.result.measurements import EngineResult
 from osnet_edge.bench.result.result import BenchResult
 
 
@@ -21,7 +20,7 @@ class Choice:
         engine: the quickest that loses no more than allowed.
         job: what it was the quickest at, in words.
         milliseconds: its median there.
-        per_second: people or pictures a second.
+        per_second: people or images a second.
         mean_ap_change: of its mAP from the float32 reference, as a share; None where it was not measured.
         joules: of an embedding, where it was measured.
         package_bytes: what must be shipped.
@@ -49,22 +48,26 @@ def choices(results: Sequence[BenchResult], budget: float) -> list[Choice]:
     return [_choice(result, budget) for result in results]
 
 
-def fleet_table(found: Sequence[Choice]) -> Table:
-    """Return the choices as a table."""
-    heads = ("machine", "engine", "job", "p50 ms", "a second", "mAP points", "mJ each", "MB", "passed over")
-    return Table(heads, [[_format.printable(cell) for cell in _cells(each)] for each in found], words=3)
-
-
-def fleet_page(results: Sequence[BenchResult], budget: float) -> str:
-    """Return the page: the choices first, then each machine's results."""
-    title = "Which engine for which camera"
-    chosen = _html.text_table(title, fleet_table(choices(results, budget)))
+def fleet_table(found: Sequence[Choice], budget: float) -> Table[Choice]:
+    """Return the choices as a table; `budget` as in `choices`."""
+    columns: list[Column[Choice]] = [
+        Column(lambda each: each.machine, page="Machine", text="machine", words=True),
+        Column(lambda each: each.engine or "none fits", page="Engine", text="engine", words=True),
+        Column(lambda each: each.job, page="Job", text="job", words=True),
+        Column(lambda each: each.milliseconds, numbers.milliseconds, page="p50", unit="ms", text="p50 ms"),
+        Column(lambda each: each.per_second, numbers.rate, page="Rate", unit="a second", text="a second"),
+        Column(
+            lambda each: each.mean_ap_change, numbers.points, page="mAP", unit="points", text="mAP points"
+        ),
+        Column(lambda each: each.joules, _thousandths, page="Embedding", unit="mJ", text="mJ each"),
+        Column(lambda each: each.package_bytes, numbers.megabytes, page="Package", unit="MB", text="MB"),
+        Column(lambda each: each.passed_over or None, page="Passed over", text="passed over", words=True),
+    ]
     note = (
         f"The quickest engine that loses no more than {budget * 100:g} points of mAP against its own float32 "
         "reference; where accuracy was not measured it cannot lose any, and the column is empty."
     )
-    body = f"<h2>{title}</h2>{chosen}{_html.note(note)}{html_report_body(results)}"
-    return _html.page("OSNet engines for a fleet", body)
+    return Table(columns, found, "Which engine for which camera", note)
 
 
 def machine_name(result: BenchResult) -> str:
@@ -87,7 +90,7 @@ def _choice(result: BenchResult, budget: float) -> Choice:
         return Choice(machine_name(result), None, None, None, None, None, None, None, "; ".join(failed))
     (ms, words, rate), best = min(allowed, key=lambda pair: pair[0][0])
     over = [
-        f"{engine.name}: {_format.points(changes[engine.name])} points"
+        f"{engine.name}: {numbers.points(changes[engine.name])} points"
         for job, engine in timed
         if job[0] < ms and engine.name in changes
     ]
@@ -106,7 +109,7 @@ def _choice(result: BenchResult, budget: float) -> Choice:
 
 
 def _job(engine: EngineResult, people: int | None, result: BenchResult) -> tuple[float, str, float] | None:
-    """Return the median, the job in words, and people or pictures a second."""
+    """Return the median, the job in words, and people or images a second."""
     if people is not None and (frame := engine.with_people(people)):
         return frame.latency.p50_ms, f"a frame of {people} people", frame.people_per_second
     batch = result.common_batch
@@ -115,19 +118,5 @@ def _job(engine: EngineResult, people: int | None, result: BenchResult) -> tuple
     return None
 
 
-def _cells(choice: Choice) -> list[str]:
-    def shown(value: float | None, scale: float = 1) -> str:
-        return _format.MISSING if value is None else _format.milliseconds(value * scale)
-
-    change = choice.mean_ap_change
-    return [
-        choice.machine,
-        choice.engine or "none fits",
-        choice.job or _format.MISSING,
-        shown(choice.milliseconds),
-        _format.MISSING if choice.per_second is None else _format.rate(choice.per_second),
-        _format.MISSING if change is None else _format.points(change),
-        shown(choice.joules, 1e3),
-        shown(choice.package_bytes, 1e-6),
-        choice.passed_over or _format.MISSING,
-    ]
+def _thousandths(joules: float) -> str:
+    return numbers.milliseconds(joules * 1e3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from osnet_edge.bench.report import _format
+from osnet_edge.bench.report import numbers
 from osnet_edge.bench.result.result import BenchResult, EngineResult
 
 # trtexec warns above 2.5 % on a GPU of its own; on a shared CPU twice that is still a usable time.
@@ -24,7 +24,7 @@ def summary(result: BenchResult) -> str:
     if best is None or batch is None:
         return "No batch size was measured for every engine, so they cannot be ranked by speed."
     base = result.reference
-    taken = f"{_format.milliseconds(_p50(best, batch))} ms a call (p50)"
+    taken = f"{numbers.milliseconds(_p50(best, batch))} ms a call (p50)"
     if best is base:
         return f"{best.name} takes {taken} at batch {batch}; {_accuracy_of(best)}."
     if len(result.candidates) == 1:
@@ -64,7 +64,7 @@ def _accuracy_of(engine: EngineResult) -> str:
         return "its accuracy was not measured"
     scores = engine.accuracy.scores
     return (
-        f"its mAP is {_format.percent(scores.mean_ap)} % and its Rank-1 {_format.percent(scores.rank1)} % "
+        f"its mAP is {numbers.percent(scores.mean_ap)} % and its Rank-1 {numbers.percent(scores.rank1)} % "
         f"on {engine.accuracy.data_set}"
     )
 
@@ -76,4 +76,4 @@ def _accuracy_kept(engine: EngineResult, result: BenchResult) -> str:
         return _accuracy_of(engine)
     here, there = engine.accuracy.scores.mean_ap, base.scores.mean_ap
     kept = f"it keeps {here / there * 100:.1f} % of its mAP" if there else "its mAP compares"
-    return f"{kept} ({_format.percent(here)} % against {_format.percent(there)} % on {base.data_set})"
+    return f"{kept} ({numbers.percent(here)} % against {numbers.percent(there)} % on {base.data_set})"

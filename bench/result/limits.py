@@ -20,13 +20,13 @@ BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 
 @dataclass(frozen=True)
 class LayerWork:
-    """Work of one operation of the graph, for one picture.
+    """Work of one operation of the graph, for one image.
 
     Attributes:
         name: of the node.
         kind: its operation, such as Conv.
         operations: arithmetic ones; a multiply-accumulate is two.
-        activations: numbers that it reads and writes, besides weights.
+        activations: numbers that it reads and writes, without weights.
         weights: numbers of its weights.
     """
 
@@ -37,8 +37,8 @@ class LayerWork:
     weights: int
 
     def __post_init__(self) -> None:
-        least = min(self.operations, self.activations, self.weights)
-        require(least >= 0, "counts of 0 or more", least)
+        smallest = min(self.operations, self.activations, self.weights)
+        require(smallest >= 0, "counts of 0 or more", smallest)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Work:
 
     Attributes:
         layers: in the graph's order.
-        input_bytes: of one picture.
+        input_bytes: of one image.
         output_bytes: of one embedding.
     """
 
@@ -57,7 +57,7 @@ class Work:
 
     @property
     def operations(self) -> int:
-        """Arithmetic operations for one picture."""
+        """Arithmetic operations for one image."""
         return sum(layer.operations for layer in self.layers)
 
     def moved_bytes(self, batch: int, precision: str) -> int:
@@ -65,7 +65,7 @@ class Work:
         size = BYTES.get(precision, 4)
         return size * sum(layer.activations * batch + layer.weights for layer in self.layers)
 
-    def least_bytes(self, batch: int, precision: str) -> int:
+    def min_bytes(self, batch: int, precision: str) -> int:
         """Return the bytes that must cross memory once: weights, input and output."""
         weights = sum(layer.weights for layer in self.layers)
         return BYTES.get(precision, 4) * weights + batch * (self.input_bytes + self.output_bytes)
@@ -94,7 +94,7 @@ class Limit:
 
     Attributes:
         engine: its name.
-        batch: pictures a call.
+        batch: images a call.
         floor_ms: what no engine of this precision can beat on this machine.
         times_floor: the engine's median over the floor.
         bound: what sets the floor, "compute" or "memory".
@@ -121,7 +121,7 @@ def limit(
     operations = work.operations * batch
     compute = operations / rate
     copied = ceilings.bytes_per_second
-    memory = work.least_bytes(batch, precision) / copied if copied else 0.0
+    memory = work.min_bytes(batch, precision) / copied if copied else 0.0
     floor_ms = max(compute, memory) * 1e3
     return Limit(
         engine=engine,

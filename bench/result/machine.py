@@ -31,10 +31,10 @@ class MachineFacts:
         accelerator: name of the GPU or other device the engines ran on.
         versions: of Python and the libraries that ran.
         load: processes that wanted to run, on average over the minute before (the load average).
-        jetson: what a Jetson tells besides.
-        gpu: what an NVIDIA GPU tells through NVML.
+        jetson: further facts of a Jetson; None elsewhere.
+        gpu: facts of an NVIDIA GPU from NVML; None where there is none.
         instruction_sets: those that INT8's and bf16's speed depend on, see `osnet_edge.runtime.processor`;
-            empty in results from before they were written down.
+            empty in results from before they were stored.
     """
 
     cpu: str
@@ -91,13 +91,13 @@ def _cpu_model(root: Path) -> str:
 
 
 def gpu_facts() -> GpuFacts | None:
-    """Ask the first GPU; None where NVML tells of none."""
+    """Return the facts of the first GPU; None where NVML finds none."""
     with open_nvml() as nvml:
         return nvml.facts() if nvml else None
 
 
 def load_average(root: Path = Path("/")) -> float | None:
-    """Return how many processes wanted to run, on average over the last minute; None where nothing tells."""
+    """Return the load average of the last minute, in processes; None where it cannot be read."""
     words = first_line(root / "proc/loadavg").split()
     return float(words[0]) if words and words[0].replace(".", "", 1).isdigit() else None
 

@@ -1,18 +1,24 @@
-"""What is measured of an engine besides its latency and accuracy; each is one record of the result."""
+"""What was measured of one engine: a row of the result, and the records that it is made of."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from osnet_edge.bench._require import require
-from osnet_edge.bench.measure.latency import LatencyStats
+from osnet_edge.bench.metrics.accuracy_change import ChangeIntervals
+from osnet_edge.bench.metrics.scores import RetrievalScores
 from osnet_edge.bench.metrics.spread import median_interval, require_interval
+from osnet_edge.bench.result.latency_stats import LatencyStats
+
+#: A package of ours, the float32 graph opened by hand, or what a user would pick instead.
+Role = Literal["package", "reference", "versus"]
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Medians of the parts of a call on a device, in milliseconds; None where the backend does not tell.
+    """Medians of the parts of a call on a device, in ms; None where the backend does not report them.
 
     Attributes:
         enqueue_ms: the host's time to hand the work over.
@@ -40,7 +46,7 @@ class StreamRate:
 
     Attributes:
         streams: callers, each of which calls again at once.
-        batch: pictures a call.
+        batch: images a call.
         images_per_second: of all together.
     """
 
@@ -60,7 +66,7 @@ class FrameTime:
     Attributes:
         people: boxes in the frame.
         latency: of the whole, from frame to embeddings.
-        crop_ms: median of cutting out and resizing alone; None where the engine does not say.
+        crop_ms: median of cutting out and resizing alone; None where the engine does not report it.
         people_per_second: people over mean latency.
         turns_ms: median of each turn, in the order they were taken.
         median_interval: what encloses the median with 95 %, from the turns; None of fewer than six.
@@ -93,12 +99,13 @@ class Sustained:
     """A long run of one job, in stretches of equal length.
 
     Attributes:
-        batch: pictures a call.
+        batch: images a call.
         stretch_s: length of a stretch.
         median_ms: median call of each stretch.
         memory_bytes: of the process after each stretch; empty where it cannot be read.
         drift: median of the last fifth of the stretches over that of the first fifth, less 1.
-        memory_growth_bytes: memory after the last stretch less that after the first fifth; None likewise.
+        memory_growth_bytes: memory after the last stretch less that after the first fifth; None where it
+            cannot be read.
     """
 
     batch: int
@@ -140,7 +147,7 @@ class ColdStart:
 
 @dataclass(frozen=True)
 class Memory:
-    """The most memory of the engine's own process; None where it does not tell.
+    """Peak memory of the engine's own process; None where it cannot be read.
 
     Attributes:
         peak_host_bytes: resident, of the whole process: interpreter, libraries and engine.
@@ -156,7 +163,7 @@ class Energy:
     """Energy of embeddings, with what the machine draws at rest subtracted.
 
     Attributes:
-        batch: pictures a call.
+        batch: images a call.
         source: what was measured, by what.
         idle_w: power at rest, before.
         busy_w: power while the engine ran.
@@ -172,7 +179,7 @@ class Energy:
 
 @dataclass(frozen=True)
 class LayerTime:
-    """Time of one layer as the backend tells it, which may be several operations fused.
+    """Time of one layer as the backend reports it; it may be several operations fused.
 
     Attributes:
         name: the backend's.
@@ -198,14 +205,14 @@ class Layers:
 
 @dataclass(frozen=True)
 class Retention:
-    """What an engine keeps of the reference's embeddings, on the same pictures.
+    """What an engine keeps of the reference's embeddings, on the same images.
 
     Attributes:
-        top_k: how many gallery pictures of each ranking are compared.
+        top_k: how many gallery images of each ranking are compared.
         top_k_agreement: share of the reference's first k that are among the engine's, mean over queries.
-        centred_cosine_mean: cosine of each picture's two embeddings once the mean of the reference's is
-            taken off, mean over pictures. With it on, any two pictures look alike.
-        centred_cosine_min: of the worst picture.
+        centred_cosine_mean: cosine of each image's two embeddings after subtracting the mean of the
+            reference's embeddings, mean over images. Without that, any two images look alike.
+        centred_cosine_min: of the worst image.
         lost: queries, by file name, that the reference found first and the engine did not.
         gained: the other way round.
     """
@@ -221,3 +228,131 @@ class Retention:
         require(0 <= self.top_k_agreement <= 1, "an agreement in [0, 1]", self.top_k_agreement)
         cosines = self.centred_cosine_min, self.centred_cosine_mean
         require(-1.001 <= cosines[0] <= cosines[1] <= 1.001, "rising cosines in [-1, 1]", cosines)
+
+
+@dataclass(frozen=True)
+class BatchLatency:
+    """Latency of one call at one batch size.
+
+    Attributes:
+        batch: images a call.
+        images_per_second: batch over mean latency: the throughput of one caller.
+        latency: statistics of the calls.
+        turns_ms: median call of each turn, in the order they were taken.
+        median_interval: what encloses the median with 95 %, from the turns; None of fewer than six.
+        parts: of a call on a device; None on the CPU, where a call has none.
+        cuda_graph: whether calls replayed a CUDA graph; None where there is no such thing.
+        transfers: whether a call copies to the device and back; None where there is no device.
+        warnings: what makes these figures doubtful.
+    """
+
+    batch: int
+    images_per_second: float
+    latency: LatencyStats
+    turns_ms: tuple[float, ...] = ()
+    median_interval: tuple[float, float] | None = None
+    parts: Parts | None = None
+    cuda_graph: bool | None = None
+    transfers: bool | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(self.batch >= 1, "a batch of 1 or more", self.batch)
+        rate = self.latency.images_per_second(self.batch)
+        agrees = math.isclose(self.images_per_second, rate, rel_tol=1e-6)
+        require(agrees, "images_per_second to be batch / mean latency", self.images_per_second)
+        require_interval(self.median_interval, self.turns_ms)
+
+    @classmethod
+    def of(cls, batch: int, latency: LatencyStats, turns_ms: tuple[float, ...] = ()) -> BatchLatency:
+        """Make one from the statistics and the turns."""
+        rate = latency.images_per_second(batch)
+        return cls(batch, rate, latency, turns_ms, median_interval(turns_ms))
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Retrieval scores and the data set they are of."""
+
+    data_set: str
+    distance: str
+    scores: RetrievalScores
+
+    def __post_init__(self) -> None:
+        s = self.scores
+        # Results from before Rank-20 and mINP were measured have neither.
+        curve = [share for share in (s.rank1, s.rank5, s.rank10, s.rank20) if share is not None]
+        for share in (*curve, s.mean_ap, *([] if s.mean_inp is None else [s.mean_inp])):
+            require(0 <= share <= 1, "accuracies in [0, 1]", share)
+        require(curve == sorted(curve), "Rank-1 <= Rank-5 <= Rank-10 <= Rank-20", curve)
+        require(0 <= s.skipped < s.queries, "fewer queries skipped than given", (s.skipped, s.queries))
+        require(s.gallery >= 1, "a gallery of 1 or more", s.gallery)
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """What was measured of one engine; what was not measured is None or empty.
+
+    Attributes:
+        name: of the package, unique in the document.
+        variant: the model, such as "osnet_x0_25".
+        precision: such as "fp32" or "int8".
+        target: what runs it, such as "onnxruntime" or "tensorrt".
+        size_bytes: of the model file.
+        load_seconds: from file to ready.
+        batches: latency at each batch it was measured at, ascending.
+        accuracy: None where it was not measured.
+        reference: whether the others are compared with this one.
+        change_intervals: of its accuracy less the reference's; None where they were not scored on the same
+            images together, and in results from before it was measured.
+        role: what kind of row this is.
+        problem: why there is nothing, or nothing more: it crashed, or is not installed.
+        package_bytes: of all files of the package.
+        streams: throughput of several callers.
+        frames: the job of a tracker, by people in the frame.
+        sustained: a long run.
+        cold_start: from the start of a process to its first embedding.
+        memory: its peak.
+        energy: of embeddings, by batch and meter.
+        layers: time of each layer.
+        retention: what it keeps of the reference's embeddings.
+    """
+
+    name: str
+    variant: str
+    precision: str
+    target: str
+    size_bytes: int
+    load_seconds: float
+    batches: tuple[BatchLatency, ...]
+    accuracy: Accuracy | None
+    reference: bool
+    change_intervals: ChangeIntervals | None = None
+    role: Role = "package"
+    problem: str | None = None
+    package_bytes: int | None = None
+    streams: tuple[StreamRate, ...] = ()
+    frames: tuple[FrameTime, ...] = ()
+    sustained: Sustained | None = None
+    cold_start: ColdStart | None = None
+    memory: Memory | None = None
+    energy: tuple[Energy, ...] = ()
+    layers: Layers | None = None
+    retention: Retention | None = None
+
+    def __post_init__(self) -> None:
+        require(bool(self.name), "an engine's name", self.name)
+        require(self.size_bytes >= 0, "a size of 0 or more", self.size_bytes)
+        require(self.load_seconds >= 0, "a load time of 0 or more", self.load_seconds)
+        sizes = [each.batch for each in self.batches]
+        require(sizes == sorted(set(sizes)), f"ascending batches of {self.name}", sizes)
+        alone = self.accuracy is None or self.reference
+        require(not (alone and self.change_intervals), "intervals only of an accuracy compared", self.name)
+
+    def at(self, batch: int) -> BatchLatency | None:
+        """Return the latency at `batch`, or None where it was not measured."""
+        return next((each for each in self.batches if each.batch == batch), None)
+
+    def with_people(self, people: int) -> FrameTime | None:
+        """Return the time of a frame with that many people, or None where it was not measured."""
+        return next((each for each in self.frames if each.people == people), None)

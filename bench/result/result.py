@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from osnet_edge.bench._require import require
 from osnet_edge.bench.metrics.accuracy_change import AccuracyChange
-from osnet_edge.bench.report.comparisons import FrameRatio, Ratio, accuracy_changes, frame_ratios, ratios
-from osnet_edge.bench.result.engine_result import Accuracy, BatchLatency, EngineResult
+from osnet_edge.bench.result.comparison import FrameRatio, Ratio, accuracy_changes, frame_ratios, ratios
 from osnet_edge.bench.result.limits import Ceilings, Limit, Work, limit
 from osnet_edge.bench.result.machine import MachineFacts
+from osnet_edge.bench.result.measurements import Accuracy, BatchLatency, EngineResult
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package import schema
 
@@ -47,7 +48,7 @@ class Settings:
         batches: images a call, ascending.
         warmup_s: calls before measuring, per engine and batch.
         duration_s: time measured, per engine and batch.
-        min_iterations: least number of calls measured, per engine and batch.
+        min_iterations: minimum number of calls measured, per engine and batch.
         interleaved: whether engines took turns.
         measured: what a latency covers, in words, such as "inference" or "crops to embeddings".
         frames: where the frames with people came from; None where none were measured.
@@ -134,7 +135,7 @@ class BenchResult:
         return frame_ratios(self.reference, self.engines)
 
     def accuracy_changes(self) -> tuple[AccuracyChange, ...]:
-        """Return every engine's change in accuracy, where both were scored on the same pictures."""
+        """Return every engine's change in accuracy, where both were scored on the same images."""
         return accuracy_changes(self.reference, self.engines)
 
     def limits(self) -> tuple[Limit, ...]:
@@ -154,7 +155,7 @@ class BenchResult:
         return tuple(each for each in found if each is not None)
 
 
-#: What a document says besides its fields, since readers of the file take it from there, and its type.
+#: What a document also holds, with its type: it follows from the fields, and scripts read it from there.
 _DERIVED: dict[str, Any] = {
     "ratios": tuple[Ratio, ...],
     "frame_ratios": tuple[FrameRatio, ...],
@@ -192,9 +193,9 @@ def from_json(text: str) -> BenchResult:
     version = document.pop("schema_version")
     require(version in (1, SCHEMA_VERSION), f"schema_version 1 or {SCHEMA_VERSION}", version)
     names = _DERIVED_IN_1 if version == 1 else tuple(_DERIVED)
-    told = {name: document.pop(name, None) for name in names}
+    stored = {name: document.pop(name, None) for name in names}
     result = schema.from_json(BenchResult, document, "result")
-    for name, value in told.items():
+    for name, value in stored.items():
         # Parsed, since older results lack fields that have defaults here too.
         schema.from_json(_DERIVED[name], value, name)
         follows = _agrees(value, schema.to_json(getattr(result, name)()))
@@ -202,13 +203,31 @@ def from_json(text: str) -> BenchResult:
     return result
 
 
-def _agrees(told: Any, derived: Any) -> bool:
-    """Say whether what a document tells is so; what it does not tell, it cannot tell wrong."""
-    if isinstance(told, dict) and isinstance(derived, dict):
-        return all(key in derived and _agrees(value, derived[key]) for key, value in told.items())
-    if isinstance(told, list) and isinstance(derived, list):
-        return len(told) == len(derived) and all(map(_agrees, told, derived))
-    return bool(told == derived)
+def read_result(path: str | Path) -> BenchResult:
+    """Read a file that `osnet-edge bench --json` wrote.
+
+    Raises:
+        InputError: it cannot be read, or is not a result; the message names the file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"expected a result of osnet-edge bench --json, found nothing at {path}")
+    try:
+        return from_json(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the result {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text; expected a result of osnet-edge bench --json") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _agrees(stored: Any, derived: Any) -> bool:
+    """Say whether what a document stores is what follows; a field that it lacks is not compared."""
+    if isinstance(stored, dict) and isinstance(derived, dict):
+        return all(key in derived and _agrees(value, derived[key]) for key, value in stored.items())
+    if isinstance(stored, list) and isinstance(derived, list):
+        return len(stored) == len(derived) and all(map(_agrees, stored, derived))
+    return bool(stored == derived)
 
 
 def _finite(text: str) -> float:

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from osnet_edge.bench.measure.engine_process import EngineFailedError
-from osnet_edge.bench.measure.latency import LatencyStats
 from osnet_edge.bench.measure.runners import Runner, RunnerFacts
-from osnet_edge.bench.result.engine_result import BatchLatency
-from osnet_edge.bench.result.measurements import Parts
+from osnet_edge.bench.result.latency_stats import LatencyStats
+from osnet_edge.bench.result.measurements import BatchLatency, Parts
 from osnet_edge.runtime.errors import UnavailableError, first_line
 from osnet_edge.runtime.package.graph_info import INPUT_NAME
 from osnet_edge.runtime.package.manifest import read_manifest

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from osnet_edge.bench.report.text_tables import Table, aligned
+from osnet_edge.bench.report.render import TextTable, aligned
 from osnet_edge.cli.progress import step
 
 #: `not had` is what cannot be checked here, for a reason that says nothing of the project.
@@ -96,7 +96,7 @@ class Findings:
             for name, facts in self.processors.items()
         ]
         headers = ("processor", "HWCAP", "HWCAP2", "of what INT8 and bf16 use", "kind by the runtime")
-        return aligned(Table(headers, rows, words=len(headers))) if rows else ""
+        return aligned(TextTable(headers, rows, words=len(headers))) if rows else ""
 
 
 def _table(check: str, found: list[Finding]) -> str:
@@ -106,7 +106,7 @@ def _table(check: str, found: list[Finding]) -> str:
     subjects = dict.fromkeys(each.subject for each in found)
     rows = [[subject, *(cells.get((subject, each), "") for each in processors)] for subject in subjects]
     headers = (check, *(each or "this machine" for each in processors))
-    return aligned(Table(headers, rows, words=len(headers)))
+    return aligned(TextTable(headers, rows, words=len(headers)))
 
 
 def _cell(found: Finding) -> str:

@@ -15,7 +15,8 @@ import torch
 from osnet_edge.bench import RetrievalScores, embed_set, score_retrieval
 from osnet_edge.bench.metrics.splits import score_splits
 from osnet_edge.bench.report.cross_domain import DomainScores, cross_tables, score_table
-from osnet_edge.bench.report.cross_domain_page import cross_domain_page
+from osnet_edge.bench.report.page import cross_domain_page
+from osnet_edge.bench.report.render import aligned
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.embedder import Embedder
@@ -189,14 +190,15 @@ def result(source: str, target: str, rank1: float) -> DomainScores:
 
 
 def test_a_pair_that_was_not_scored_is_a_gap() -> None:
-    table = cross_tables([result("a", "x", 0.5), result("b", "y", 0.25)])["cosine"]
+    table = cross_tables([result("a", "x", 0.5), result("b", "y", 0.25)])["cosine"].as_text()
     assert table.rows == [["a", "50.00 / 40.00", "-"], ["b", "-", "25.00 / 40.00"]]
 
 
 def test_names_cannot_steer_a_terminal_or_a_page() -> None:
     hostile = "<script>\x1b[31m"
     results = [result(hostile, hostile, 0.5), result("b", hostile, 0.5)]
-    assert "\x1b" not in str(score_table(results).rows) + str(cross_tables(results)["cosine"])
+    for table in (score_table(results), cross_tables(results)["cosine"]):
+        assert "\x1b" not in aligned(table.as_text())
     assert "<script>" not in cross_domain_page(results, command=hostile)
 
 

@@ -94,7 +94,7 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     assert main(["inspect", str(tmp_path / "out"), "--plot", str(tmp_path / "decision.svg")]) == 0
     drawing = (tmp_path / "decision.svg").read_text()
     assert ElementTree.fromstring(drawing).tag.endswith("svg")
-    assert drawing.count('class="int8"') == len(manifest.int8.groups)
+    assert drawing.count('class="mark c0"') == len(manifest.int8.groups)
 
 
 def test_a_second_build_reads_the_table_of_the_first(

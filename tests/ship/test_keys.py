@@ -171,7 +171,10 @@ def test_what_is_now_is_signed_anew_by_the_online_key_alone(repository: Path) ->
         ),
         (["publish", "{package}", "--release", "../r"], "expected the release as"),
         (["publish", "{package}", "--release", "r2", "--for", "trt-10.3"], "is for onnxruntime"),
-        (["publish", "{package}", "--release", "r2", "--bench", "nowhere.json"], "cannot read the result"),
+        (
+            ["publish", "{package}", "--release", "r2", "--bench", "nowhere.json"],
+            "found nothing at nowhere.json",
+        ),
     ],
 )
 def test_a_decision_that_makes_no_sense_is_refused_and_changes_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import bench_examples as examples
@@ -25,6 +26,7 @@ from osnet_edge.bench import (
     from_json,
     to_json,
 )
+from osnet_edge.bench.result.result import read_result
 from osnet_edge.runtime.errors import InputError
 
 positive = st.floats(0, 1e6)
@@ -326,3 +328,20 @@ def test_numbers_that_are_not_finite_are_refused(number: str) -> None:
     text = to_json(examples.result()).replace('"load_seconds": 0.321', f'"load_seconds": {number}', 1)
     with pytest.raises(InputError, match=f"{number} is not a finite number"):
         from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "a result of osnet-edge bench --json, found nothing at .*r.json"),
+        (b"\xff\xfe", "r.json is no text"),
+        (b"{", "r.json: expected a benchmark result in JSON"),
+    ],
+)
+def test_a_file_that_is_no_result_is_named(content: bytes | None, message: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "r.json").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_result(tmp_path / "r.json")
+    (tmp_path / "r.json").write_text(to_json(examples.result()))
+    assert read_result(tmp_path / "r.json") == examples.result()

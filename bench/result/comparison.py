@@ -1,4 +1,4 @@
-"""What follows from a result's engines set side by side; it stands in the document, and is checked there."""
+"""What follows from the engines of a result side by side; the document holds it, and reading checks it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from osnet_edge.bench.metrics.accuracy_change import AccuracyChange
 from osnet_edge.bench.metrics.spread import paired_ratio
-from osnet_edge.bench.result.engine_result import Accuracy, EngineResult
+from osnet_edge.bench.result.measurements import Accuracy, EngineResult
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Ratio:
     Attributes:
         engine: its name.
         batch: images a call.
-        speedup: median over rounds of the reference's turn over this engine's; above 1 this engine is the
-            quicker. In results of before turns were kept, the reference's p50 over this engine's.
-        low: lower end of its 95 % interval; None of fewer than six rounds.
+        speedup: median over rounds of the reference's time over this engine's; above 1 this engine is
+            faster. Results from before rounds were stored have the ratio of the two p50 instead.
+        low: lower end of its 95 % interval; None where there were fewer than six rounds.
         high: upper end.
     """
 
@@ -34,12 +34,12 @@ class FrameRatio:
     """One engine against another on a frame with people: `speedup`, `low` and `high` as in `Ratio`.
 
     Attributes:
-        engine: the quicker one, above 1.
-        against: the reference, or a row of what a user would pick instead.
+        engine: its name; above 1 it is faster than the other.
+        against: the other: the reference, or an engine as a user would run it without this project.
         people: boxes in the frame.
-        speedup: likewise.
-        low: likewise.
-        high: likewise.
+        speedup: median over rounds.
+        low: lower end of its 95 % interval.
+        high: upper end.
     """
 
     engine: str
@@ -87,7 +87,7 @@ def frame_ratios(reference: EngineResult, engines: tuple[EngineResult, ...]) -> 
 def accuracy_changes(
     reference: EngineResult, engines: tuple[EngineResult, ...]
 ) -> tuple[AccuracyChange, ...]:
-    """Return every engine's change in accuracy, where both were scored on the same pictures."""
+    """Return every engine's change in accuracy, where both were scored on the same images."""
     base = reference.accuracy
     return tuple(
         AccuracyChange.between(engine.name, base.scores, engine.accuracy.scores, engine.change_intervals)

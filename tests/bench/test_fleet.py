@@ -1,0 +1,68 @@
+"""Results of many machines: the engine to choose for each, and their page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import bench_examples as examples
+import pytest
+
+from osnet_edge.bench import BenchResult, to_json
+from osnet_edge.bench.report.fleet import choices
+from osnet_edge.bench.report.page import fleet_page
+from osnet_edge.cli.main import main
+
+
+def on(cpu: str, *engines: examples.EngineResult) -> BenchResult:
+    return examples.result(*engines, cpu=cpu)
+
+
+def test_a_fleet_gets_the_quickest_engine_that_keeps_its_accuracy() -> None:
+    base = examples.engine("ref", {1: 2.0}, 0.45, reference=True)
+    lossy, fine = examples.engine("lossy", {1: 0.5}, 0.44), examples.engine("fine", {1: 1.0}, 0.449)
+    blind = examples.engine("blind", {1: 0.9}, None)
+    dead = replace(examples.engine("dead", {}, None), problem="its process died of SIGSEGV")
+    found = choices(
+        [
+            on("nuc", base, lossy, fine),
+            # Accuracy that nobody measured cannot be lost.
+            on("nano", base, lossy, blind, dead),
+            # Nothing is left but what loses too much.
+            on("tiny", base, lossy),
+        ],
+        budget=0.005,
+    )
+    assert [each.engine for each in found] == ["fine", "blind", None]
+    assert found[0].milliseconds == 1.0
+    assert found[0].mean_ap_change == pytest.approx(-0.001)
+    assert found[0].passed_over == "lossy: -1.00 points"
+    assert "dead: its process died of SIGSEGV" in found[1].passed_over
+    assert choices([on("tiny", base, lossy)], budget=0.02)[0].engine == "lossy"
+
+
+def test_results_of_many_machines_merge_into_one_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = []
+    for name in ("one", "two"):
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(
+            to_json(replace(examples.everything(), machine=examples.result(cpu=name).machine))
+        )
+    page = tmp_path / "fleet.html"
+    assert main(["bench", "merge", *map(str, files), "-o", str(page), "--budget", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "one, 1 threads" in out
+    assert "a frame of 32 people" in out
+    text = page.read_text()
+    assert "Which engine for which camera" in text
+    assert text.count("Repeat it") == 2
+    assert main(["bench", "merge", *map(str, files), "-o", str(page), "--markdown"]) == 0
+    assert capsys.readouterr().out.startswith("| machine |")
+
+
+def test_names_of_engines_cannot_write_into_the_fleets_page() -> None:
+    hostile = examples.engine("<script>x</script>", {1: 1.0}, reference=True)
+    page = fleet_page([on("<script>y</script>", hostile)], 0.005)
+    assert "<script>" not in page
