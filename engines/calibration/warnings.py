@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from osnet_edge.engines.calibration.calibration_set import HowDrawn
-from osnet_edge.engines.calibration.hold_out import LEAST_PEOPLE
+from osnet_edge.engines.calibration.draw import MIN_PEOPLE
 
 _FEW = 64
 #: Share of grey pictures from which colour is next to missing.
 _MOSTLY = 0.9
 
 
-def doubts(how: HowDrawn, count: int, people: int) -> Iterator[str]:
-    """Tell what is doubtful about a set.
+def find_warnings(how: HowDrawn, count: int, people: int) -> Iterator[str]:
+    """Yield a warning for each thing about a set that may spoil the ranges.
 
     Args:
         how: it was drawn.
@@ -47,6 +47,6 @@ def doubts(how: HowDrawn, count: int, people: int) -> Iterator[str]:
         )
     if people and not how.held_out:
         yield (
-            f"nobody is held out: that takes {2 * LEAST_PEOPLE} people whom 2 cameras saw, half of them to "
+            f"nobody is held out: that takes {2 * MIN_PEOPLE} people whom 2 cameras saw, half of them to "
             "calibrate on; `build --precision auto` will need a set with such people"
         )

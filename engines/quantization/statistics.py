@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto
 
+from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.engines.graph.running import tensor_runner
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.graph_info import INPUT_NAME
@@ -105,7 +105,7 @@ class ChannelHistograms:
 
 
 def collect(
-    model: ModelProto,
+    graph: Graph,
     tensors: Sequence[str],
     batches: Iterable[npt.NDArray[np.generic]],
     *,
@@ -116,7 +116,7 @@ def collect(
     Memory is that of one batch's tensors, whatever the number of pictures.
 
     Args:
-        model: of one input, `images`.
+        graph: of one input, `images`.
         tensors: names of float32 tensors, (N, C, ...); those of (N, C, H, W) are feature maps.
         batches: the graph's input, a few pictures each.
         progress: told how many pictures were run, after every batch.
@@ -126,7 +126,7 @@ def collect(
             it has no range.
     """
     names = [name for name in tensors if name != INPUT_NAME]
-    run = tensor_runner(model, names)
+    run = tensor_runner(graph, names)
     found: dict[str, ChannelHistograms] = {}
     maps: set[str] = set()
     for batch in batches:

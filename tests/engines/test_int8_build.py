@@ -15,12 +15,12 @@ import pytest
 from drawn_people import draw_people
 from needs import needs_openvino, needs_rtx
 from onnx import numpy_helper
+from quantization.lint import lint_qdq
 
 from osnet_edge.bench import average_precisions, embed_set
 from osnet_edge.cli.main import main
-from osnet_edge.engines.graph.reading import read_graph
+from osnet_edge.engines.graph.reading import Graph, read_graph
 from osnet_edge.engines.graph.running import open_graph
-from osnet_edge.engines.quantization.lint import lint_qdq
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import TENSORRT, rules_for
 from osnet_edge.engines.quantization.table import make_table
@@ -77,7 +77,7 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     assert set(manifest.comparison.milliseconds) == {f"{backend} fp32", f"{backend} int8"}
     assert manifest.comparison.why.startswith("int8 as asked, ")
     model = onnx.load(tmp_path / "out" / manifest.model_file)
-    assert lint_qdq(model, rules) == []
+    assert lint_qdq(Graph(model), rules) == []
     embedder = Embedder.load(tmp_path / "out")
     assert embedder.prove() < 1e-1
     assert embedder(list(sample_crops(5, 90, 40))).shape == (5, 512)
@@ -348,8 +348,8 @@ def test_int8_for_tensorrt_keeps_vipers_accuracy(shared: Path, tmp_path: Path) -
         for i in range(0, len(train), 4)
     ]
     names = {"graph_sha256": "g", "pictures_sha256": "p"}
-    table = make_table(read.model, batches, **names, methods=("mse",))
-    quantizer = Quantizer(read.model, table, TENSORRT)
+    table = make_table(read, batches, **names, methods=("mse",))
+    quantizer = Quantizer(read, table, TENSORRT)
     groups = [name for name in quantizer.groups if name != "sums"]
     assert quantizer.macs_share(groups) > 2 / 3
     found = open_set(str(shared / "data" / "viper"))

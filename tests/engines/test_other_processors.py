@@ -20,9 +20,10 @@ from needs import needs_openvino
 from onnx import numpy_helper
 
 from osnet_edge.cli.main import main
+from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.first_difference import first_difference
+from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.export.to_onnx import export_onnx
-from osnet_edge.runtime.backends.registry import CPU_BACKENDS
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import CheckError
 from osnet_edge.runtime.files import sha256_of
@@ -211,7 +212,9 @@ LOAD = """
 import json, sys
 from pathlib import Path
 import onnx
+from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.first_difference import first_difference
+from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.runtime import Embedder
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.package.golden import read_golden
@@ -228,8 +231,8 @@ for package in map(Path, sys.argv[1:]):
     if package.name == "vnni-openvino":
         manifest = read_manifest(package)
         batch = to_batch(list(read_golden(package, manifest)[0][:1]), manifest.preprocessing)
-        model = onnx.load(package / manifest.model_file)
-        where = first_difference(model, "openvino", manifest.target.processor, batch)
+        graph = Graph(onnx.load(package / manifest.model_file))
+        where = first_difference(graph, builder_of("openvino"), manifest.target.processor, batch)
         found["leaves its graph at"] = where
 print(json.dumps(found))
 """
@@ -274,6 +277,6 @@ def test_an_engine_that_keeps_to_its_graph_leaves_it_nowhere(packages: Path) -> 
     for package in (packages / "any-cpu", packages / "any-openvino"):
         manifest = read_manifest(package)
         batch = to_batch(list(read_golden(package, manifest)[0]), manifest.preprocessing)
-        backend = manifest.target.backend
-        assert backend in CPU_BACKENDS
-        assert first_difference(onnx.load(package / "model.onnx"), backend, "any", batch) is None
+        graph, builder = Graph(onnx.load(package / "model.onnx")), builder_of(manifest.target.backend)
+        assert builder.backend.on_cpu
+        assert first_difference(graph, builder, "any", batch) is None

@@ -32,7 +32,7 @@ from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import UnavailableError
-from osnet_edge.runtime.package.decisions import Loss
+from osnet_edge.runtime.package.decisions import AccuracyLoss
 from osnet_edge.runtime.package.graph_info import METADATA_KEY, dump_graph_info
 from osnet_edge.runtime.package.manifest import read_manifest
 from osnet_edge.runtime.package.tuning import Tuning
@@ -210,12 +210,12 @@ def test_what_rounds_is_held_to_the_budget_on_held_out_people(work: Path, tmp_pa
         accuracy = accuracy_of(graphs, request, cache)
         assert accuracy.refuse(candidate) is None
         assert accuracy.decided[candidate].whole
-        found.append((accuracy.losses[candidate], accuracy.decided[candidate].decision))
+        found.append((accuracy.losses[candidate], accuracy.decisions[candidate]))
     assert found[0] == found[1]
     # Three points lost, and a budget of one.
     strict = replace(request, budget=Budget(1.0))
     accuracy = accuracy_of(graphs, strict)
-    lost = Loss(2.0, 3.0, 0.0, 0.0)
+    lost = AccuracyLoss(2.0, 3.0, 0.0, 0.0)
     refused = accuracy.refuse(Candidate("openvino", "bf16", best=2), lambda people: lost)
     assert refused == "loses up to 3.00 points of mAP"
     assert accuracy.refuse(Candidate("onnxruntime", "fp32")) is None

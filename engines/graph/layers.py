@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from onnx import ModelProto, NodeProto, TensorProto
 
-from osnet_edge.engines.graph.tensors import count_macs, tensors_of
+from osnet_edge.engines.graph.tensors import Tensor, count_macs
 from osnet_edge.runtime.errors import InputError
 
 #: stem: the 7x7 convolution; dense: a Lite 3x3 multiplied out by `osnet_edge.export.rewrite`; gate: the two
@@ -45,14 +46,18 @@ class Layer:
     beside_norm: bool = False
 
 
-def find_layers(model: ModelProto) -> tuple[Layer, ...]:
+def find_layers(
+    model: ModelProto, tensors: Mapping[str, Tensor], weights: Mapping[str, TensorProto]
+) -> tuple[Layer, ...]:
     """Find the layers of a graph of `osnet-edge export`, in the order in which they run.
 
     Parts are told by the names that the exporter gives to nodes, which are the paper's (table 1), kinds by
     shapes.
 
     Args:
-        model: float32, of a fixed picture size, its nodes named.
+        model: float32, of a fixed image size, its nodes named.
+        tensors: types and shapes, by name.
+        weights: its initializers, by name.
 
     Raises:
         InputError: a weight is no initializer, or the graph holds Q/DQ already.
@@ -62,8 +67,6 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
     """
     if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
         raise InputError("expected a float32 graph, got one with Q/DQ in it; give the graph as exported")
-    tensors = tensors_of(model)
-    weights = {weight.name: weight for weight in model.graph.initializer}
     normed = _beside_norms(model)
     convolutions = {node.output[0] for node in model.graph.node if node.op_type == "Conv"}
     found = []
