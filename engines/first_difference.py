@@ -24,7 +24,7 @@ def first_difference(
         graph: with Q/DQ.
         builder: of the library that runs it.
         processor: the kind that it was made for, as manifests say it.
-        batch: a few pictures, as the engine's input.
+        batch: a few images, as the engine's input.
 
     Returns:
         Its name, and by how much it differs, as a share of its length (the Euclidean norm); None where no

@@ -1,4 +1,4 @@
-"""Golden pairs: a few pictures and what the float32 network makes of them."""
+"""Golden pairs: a few images and what the float32 network makes of them."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class GoldenPairs:
     embeddings: npt.NDArray[np.float32]
     limit: float
 
-    def hold(self, engine: Engine, most: int) -> float:
-        """Hold an engine to the pairs, called with `most` pictures at most, and return its distance.
+    def hold(self, engine: Engine, max_batch: int) -> float:
+        """Hold an engine to the pairs, called with `max_batch` images at most, and return its distance.
 
         Raises:
             CheckError: it computes something else.
         """
-        parts = [engine.infer(self.batch[i : i + most]) for i in range(0, len(self.batch), most)]
+        parts = [engine.infer(self.batch[i : i + max_batch]) for i in range(0, len(self.batch), max_batch)]
         return hold_to_golden(np.concatenate(parts), self.embeddings, self.limit)
 
 
@@ -54,7 +54,7 @@ def make_golden(
     precision: Precision,
     quantized: Quantized | None = None,
 ) -> GoldenPairs:
-    """Run a graph on a few pictures.
+    """Run a graph on a few images.
 
     Args:
         graph: the float32 graph.

@@ -39,7 +39,7 @@ _CONFIDENCE = 0.9
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a user gives: pictures to calibrate on, and what may be lost.
+    """What a user gives: images to calibrate on, and what may be lost.
 
     Attributes:
         pictures: the set.
@@ -53,7 +53,7 @@ class Calibration:
 
     @property
     def people(self) -> tuple[CalibrationPicture, ...]:
-        """Pictures of the people held out, whom a budget needs.
+        """Images of the people held out, whom a budget needs.
 
         Raises:
             InputError: there are none.
@@ -74,7 +74,7 @@ class HeldOut:
         graph: the float32 graph.
 
     Raises:
-        InputError: the set holds nobody out, or a picture vanished.
+        InputError: the set holds nobody out, or an image vanished.
     """
 
     def __init__(self, request: Calibration, graph: ExportedGraph) -> None:
@@ -86,7 +86,7 @@ class HeldOut:
         self._reference = simulate(graph.path, self._batches)
 
     def loss(self, rows: Rows) -> AccuracyLoss:
-        """Return what embeddings of the pictures lose against float32's.
+        """Return what embeddings of the images lose against float32's.
 
         Raises:
             CheckError: they are not all finite.
@@ -99,13 +99,13 @@ class HeldOut:
         """Return what a Q/DQ graph loses, computed as written."""
         return self.loss(simulate(graph, self._batches))
 
-    def loss_by(self, engine: Engine, most: int = _BATCH) -> AccuracyLoss:
-        """Return what an engine loses as it computes, called with `most` pictures at most."""
-        return self.loss(self.embed_by(engine, most))
+    def loss_by(self, engine: Engine, max_batch: int = _BATCH) -> AccuracyLoss:
+        """Return what an engine loses as it computes, called with `max_batch` images at most."""
+        return self.loss(self.embed_by(engine, max_batch))
 
-    def embed_by(self, engine: Engine, most: int = _BATCH) -> Rows:
-        """Return an engine's embeddings of the pictures, (N, D) of length 1, `most` a call."""
-        parts = (batch[i : i + most] for batch in self._batches for i in range(0, len(batch), most))
+    def embed_by(self, engine: Engine, max_batch: int = _BATCH) -> Rows:
+        """Return an engine's embeddings of the images, (N, D) of length 1, `max_batch` a call."""
+        parts = (batch[i : i + max_batch] for batch in self._batches for i in range(0, len(batch), max_batch))
         return normalize_rows(np.concatenate([engine.infer(part) for part in parts]))
 
 
@@ -115,7 +115,7 @@ def held_out_loss(
     identities: Sequence[int],
     cameras: Sequence[int],
 ) -> AccuracyLoss:
-    """Return what `other` loses: every picture is a query, and all of other cameras are its gallery.
+    """Return what `other` loses: every image is a query, and all of other cameras are its gallery.
 
     Args:
         reference: (N, D) embeddings of float32.
@@ -153,7 +153,7 @@ def decide_int8(
         request: calibration set and budget.
         held_out: whom losses are measured on; None measures none, and there is no budget.
         time_groups: what each group saves; None goes by its share of the work.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Returns:
         The groups in INT8, none where none is within the budget, and how that was decided.

@@ -1,4 +1,4 @@
-"""Calibration sets: pictures drawn from re-ID sets, over which an INT8 engine's ranges are found."""
+"""Calibration sets: images drawn from re-ID sets, over which an INT8 engine's ranges are found."""
 
 from osnet_edge.engines.calibration.calibration_set import (
     CalibrationPicture,

@@ -39,13 +39,13 @@ MEANS, MATRIX_PRODUCTS = ("GlobalAveragePool",), ("Gemm", "MatMul")
 #: Float16's largest number.
 HALF_MAX = float(np.finfo(np.float16).max)
 
-#: Pictures run at once; with x1_0 and pictures of 256x128 that takes 0.9 GB.
+#: Images run at once; with x1_0 and images of 256x128 that takes 0.9 GB.
 _BATCH = 4
-#: Pictures between two lines of progress.
+#: Images between two lines of progress.
 _OFTEN = 128
 #: Operators whose results are no larger than what they read, or than 1.
 _BOUNDED = ("Relu", "Sigmoid", "MaxPool", "AveragePool", "GlobalAveragePool", "Transpose", "Flatten")
-#: Share of float16's range from which pictures unlike those of the set may leave it.
+#: Share of float16's range from which images unlike those of the set may leave it.
 _NEAR = 0.25
 
 _SUFFIXES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
@@ -202,7 +202,7 @@ def check_overflow(
     preprocessing: Preprocessing,
     progress: Callable[[str], None] = lambda step: None,
 ) -> dict[str, float]:
-    """Hold that what `to_half` makes float16 stays within its range on pictures.
+    """Hold that what `to_half` makes float16 stays within its range on images.
 
     Memory does not depend on how many they are.
 
@@ -210,13 +210,13 @@ def check_overflow(
         graph: float32, as `osnet-edge export` wrote it.
         pictures: (H, W, 3) uint8 RGB crops of any sizes, one or more.
         preprocessing: from a crop to the graph's input.
-        progress: told how far it is, and of tensors that reach a quarter of the range.
+        progress: called with a line on how far it is, and of tensors that reach a quarter of the range.
 
     Returns:
         The largest absolute value of each tensor that will be float16, but for those that another bounds.
 
     Raises:
-        InputError: one leaves the range, or is NaN or infinite in float32 already; there is no picture, or
+        InputError: one leaves the range, or is NaN or infinite in float32 already; there is no image, or
             the graph holds float16 or weights beyond it.
     """
     peaks = dict.fromkeys(_unbounded(graph), 0.0)

@@ -1,7 +1,7 @@
 """Bias correction: what quantising does to the mean of a layer's output goes back into its bias.
 
 Source: Nagel et al., "Data-free quantization through weight equalization and bias correction" (2019), section
-4.2, with means from calibration pictures in place of batch norms.
+4.2, with means from calibration images in place of batch norms.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def correct_biases(
 ) -> Graph:
     """Return a copy with the biases of layers corrected; a 1x1 in front of a depthwise 3x3 gains one.
 
-    It is exact for 1x1 convolutions and the linear layer, and for others but at the picture's border.
+    It is exact for 1x1 convolutions and the linear layer, and for others but at the image's border.
 
     Args:
         graph: the equalised float32 graph.
@@ -40,12 +40,12 @@ def correct_biases(
     for layer in layers:
         if layer.kind == "sum" or layer.input not in table.tensors:
             continue
-        known = table.tensors[layer.input]
-        key = range_key(method, levels_for(known.signed, rules.activations))
+        tensor = table.tensors[layer.input]
+        key = range_key(method, levels_for(tensor.signed, rules.activations))
         weights = numpy_helper.to_array(graph.initializers[layer.weight]).astype(np.float64)
         integers, scales = quantize_weights(weights, bits=rules.weight_bits)
         rounded = integers * scales.reshape([-1] + [1] * (weights.ndim - 1))
-        mean, moved = np.asarray(known.mean), np.asarray(known.shifts[key])
+        mean, moved = np.asarray(tensor.mean), np.asarray(tensor.shifts[key])
         # What comes out for W x + b is W' x' + b': their means differ by (W' - W) x + W' (x' - x).
         drift = _apply(rounded - weights, mean, layer) + _apply(rounded, moved, layer)
         node = nodes[layer.node]

@@ -11,7 +11,7 @@ from osnet_edge.runtime.package.decisions import AccuracyLoss
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be lost, in points, as far as the held-out pictures can tell; None is not asked for."""
+    """What may be lost, in points, as far as the held-out images can tell; None is not asked for."""
 
     mean_ap: float | None
     rank1: float | None = None
@@ -59,7 +59,7 @@ def choose_groups(
         gains: what each brings, such as milliseconds saved or its share of the work; asked for if needed.
         measure: what a choice loses.
         budget: what it may lose.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Returns:
         The choice, or None where not even one group is within the budget.

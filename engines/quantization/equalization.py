@@ -21,7 +21,7 @@ from osnet_edge.engines.graph.reading import Graph
 
 Factors = npt.NDArray[np.float64]
 #: How much of the unevenness the weights take over: 0 leaves activations as they are, 1 makes them even. Of
-#: 0.35, 0.5, 0.65 and 0.8 this lost least on held-out training pictures, for x0.25 and x1.0 alike.
+#: 0.35, 0.5, 0.65 and 0.8 this lost least on held-out training images, for x0.25 and x1.0 alike.
 STRENGTH = 0.65
 #: A channel of next to nothing would get a factor without bound.
 _LARGEST_RATIO = 1000.0

@@ -85,27 +85,29 @@ def count_pairs(graph: Graph) -> dict[str, int]:
 def _with_casts(graph: Graph, table: CalibrationTable) -> CalibrationTable:
     """Return the table with what casts make of its tensors, which a float16 graph has in their place."""
     casts = [node for node in graph.model.graph.node if node.op_type == "Cast"]
-    known = {node.output[0]: table.tensors[node.input[0]] for node in casts if node.input[0] in table.tensors}
-    return replace(table, tensors={**known, **table.tensors})
+    casted = {
+        node.output[0]: table.tensors[node.input[0]] for node in casts if node.input[0] in table.tensors
+    }
+    return replace(table, tensors={**casted, **table.tensors})
 
 
 def _read_quantized_by_all(graph: Graph, nodes: list[NodeProto], rules: QdqRules) -> set[str]:
     """Return the tensors of which no reader sees the unquantised values."""
-    found = {node.input[0] for node in nodes if "input" in rules.shared}
-    found |= {_behind_relu(node.output[0], graph.readers) for node in nodes if "output" in rules.shared}
+    quantized = {node.input[0] for node in nodes if "input" in rules.shared}
+    quantized |= {_behind_relu(node.output[0], graph.readers) for node in nodes if "output" in rules.shared}
     # Small operators follow what they stand among, one after the other.
     for node in graph.model.graph.node:
-        if node.op_type in rules.operators and found & set(node.input):
-            found.update((*node.input, _behind_relu(node.output[0], graph.readers)))
-        if node.op_type in rules.pools and node.output[0] in found:
-            found.add(node.input[0])
-    return found
+        if node.op_type in rules.operators and quantized & set(node.input):
+            quantized.update((*node.input, _behind_relu(node.output[0], graph.readers)))
+        if node.op_type in rules.pools and node.output[0] in quantized:
+            quantized.add(node.input[0])
+    return quantized
 
 
 def _behind_relu(name: str, readers: Mapping[str, list[NodeProto]]) -> str:
     """Return a layer's output, or its ReLU's where that is all that reads it: nothing may stand between."""
-    found = readers.get(name, [])
-    return found[0].output[0] if len(found) == 1 and found[0].op_type == "Relu" else name
+    behind = readers.get(name, [])
+    return behind[0].output[0] if len(behind) == 1 and behind[0].op_type == "Relu" else name
 
 
 class _Writer:
@@ -146,24 +148,24 @@ class _Writer:
         weights of nearly 0 would ask for leaves 32 bits.
         """
         channels = self._initializers[node.input[1]].dims[0]
-        least = np.full(channels, _HALF_SMALLEST if node.input[1] in self._halves else 1e-30)
+        smallest = np.full(channels, _HALF_SMALLEST if node.input[1] in self._halves else 1e-30)
         if len(node.input) < 3 or node.input[0] not in self._table.tensors:
-            return least
+            return smallest
         bias = np.abs(numpy_helper.to_array(self._initializers[node.input[2]]).astype(np.float64))
-        return np.maximum(least, bias / (self._step(node.input[0]) * 2**30))
+        return np.maximum(smallest, bias / (self._step(node.input[0]) * 2**30))
 
     def _step(self, name: str) -> float:
-        known = self._table.tensors[name]
-        levels = levels_for(known.signed, self._rules.activations)
-        return known.ranges[range_key(self._method, levels)] / levels
+        tensor = self._table.tensors[name]
+        levels = levels_for(tensor.signed, self._rules.activations)
+        return tensor.ranges[range_key(self._method, levels)] / levels
 
     def pair(self, name: str) -> str:
         """Return what a tensor is called behind its pair."""
         if name not in self._pairs:
-            known = self._table.tensors[name]
+            tensor = self._table.tensors[name]
             scale = np.array(self._step(name))
             kind = np.int8 if self._rules.activations == "int8" else np.uint8
-            zero = np.array(128 if kind is np.uint8 and known.signed else 0, kind)
+            zero = np.array(128 if kind is np.uint8 and tensor.signed else 0, kind)
             inputs = self._constants(name, scale, zero)
             quantized, restored = f"{name}_quantized", f"{name}_dequantized"
             self._pairs[name] = [

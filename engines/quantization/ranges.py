@@ -45,7 +45,7 @@ def percentile_range(counts: Counts, largest: float, levels: int) -> float:
 
 
 def mse_range(counts: Counts, largest: float, levels: int) -> float:
-    """Make the mean squared error least: what clipping costs against what finer steps bring.
+    """Minimise the mean squared error: what clipping costs against what finer steps bring.
 
     Source: Banner et al., "Post training 4-bit quantization of convolutional networks" (2019), section 3,
     by search in place of a formula, since ReLU's outputs are of no known distribution.
@@ -58,7 +58,7 @@ def mse_range(counts: Counts, largest: float, levels: int) -> float:
 
 
 def entropy_range(counts: Counts, largest: float, levels: int) -> float:
-    """Make the Kullback-Leibler divergence from the values to their quantised ones least.
+    """Minimise the Kullback-Leibler divergence from the values to their quantised ones.
 
     Zeros count as their neighbours do: they are whole in any range, and ReLU makes so many that all else
     would be nothing beside them.

@@ -17,7 +17,7 @@
 
 In all of them: weights s8 with a scale for each output channel, stored as integers; biases in floating point
 (TensorRT's parser refuses them quantised); no pair between a convolution and its ReLU. Channel gates stay in
-floating point: they are next to no work, and what they read, means over pictures, goes with the light
+floating point: they are next to no work, and what they read, means over images, goes with the light
 of a camera, so that ranges of one set cut it off on another (docs/RESULTS.md says what that cost).
 """
 

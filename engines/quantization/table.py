@@ -30,7 +30,7 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 SIGNED_LEVELS, UNSIGNED_LEVELS = 127, 255
 #: Bins of a tensor's own histogram: 8 for each of 255 steps.
 _BINS = 2048
-#: Pictures at once: four of x1.0's keep 400 MB of activations.
+#: Images at once: four of x1.0's keep 400 MB of activations.
 _BATCH = 4
 #: What OSNet's operators make that an engine may want quantised.
 _QUANTIZABLE = (
@@ -73,7 +73,7 @@ class CalibrationTable:
         format: tells the file from others.
         version: of the schema, and of how ranges are found.
         graph_sha256: of the ONNX file that it belongs to.
-        pictures_sha256: of the hashes of the pictures that were run.
+        pictures_sha256: of the hashes of the images that were run.
         tensors: by name.
     """
 
@@ -93,15 +93,15 @@ def make_table(
     methods: Collection[Method] = tuple(METHODS),
     progress: Callable[[int], None] = lambda pictures: None,
 ) -> CalibrationTable:
-    """Run a graph over calibration pictures once, and find ranges.
+    """Run a graph over calibration images once, and find ranges.
 
     Args:
         graph: the float32 graph.
-        batches: its input, a few pictures each, see `collect`.
+        batches: its input, a few images each, see `collect`.
         graph_sha256: of its file.
-        pictures_sha256: of the hashes of the pictures.
+        pictures_sha256: of the hashes of the images.
         methods: whose ranges are found.
-        progress: told how many pictures were run, after every batch.
+        progress: called with the number of images that were run, after every batch.
 
     Raises:
         InputError: as `collect`.
@@ -129,10 +129,10 @@ def find_table(
         graph: the float32 graph.
         calibration: the set.
         file: of the set; `calib.json` has its tables in `calib.GRAPH.table.json`, by the graph's hash.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Raises:
-        InputError: a picture vanished or was changed, an activation is not finite, a tensor has no range, or
+        InputError: an image vanished or was changed, an activation is not finite, a tensor has no range, or
             the file in the table's place is none.
     """
     place = file.with_name(f"{file.stem}.{graph.sha256[:12]}.table.json")
@@ -162,7 +162,7 @@ def find_table(
 
 
 def hash_pictures(calibration: CalibrationSet) -> str:
-    """Return a hash of what the pictures of a set are: their files' hashes and boxes, in order."""
+    """Return a hash of what the images of a set are: their files' hashes and boxes, in order."""
     text = "\n".join(f"{each.sha256} {each.box}" for each in calibration.pictures)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -170,10 +170,10 @@ def hash_pictures(calibration: CalibrationSet) -> str:
 def read_batches(
     pictures: tuple[CalibrationPicture, ...], preprocessing: Preprocessing, batch: int
 ) -> Iterator[npt.NDArray[np.generic]]:
-    """Return pictures as the engine's input, `batch` at a time, each read when it is wanted.
+    """Return images as the engine's input, `batch` at a time, each read when it is wanted.
 
     Raises:
-        InputError: a picture vanished, was changed, or cannot be decoded.
+        InputError: an image vanished, was changed, or cannot be decoded.
     """
     return batches_of(load_pictures(pictures), preprocessing, batch)
 

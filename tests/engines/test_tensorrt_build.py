@@ -63,20 +63,21 @@ def build(graph: Path, destination: Path, *capabilities: str, precision: Precisi
 @pytest.mark.parametrize("name", list(VARIANTS))
 def test_every_variant_builds_in_both_precisions(name: str, tmp_path: Path) -> None:
     sizes = {}
+    # A second GPU takes as long again, and what it adds does not depend on the width.
+    capabilities = ("8.6", "8.9") if name.endswith("x0_25") else ("8.6",)
     for precision in ("fp32", "fp16"):
         plan, said = tmp_path / f"{precision}.plan", []
         target = build(
             exported(name),
             plan,
-            "8.6",
-            "8.9",
+            *capabilities,
             precision=precision,
             batch=BatchRange(1, 8, 32),
             progress=said.append,
         )
         sizes[precision] = plan.stat().st_size
-        assert target == rtx_target(read_plan_header(plan).version, ("8.6", "8.9"))
-        assert f"building {precision} for 8.6, 8.9, batches of 1 to 32" in said[1]
+        assert target == rtx_target(read_plan_header(plan).version, capabilities)
+        assert f"building {precision} for {', '.join(capabilities)}, batches of 1 to 32" in said[1]
     assert sizes["fp16"] < sizes["fp32"]
 
 
