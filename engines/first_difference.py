@@ -32,7 +32,7 @@ def first_difference(
     """
     names = [
         node.output[0]
-        for node in graph.model.graph.node
+        for node in graph.nodes
         if node.op_type == "DequantizeLinear" and node.input[0] not in graph.initializers
     ]
     as_written = tensor_runner(graph, names)(batch)

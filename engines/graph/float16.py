@@ -104,7 +104,7 @@ class _Conversion:
         self._read: dict[tuple[str, int], str] = {}
         self._nodes: list[NodeProto] = []
         held = _float32_nodes(graph)
-        for original in graph.model.graph.node:
+        for original in graph.nodes:
             node = NodeProto()
             node.CopyFrom(original)
             self._add(node, TensorProto.FLOAT if original.output[0] in held else TensorProto.FLOAT16)
@@ -162,8 +162,7 @@ class _Conversion:
 
 def _float32_nodes(graph: Graph) -> set[str]:
     """Return the nodes that stay float32, by the first tensor that each makes."""
-    nodes = graph.model.graph.node
-    first = next((node for node in nodes if node.op_type == "Conv"), NodeProto())
+    first = next((node for node in graph.nodes if node.op_type == "Conv"), NodeProto())
     held: set[str] = set()
     waiting = list(first.input)
     while waiting:
@@ -172,9 +171,9 @@ def _float32_nodes(graph: Graph) -> set[str]:
             held.add(node.output[0])
             waiting += node.input
     weights = set(graph.initializers)
-    weights.update(name for node in nodes if node.op_type in CONSTANTS for name in node.output)
+    weights.update(name for node in graph.nodes if node.op_type in CONSTANTS for name in node.output)
     pooled: set[str] = set()
-    for node in nodes:
+    for node in graph.nodes:
         read = {name for name in node.input if name and name not in weights}
         if node.op_type in MEANS or (read and read <= pooled):
             pooled.update(node.output)
@@ -239,7 +238,7 @@ def _unbounded(graph: Graph) -> list[str]:
     halves = half_tensors(graph)
     bounded = {
         output
-        for node in graph.model.graph.node
+        for node in graph.nodes
         if node.op_type in _BOUNDED and (node.op_type == "Sigmoid" or node.input[0] in halves)
         for output in node.output
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto
 
 from osnet_edge.engines.graph.layers import Layer, find_layers
-from osnet_edge.engines.graph.tensors import Tensor, find_makers, find_readers, infer_tensors
+from osnet_edge.engines.graph.tensors import Tensor, infer_tensors
 from osnet_edge.engines.graph.work import Work, count_work
 from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.files import sha256_of
@@ -36,6 +37,12 @@ class Graph:
 
     model: ModelProto
 
+    @property
+    def nodes(self) -> Sequence[NodeProto]:
+        """The operations, in an order in which they can run."""
+        nodes: Sequence[NodeProto] = self.model.graph.node
+        return nodes
+
     @cached_property
     def initializers(self) -> dict[str, TensorProto]:
         """Weights and other constants, by name."""
@@ -49,12 +56,16 @@ class Graph:
     @cached_property
     def makers(self) -> dict[str, NodeProto]:
         """The node that makes each tensor, by the tensor's name; inputs and weights are not among them."""
-        return find_makers(self.model)
+        return {name: node for node in self.nodes for name in node.output}
 
     @cached_property
     def readers(self) -> dict[str, list[NodeProto]]:
         """The nodes that read each tensor, by its name; a tensor that no node reads is not among them."""
-        return find_readers(self.model)
+        readers: dict[str, list[NodeProto]] = {}
+        for node in self.nodes:
+            for name in node.input:
+                readers.setdefault(name, []).append(node)
+        return readers
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:

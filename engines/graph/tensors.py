@@ -1,4 +1,4 @@
-"""The tensors of a graph: type and shape, which node makes each, and which nodes read it."""
+"""The tensors of a graph: their types and shapes, and what making them takes."""
 
 from __future__ import annotations
 
@@ -41,20 +41,6 @@ def infer_tensors(model: ModelProto) -> dict[str, Tensor]:
         kind = value.type.tensor_type
         tensors[value.name] = Tensor(kind.elem_type, tuple(dim.dim_value for dim in kind.shape.dim))
     return tensors
-
-
-def find_makers(model: ModelProto) -> dict[str, NodeProto]:
-    """Return the node that makes each tensor, by the tensor's name; inputs and weights are not among them."""
-    return {name: node for node in model.graph.node for name in node.output}
-
-
-def find_readers(model: ModelProto) -> dict[str, list[NodeProto]]:
-    """Return the nodes that read each tensor, by its name; a tensor that no node reads is not among them."""
-    readers: dict[str, list[NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    return readers
 
 
 def count_macs(node: NodeProto, tensors: Mapping[str, Tensor]) -> int:

@@ -107,12 +107,12 @@ class _Sets:
     """Tensors that must share their factors (union-find), and which sets can have none."""
 
     def __init__(self, graph: Graph) -> None:
-        model = graph.model
         self._parent: dict[str, str] = {}
-        ends = [*(i.name for i in model.graph.input), *(o.name for o in model.graph.output)]
-        gates = {node.output[0] for node in model.graph.node if node.op_type == "Sigmoid"}
+        outside = graph.model.graph
+        ends = [each.name for each in (*outside.input, *outside.output)]
+        gates = {node.output[0] for node in graph.nodes if node.op_type == "Sigmoid"}
         sharing: dict[str, NodeProto] = {}
-        for node in model.graph.node:
+        for node in graph.nodes:
             if node.op_type in _PASSING:
                 self._join(node.input[0], node.output[0])
             elif node.op_type == "Add":

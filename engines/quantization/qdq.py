@@ -70,10 +70,9 @@ def count_pairs(graph: Graph) -> dict[str, int]:
         How many QuantizeLinear and DequantizeLinear there are, `weights` of these that make weights of
         integers, and, as `Conv` and the like, operators all of whose inputs are dequantised, a bias aside.
     """
-    nodes = graph.model.graph.node
-    restored = {each.output[0] for each in nodes if each.op_type == "DequantizeLinear"}
+    restored = {each.output[0] for each in graph.nodes if each.op_type == "DequantizeLinear"}
     counts = Counter[str]()
-    for node in nodes:
+    for node in graph.nodes:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             counts[node.op_type] += 1
             counts["weights"] += node.op_type == "DequantizeLinear" and node.input[0] in graph.initializers
@@ -84,10 +83,8 @@ def count_pairs(graph: Graph) -> dict[str, int]:
 
 def _with_casts(graph: Graph, table: CalibrationTable) -> CalibrationTable:
     """Return the table with what casts make of its tensors, which a float16 graph has in their place."""
-    casts = [node for node in graph.model.graph.node if node.op_type == "Cast"]
-    casted = {
-        node.output[0]: table.tensors[node.input[0]] for node in casts if node.input[0] in table.tensors
-    }
+    casts = [node for node in graph.nodes if node.op_type == "Cast" and node.input[0] in table.tensors]
+    casted = {node.output[0]: table.tensors[node.input[0]] for node in casts}
     return replace(table, tensors={**casted, **table.tensors})
 
 
@@ -96,7 +93,7 @@ def _read_quantized_by_all(graph: Graph, nodes: list[NodeProto], rules: QdqRules
     quantized = {node.input[0] for node in nodes if "input" in rules.shared}
     quantized |= {_behind_relu(node.output[0], graph.readers) for node in nodes if "output" in rules.shared}
     # Small operators follow what they stand among, one after the other.
-    for node in graph.model.graph.node:
+    for node in graph.nodes:
         if node.op_type in rules.operators and quantized & set(node.input):
             quantized.update((*node.input, _behind_relu(node.output[0], graph.readers)))
         if node.op_type in rules.pools and node.output[0] in quantized:

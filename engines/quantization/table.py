@@ -213,11 +213,10 @@ def _tensors(graph: Graph) -> Sequence[str]:
 
     Not what only a ReLU reads, for nothing may stand between the two, and not the embedding.
     """
-    nodes = graph.model.graph.node
-    read = [node.input[0] for node in nodes if node.op_type in ("Conv", "Gemm")]
+    read = [node.input[0] for node in graph.nodes if node.op_type in ("Conv", "Gemm")]
     written = [
         name
-        for node in nodes
+        for node in graph.nodes
         if node.op_type in _QUANTIZABLE
         for name in node.output
         if [reader.op_type for reader in graph.readers.get(name, [])] != ["Relu"] and name != OUTPUT_NAME
