@@ -195,8 +195,10 @@ def accuracy_of(
     graphs: Mapping[tuple[str, ...], ExportedGraph],
     request: Calibration | None,
     cache: TuningCache = NOTHING_KEPT,
+    *,
+    on_cpu: bool = True,
 ) -> Accuracy:
-    crops, processor = sample_crops(2, 100, 40), this_processor().kind
+    crops, processor = sample_crops(2, 100, 40), this_processor().kind if on_cpu else ""
     return Accuracy(graphs, request, cache, crops, processor, lambda text: None)
 
 
@@ -229,7 +231,7 @@ def opener(work: Path, scratch: Path, target: str, accuracy: Accuracy) -> Engine
 def test_what_computes_in_floating_point_is_built_so_for_a_gpu(work: Path, tmp_path: Path) -> None:
     """Nothing but INT8 needs a calibration set; without a GPU the package is built, and cannot be opened."""
     graphs = {(): read_graph(work / "osnet.onnx")}
-    accuracy = accuracy_of(graphs, None)
+    accuracy = accuracy_of(graphs, None, on_cpu=False)
     with pytest.raises(UnavailableError):
         opener(work, tmp_path, "cuda", accuracy)(Candidate("onnxruntime_cuda", "fp16", best=8))
     (manifest,) = (read_manifest(path) for path in tmp_path.iterdir())
@@ -243,7 +245,7 @@ def test_int8_that_was_decided_on_is_built_anew(work: Path, tmp_path: Path) -> N
     file, candidate = work / "calib.json", Candidate("tensorrt_rtx", "int8", best=8)
     request = Calibration(read_calibration_set(file), file, Budget(100.0))
     graphs = {(): read_graph(work / "osnet.onnx")}
-    accuracy = accuracy_of(graphs, request)
+    accuracy = accuracy_of(graphs, request, on_cpu=False)
     open_engine, decided = opener(work, tmp_path, "rtx:sm86", accuracy), []
     for _ in range(2):
         with pytest.raises(UnavailableError):
