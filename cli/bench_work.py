@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import onnx
+
 from osnet_edge.bench.result.limits import LayerWork, Work
-from osnet_edge.engines.graph.operations import count_operations
+from osnet_edge.engines.graph.reading import read_onnx
 
 
 def count_graph(path: str) -> Work:
@@ -12,6 +16,10 @@ def count_graph(path: str) -> Work:
     Raises:
         InputError: it is no such graph.
     """
-    counted = count_operations(path)
-    layers = tuple(LayerWork(*operation) for operation in counted.operations)
-    return Work(layers, counted.input_bytes, counted.output_bytes)
+    graph = read_onnx(Path(path))
+    ends = [graph.tensors[each[0].name] for each in (graph.model.graph.input, graph.model.graph.output)]
+    layers = (LayerWork(w.name, w.kind, w.operations, w.activations, w.weights) for w in graph.work)
+    return Work(
+        tuple(layers),
+        *(end.size * onnx.helper.tensor_dtype_to_np_dtype(end.kind).itemsize for end in ends),
+    )

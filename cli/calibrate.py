@@ -150,7 +150,7 @@ def _calibration_set(
 ) -> CalibrationSet:
     from osnet_edge.engines.calibration import CalibrationSet
     from osnet_edge.engines.calibration.calibration_set import HowDrawn
-    from osnet_edge.engines.calibration.warnings import doubts
+    from osnet_edge.engines.calibration.warnings import find_warnings
 
     how = HowDrawn(
         sources=sources,
@@ -165,7 +165,7 @@ def _calibration_set(
         grey=drawn.grey,
         held_out=len({p.identity for p in held}),
     )
-    warnings = tuple(doubts(how, len(drawn.pictures), people))
+    warnings = tuple(find_warnings(how, len(drawn.pictures), people))
     pictures, others = _listed(drawn.pictures), _listed(held)
     return CalibrationSet("osnet-edge calibration set", 1, how, warnings, pictures, others)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osnet_edge.runtime.package.decisions import GroupDecision, Int8, Loss
+from osnet_edge.runtime.package.decisions import AccuracyLoss, GroupDecision, Int8
 
 
 def describe_int8(decision: Int8) -> str:
@@ -23,11 +23,11 @@ def describe_int8(decision: Int8) -> str:
     return "; ".join(parts)
 
 
-def describe_loss(loss: Loss) -> str:
+def describe_loss(loss: AccuracyLoss) -> str:
     """Return a loss in a few words.
 
     Example:
-        >>> describe_loss(Loss(0.1, 0.4, 0.2, 0.6))
+        >>> describe_loss(AccuracyLoss(0.1, 0.4, 0.2, 0.6))
         'mAP -0.10 (95 %: no worse than -0.40), Rank-1 -0.20 (-0.60)'
     """
     return (

@@ -34,12 +34,9 @@ def rounding_of(
     """
     from osnet_edge.engines.calibration import read_calibration_set
     from osnet_edge.engines.graph.reading import read_graph
-    from osnet_edge.engines.graph.tensors import makers_of
-    from osnet_edge.engines.quantization.layers import find_layers
     from osnet_edge.engines.quantization.quantizer import METHOD
     from osnet_edge.engines.quantization.rules import TENSORRT
-    from osnet_edge.engines.quantization.table import levels_for, range_key
-    from osnet_edge.engines.quantization.table_cache import find_table
+    from osnet_edge.engines.quantization.table import find_table, levels_for, range_key
     from osnet_edge.export.to_onnx import export_onnx
     from osnet_edge.runtime.preprocessing import Preprocessing
     from osnet_edge.train.quantize import NetworkRounding, Rounding
@@ -50,17 +47,14 @@ def rounding_of(
         export_onnx(checkpoint, path, preprocessing=how, progress=progress)
         graph = read_graph(path)
         table = find_table(graph, read_calibration_set(calibration), Path(calibration), progress)
-    model = graph.model
-    every = find_layers(model)
-    layers = list(filter(TENSORRT.allow, every))
-    makers = makers_of(model)
+    layers, makers = list(filter(TENSORRT.allow, graph.layers)), graph.makers
 
     def rounding(tensor: str) -> Rounding:
         known = table.tensors[tensor]
         levels = levels_for(known.signed, TENSORRT.activations)
         key = range_key(METHOD, levels)
         factors = known.factors or (1.0,) * len(known.mean)
-        if tensor == every[0].input:
+        if tensor == graph.layers[0].input:
             # The graph's first layer reads bytes less their mean, and torch's what is left of these by
             # the standard deviation.
             factors = tuple(how.scale / std for std in how.std)

@@ -100,7 +100,7 @@ def build_package(
         tools[CHOICE_KEY] = settled.choice
     with write_folder_aside(output, replace=replace) as folder:
         progress("writing golden pairs")
-        pairs = make_golden(read, golden_crops, settled.precision, settled.quantize)
+        pairs = make_golden(read, golden_crops, settled.precision, settled.quantized)
         golden = write_golden(pairs, folder)
         manifest = write_package(folder, read, settled, batch, golden, tools, progress, options, tuning)
         progress("proving the engine")
@@ -198,9 +198,10 @@ def _prove(folder: Path, manifest: Manifest, settled: BuildSpec, pairs: GoldenPa
 def _first_difference(settled: BuildSpec, pairs: GoldenPairs) -> str:
     """Say where an INT8 engine on a CPU first leaves its graph; nothing of others, or where none is seen."""
     spec = settled.spec
-    if settled.quantize is None or not spec.row.on_cpu:
+    if settled.quantized is None or not spec.row.on_cpu:
         return ""
-    found = first_difference(settled.quantize(False), builder_of(spec.backend), spec.processor, pairs.batch)
+    graph, builder = settled.quantized.make(), builder_of(spec.backend)
+    found = first_difference(graph, builder, spec.processor, pairs.batch)
     return f"; it first leaves its graph at {found}" if found else ""
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto
 
 from osnet_edge.engines.backends.base import Builder
+from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.engines.graph.running import tensor_runner
 
 #: What rounding makes of a tensor grows little from layer to layer. A kernel that cuts sums off shows at
@@ -16,28 +16,27 @@ _LEAST, _JUMP = 0.05, 3
 
 
 def first_difference(
-    model: ModelProto, builder: Builder, processor: str, batch: npt.NDArray[np.generic]
+    graph: Graph, builder: Builder, processor: str, batch: npt.NDArray[np.generic]
 ) -> str | None:
     """Return the first quantised tensor that an engine computes otherwise than its graph is written.
 
     Args:
-        model: the graph with Q/DQ.
+        graph: with Q/DQ.
         builder: of the library that runs it.
         processor: the kind that it was made for, as manifests say it.
-        batch: a few pictures, as the engine's input.
+        batch: a few images, as the engine's input.
 
     Returns:
         Its name, and by how much it differs, as a share of its length (the Euclidean norm); None where no
         tensor differs by a twentieth and by three times as much as all before it.
     """
-    weights = {each.name for each in model.graph.initializer}
     names = [
         node.output[0]
-        for node in model.graph.node
-        if node.op_type == "DequantizeLinear" and node.input[0] not in weights
+        for node in graph.nodes
+        if node.op_type == "DequantizeLinear" and node.input[0] not in graph.initializers
     ]
-    as_written = tensor_runner(model, names)(batch)
-    computed = builder.tensor_values(model, names, processor, batch)
+    as_written = tensor_runner(graph, names)(batch)
+    computed = builder.tensor_values(graph, names, processor, batch)
     worst = 0.0
     for name, got, expected in zip(names, computed, as_written, strict=True):
         difference = float(np.linalg.norm(got - expected) / max(float(np.linalg.norm(expected)), 1e-12))

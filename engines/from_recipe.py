@@ -11,13 +11,10 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from onnx import ModelProto
-
 from osnet_edge.engines.build import write_package
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
-from osnet_edge.engines.int8 import Quantized
-from osnet_edge.engines.quantization.quantizer import Quantizer
+from osnet_edge.engines.quantization.quantizer import Quantized, Quantizer
 from osnet_edge.engines.quantization.rules import ONNXRUNTIME_ARM, rules_named
 from osnet_edge.engines.quantization.table import read_table
 from osnet_edge.engines.targets import TargetSpec
@@ -47,7 +44,7 @@ def build_from_recipe(
     recipe = read_recipe(folder)
     graph = read_graph(folder / recipe.graph)
     spec = TargetSpec(recipe.backend, recipe.capabilities, processor=_processor(recipe))
-    settled = BuildSpec(spec, recipe.precision, _quantize(recipe, folder, graph), recipe.int8)
+    settled = BuildSpec(spec, recipe.precision, _quantized(recipe, folder, graph), recipe.int8)
     tools = {**recipe.tools, "built by": f"osnet-edge {version('osnet-edge')} by a recipe"}
     with write_folder_aside(output) as fresh:
         # Computed where the recipe was made: what it is held to is not the device's own word.
@@ -66,14 +63,14 @@ def _processor(recipe: Recipe) -> str:
     return AARCH64 if recipe.int8 is not None and recipe.int8.rules == ONNXRUNTIME_ARM.name else VNNI
 
 
-def _quantize(recipe: Recipe, folder: Path, graph: ExportedGraph) -> Callable[[bool], ModelProto] | None:
+def _quantized(recipe: Recipe, folder: Path, graph: ExportedGraph) -> Quantized | None:
     if recipe.int8 is None:
         return None
     rules = rules_named(recipe.int8.rules)
     table = read_table(folder / recipe.table)
     if table.graph_sha256 != graph.sha256:
         raise InputError("the recipe's calibration table is of another graph; make the recipe again")
-    return Quantized(recipe.int8, Quantizer(graph.model, table, rules)).make
+    return Quantized.decided(Quantizer(graph, table, rules), recipe.int8)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
-"""Golden pairs: a few pictures and what the float32 network makes of them."""
+"""Golden pairs: a few images and what the float32 network makes of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto
 
 from osnet_edge.engines.graph.reading import ExportedGraph
-from osnet_edge.engines.quantization.quantizer import simulate
+from osnet_edge.engines.graph.running import simulate
+from osnet_edge.engines.quantization.quantizer import Quantized
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine
 from osnet_edge.runtime.errors import InputError
@@ -39,13 +38,13 @@ class GoldenPairs:
     embeddings: npt.NDArray[np.float32]
     limit: float
 
-    def hold(self, engine: Engine, most: int) -> float:
-        """Hold an engine to the pairs, called with `most` pictures at most, and return its distance.
+    def hold(self, engine: Engine, max_batch: int) -> float:
+        """Hold an engine to the pairs, called with `max_batch` images at most, and return its distance.
 
         Raises:
             CheckError: it computes something else.
         """
-        parts = [engine.infer(self.batch[i : i + most]) for i in range(0, len(self.batch), most)]
+        parts = [engine.infer(self.batch[i : i + max_batch]) for i in range(0, len(self.batch), max_batch)]
         return hold_to_golden(np.concatenate(parts), self.embeddings, self.limit)
 
 
@@ -53,15 +52,15 @@ def make_golden(
     graph: ExportedGraph,
     crops: Picture,
     precision: Precision,
-    quantize: Callable[[bool], ModelProto] | None = None,
+    quantized: Quantized | None = None,
 ) -> GoldenPairs:
-    """Run a graph on a few pictures.
+    """Run a graph on a few images.
 
     Args:
         graph: the float32 graph.
         crops: uint8 (K, H, W, 3) RGB, of any size: their resizing is proven with the rest.
         precision: of the engine that will be held to the pairs.
-        quantize: for INT8, makes the graph with Q/DQ, run in place of the other with each of them as written.
+        quantized: for INT8, whose graph is run in place of the other, with every Q/DQ as written.
 
     Raises:
         InputError: fewer than two crops, which have no spread to compare with.
@@ -70,10 +69,10 @@ def make_golden(
         raise InputError(f"expected 2 golden crops or more, got {len(crops)}")
     info = graph.info
     batch = to_batch(list(crops), info.preprocessing)
-    if quantize is None:
+    if quantized is None:
         rows = OnnxRuntimeEngine(graph.path, info.preprocessing, info.model.embedding_size).infer(batch)
     else:
-        rows = simulate(quantize(False), [batch])
+        rows = simulate(quantized.make(), [batch])
     return GoldenPairs(crops, batch, normalize_rows(rows), PRECISIONS[precision].golden_distance)
 
 

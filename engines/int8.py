@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto
 
+from osnet_edge.bench.metrics.average_precision import average_precisions
+from osnet_edge.bench.metrics.cmc import first_hits
+from osnet_edge.bench.metrics.paired_bootstrap import paired_bootstrap
+from osnet_edge.bench.metrics.retrieval import feature_ranks
 from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet
-from osnet_edge.engines.graph.reading import ExportedGraph
-from osnet_edge.engines.held_out_loss import held_out_loss
-from osnet_edge.engines.quantization.count_pairs import count_pairs
+from osnet_edge.engines.graph.reading import ExportedGraph, Graph
+from osnet_edge.engines.graph.running import simulate
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
-from osnet_edge.engines.quantization.quantizer import METHOD, Quantizer, simulate
+from osnet_edge.engines.quantization.qdq import count_pairs
+from osnet_edge.engines.quantization.quantizer import METHOD, Quantized, Quantizer
 from osnet_edge.engines.quantization.rules import QdqRules
-from osnet_edge.engines.quantization.table_cache import find_table, read_batches
+from osnet_edge.engines.quantization.table import find_table, read_batches
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.errors import CheckError, InputError
-from osnet_edge.runtime.package.decisions import GroupDecision, Int8, Loss
+from osnet_edge.runtime.package.decisions import AccuracyLoss, GroupDecision, Int8
 from osnet_edge.runtime.package.golden import normalize_rows
 from osnet_edge.runtime.package.graph_info import GraphInfo
 
@@ -30,11 +33,13 @@ GroupTimer = Callable[[Quantizer], Mapping[str, float] | None]
 _BATCH = 32
 #: Why nothing is in INT8.
 NO_GROUP = "no group of layers is within the budget"
+#: Two-sided, so that the lower end alone is passed in 5 % of samples.
+_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a user gives: pictures to calibrate on, and what may be lost.
+    """What a user gives: images to calibrate on, and what may be lost.
 
     Attributes:
         pictures: the set.
@@ -48,7 +53,7 @@ class Calibration:
 
     @property
     def people(self) -> tuple[CalibrationPicture, ...]:
-        """Pictures of the people held out, whom a budget needs.
+        """Images of the people held out, whom a budget needs.
 
         Raises:
             InputError: there are none.
@@ -69,7 +74,7 @@ class HeldOut:
         graph: the float32 graph.
 
     Raises:
-        InputError: the set holds nobody out, or a picture vanished.
+        InputError: the set holds nobody out, or an image vanished.
     """
 
     def __init__(self, request: Calibration, graph: ExportedGraph) -> None:
@@ -80,8 +85,8 @@ class HeldOut:
         self._batches = tuple(read_batches(pictures, graph.info.preprocessing, _BATCH))
         self._reference = simulate(graph.path, self._batches)
 
-    def loss(self, rows: Rows) -> Loss:
-        """Return what embeddings of the pictures lose against float32's.
+    def loss(self, rows: Rows) -> AccuracyLoss:
+        """Return what embeddings of the images lose against float32's.
 
         Raises:
             CheckError: they are not all finite.
@@ -90,48 +95,45 @@ class HeldOut:
             raise CheckError("the engine gives NaN or infinite embeddings on held-out pictures; no package")
         return held_out_loss(self._reference, rows, self._identities, self._cameras)
 
-    def loss_of(self, model: ModelProto) -> Loss:
+    def loss_of(self, graph: Graph) -> AccuracyLoss:
         """Return what a Q/DQ graph loses, computed as written."""
-        return self.loss(simulate(model, self._batches))
+        return self.loss(simulate(graph, self._batches))
 
-    def loss_by(self, engine: Engine, most: int = _BATCH) -> Loss:
-        """Return what an engine loses as it computes, called with `most` pictures at most."""
-        return self.loss(self.embed_by(engine, most))
+    def loss_by(self, engine: Engine, max_batch: int = _BATCH) -> AccuracyLoss:
+        """Return what an engine loses as it computes, called with `max_batch` images at most."""
+        return self.loss(self.embed_by(engine, max_batch))
 
-    def embed_by(self, engine: Engine, most: int = _BATCH) -> Rows:
-        """Return an engine's embeddings of the pictures, (N, D) of length 1, `most` a call."""
-        parts = (batch[i : i + most] for batch in self._batches for i in range(0, len(batch), most))
+    def embed_by(self, engine: Engine, max_batch: int = _BATCH) -> Rows:
+        """Return an engine's embeddings of the images, (N, D) of length 1, `max_batch` a call."""
+        parts = (batch[i : i + max_batch] for batch in self._batches for i in range(0, len(batch), max_batch))
         return normalize_rows(np.concatenate([engine.infer(part) for part in parts]))
 
 
-@dataclass(frozen=True)
-class Quantized:
-    """INT8 of one graph for one engine, decided on.
+def held_out_loss(
+    reference: npt.NDArray[np.float32],
+    other: npt.NDArray[np.float32],
+    identities: Sequence[int],
+    cameras: Sequence[int],
+) -> AccuracyLoss:
+    """Return what `other` loses: every image is a query, and all of other cameras are its gallery.
 
-    Attributes:
-        decision: group by group.
-        quantizer: makes the graph.
+    Args:
+        reference: (N, D) embeddings of float32.
+        other: (N, D) embeddings of the engine.
+        identities: (N,) numbers of people.
+        cameras: (N,) numbers of cameras.
+
+    Raises:
+        InputError: nobody was seen by two cameras.
     """
-
-    decision: Int8
-    quantizer: Quantizer
-    _made: dict[bool, ModelProto] = field(default_factory=dict, repr=False)
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The groups of layers in INT8; none where none is within the budget."""
-        return tuple(each.group for each in self.decision.groups if each.int8)
-
-    @property
-    def whole(self) -> bool:
-        """Whether they are all."""
-        return len(self.groups) == len(self.decision.groups)
-
-    def make(self, half: bool = False) -> ModelProto:
-        """Return the graph, what is around INT8 in float16 instead of float32 with `half`."""
-        if half not in self._made:
-            self._made[half] = self.quantizer.make(self.groups, half=half)
-        return self._made[half]
+    precisions, hits = [], []
+    for rows in (reference, other):
+        ranks = feature_ranks(rows, rows, identities, identities, cameras, cameras)
+        precisions.append(100 * average_precisions(ranks))
+        hits.append(100 * first_hits(ranks))
+    mean_ap = paired_bootstrap(*precisions, confidence=_CONFIDENCE)
+    rank1 = paired_bootstrap(*hits, confidence=_CONFIDENCE)
+    return AccuracyLoss(-mean_ap.mean, -mean_ap.low, -rank1.mean, -rank1.low)
 
 
 def decide_int8(
@@ -142,7 +144,7 @@ def decide_int8(
     *,
     time_groups: GroupTimer | None = None,
     progress: Callable[[str], None] = lambda step: None,
-) -> Quantized:
+) -> tuple[Quantized, Int8]:
     """Find ranges, and choose the groups that compute in INT8.
 
     Args:
@@ -151,10 +153,13 @@ def decide_int8(
         request: calibration set and budget.
         held_out: whom losses are measured on; None measures none, and there is no budget.
         time_groups: what each group saves; None goes by its share of the work.
-        progress: told what is being done.
+        progress: called with a line for each step.
+
+    Returns:
+        The groups in INT8, none where none is within the budget, and how that was decided.
     """
     table = find_table(graph, request.pictures, request.file, progress)
-    quantizer = Quantizer(graph.model, table, rules)
+    quantizer = Quantizer(graph, table, rules)
     shares = {name: quantizer.macs_share([name]) for name in quantizer.groups}
     saved: dict[str, float] = {}
 
@@ -163,7 +168,7 @@ def decide_int8(
         # Sums and gates are next to no work, but what they save is not nothing.
         return saved or {name: max(share, 1e-6) for name, share in shares.items()}
 
-    alone: Mapping[str, Loss] = {}
+    alone: Mapping[str, AccuracyLoss] = {}
     chosen: Sequence[str] = tuple(quantizer.groups)
     loss = held_out.loss_of(quantizer.make(chosen)) if held_out and request.budget is None else None
     if request.budget is not None and held_out is not None:
@@ -175,6 +180,7 @@ def decide_int8(
             progress,
         )
         chosen, loss, alone = (choice.groups, choice.loss, choice.alone) if choice else ((), None, {})
+    quantized = Quantized(quantizer, tuple(chosen))
     decision = Int8(
         rules=rules.name,
         ranges=METHOD,
@@ -190,10 +196,10 @@ def decide_int8(
             GroupDecision(name, share, alone.get(name), saved.get(name), name in chosen)
             for name, share in shares.items()
         ),
-        pairs=count_pairs(quantizer.make(chosen)) if chosen else {},
+        pairs=count_pairs(quantized.make()) if chosen else {},
         weight_bits=rules.weight_bits,
     )
-    return Quantized(decision, quantizer)
+    return quantized, decision
 
 
 def fine_tuning(info: GraphInfo, request: Calibration) -> str:

@@ -8,8 +8,7 @@ from typing import Literal
 
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.calibration import load_pictures
-from osnet_edge.engines.graph.float16 import to_half
-from osnet_edge.engines.graph.overflow import check_overflow
+from osnet_edge.engines.graph.float16 import check_overflow, to_half
 from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.int8 import NO_GROUP, Calibration, HeldOut, decide_int8, fine_tuning, without
 from osnet_edge.engines.quantization.rules import rules_for
@@ -83,7 +82,7 @@ def settle_precision(
     if request is not None and "fp16" in spec.row.precisions:
         progress(f"checking float16's range on {len(request.pictures.pictures):,} pictures")
         crops = load_pictures(request.pictures.pictures)
-        check_overflow(graph.model, crops, graph.info.preprocessing, progress)
+        check_overflow(graph, crops, graph.info.preprocessing, progress)
     if asked == "auto" or PRECISIONS[asked].calibrated:
         if request is None:
             raise ValueError("check_asked comes first")
@@ -110,8 +109,8 @@ def _settle_int8(
     if request.pictures.held_out or request.budget:
         held_out = HeldOut(request, graph)
     rules = rules_for(spec.backend, spec.processor)
-    found = decide_int8(graph, rules, request, held_out, progress=progress)
-    if not found.groups:
+    quantized, decision = decide_int8(graph, rules, request, held_out, progress=progress)
+    if not quantized.groups:
         raise CheckError(
             f"no group of layers stays within the budget in INT8; {fine_tuning(graph.info, request)}, give "
             "more points, or pass --precision auto, which falls back to floating point"
@@ -119,8 +118,8 @@ def _settle_int8(
     comparison = None
     if spec.row.on_cpu:
         progress("timing INT8 beside float32")
-        comparison = compare_on_cpu(graph, spec, found.make(), batch)
-    return BuildSpec(spec, "int8", found.make, found.decision, comparison, found.quantizer.table)
+        comparison = compare_on_cpu(graph, spec, quantized.make(), batch)
+    return BuildSpec(spec, "int8", quantized, decision, comparison)
 
 
 def _choose_on_gpu(
@@ -137,15 +136,15 @@ def _choose_on_gpu(
     """
     held_out = HeldOut(request, graph)
     rules = rules_for(spec.backend)
-    found = decide_int8(graph, rules, request, held_out, progress=progress)
+    quantized, decision = decide_int8(graph, rules, request, held_out, progress=progress)
     progress("measuring float16")
-    loss = held_out.loss_of(to_half(graph.model))
+    loss = held_out.loss_of(to_half(graph))
     within = request.budget is None or request.budget.allows(loss)
     lost = f"float16 loses {loss.mean_ap:.2f} points of mAP, {loss.mean_ap_most:.2f} at most"
     chosen: Precision = "fp16" if within else "fp32"
     no_gpu = "no GPU was here to show that it gains"
     why = f"{chosen}: {lost}; INT8 was dropped, as {no_gpu}"
-    if not found.groups:
+    if not quantized.groups:
         why = f"{why}, and {NO_GROUP} in it: {fine_tuning(graph.info, request)}"
-    decision = without(found.decision, no_gpu if found.groups else NO_GROUP)
+    decision = without(decision, no_gpu if quantized.groups else NO_GROUP)
     return BuildSpec(spec, chosen, None, decision, Comparison(batch, {}, why))

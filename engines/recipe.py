@@ -74,11 +74,11 @@ def write_recipe(
     with write_folder_aside(output) as folder:
         shutil.copyfile(graph, folder / GRAPH_NAME)
         names = [GRAPH_NAME]
-        if settled.table:
-            write_table(settled.table, folder / TABLE_NAME)
+        if settled.quantized:
+            write_table(settled.quantized.quantizer.table, folder / TABLE_NAME)
             names.append(TABLE_NAME)
         progress("writing golden pairs")
-        pairs = make_golden(read, golden_crops, settled.precision, settled.quantize)
+        pairs = make_golden(read, golden_crops, settled.precision, settled.quantized)
         golden = write_golden(pairs, folder)
         recipe = Recipe(
             schema_version=SCHEMA_VERSION,

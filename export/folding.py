@@ -17,7 +17,7 @@ from osnet_edge.train.osnet import Conv, LightConv, OSNet
 def fold_batch_norms(model: OSNet) -> OSNet:
     """Return a copy of an OSNet, in eval mode, without batch norms.
 
-    Instance norms stay: their statistics are of the picture at hand.
+    Instance norms stay: their statistics are of the image at hand.
 
     Args:
         model: an OSNet; it is not changed.

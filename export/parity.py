@@ -1,4 +1,4 @@
-"""The exported graph held to torch, on pictures of people and at several batch sizes."""
+"""The exported graph held to torch, on images of people and at several batch sizes."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def export_onnx(
         l2_normalize: whether the graph scales embeddings to length 1.
         opset: ONNX operator set.
         passes: of `osnet_edge.export.rewrite`, as its `parse_rewrite` returns them.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Raises:
         InputError: the checkpoint or an option cannot be used; nothing is written.

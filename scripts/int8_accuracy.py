@@ -13,15 +13,14 @@ from pathlib import Path
 import click
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto
 
 from osnet_edge.cli.options import read_calibration
 from osnet_edge.cli.progress import step
 from osnet_edge.engines.graph.float16 import to_half
-from osnet_edge.engines.graph.reading import read_graph
+from osnet_edge.engines.graph.reading import Graph, read_graph
 from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.engines.int8 import HeldOut, decide_int8
-from osnet_edge.engines.quantization.rules import RULES
+from osnet_edge.engines.quantization.rules import RULES_BY_NAME
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME, GraphInfo
 from osnet_edge.runtime.preprocessing import Picture, to_batch
 
@@ -32,7 +31,7 @@ Points = npt.NDArray[np.float64]
 @click.argument("graph")
 @click.option("--calibration", required=True, metavar="FILE")
 @click.option("--data", default="viper", show_default=True)
-@click.option("--rules", type=click.Choice([*RULES, "fp16"]), default="tensorrt", show_default=True)
+@click.option("--rules", type=click.Choice([*RULES_BY_NAME, "fp16"]), default="tensorrt", show_default=True)
 @click.option(
     "--budget", type=float, help="Points of mAP on held-out people; without it all groups are INT8."
 )
@@ -42,12 +41,14 @@ def main(graph: str, calibration: str, data: str, rules: str, budget: float | No
     info = read.info
     given = read_calibration(calibration, budget, None)
     if rules == "fp16" or given is None:
-        share, chosen = 1.0, to_half(read.model)
+        share, chosen = 1.0, to_half(read)
     else:
-        found = decide_int8(read, RULES[rules], given, HeldOut(given, read), progress=step)
-        share, chosen = found.decision.macs, found.make()
-        left = [each.group for each in found.decision.groups if not each.int8]
-        print(f"held-out {found.decision.loss}; in floating point: {', '.join(left) or 'nothing'}")
+        quantized, decision = decide_int8(
+            read, RULES_BY_NAME[rules], given, HeldOut(given, read), progress=step
+        )
+        share, chosen = decision.macs, quantized.make()
+        left = [each.group for each in decision.groups if not each.int8]
+        print(f"held-out {decision.loss}; in floating point: {', '.join(left) or 'nothing'}")
     reference = _per_query(read.path, info, data)
     other = _per_query(chosen, info, data)
     from osnet_edge.bench.metrics.paired_bootstrap import paired_bootstrap
@@ -60,13 +61,13 @@ def main(graph: str, calibration: str, data: str, rules: str, budget: float | No
         )
 
 
-def _per_query(model: Path | ModelProto, info: GraphInfo, data: str) -> tuple[Points, Points]:
+def _per_query(graph: Path | Graph, info: GraphInfo, data: str) -> tuple[Points, Points]:
     """Return the average precision and Rank-1 of each query, in points."""
     from osnet_edge.bench import average_precisions, embed_set, first_hits
     from osnet_edge.runtime.embed_files import embed_files
     from osnet_edge.train.data import open_set
 
-    found, session = open_set(data), open_graph(model)
+    found, session = open_set(data), open_graph(graph)
 
     def embed(crops: list[Picture]) -> npt.NDArray[np.float32]:
         rows: npt.NDArray[np.float32] = session.run(

@@ -10,11 +10,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import ModelProto
 
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
-from osnet_edge.engines.graph.reading import ExportedGraph
+from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.registry import BACKENDS, Backend, BackendName
@@ -130,7 +129,7 @@ class Builder:
         raise InputError(f"{self.backend.title} loads what it has built, and no graph; build a package")
 
     def tensor_values(
-        self, model: ModelProto, names: list[str], processor: str, batch: npt.NDArray[np.generic]
+        self, graph: Graph, names: list[str], processor: str, batch: npt.NDArray[np.generic]
     ) -> list[npt.NDArray[np.float32]]:
         """Return tensors of a Q/DQ graph as the library computes them for a batch.
 
@@ -157,8 +156,8 @@ def write_graph(graph: ExportedGraph, destination: Path, settled: BuildSpec) -> 
     The library optimises it for the device at hand while it loads, so that one package runs on x86 and ARM,
     or on any GPU, and on a newer library too.
     """
-    if settled.quantize:
-        onnx.save(settled.quantize(False), destination)
+    if settled.quantized:
+        onnx.save(settled.quantized.make().model, destination)
     else:
         shutil.copyfile(graph.path, destination)
 

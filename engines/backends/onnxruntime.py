@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto
 
 from osnet_edge.engines.backends.base import Builder, write_graph
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
-from osnet_edge.engines.graph.reading import ExportedGraph
+from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.graph.running import expose
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine, session_options
@@ -54,12 +53,12 @@ class OnnxRuntimeBuilder(Builder):
         return OnnxRuntimeEngine(graph, info.preprocessing, info.model.embedding_size)
 
     def tensor_values(
-        self, model: ModelProto, names: list[str], processor: str, batch: npt.NDArray[np.generic]
+        self, graph: Graph, names: list[str], processor: str, batch: npt.NDArray[np.generic]
     ) -> list[npt.NDArray[np.float32]]:
         """Return tensors as ONNX Runtime computes them, see `Builder`."""
         import onnxruntime
 
-        content, providers = expose(model, names).SerializeToString(), ["CPUExecutionProvider"]
+        content, providers = expose(graph, names).model.SerializeToString(), ["CPUExecutionProvider"]
         session = onnxruntime.InferenceSession(content, session_options(), providers=providers)
         values: list[npt.NDArray[np.float32]] = session.run(names, {INPUT_NAME: batch})
         return values

@@ -37,7 +37,7 @@ class OnnxRuntimeCudaBuilder(Builder):
     ) -> Target:
         """Write the graph, see `Builder`; what of float16 stays float32 see `engines.graph.float16`."""
         if settled.precision == "fp16":
-            onnx.save(to_half(graph.model), destination)
+            onnx.save(to_half(graph).model, destination)
         else:
             write_graph(graph, destination, settled)
         return Target(

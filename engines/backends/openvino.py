@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import ModelProto
 
 from osnet_edge.engines.backends.base import Builder, best_sizes, write_graph
 from osnet_edge.engines.backends.onnxruntime import cpu_target
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
-from osnet_edge.engines.graph.reading import ExportedGraph
+from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.openvino import (
     OpenVinoEngine,
@@ -83,16 +82,16 @@ class OpenVinoBuilder(Builder):
         return OpenVinoEngine(graph, info.preprocessing, size, precision, best_batch, None, sizes, processor)
 
     def tensor_values(
-        self, model: ModelProto, names: list[str], processor: str, batch: npt.NDArray[np.generic]
+        self, graph: Graph, names: list[str], processor: str, batch: npt.NDArray[np.generic]
     ) -> list[npt.NDArray[np.float32]]:
         """Return tensors as OpenVINO computes them, see `Builder`."""
         core = open_core("int8")
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / self.model_name
-            onnx.save(model, file)
-            graph = read_arranged(core, file)
+            onnx.save(graph.model, file)
+            network = read_arranged(core, file)
             # They come behind the embeddings, in this order.
-            graph.add_outputs(names)
+            network.add_outputs(names)
             options = compile_options(core, "int8", None, processor)
-            results = core.compile_model(graph, "CPU", options).create_infer_request().infer([batch])
+            results = core.compile_model(network, "CPU", options).create_infer_request().infer([batch])
             return [results[1 + index] for index in range(len(names))]

@@ -1,4 +1,4 @@
-"""Calibration sets: pictures drawn from re-ID sets, over which an INT8 engine's ranges are found."""
+"""Calibration sets: images drawn from re-ID sets, over which an INT8 engine's ranges are found."""
 
 from osnet_edge.engines.calibration.calibration_set import (
     CalibrationPicture,
@@ -7,8 +7,7 @@ from osnet_edge.engines.calibration.calibration_set import (
     read_calibration_set,
     write_calibration_set,
 )
-from osnet_edge.engines.calibration.draw import Candidate, Drawn, draw_pictures
-from osnet_edge.engines.calibration.hold_out import hold_out
+from osnet_edge.engines.calibration.draw import Candidate, Drawn, draw_pictures, hold_out
 
 __all__ = [
     "CalibrationPicture",

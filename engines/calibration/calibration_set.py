@@ -1,4 +1,4 @@
-"""The file of a calibration set: which pictures, by path and hash, and how they were drawn."""
+"""The file of a calibration set: which images, by path and hash, and how they were drawn."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ class CalibrationPicture:
 
 @dataclass(frozen=True)
 class HowDrawn:
-    """Where the pictures came from, and what was left out.
+    """Where the images came from, and what was left out.
 
     Attributes:
         sources: sets and folders of frames, as the user named them.
-        excluded: sets whose query and gallery pictures were looked for among the sources and not found.
+        excluded: sets whose query and gallery images were looked for among the sources and not found.
         seed: of the drawing.
-        asked: how many pictures were asked for.
-        available: pictures, or boxes, that were there to draw from.
+        asked: how many images were asked for.
+        available: images, or boxes, that were there to draw from.
         identities: how many people are on those that were drawn.
         cameras: how many cameras took those.
-        near_duplicates: pictures passed over because they look like one that was drawn before.
+        near_duplicates: images passed over because they look like one that was drawn before.
         outside: boxes passed over because they hold no pixel of their frame.
         grey: how many of those that were drawn have (nearly) no colour.
-        held_out: how many people were held out, from whose pictures none was drawn.
+        held_out: how many people were held out, from whose images none was drawn.
     """
 
     sources: tuple[str, ...]
@@ -86,7 +86,7 @@ class CalibrationSet:
         drawn: how.
         warnings: what a person should know before building with it.
         pictures: one or more, sorted by path and box: their order means nothing.
-        held_out: pictures of other people, each seen by 2 cameras or more, sorted likewise; on them a build
+        held_out: images of other people, each seen by 2 cameras or more, sorted likewise; on them a build
             measures mAP. Empty where too few people can be held out, and in older files.
     """
 
@@ -98,7 +98,7 @@ class CalibrationSet:
     held_out: tuple[CalibrationPicture, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a set without pictures, and one whose held-out people are calibrated on."""
+        """Refuse a set without images, and one whose held-out people are calibrated on."""
         if not self.pictures:
             raise InputError("expected one calibration picture or more, got none; draw the set anew")
         if both := {p.identity for p in self.pictures} & {p.identity for p in self.held_out}:
@@ -112,18 +112,18 @@ def write_calibration_set(made: CalibrationSet, file: Path | str) -> None:
     """Write a set, whole or not at all; paths are written from the file's folder, so both can move together.
 
     Args:
-        made: the set; its pictures' paths are absolute, or from the working folder.
+        made: the set; its images' paths are absolute, or from the working folder.
         file: where to write.
 
     Raises:
-        InputError: the folder does not exist, or a picture's path is no text.
+        InputError: the folder does not exist, or an image's path is no text.
     """
     folder = Path(file).resolve().parent
     write_json(file, to_json(_with_paths(made, lambda path: _from_folder(path, folder))))
 
 
 def read_calibration_set(file: Path | str) -> CalibrationSet:
-    """Read a set; no picture is opened. Paths become absolute.
+    """Read a set; no image is opened. Paths become absolute.
 
     Raises:
         InputError: the file is missing, or is no calibration set of this version; the
@@ -151,7 +151,7 @@ def load_pictures(pictures: Iterable[CalibrationPicture]) -> Iterator[Picture]:
         (H, W, 3) uint8 RGB crops of any sizes, as a camera would hand them to an `Embedder`.
 
     Raises:
-        InputError: a picture vanished, was changed, or cannot be decoded, or a box is outside its frame.
+        InputError: an image vanished, was changed, or cannot be decoded, or a box is outside its frame.
     """
     # Boxes of one frame stand together, so that the last frame is all there is to remember.
     last, frame = "", None

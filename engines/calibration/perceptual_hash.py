@@ -1,4 +1,4 @@
-"""What a picture looks like in a few bits: whether two are nearly the same, whether one has colour."""
+"""What an image looks like in a few bits: whether two are nearly the same, whether one has colour."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ HASH_BITS = _COLUMNS * _ROWS
 #: Bits that may differ between near-duplicates. On CUHK03, copies that were compressed anew, halved, made
 #: brighter or cut 1 pixel off differ by 9 at most, and the nearest two of 400,000 pairs of people by 16.
 NEAR = 12
-#: Levels of 255 between a pixel's strongest and weakest channel, on average over the picture. Infrared has
-#: under 3, which JPEG and tinted glass make; a plain picture of a street has 8 to 30.
+#: Levels of 255 between a pixel's strongest and weakest channel, on average over the image. Infrared has
+#: under 3, which JPEG and tinted glass make; a plain image of a street has 8 to 30.
 _GREY = 3.0
 
 Bits = NDArray[np.bool_]
@@ -24,7 +24,7 @@ Bits = NDArray[np.bool_]
 def difference_hash(picture: Picture) -> Bits:
     """Return 128 bits (128,), each telling whether a cell is brighter than its left neighbour.
 
-    Light and contrast of the whole picture, its size and its compression hardly matter.
+    Light and contrast of the whole image, its size and its compression hardly matter.
 
     Source: N. Krawetz, "Kind of Like That" (2013), with 9x16 cells in place of 9x8.
 
@@ -48,7 +48,7 @@ def is_near(bits: Bits, others: Bits) -> bool:
 
 
 def is_grey(picture: Picture) -> bool:
-    """Tell whether a picture has (nearly) no colour, as those of infrared cameras.
+    """Tell whether an image has (nearly) no colour, as those of infrared cameras.
 
     Args:
         picture: (H, W, 3) uint8 RGB.

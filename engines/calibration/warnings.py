@@ -8,26 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from osnet_edge.engines.calibration.calibration_set import HowDrawn
-from osnet_edge.engines.calibration.hold_out import LEAST_PEOPLE
+from osnet_edge.engines.calibration.draw import MIN_PEOPLE
 
 _FEW = 64
-#: Share of grey pictures from which colour is next to missing.
+#: Share of grey images from which colour is next to missing.
 _MOSTLY = 0.9
 
 
-def doubts(how: HowDrawn, count: int, people: int) -> Iterator[str]:
-    """Tell what is doubtful about a set.
+def find_warnings(drawn: HowDrawn, count: int, people: int) -> Iterator[str]:
+    """Yield a warning for each thing about a set that may spoil the ranges.
 
     Args:
-        how: it was drawn.
-        count: pictures drawn.
+        drawn: how it was drawn.
+        count: images drawn.
         people: how many were to be held out.
     """
-    if count < how.asked:
+    if count < drawn.asked:
         yield (
-            f"asked for {how.asked:,} pictures, took all {count:,} that there are of {how.available:,} "
-            f"(near-duplicates: {how.near_duplicates:,}, boxes outside their frame: {how.outside:,}); not "
-            f"counted: pictures of the {how.held_out:,} people who are held out"
+            f"asked for {drawn.asked:,} pictures, took all {count:,} that there are of {drawn.available:,} "
+            f"(near-duplicates: {drawn.near_duplicates:,}, boxes outside their frame: {drawn.outside:,}); "
+            f"not counted: pictures of the {drawn.held_out:,} people who are held out"
         )
     if count < _FEW:
         yield (
@@ -35,18 +35,19 @@ def doubts(how: HowDrawn, count: int, people: int) -> Iterator[str]:
             "a tenth or more somewhere in 2 of 3 new pictures with a set of 32, in 1 of 11 with one of 512; "
             "draw 256 or more"
         )
-    if how.cameras == 1:
+    if drawn.cameras == 1:
         yield (
             "one camera only: what other cameras see beyond its ranges will be cut off, in up to 3 times as "
             "many pictures as with two cameras; add pictures of the others"
         )
-    if how.grey >= _MOSTLY * count:
+    if drawn.grey >= _MOSTLY * count:
         yield (
-            f"grey pictures: {how.grey:,} of {count:,}. An engine whose ranges have hardly seen colour cuts "
-            "off every colour picture somewhere; right for infrared cameras alone, else add pictures by day"
+            f"grey pictures: {drawn.grey:,} of {count:,}. An engine whose ranges have hardly seen colour "
+            "cuts off every colour picture somewhere; right for infrared cameras alone, else add "
+            "pictures by day"
         )
-    if people and not how.held_out:
+    if people and not drawn.held_out:
         yield (
-            f"nobody is held out: that takes {2 * LEAST_PEOPLE} people whom 2 cameras saw, half of them to "
+            f"nobody is held out: that takes {2 * MIN_PEOPLE} people whom 2 cameras saw, half of them to "
             "calibrate on; `build --precision auto` will need a set with such people"
         )

@@ -11,16 +11,25 @@ float32, beside the inputs and outputs:
   compute capability 7.5.
 
 A cast stands where a float32 tensor is read in float16 or the reverse, once for each, and nowhere else.
+
+Past 65504 float16 is infinite, and what follows is NaN or an embedding that says nothing. Weights show
+nothing of it, so `check_overflow` runs the float32 graph over images and holds each tensor's largest value to
+that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+
 import numpy as np
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from osnet_edge.engines.graph.tensors import tensors_of
+from osnet_edge.engines.graph.reading import Graph
+from osnet_edge.engines.graph.running import batches_of, tensor_runner
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.preprocessing import Picture, Preprocessing
 
 #: Operators without inputs that matter; they say their type themselves.
 CONSTANTS = ("Constant", "ConstantOfShape")
@@ -30,72 +39,78 @@ MEANS, MATRIX_PRODUCTS = ("GlobalAveragePool",), ("Gemm", "MatMul")
 #: Float16's largest number.
 HALF_MAX = float(np.finfo(np.float16).max)
 
+#: Images run at once; with x1_0 and images of 256x128 that takes 0.9 GB.
+_BATCH = 4
+#: Images between two lines of progress.
+_OFTEN = 128
+#: Operators whose results are no larger than what they read, or than 1.
+_BOUNDED = ("Relu", "Sigmoid", "MaxPool", "AveragePool", "GlobalAveragePool", "Transpose", "Flatten")
+#: Share of float16's range from which images unlike those of the set may leave it.
+_NEAR = 0.25
+
 _SUFFIXES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 
 
-def to_half(model: ModelProto) -> ModelProto:
+def to_half(graph: Graph) -> Graph:
     """Return a float16 copy of a float32 graph, with the same inputs and outputs.
 
     Args:
-        model: float32, its nodes in an order in which they can run.
+        graph: float32, its nodes in an order in which they can run.
 
     Raises:
         InputError: it holds float16 already, or a weight that float16 cannot hold.
     """
-    return _Conversion(model).model
+    return Graph(_Conversion(graph).model)
 
 
-def half_tensors(model: ModelProto) -> list[str]:
+def half_tensors(graph: Graph) -> list[str]:
     """Return the tensors that nodes of a float32 graph make and `to_half` makes or hands on in float16.
 
     Args:
-        model: as for `to_half`.
+        graph: as for `to_half`.
 
     Raises:
         InputError: as `to_half`.
     """
-    return _Conversion(model).halves
+    return _Conversion(graph).halves
 
 
 class _Conversion:
     """One graph on its way from float32 to float16.
 
     Args:
-        model: float32; it is copied.
+        graph: float32; its model is copied.
 
     Attributes:
         model: float16.
         halves: names in the float32 graph of the tensors that are float16 somewhere, in order.
     """
 
-    def __init__(self, model: ModelProto) -> None:
-        for weight in model.graph.initializer:
+    def __init__(self, graph: Graph) -> None:
+        for weight in graph.initializers.values():
             if weight.data_type == TensorProto.FLOAT16:
                 raise InputError(
                     f"expected a float32 graph, and {weight.name} is float16; give the graph as it was "
                     "exported"
                 )
-        self.model = ModelProto()
-        self.model.CopyFrom(model)
+        self.model = graph.copy()
         self._graph = self.model.graph
         # Shapes and bytes keep their types.
-        found = tensors_of(model).items()
-        self._floats = {name for name, tensor in found if tensor.kind == TensorProto.FLOAT}
-        self._weights = {weight.name: weight for weight in self._graph.initializer}
+        self._floats = {name for name, tensor in graph.tensors.items() if tensor.kind == TensorProto.FLOAT}
+        self._weights = graph.initializers
         #: The type that each tensor is made in.
         self._made: dict[str, int] = {item.name: TensorProto.FLOAT for item in self._graph.input}
         #: Names of tensors and weights by the type they are read in.
         self._read: dict[tuple[str, int], str] = {}
         self._nodes: list[NodeProto] = []
-        held = _float32_nodes(self._graph)
-        for index, original in enumerate(model.graph.node):
+        held = _float32_nodes(graph)
+        for original in graph.nodes:
             node = NodeProto()
             node.CopyFrom(original)
-            self._add(node, TensorProto.FLOAT if index in held else TensorProto.FLOAT16)
+            self._add(node, TensorProto.FLOAT if original.output[0] in held else TensorProto.FLOAT16)
         read = [name for name, kind in self._read if kind == TensorProto.FLOAT16]
-        makes = {name for node in model.graph.node for name in node.output}
         self.halves = [name for name, kind in self._made.items() if kind == TensorProto.FLOAT16]
-        self.halves += [name for name in read if name in makes]
+        self.halves += [name for name in read if name in graph.makers]
         self._restore_outputs()
         self._replace_contents()
 
@@ -145,28 +160,27 @@ class _Conversion:
         onnx.checker.check_model(self.model)
 
 
-def _float32_nodes(graph: GraphProto) -> set[int]:
-    """Return the places of nodes that stay float32."""
-    makers = {output: index for index, node in enumerate(graph.node) for output in node.output}
-    first = next((node for node in graph.node if node.op_type == "Conv"), NodeProto())
-    held: set[int] = set()
+def _float32_nodes(graph: Graph) -> set[str]:
+    """Return the nodes that stay float32, by the first tensor that each makes."""
+    first = next((node for node in graph.nodes if node.op_type == "Conv"), NodeProto())
+    held: set[str] = set()
     waiting = list(first.input)
     while waiting:
-        index = makers.get(waiting.pop())
-        if index is not None:
-            held.add(index)
-            waiting += graph.node[index].input
-    weights = {weight.name for weight in graph.initializer}
-    weights.update(name for node in graph.node if node.op_type in CONSTANTS for name in node.output)
+        node = graph.makers.get(waiting.pop())
+        if node is not None:
+            held.add(node.output[0])
+            waiting += node.input
+    weights = set(graph.initializers)
+    weights.update(name for node in graph.nodes if node.op_type in CONSTANTS for name in node.output)
     pooled: set[str] = set()
-    for index, node in enumerate(graph.node):
+    for node in graph.nodes:
         read = {name for name in node.input if name and name not in weights}
         if node.op_type in MEANS or (read and read <= pooled):
             pooled.update(node.output)
             if node.op_type not in MATRIX_PRODUCTS:
-                held.add(index)
+                held.add(node.output[0])
         elif node.op_type in ("InstanceNormalization", *CONSTANTS):
-            held.add(index)
+            held.add(node.output[0])
     return held
 
 
@@ -179,3 +193,82 @@ def _half_weight(weight: TensorProto, name: str) -> TensorProto:
             f"the weights {weight.name} reach {peak:.3g}, past float16's {HALF_MAX:.0f}; build with fp32"
         )
     return numpy_helper.from_array(values.astype(np.float16), name)
+
+
+def check_overflow(
+    graph: Graph,
+    pictures: Iterable[Picture],
+    preprocessing: Preprocessing,
+    progress: Callable[[str], None] = lambda step: None,
+) -> dict[str, float]:
+    """Hold that what `to_half` makes float16 stays within its range on images.
+
+    Memory does not depend on how many they are.
+
+    Args:
+        graph: float32, as `osnet-edge export` wrote it.
+        pictures: (H, W, 3) uint8 RGB crops of any sizes, one or more.
+        preprocessing: from a crop to the graph's input.
+        progress: called with a line on how far it is, and of tensors that reach a quarter of the range.
+
+    Returns:
+        The largest absolute value of each tensor that will be float16, but for those that another bounds.
+
+    Raises:
+        InputError: one leaves the range, or is NaN or infinite in float32 already; there is no image, or
+            the graph holds float16 or weights beyond it.
+    """
+    peaks = dict.fromkeys(_unbounded(graph), 0.0)
+    run, done = tensor_runner(graph, list(peaks)), 0
+    for batch in batches_of(pictures, preprocessing, _BATCH):
+        for name, value in zip(peaks, run(batch), strict=True):
+            peaks[name] = max(peaks[name], _peak(name, value))
+        done += len(batch)
+        if done % _OFTEN == 0:
+            progress(f"checking float16's range: {done:,} pictures so far")
+    if not done:
+        raise InputError("expected one picture or more to check float16's range with, got none")
+    for warning in _judge(peaks, done):
+        progress(warning)
+    return peaks
+
+
+def _unbounded(graph: Graph) -> list[str]:
+    """Leave out what is no larger than another tensor that will be float16."""
+    halves = half_tensors(graph)
+    bounded = {
+        output
+        for node in graph.nodes
+        if node.op_type in _BOUNDED and (node.op_type == "Sigmoid" or node.input[0] in halves)
+        for output in node.output
+    }
+    return [name for name in halves if name not in bounded]
+
+
+def _peak(name: str, values: NDArray[np.float32]) -> float:
+    # NaN passes through both, and no copy of the tensor is made.
+    peak = max(float(values.max()), -float(values.min()))
+    if not np.isfinite(peak):
+        raise InputError(
+            f"the tensor {name} is NaN or infinite in float32 on a calibration picture, so the checkpoint is "
+            "damaged; export one that embeds pictures"
+        )
+    return peak
+
+
+def _judge(peaks: dict[str, float], count: int) -> Iterator[str]:
+    """Refuse what leaves the range, and yield a warning if something comes near."""
+    name = max(peaks, key=lambda each: peaks[each])
+    if peaks[name] > HALF_MAX:
+        beyond = sum(peak > HALF_MAX for peak in peaks.values())
+        raise InputError(
+            f"the tensor {name} reaches {peaks[name]:.4g} on {count:,} calibration pictures, past float16's "
+            f"{HALF_MAX:.0f} (tensors that do: {beyond} of {len(peaks)}); build with fp32"
+        )
+    if peaks[name] > _NEAR * HALF_MAX:
+        near = sum(peak > _NEAR * HALF_MAX for peak in peaks.values())
+        yield (
+            f"warning: the tensor {name} reaches {peaks[name]:.4g} on {count:,} calibration pictures, over a "
+            f"quarter of float16's {HALF_MAX:.0f} (tensors that do: {near} of {len(peaks)}); other pictures "
+            "may leave it, so compare embeddings with an fp32 engine's"
+        )

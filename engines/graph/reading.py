@@ -1,13 +1,18 @@
-"""Reading back a graph that `osnet-edge export` wrote."""
+"""A graph and all that is derived from it, once; and reading back one that `osnet-edge export` wrote."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import onnx
+from onnx import ModelProto, NodeProto, TensorProto
 
+from osnet_edge.engines.graph.layers import Layer, find_layers
+from osnet_edge.engines.graph.tensors import Tensor, infer_tensors
+from osnet_edge.engines.graph.work import Work, count_work
 from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.package.graph_info import (
@@ -20,17 +25,75 @@ from osnet_edge.runtime.package.graph_info import (
 
 
 @dataclass(frozen=True, eq=False)
-class ExportedGraph:
+class Graph:
+    """A graph, and what is derived from it when it is first asked for.
+
+    It is never changed in place: whatever rewrites a graph changes a `copy` of its model and returns a new
+    `Graph` of that.
+
+    Attributes:
+        model: the graph itself.
+    """
+
+    model: ModelProto
+
+    @property
+    def nodes(self) -> Sequence[NodeProto]:
+        """The operations, in an order in which they can run."""
+        nodes: Sequence[NodeProto] = self.model.graph.node
+        return nodes
+
+    @cached_property
+    def initializers(self) -> dict[str, TensorProto]:
+        """Weights and other constants, by name."""
+        return {each.name: each for each in self.model.graph.initializer}
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """Type and shape of every tensor and weight that are known, by name."""
+        return infer_tensors(self.model)
+
+    @cached_property
+    def makers(self) -> dict[str, NodeProto]:
+        """The node that makes each tensor, by the tensor's name; inputs and weights are not among them."""
+        return {name: node for node in self.nodes for name in node.output}
+
+    @cached_property
+    def readers(self) -> dict[str, list[NodeProto]]:
+        """The nodes that read each tensor, by its name; a tensor that no node reads is not among them."""
+        readers: dict[str, list[NodeProto]] = {}
+        for node in self.nodes:
+            for name in node.input:
+                readers.setdefault(name, []).append(node)
+        return readers
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """What can compute in INT8, in the order in which it runs; see `find_layers` for what it raises."""
+        return find_layers(self.model, self.tensors, self.initializers)
+
+    @cached_property
+    def work(self) -> tuple[Work, ...]:
+        """Operations and bytes for one image, node by node; see `count_work`."""
+        return count_work(self.model, self.tensors, self.makers, self.readers)
+
+    def copy(self) -> ModelProto:
+        """Return a model of its own, to be changed."""
+        copy = ModelProto()
+        copy.CopyFrom(self.model)
+        return copy
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedGraph(Graph):
     """A float32 graph of `osnet-edge export`, read and checked.
 
     Attributes:
         path: its file.
-        model: what is in it.
         info: what it says of itself.
     """
 
     path: Path
-    model: onnx.ModelProto
     info: GraphInfo
 
     @cached_property
@@ -39,8 +102,8 @@ class ExportedGraph:
         return sha256_of(self.path)
 
 
-def read_onnx(path: Path) -> onnx.ModelProto:
-    """Read and check a graph of one input `images`, of a free batch size and a fixed picture, and one output.
+def read_onnx(path: Path) -> Graph:
+    """Read and check a graph of one input `images`, of a free batch size and a fixed image, and one output.
 
     Raises:
         InputError: it is missing, damaged, or another kind of graph.
@@ -49,13 +112,13 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"expected an ONNX file, found {found} at {path}; make one with osnet-edge export")
     try:
-        graph: onnx.ModelProto = onnx.load(path)
-        onnx.checker.check_model(graph)
+        model: ModelProto = onnx.load(path)
+        onnx.checker.check_model(model)
     except Exception as error:
         # protobuf's and onnx's exceptions have no common base of their own to catch.
         reason = first_line(error)
         raise InputError(f"{path} is no ONNX graph, or not a whole one ({reason}); export it again") from None
-    inputs, outputs = list(graph.graph.input), list(graph.graph.output)
+    inputs, outputs = list(model.graph.input), list(model.graph.output)
     shape = [item.dim_value for item in inputs[0].type.tensor_type.shape.dim] if inputs else []
     if len(inputs) != 1 or len(outputs) != 1 or inputs[0].name != INPUT_NAME or len(shape) != 4:
         names = ", ".join(item.name for item in [*inputs, *outputs]) or "none"
@@ -66,7 +129,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         raise InputError(
             f"{path}: expected {INPUT_NAME} of a free batch size and a fixed picture, got {shape}"
         )
-    return graph
+    return Graph(model)
 
 
 def read_graph(path: Path) -> ExportedGraph:
@@ -75,7 +138,7 @@ def read_graph(path: Path) -> ExportedGraph:
     Raises:
         InputError: it is no such graph, or not one that `osnet-edge export` wrote.
     """
-    model = read_onnx(path)
+    model = read_onnx(path).model
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in metadata:
         raise InputError(
@@ -91,4 +154,4 @@ def read_graph(path: Path) -> ExportedGraph:
     }
     if got != expected:
         raise InputError(f"{path}: its metadata says {expected}, its graph {got}; export it again")
-    return ExportedGraph(path, model, info)
+    return ExportedGraph(model, path, info)

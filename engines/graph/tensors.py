@@ -1,4 +1,4 @@
-"""The tensors of a graph: who makes each, who reads it, and its type and shape."""
+"""The tensors of a graph: their types and shapes, and what making them takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Tensor(NamedTuple):
 
     Attributes:
         kind: its type, a number of `onnx.TensorProto`.
-        shape: for one picture; 0 for what depends on values.
+        shape: for one image; 0 for what depends on values.
     """
 
     kind: int
@@ -27,8 +27,8 @@ class Tensor(NamedTuple):
         return math.prod(self.shape)
 
 
-def tensors_of(model: ModelProto) -> dict[str, Tensor]:
-    """Return type and shape of every tensor and weight of a graph that are known, by name."""
+def infer_tensors(model: ModelProto) -> dict[str, Tensor]:
+    """Return type and shape of every tensor and weight of a model that are known, by name."""
     one = ModelProto()
     one.CopyFrom(model)
     # Shapes that were inferred for a free batch would stand in the way.
@@ -36,25 +36,11 @@ def tensors_of(model: ModelProto) -> dict[str, Tensor]:
     for value in (*one.graph.input, *one.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
     graph = onnx.shape_inference.infer_shapes(one, data_prop=True).graph
-    found = {weight.name: Tensor(weight.data_type, tuple(weight.dims)) for weight in graph.initializer}
+    tensors = {weight.name: Tensor(weight.data_type, tuple(weight.dims)) for weight in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
         kind = value.type.tensor_type
-        found[value.name] = Tensor(kind.elem_type, tuple(dim.dim_value for dim in kind.shape.dim))
-    return found
-
-
-def makers_of(model: ModelProto) -> dict[str, NodeProto]:
-    """Return the node that makes each tensor, by the tensor's name; inputs and weights are not among them."""
-    return {name: node for node in model.graph.node for name in node.output}
-
-
-def readers_of(model: ModelProto) -> dict[str, list[NodeProto]]:
-    """Return the nodes that read each tensor, by its name; a tensor that no node reads is not among them."""
-    readers: dict[str, list[NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    return readers
+        tensors[value.name] = Tensor(kind.elem_type, tuple(dim.dim_value for dim in kind.shape.dim))
+    return tensors
 
 
 def count_macs(node: NodeProto, tensors: Mapping[str, Tensor]) -> int:

@@ -1,24 +1,35 @@
-"""What a graph must compute and move for one picture, operation by operation."""
+"""What a graph must compute and move for one image, node by node."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from onnx import ModelProto, NodeProto, TensorProto
 
-from osnet_edge.engines.graph.tensors import Tensor, count_macs, makers_of, readers_of, tensors_of
+from osnet_edge.engines.graph.tensors import Tensor, count_macs
 
 #: Where operations are done: tensor cores in a precision, or plain cores in any.
 Unit = Literal["fp32", "fp16", "int8", "cores"]
 
 #: A compiler computes these where the tensor that they read is made, so they move only what else they read.
-FUSED = frozenset(
-    {"Add", "Cast", "Clip", "DequantizeLinear", "Div", "Flatten", "Identity", "Mul", "QuantizeLinear"}
-    | {"Relu", "Reshape", "Sigmoid", "Squeeze", "Sub", "Transpose", "Unsqueeze"}
+_FUSED = frozenset(
+    {"Add", "Cast", "Clip", "DequantizeLinear", "Div", "Mul", "QuantizeLinear", "Relu", "Sigmoid", "Sub"}
+    | {"Transpose"}
 )
-#: These only name tensors, or shapes.
-_FREE = frozenset({"Constant", "ConstantOfShape", "Gather", "Shape"})
+#: These only name tensors, or give them another shape, which a runtime does without touching them.
+_FREE = frozenset(
+    {"Constant", "ConstantOfShape", "Dropout", "Flatten", "Identity", "Reshape", "Shape", "Squeeze"}
+    | {"Unsqueeze"}
+)
+#: These move or convert numbers and compute nothing.
+_MOVES = frozenset({"Cast", "Concat", "Expand", "Gather", "Pad", "Slice", "Split", "Transpose"})
+_PRODUCTS = ("Conv", "Gemm", "MatMul")
+_POOLS = ("AveragePool", "MaxPool")
+#: Each number of the input is added to a sum.
+_REDUCTIONS = frozenset({"GlobalAveragePool", "GlobalMaxPool", "ReduceMax", "ReduceMean", "ReduceSum"})
 _BYTES: dict[int, int] = {
     TensorProto.FLOAT: 4,
     TensorProto.FLOAT16: 2,
@@ -33,25 +44,39 @@ _UNKNOWN = Tensor(TensorProto.UNDEFINED, ())
 
 @dataclass(frozen=True)
 class Work:
-    """One operation, with what is fused into it elsewhere.
+    """Work of one node, for one image.
 
     Attributes:
-        operations: multiplications and additions, for one picture.
-        unit: that does them.
-        activations: bytes read and written, for one picture.
-        weights: bytes read, whatever the batch.
-        fused: whether a compiler would fuse it into its neighbour, so that it launches nothing.
+        name: of the node.
+        kind: its operator, such as Conv.
+        operations: arithmetic ones; a multiply-accumulate is two.
+        activations: numbers read and written, besides weights.
+        weights: numbers of its weights.
+        unit: what does the arithmetic.
+        activation_bytes: bytes read and written, besides weights, once what can be fused is fused.
+        weight_bytes: bytes of weights, which are read once whatever the batch.
+        fused: whether a compiler would fuse it into its neighbour, so that it launches nothing and its
+            arithmetic takes no time of its own.
     """
 
+    name: str
+    kind: str
     operations: int
-    unit: Unit
     activations: int
     weights: int
+    unit: Unit
+    activation_bytes: int
+    weight_bytes: int
     fused: bool
 
 
-def count_work(model: ModelProto) -> tuple[Work, ...]:
-    """Count a graph's operations and bytes, node by node.
+def count_work(
+    model: ModelProto,
+    tensors: Mapping[str, Tensor],
+    makers: Mapping[str, NodeProto],
+    readers: Mapping[str, Sequence[NodeProto]],
+) -> tuple[Work, ...]:
+    """Count a graph's operations and bytes, node by node; nodes that only change shapes are left out.
 
     Convolutions and matrix products that sum over eight channels or more are for tensor cores, in the type of
     what they read (int8 behind a DequantizeLinear); those of fewer, such as depthwise ones, would
@@ -59,54 +84,86 @@ def count_work(model: ModelProto) -> tuple[Work, ...]:
 
     Args:
         model: typed as it will run: float32, `to_half`'s or with Q/DQ.
+        tensors: types and shapes, by name.
+        makers: the node that makes each tensor.
+        readers: the nodes that read each tensor.
     """
-    sizes = _Sizes(model)
-    return tuple(_work(node, sizes) for node in model.graph.node if node.op_type not in _FREE)
+    constants = {weight.name for weight in model.graph.initializer}
+    sizes = _Bytes(model, constants, tensors, makers, readers)
+    return tuple(
+        _work(node, constants, tensors, sizes) for node in model.graph.node if node.op_type not in _FREE
+    )
 
 
-def _work(node: NodeProto, sizes: _Sizes) -> Work:
-    fused = node.op_type in FUSED
-    read = [name for name in node.input if name and name not in sizes.weights]
-    weights = sum(sizes.weight_bytes(name) for name in node.input)
-    if fused:
-        # The first tensor is at hand; a second one, such as a residual path, is fetched.
-        return Work(0, "cores", sum(map(sizes.bytes, read[1:])), weights, True)
-    moved = sum(map(sizes.bytes, (*read, *node.output)))
-    if node.op_type not in ("Conv", "Gemm", "MatMul"):
-        return Work(sum(map(sizes.count, read)), "cores", moved, weights, False)
-    # A Gemm's weights have their outputs first, as a Conv's do: see `engines.quantization.layers`.
-    wide = sizes.tensors[node.input[1]].shape[1] >= _TILE
-    unit = _UNITS.get(sizes.width(node.input[0]), "cores") if wide else "cores"
-    return Work(2 * count_macs(node, sizes.tensors), unit, moved, weights, False)
+def _work(node: NodeProto, constants: set[str], tensors: Mapping[str, Tensor], sizes: _Bytes) -> Work:
+    inputs = [name for name in node.input if name in tensors]
+    read = sum(tensors[name].size for name in inputs if name not in constants)
+    written = sum(tensors[name].size for name in node.output if name in tensors)
+    unit: Unit = "cores"
+    # A Gemm's weights have their outputs first, as a Conv's do: see `osnet_edge.engines.graph.layers`.
+    if node.op_type in _PRODUCTS and tensors[node.input[1]].shape[1] >= _TILE:
+        unit = _UNITS.get(sizes.width(node.input[0]), "cores")
+    fused = node.op_type in _FUSED
+    activations = [name for name in node.input if name and name not in sizes.weights]
+    # Of what is fused the first tensor is at hand; a second one, such as a residual path, is fetched.
+    moved = activations[1:] if fused else [*activations, *node.output]
+    return Work(
+        name=node.name,
+        kind=node.op_type,
+        operations=_arithmetic(node, tensors, read, written),
+        activations=read + written,
+        weights=sum(tensors[name].size for name in inputs if name in constants),
+        unit=unit,
+        activation_bytes=sum(map(sizes.of, moved)),
+        weight_bytes=sum(map(sizes.of_weights, node.input)),
+        fused=fused,
+    )
 
 
-class _Sizes:
-    """Shapes and types of a graph's tensors for one picture; Q/DQ pairs are looked through."""
+def _arithmetic(node: NodeProto, tensors: Mapping[str, Tensor], read: int, written: int) -> int:
+    if node.op_type in _PRODUCTS:
+        return 2 * count_macs(node, tensors)
+    if node.op_type in _POOLS:
+        window = next((list(each.ints) for each in node.attribute if each.name == "kernel_shape"), [1])
+        return written * math.prod(window)
+    if node.op_type in _REDUCTIONS:
+        return read
+    return 0 if node.op_type in _MOVES else written
 
-    def __init__(self, model: ModelProto) -> None:
-        self.tensors, self._made, self._readers = tensors_of(model), makers_of(model), readers_of(model)
-        self.weights = {weight.name for weight in model.graph.initializer}
-        for node in model.graph.node:
-            if node.op_type == "DequantizeLinear" and node.input[0] in self.weights:
-                self.weights |= set(node.output)
 
-    def source(self, name: str) -> str:
-        """Return the tensor that a DequantizeLinear reads, if one made this."""
-        node = self._made.get(name)
-        return node.input[0] if node and node.op_type == "DequantizeLinear" else name
+class _Bytes:
+    """Bytes of a graph's tensors for one image, as they lie in memory; Q/DQ pairs are looked through."""
 
-    def count(self, name: str) -> int:
-        return self.tensors.get(name, _UNKNOWN).size
+    def __init__(
+        self,
+        model: ModelProto,
+        constants: set[str],
+        tensors: Mapping[str, Tensor],
+        makers: Mapping[str, NodeProto],
+        readers: Mapping[str, Sequence[NodeProto]],
+    ) -> None:
+        self._tensors, self._makers, self._readers = tensors, makers, readers
+        dequantized = {
+            node.output[0]
+            for node in model.graph.node
+            if node.op_type == "DequantizeLinear" and node.input[0] in constants
+        }
+        self.weights = constants | dequantized
 
     def width(self, name: str) -> int:
-        """Return bytes an element, as it lies in memory: quantised where all who read it quantise it."""
-        readers = self._readers.get(name, [])
+        """Return bytes an element: one where all who read the tensor quantise it."""
+        readers = self._readers.get(name, ())
         if readers and all(node.op_type == "QuantizeLinear" for node in readers):
             return 1
-        return _BYTES.get(self.tensors.get(self.source(name), _UNKNOWN).kind, 0)
+        return _BYTES.get(self._tensors.get(self._source(name), _UNKNOWN).kind, 0)
 
-    def bytes(self, name: str) -> int:
-        return self.count(name) * self.width(name)
+    def of(self, name: str) -> int:
+        return self._tensors.get(name, _UNKNOWN).size * self.width(name)
 
-    def weight_bytes(self, name: str) -> int:
-        return self.bytes(self.source(name)) if name in self.weights else 0
+    def of_weights(self, name: str) -> int:
+        return self.of(self._source(name)) if name in self.weights else 0
+
+    def _source(self, name: str) -> str:
+        """Return the tensor that a DequantizeLinear reads, if one made this."""
+        node = self._makers.get(name)
+        return node.input[0] if node and node.op_type == "DequantizeLinear" else name

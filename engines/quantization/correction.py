@@ -1,7 +1,7 @@
 """Bias correction: what quantising does to the mean of a layer's output goes back into its bias.
 
 Source: Nagel et al., "Data-free quantization through weight equalization and bias correction" (2019), section
-4.2, with means from calibration pictures in place of batch norms.
+4.2, with means from calibration images in place of batch norms.
 """
 
 from __future__ import annotations
@@ -10,48 +10,46 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, numpy_helper
+from onnx import numpy_helper
 
-from osnet_edge.engines.quantization.layers import Layer
-from osnet_edge.engines.quantization.ranges import Method
+from osnet_edge.engines.graph.layers import Layer
+from osnet_edge.engines.graph.reading import Graph
+from osnet_edge.engines.quantization.ranges import Method, quantize_weights
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.table import CalibrationTable, levels_for, range_key
-from osnet_edge.engines.quantization.weights import quantize_weights
 
 Array = npt.NDArray[np.float64]
 
 
 def correct_biases(
-    model: ModelProto, layers: Sequence[Layer], table: CalibrationTable, rules: QdqRules, method: Method
-) -> ModelProto:
+    graph: Graph, layers: Sequence[Layer], table: CalibrationTable, rules: QdqRules, method: Method
+) -> Graph:
     """Return a copy with the biases of layers corrected; a 1x1 in front of a depthwise 3x3 gains one.
 
-    It is exact for 1x1 convolutions and the linear layer, and for others but at the picture's border.
+    It is exact for 1x1 convolutions and the linear layer, and for others but at the image's border.
 
     Args:
-        model: the equalised float32 graph.
+        graph: the equalised float32 graph.
         layers: those that will be quantised.
         table: of this graph.
         rules: of the engine.
         method: whose ranges will be used.
     """
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    initializers = {each.name: each for each in copy.graph.initializer}
+    copy = graph.copy()
     nodes = {node.name: node for node in copy.graph.node}
     for layer in layers:
         if layer.kind == "sum" or layer.input not in table.tensors:
             continue
-        known = table.tensors[layer.input]
-        key = range_key(method, levels_for(known.signed, rules.activations))
-        weights = numpy_helper.to_array(initializers[layer.weight]).astype(np.float64)
+        tensor = table.tensors[layer.input]
+        key = range_key(method, levels_for(tensor.signed, rules.activations))
+        weights = numpy_helper.to_array(graph.initializers[layer.weight]).astype(np.float64)
         integers, scales = quantize_weights(weights, bits=rules.weight_bits)
         rounded = integers * scales.reshape([-1] + [1] * (weights.ndim - 1))
-        mean, moved = np.asarray(known.mean), np.asarray(known.shifts[key])
+        mean, moved = np.asarray(tensor.mean), np.asarray(tensor.shifts[key])
         # What comes out for W x + b is W' x' + b': their means differ by (W' - W) x + W' (x' - x).
         drift = _apply(rounded - weights, mean, layer) + _apply(rounded, moved, layer)
         node = nodes[layer.node]
-        bias = numpy_helper.to_array(initializers[node.input[2]]) if len(node.input) > 2 else 0.0
+        bias = numpy_helper.to_array(graph.initializers[node.input[2]]) if len(node.input) > 2 else 0.0
         name = f"{layer.output}_corrected_bias"
         corrected = (bias - drift).astype(np.float32)
         copy.graph.initializer.append(numpy_helper.from_array(corrected, name))
@@ -59,7 +57,7 @@ def correct_biases(
             node.input[2] = name
         else:
             node.input.append(name)
-    return copy
+    return Graph(copy)
 
 
 def _apply(weights: Array, means: Array, layer: Layer) -> Array:

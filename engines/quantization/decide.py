@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.package.decisions import Loss
+from osnet_edge.runtime.package.decisions import AccuracyLoss
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be lost, in points, as far as the held-out pictures can tell; None is not asked for."""
+    """What may be lost, in points, as far as the held-out images can tell; None is not asked for."""
 
     mean_ap: float | None
     rank1: float | None = None
@@ -24,7 +24,7 @@ class Budget:
         if self.mean_ap is None and self.rank1 is None:
             raise InputError("--precision auto needs --budget POINTS of mAP (or --budget-rank1), such as 0.5")
 
-    def allows(self, loss: Loss) -> bool:
+    def allows(self, loss: AccuracyLoss) -> bool:
         """Whether a loss is within it."""
         return (self.mean_ap is None or loss.mean_ap_most <= self.mean_ap) and (
             self.rank1 is None or loss.rank1_most <= self.rank1
@@ -36,14 +36,14 @@ class Choice:
     """What was chosen: the groups in INT8, what they lose together, and what each loses alone."""
 
     groups: tuple[str, ...]
-    loss: Loss
-    alone: dict[str, Loss]
+    loss: AccuracyLoss
+    alone: dict[str, AccuracyLoss]
 
 
 def choose_groups(
     groups: Sequence[str],
     gains: Callable[[], Mapping[str, float]],
-    measure: Callable[[Sequence[str]], Loss],
+    measure: Callable[[Sequence[str]], AccuracyLoss],
     budget: Budget,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Choice | None:
@@ -59,7 +59,7 @@ def choose_groups(
         gains: what each brings, such as milliseconds saved or its share of the work; asked for if needed.
         measure: what a choice loses.
         budget: what it may lose.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Returns:
         The choice, or None where not even one group is within the budget.
@@ -89,10 +89,10 @@ def choose_groups(
 
 def _longest_part(
     order: Sequence[str],
-    measure: Callable[[Sequence[str]], Loss],
+    measure: Callable[[Sequence[str]], AccuracyLoss],
     budget: Budget,
     progress: Callable[[str], None],
-) -> tuple[list[str], Loss | None]:
+) -> tuple[list[str], AccuracyLoss | None]:
     """Find by halving how many of the first stay within the budget together; all of them do not."""
     within, beyond, loss = 0, len(order), None
     while beyond - within > 1:

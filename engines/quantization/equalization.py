@@ -11,17 +11,17 @@ Source: Nagel et al., "Data-free quantization through weight equalization and bi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import NodeProto, numpy_helper
 
-from osnet_edge.engines.quantization.layers import Layer
+from osnet_edge.engines.graph.reading import Graph
 
 Factors = npt.NDArray[np.float64]
 #: How much of the unevenness the weights take over: 0 leaves activations as they are, 1 makes them even. Of
-#: 0.35, 0.5, 0.65 and 0.8 this lost least on held-out training pictures, for x0.25 and x1.0 alike.
+#: 0.35, 0.5, 0.65 and 0.8 this lost least on held-out training images, for x0.25 and x1.0 alike.
 STRENGTH = 0.65
 #: A channel of next to nothing would get a factor without bound.
 _LARGEST_RATIO = 1000.0
@@ -30,33 +30,27 @@ _PEAK = 8.0
 _PASSING = ("Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Flatten")
 
 
-def channel_factors(
-    model: ModelProto,
-    layers: Sequence[Layer],
-    peaks: Mapping[str, npt.NDArray[np.float64]],
-) -> dict[str, Factors]:
+def channel_factors(graph: Graph, peaks: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, Factors]:
     """Choose what the channels of each tensor are divided by.
 
     Args:
-        model: the float32 graph.
-        layers: its layers.
+        graph: the float32 graph.
         peaks: (C,) largest magnitudes of the tensors that layers read.
 
     Returns:
         (C,) factors for those tensors that can have them; divided, the largest value of a set is 8.
     """
-    sets = _Sets(model)
+    sets = _Sets(graph)
     even: dict[str, Factors] = {}
     heavy: dict[str, Factors] = {}
-    weights = {weight.name: weight for weight in model.graph.initializer}
-    for layer in layers:
+    for layer in graph.layers:
         members = sets.find(layer.input)
         if members in sets.fixed or layer.input not in peaks or layer.kind == "sum":
             continue
         even[members] = np.maximum(even.get(members, 0.0), peaks[layer.input])
         # A depthwise layer has a scale for each channel: what it reads is made even whatever the strength is.
         if layer.kind != "depthwise":
-            values = np.abs(numpy_helper.to_array(weights[layer.weight]).astype(np.float64))
+            values = np.abs(numpy_helper.to_array(graph.initializers[layer.weight]).astype(np.float64))
             rows = values.reshape(len(values), values.shape[1], -1).max(axis=2)
             # Rows have scales of their own, so that what counts is a column's share of its row.
             rows /= np.maximum(rows.max(axis=1, keepdims=True), 1e-30)
@@ -68,26 +62,23 @@ def channel_factors(
         if members in heavy:
             factors = factors**STRENGTH / _bounded(heavy[members]) ** (1 - STRENGTH)
         chosen[members] = factors * (float((peak / factors).max()) / _PEAK)
-    names = {name for node in model.graph.node for name in node.output}
-    return {name: chosen[sets.find(name)] for name in names if sets.find(name) in chosen}
+    return {name: chosen[sets.find(name)] for name in graph.makers if sets.find(name) in chosen}
 
 
-def equalize(model: ModelProto, layers: Sequence[Layer], factors: Mapping[str, Factors]) -> ModelProto:
+def equalize(graph: Graph, factors: Mapping[str, Factors]) -> Graph:
     """Divide channels by their factors, in a copy; what the graph computes stays the same.
 
     Args:
-        model: the float32 graph.
-        layers: its layers.
+        graph: the float32 graph.
         factors: of `channel_factors`, or those of one tensor of each set.
     """
-    sets = _Sets(model)
+    sets = _Sets(graph)
     shared = {sets.find(name): values for name, values in factors.items()}
-    copy = ModelProto()
-    copy.CopyFrom(model)
+    copy = graph.copy()
     initializers = {each.name: each for each in copy.graph.initializer}
     nodes = {node.name: node for node in copy.graph.node}
     done: set[str] = set()
-    for layer in layers:
+    for layer in graph.layers:
         if layer.kind == "sum":
             continue
         node = nodes[layer.node]
@@ -105,7 +96,7 @@ def equalize(model: ModelProto, layers: Sequence[Layer], factors: Mapping[str, F
                 rows = read.reshape(layer.groups, -1).repeat(len(values) // layer.groups, axis=0)
                 values = values * rows.reshape(rows.shape + (1,) * (values.ndim - 2))
             initializers[name].CopyFrom(numpy_helper.from_array(values.astype(np.float32), name))
-    return copy
+    return Graph(copy)
 
 
 def _bounded(values: Factors) -> Factors:
@@ -115,12 +106,13 @@ def _bounded(values: Factors) -> Factors:
 class _Sets:
     """Tensors that must share their factors (union-find), and which sets can have none."""
 
-    def __init__(self, model: ModelProto) -> None:
+    def __init__(self, graph: Graph) -> None:
         self._parent: dict[str, str] = {}
-        ends = [*(i.name for i in model.graph.input), *(o.name for o in model.graph.output)]
-        gates = {node.output[0] for node in model.graph.node if node.op_type == "Sigmoid"}
+        outside = graph.model.graph
+        ends = [each.name for each in (*outside.input, *outside.output)]
+        gates = {node.output[0] for node in graph.nodes if node.op_type == "Sigmoid"}
         sharing: dict[str, NodeProto] = {}
-        for node in model.graph.node:
+        for node in graph.nodes:
             if node.op_type in _PASSING:
                 self._join(node.input[0], node.output[0])
             elif node.op_type == "Add":

@@ -1,7 +1,8 @@
-"""Writing Q/DQ pairs into a graph, by an engine's rules."""
+"""Q/DQ pairs: written into a graph by an engine's rules, and counted, to hold them against another tool's."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
@@ -10,12 +11,11 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from osnet_edge.engines.graph.tensors import readers_of, tensors_of
-from osnet_edge.engines.quantization.layers import Layer
-from osnet_edge.engines.quantization.ranges import Method
+from osnet_edge.engines.graph.layers import Layer
+from osnet_edge.engines.graph.reading import Graph
+from osnet_edge.engines.quantization.ranges import Method, quantize_weights
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.table import CalibrationTable, levels_for, range_key
-from osnet_edge.engines.quantization.weights import quantize_weights
 
 _Any = npt.NDArray[np.generic]
 #: float16's smallest number with all its digits.
@@ -25,29 +25,28 @@ _HALF_OPSET = 19
 
 
 def insert_qdq(
-    model: ModelProto,
+    graph: Graph,
     layers: Collection[Layer],
     table: CalibrationTable,
     rules: QdqRules,
     method: Method,
-) -> ModelProto:
+) -> Graph:
     """Return a copy in which layers compute in INT8, once an engine fuses the pairs.
 
     Args:
-        model: the equalised and corrected graph, float32, or float16 as `to_half` makes it.
+        graph: the equalised and corrected graph, float32, or float16 as `to_half` makes it.
         layers: those to quantise.
         table: ranges, by tensor.
         rules: where pairs stand.
         method: whose ranges.
     """
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    table = _told_by_casts(copy, table)
-    writer = _Writer(copy, table, rules, method)
-    # Told by what they write: names of nodes change on the way to float16.
+    copy = graph.copy()
+    table = _with_casts(graph, table)
+    writer = _Writer(copy, graph, table, rules, method)
+    # Found by what they write: names of nodes change on the way to float16.
     chosen = {layer.output for layer in layers}
     nodes = [node for node in copy.graph.node if node.output[0] in chosen]
-    everywhere = _read_quantized_by_all(copy, nodes, rules)
+    everywhere = _read_quantized_by_all(graph, nodes, rules)
     for node in nodes:
         if node.op_type != "Add":
             writer.quantize_weight(node)
@@ -58,46 +57,66 @@ def insert_qdq(
                 node.input[index] = writer.pair(name)
     writer.finish()
     onnx.checker.check_model(copy)
-    return copy
+    return Graph(copy)
 
 
-def _told_by_casts(model: ModelProto, table: CalibrationTable) -> CalibrationTable:
+def count_pairs(graph: Graph) -> dict[str, int]:
+    """Count a graph's Q/DQ, and the operators that read nothing else.
+
+    Args:
+        graph: a graph with Q/DQ.
+
+    Returns:
+        How many QuantizeLinear and DequantizeLinear there are, `weights` of these that make weights of
+        integers, and, as `Conv` and the like, operators all of whose inputs are dequantised, a bias aside.
+    """
+    restored = {each.output[0] for each in graph.nodes if each.op_type == "DequantizeLinear"}
+    counts = Counter[str]()
+    for node in graph.nodes:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            counts[node.op_type] += 1
+            counts["weights"] += node.op_type == "DequantizeLinear" and node.input[0] in graph.initializers
+        elif {*node.input[:2]} <= restored:
+            counts[node.op_type] += 1
+    return dict(sorted(counts.items()))
+
+
+def _with_casts(graph: Graph, table: CalibrationTable) -> CalibrationTable:
     """Return the table with what casts make of its tensors, which a float16 graph has in their place."""
-    casts = [node for node in model.graph.node if node.op_type == "Cast" and node.input[0] in table.tensors]
-    known = {node.output[0]: table.tensors[node.input[0]] for node in casts}
-    return replace(table, tensors={**known, **table.tensors})
+    casts = [node for node in graph.nodes if node.op_type == "Cast" and node.input[0] in table.tensors]
+    casted = {node.output[0]: table.tensors[node.input[0]] for node in casts}
+    return replace(table, tensors={**casted, **table.tensors})
 
 
-def _read_quantized_by_all(model: ModelProto, nodes: list[NodeProto], rules: QdqRules) -> set[str]:
+def _read_quantized_by_all(graph: Graph, nodes: list[NodeProto], rules: QdqRules) -> set[str]:
     """Return the tensors of which no reader sees the unquantised values."""
-    readers = readers_of(model)
-    found = {node.input[0] for node in nodes if "input" in rules.shared}
-    found |= {_behind_relu(node.output[0], readers) for node in nodes if "output" in rules.shared}
+    quantized = {node.input[0] for node in nodes if "input" in rules.shared}
+    quantized |= {_behind_relu(node.output[0], graph.readers) for node in nodes if "output" in rules.shared}
     # Small operators follow what they stand among, one after the other.
-    for node in model.graph.node:
-        if node.op_type in rules.operators and found & set(node.input):
-            found.update((*node.input, _behind_relu(node.output[0], readers)))
-        if node.op_type in rules.pools and node.output[0] in found:
-            found.add(node.input[0])
-    return found
+    for node in graph.nodes:
+        if node.op_type in rules.operators and quantized & set(node.input):
+            quantized.update((*node.input, _behind_relu(node.output[0], graph.readers)))
+        if node.op_type in rules.pools and node.output[0] in quantized:
+            quantized.add(node.input[0])
+    return quantized
 
 
 def _behind_relu(name: str, readers: Mapping[str, list[NodeProto]]) -> str:
     """Return a layer's output, or its ReLU's where that is all that reads it: nothing may stand between."""
-    found = readers.get(name, [])
-    return found[0].output[0] if len(found) == 1 and found[0].op_type == "Relu" else name
+    behind = readers.get(name, [])
+    return behind[0].output[0] if len(behind) == 1 and behind[0].op_type == "Relu" else name
 
 
 class _Writer:
-    """Puts pairs into a graph, one for each tensor."""
+    """Puts pairs into a copy of a graph, one for each tensor."""
 
-    def __init__(self, model: ModelProto, table: CalibrationTable, rules: QdqRules, method: Method) -> None:
+    def __init__(
+        self, model: ModelProto, graph: Graph, table: CalibrationTable, rules: QdqRules, method: Method
+    ) -> None:
         self._graph, self._table, self._rules, self._method = model.graph, table, rules, method
-        self._initializers = {each.name: each for each in model.graph.initializer}
+        self._initializers = graph.initializers
         # Around an instance norm or a gate, a float16 graph is float32: pairs have their tensor's type.
-        self._halves = {
-            name for name, tensor in tensors_of(model).items() if tensor.kind == TensorProto.FLOAT16
-        }
+        self._halves = {name for name, tensor in graph.tensors.items() if tensor.kind == TensorProto.FLOAT16}
         if self._halves:
             for entry in model.opset_import:
                 entry.version = max(entry.version, _HALF_OPSET) if not entry.domain else entry.version
@@ -126,24 +145,24 @@ class _Writer:
         weights of nearly 0 would ask for leaves 32 bits.
         """
         channels = self._initializers[node.input[1]].dims[0]
-        least = np.full(channels, _HALF_SMALLEST if node.input[1] in self._halves else 1e-30)
+        smallest = np.full(channels, _HALF_SMALLEST if node.input[1] in self._halves else 1e-30)
         if len(node.input) < 3 or node.input[0] not in self._table.tensors:
-            return least
+            return smallest
         bias = np.abs(numpy_helper.to_array(self._initializers[node.input[2]]).astype(np.float64))
-        return np.maximum(least, bias / (self._step(node.input[0]) * 2**30))
+        return np.maximum(smallest, bias / (self._step(node.input[0]) * 2**30))
 
     def _step(self, name: str) -> float:
-        known = self._table.tensors[name]
-        levels = levels_for(known.signed, self._rules.activations)
-        return known.ranges[range_key(self._method, levels)] / levels
+        tensor = self._table.tensors[name]
+        levels = levels_for(tensor.signed, self._rules.activations)
+        return tensor.ranges[range_key(self._method, levels)] / levels
 
     def pair(self, name: str) -> str:
         """Return what a tensor is called behind its pair."""
         if name not in self._pairs:
-            known = self._table.tensors[name]
+            tensor = self._table.tensors[name]
             scale = np.array(self._step(name))
             kind = np.int8 if self._rules.activations == "int8" else np.uint8
-            zero = np.array(128 if kind is np.uint8 and known.signed else 0, kind)
+            zero = np.array(128 if kind is np.uint8 and tensor.signed else 0, kind)
             inputs = self._constants(name, scale, zero)
             quantized, restored = f"{name}_quantized", f"{name}_dequantized"
             self._pairs[name] = [

@@ -1,7 +1,8 @@
-"""Ranges: how large a value a quantised tensor keeps, chosen from how its values are spread.
+"""From values to integers: how large a value a quantised tensor keeps, and the scales of weights.
 
-Each takes a histogram of magnitudes, (B,) counts in bins of one width from 0 to `largest`, and returns the
-magnitude that becomes the last of `levels` steps (127 for symmetric INT8, 255 for unsigned).
+Each method for activations takes a histogram of magnitudes, (B,) counts in bins of one width from 0 to
+`largest`, and returns the magnitude that becomes the last of `levels` steps (127 for symmetric INT8, 255 for
+unsigned).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def percentile_range(counts: Counts, largest: float, levels: int) -> float:
 
 
 def mse_range(counts: Counts, largest: float, levels: int) -> float:
-    """Make the mean squared error least: what clipping costs against what finer steps bring.
+    """Minimise the mean squared error: what clipping costs against what finer steps bring.
 
     Source: Banner et al., "Post training 4-bit quantization of convolutional networks" (2019), section 3,
     by search in place of a formula, since ReLU's outputs are of no known distribution.
@@ -57,7 +58,7 @@ def mse_range(counts: Counts, largest: float, levels: int) -> float:
 
 
 def entropy_range(counts: Counts, largest: float, levels: int) -> float:
-    """Make the Kullback-Leibler divergence from the values to their quantised ones least.
+    """Minimise the Kullback-Leibler divergence from the values to their quantised ones.
 
     Zeros count as their neighbours do: they are whole in any range, and ReLU makes so many that all else
     would be nothing beside them.
@@ -95,3 +96,38 @@ METHODS: dict[Method, Callable[[Counts, float, int], float]] = {
     "entropy": entropy_range,
     "minmax": minmax_range,
 }
+
+
+def largest_weight(bits: int) -> int:
+    """Return the largest integer that weights of so many bits may be.
+
+    -128 has no counterpart above 0; TensorRT and VNNI kernels of ONNX Runtime both want it left out.
+    """
+    return (1 << bits - 1) - 1
+
+
+def quantize_weights(
+    weights: npt.NDArray[np.floating],
+    smallest_scale: float | npt.NDArray[np.float64] = 1e-30,
+    *,
+    bits: int = 8,
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
+    """Round weights to integers.
+
+    Args:
+        weights: (O, ...) of any rank.
+        smallest_scale: below which scales are not let, or (O,) such.
+        bits: 8, for integers from -127 to 127, or 7, for -63 to 63.
+
+    Returns:
+        (O, ...) integers, and (O,) scales by which they are multiplied.
+
+    Example:
+        >>> quantize_weights(np.array([[1.27, -0.5], [0.0, 0.0]]))[0].tolist()
+        [[127, -50], [0, 0]]
+    """
+    largest = largest_weight(bits)
+    peaks = np.abs(weights.astype(np.float64)).reshape(len(weights), -1).max(axis=1)
+    scales = np.maximum(peaks / largest, smallest_scale)
+    steps = scales.reshape([-1] + [1] * (weights.ndim - 1))
+    return np.clip(np.round(weights / steps), -largest, largest).astype(np.int8), scales

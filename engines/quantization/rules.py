@@ -17,7 +17,7 @@
 
 In all of them: weights s8 with a scale for each output channel, stored as integers; biases in floating point
 (TensorRT's parser refuses them quantised); no pair between a convolution and its ReLU. Channel gates stay in
-floating point: they are next to no work, and what they read, means over pictures, goes with the light
+floating point: they are next to no work, and what they read, means over images, goes with the light
 of a camera, so that ranges of one set cut it off on another (docs/RESULTS.md says what that cost).
 """
 
@@ -26,10 +26,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from osnet_edge.engines.quantization.layers import Kind, Layer
+from osnet_edge.engines.graph.layers import Kind, Layer
 from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.processor import AARCH64, BF16, DOTPROD, VNNI
+from osnet_edge.runtime.processor import AARCH64, ANY, BF16, DOTPROD, VNNI
 
 ActivationType = Literal["int8", "uint8"]
 
@@ -78,7 +78,7 @@ ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", shared=("input", "output")
 OPENVINO_REDUCED = replace(OPENVINO, name="openvino-reduced-range", weight_bits=7, left_out=("stem",))
 ONNXRUNTIME_REDUCED = replace(ONNXRUNTIME_X86, name="onnxruntime-reduced-range", weight_bits=7)
 #: All of them, by name.
-RULES = {
+RULES_BY_NAME = {
     rules.name: rules
     for rules in (
         TENSORRT,
@@ -91,29 +91,46 @@ RULES = {
 }
 
 
+#: By backend, and by the kind of processor that a CPU's are for; a GPU's go by none.
+RULES: dict[BackendName, dict[str, QdqRules]] = {
+    "tensorrt": {"": TENSORRT},
+    "tensorrt_rtx": {"": TENSORRT},
+    "openvino": {
+        ANY: OPENVINO_REDUCED,
+        "x86-64-v3": OPENVINO_REDUCED,
+        **dict.fromkeys((VNNI, BF16, AARCH64, DOTPROD), OPENVINO),
+    },
+    "onnxruntime": {
+        ANY: ONNXRUNTIME_REDUCED,
+        "x86-64-v3": ONNXRUNTIME_REDUCED,
+        **dict.fromkeys((VNNI, BF16), ONNXRUNTIME_X86),
+        **dict.fromkeys((AARCH64, DOTPROD), ONNXRUNTIME_ARM),
+    },
+}
+
+
 def rules_for(backend: BackendName, processor: str = "") -> QdqRules:
     """Return the rules of an engine.
 
     Args:
         backend: what runs the package.
-        processor: that an engine on the CPU is for, one of `osnet_edge.runtime.processor.PROCESSORS`.
+        processor: that an engine on the CPU is for, one of `osnet_edge.runtime.processor.PROCESSORS`; empty
+            for GPUs.
 
     Raises:
-        InputError: the backend has no INT8.
+        InputError: the backend has no INT8, or none for such a processor.
 
     Example:
         >>> rules_for("onnxruntime", "any").weight_bits
         7
     """
-    if backend in ("tensorrt", "tensorrt_rtx"):
-        return TENSORRT
-    on_arm = processor in (AARCH64, DOTPROD)
-    exact = on_arm or processor in (VNNI, BF16)
-    if backend == "openvino":
-        return OPENVINO if exact else OPENVINO_REDUCED
-    if backend == "onnxruntime":
-        return ONNXRUNTIME_ARM if on_arm else ONNXRUNTIME_X86 if exact else ONNXRUNTIME_REDUCED
-    raise InputError(f"expected a backend that has INT8, got {backend}")
+    if backend not in RULES:
+        raise InputError(f"expected a backend that has INT8, got {backend}")
+    if processor not in RULES[backend]:
+        known = ", ".join(RULES[backend])
+        kinds = f"a processor of {known}" if known else "no processor"
+        raise InputError(f"expected {kinds} for INT8 on {backend}, got {processor or 'none'}")
+    return RULES[backend][processor]
 
 
 def rules_named(name: str) -> QdqRules:
@@ -122,8 +139,9 @@ def rules_named(name: str) -> QdqRules:
     Raises:
         InputError: it names none of this version's.
     """
-    if name not in RULES:
+    if name not in RULES_BY_NAME:
         raise InputError(
-            f"expected INT8 by the rules {', '.join(RULES)}, got {name!r}; use the osnet-edge that wrote it"
+            f"expected INT8 by the rules {', '.join(RULES_BY_NAME)}, got {name!r}; use the "
+            "osnet-edge that wrote it"
         )
-    return RULES[name]
+    return RULES_BY_NAME[name]

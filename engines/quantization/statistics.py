@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto
 
+from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.engines.graph.running import tensor_runner
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.graph_info import INPUT_NAME
@@ -63,7 +63,7 @@ class ChannelHistograms:
         self.seen += values.shape[1]
         self._widen()
         step = max(values.shape[1] // _COUNTED, 1)
-        # Beginning elsewhere each time, or it would always be the same pixels of the pictures.
+        # Beginning elsewhere each time, or it would always be the same pixels of the images.
         some = values[:, self.counted % step :: step]
         bins = np.minimum((np.abs(some) * (BINS / self.limit[:, None])).astype(np.int64), BINS - 1)
         channels = len(some)
@@ -105,29 +105,29 @@ class ChannelHistograms:
 
 
 def collect(
-    model: ModelProto,
+    graph: Graph,
     tensors: Sequence[str],
     batches: Iterable[npt.NDArray[np.generic]],
     *,
     progress: Callable[[int], None] = lambda pictures: None,
 ) -> dict[str, ChannelHistograms]:
-    """Run a float32 graph over pictures and count the values of some of its tensors.
+    """Run a float32 graph over images and count the values of some of its tensors.
 
-    Memory is that of one batch's tensors, whatever the number of pictures.
+    Memory is that of one batch's tensors, whatever the number of images.
 
     Args:
-        model: of one input, `images`.
+        graph: of one input, `images`.
         tensors: names of float32 tensors, (N, C, ...); those of (N, C, H, W) are feature maps.
-        batches: the graph's input, a few pictures each.
-        progress: told how many pictures were run, after every batch.
+        batches: the graph's input, a few images each.
+        progress: called with the number of images that were run, after every batch.
 
     Raises:
         InputError: a value is NaN or infinite, or a feature map is the same everywhere, so that
             it has no range.
     """
     names = [name for name in tensors if name != INPUT_NAME]
-    run = tensor_runner(model, names)
-    found: dict[str, ChannelHistograms] = {}
+    run = tensor_runner(graph, names)
+    histograms: dict[str, ChannelHistograms] = {}
     maps: set[str] = set()
     for batch in batches:
         for name, values in zip(names, run(batch), strict=True):
@@ -139,9 +139,9 @@ def collect(
             rows = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
             if values.ndim == 4 and values.shape[2:] != (1, 1):
                 maps.add(name)
-            found.setdefault(name, ChannelHistograms.of(len(rows))).add(rows)
+            histograms.setdefault(name, ChannelHistograms.of(len(rows))).add(rows)
         progress(len(batch))
-    for name, histogram in found.items():
+    for name, histogram in histograms.items():
         # The few hidden values of a gate may all be off, and mean nothing by it.
         if name in maps and (histogram.lowest == histogram.highest).all():
             what = "constant" if histogram.largest.any() else "0"
@@ -149,4 +149,4 @@ def collect(
                 f"the activations {name} are {what} on all calibration pictures, so they have no range; "
                 "draw pictures of people from the cameras, or mend the checkpoint"
             )
-    return found
+    return histograms

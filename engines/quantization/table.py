@@ -1,30 +1,37 @@
-"""The calibration table: what INT8 needs to know of a graph's activations, in a file a person can read."""
+"""The calibration table: what INT8 needs to know of a graph's activations, in a file a person can read.
+
+One is made of a graph and a calibration set, and kept beside the set.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto
 
-from osnet_edge.engines.graph.tensors import readers_of
+from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet, load_pictures
+from osnet_edge.engines.graph.reading import ExportedGraph, Graph
+from osnet_edge.engines.graph.running import batches_of
 from osnet_edge.engines.quantization.equalization import Factors, channel_factors
-from osnet_edge.engines.quantization.layers import find_layers
 from osnet_edge.engines.quantization.ranges import METHODS, Method
 from osnet_edge.engines.quantization.statistics import ChannelHistograms, collect
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
 from osnet_edge.runtime.package.graph_info import OUTPUT_NAME
 from osnet_edge.runtime.package.schema import parse_document, to_json
+from osnet_edge.runtime.preprocessing import Preprocessing
 
 #: Steps from 0 to the range, in INT8 and in what u8 makes of tensors without negative values.
 SIGNED_LEVELS, UNSIGNED_LEVELS = 127, 255
 #: Bins of a tensor's own histogram: 8 for each of 255 steps.
 _BINS = 2048
+#: Images at once: four of x1.0's keep 400 MB of activations.
+_BATCH = 4
 #: What OSNet's operators make that an engine may want quantised.
 _QUANTIZABLE = (
     "Conv",
@@ -66,7 +73,7 @@ class CalibrationTable:
         format: tells the file from others.
         version: of the schema, and of how ranges are found.
         graph_sha256: of the ONNX file that it belongs to.
-        pictures_sha256: of the hashes of the pictures that were run.
+        pictures_sha256: of the hashes of the images that were run.
         tensors: by name.
     """
 
@@ -78,7 +85,7 @@ class CalibrationTable:
 
 
 def make_table(
-    model: ModelProto,
+    graph: Graph,
     batches: Iterable[npt.NDArray[np.generic]],
     *,
     graph_sha256: str,
@@ -86,22 +93,21 @@ def make_table(
     methods: Collection[Method] = tuple(METHODS),
     progress: Callable[[int], None] = lambda pictures: None,
 ) -> CalibrationTable:
-    """Run a graph over calibration pictures once, and find ranges.
+    """Run a graph over calibration images once, and find ranges.
 
     Args:
-        model: the float32 graph.
-        batches: its input, a few pictures each, see `collect`.
+        graph: the float32 graph.
+        batches: its input, a few images each, see `collect`.
         graph_sha256: of its file.
-        pictures_sha256: of the hashes of the pictures.
+        pictures_sha256: of the hashes of the images.
         methods: whose ranges are found.
-        progress: told how many pictures were run, after every batch.
+        progress: called with the number of images that were run, after every batch.
 
     Raises:
         InputError: as `collect`.
     """
-    layers = find_layers(model)
-    counted = collect(model, _tensors(model), batches, progress=progress)
-    factors = channel_factors(model, layers, {name: spread.largest for name, spread in counted.items()})
+    counted = collect(graph, _tensors(graph), batches, progress=progress)
+    factors = channel_factors(graph, {name: spread.largest for name, spread in counted.items()})
     return CalibrationTable(
         "osnet-edge calibration table",
         1,
@@ -109,6 +115,67 @@ def make_table(
         pictures_sha256,
         {name: _ranges(spread, factors.get(name), methods) for name, spread in counted.items()},
     )
+
+
+def find_table(
+    graph: ExportedGraph,
+    calibration: CalibrationSet,
+    file: Path,
+    progress: Callable[[str], None] = lambda step: None,
+) -> CalibrationTable:
+    """Read the table beside a calibration set, or make it.
+
+    Args:
+        graph: the float32 graph.
+        calibration: the set.
+        file: of the set; `calib.json` has its tables in `calib.GRAPH.table.json`, by the graph's hash.
+        progress: called with a line for each step.
+
+    Raises:
+        InputError: an image vanished or was changed, an activation is not finite, a tensor has no range, or
+            the file in the table's place is none.
+    """
+    place = file.with_name(f"{file.stem}.{graph.sha256[:12]}.table.json")
+    pictures = hash_pictures(calibration)
+    if place.is_file():
+        table = read_table(place)
+        if (table.graph_sha256, table.pictures_sha256) == (graph.sha256, pictures):
+            progress(f"ranges are known from {place.name}")
+            return table
+    total, done = len(calibration.pictures), 0
+
+    def tell(count: int) -> None:
+        nonlocal done
+        done += count
+        if done % 64 < count or done == total:
+            progress(f"finding ranges: {done:,} of {total:,} pictures")
+
+    table = make_table(
+        graph,
+        read_batches(calibration.pictures, graph.info.preprocessing, _BATCH),
+        graph_sha256=graph.sha256,
+        pictures_sha256=pictures,
+        progress=tell,
+    )
+    write_table(table, place)
+    return table
+
+
+def hash_pictures(calibration: CalibrationSet) -> str:
+    """Return a hash of what the images of a set are: their files' hashes and boxes, in order."""
+    text = "\n".join(f"{each.sha256} {each.box}" for each in calibration.pictures)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_batches(
+    pictures: tuple[CalibrationPicture, ...], preprocessing: Preprocessing, batch: int
+) -> Iterator[npt.NDArray[np.generic]]:
+    """Return images as the engine's input, `batch` at a time, each read when it is wanted.
+
+    Raises:
+        InputError: an image vanished, was changed, or cannot be decoded.
+    """
+    return batches_of(load_pictures(pictures), preprocessing, batch)
 
 
 def read_table(file: Path | str) -> CalibrationTable:
@@ -141,19 +208,18 @@ def range_key(method: Method, levels: int) -> str:
     return f"{method}/{levels}"
 
 
-def _tensors(model: ModelProto) -> Sequence[str]:
+def _tensors(graph: Graph) -> Sequence[str]:
     """Return what may be quantised: what layers read, and what they and their neighbours write.
 
     Not what only a ReLU reads, for nothing may stand between the two, and not the embedding.
     """
-    readers = readers_of(model)
-    read = [node.input[0] for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    read = [node.input[0] for node in graph.nodes if node.op_type in ("Conv", "Gemm")]
     written = [
         name
-        for node in model.graph.node
+        for node in graph.nodes
         if node.op_type in _QUANTIZABLE
         for name in node.output
-        if [reader.op_type for reader in readers.get(name, [])] != ["Relu"] and name != OUTPUT_NAME
+        if [reader.op_type for reader in graph.readers.get(name, [])] != ["Relu"] and name != OUTPUT_NAME
     ]
     return tuple(dict.fromkeys((*read, *written)))
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
-
-from onnx import ModelProto
 
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.golden import make_golden
-from osnet_edge.engines.graph.float16 import to_half
-from osnet_edge.engines.graph.overflow import check_overflow
-from osnet_edge.engines.graph.reading import ExportedGraph
-from osnet_edge.engines.int8 import NO_GROUP, Calibration, GroupTimer, HeldOut, Quantized, decide_int8
-from osnet_edge.engines.quantization.quantizer import METHOD, Quantizer
+from osnet_edge.engines.graph.float16 import check_overflow, to_half
+from osnet_edge.engines.graph.reading import ExportedGraph, Graph
+from osnet_edge.engines.int8 import NO_GROUP, Calibration, GroupTimer, HeldOut, decide_int8
+from osnet_edge.engines.quantization.quantizer import METHOD, Quantized, Quantizer
 from osnet_edge.engines.quantization.rules import rules_for
-from osnet_edge.engines.quantization.table import make_table
-from osnet_edge.engines.quantization.table_cache import find_table, hash_pictures, read_batches
+from osnet_edge.engines.quantization.table import find_table, hash_pictures, make_table, read_batches
 from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.candidate import Candidate
@@ -26,7 +21,7 @@ from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.registry import BACKENDS, BackendName
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.files import sha256_of
-from osnet_edge.runtime.package.decisions import Int8, Loss
+from osnet_edge.runtime.package.decisions import AccuracyLoss, Int8
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.preprocessing import Picture
 
@@ -50,6 +45,7 @@ class Accuracy:
         graphs: as given.
         losses: what was measured so far, by candidate.
         decided: INT8 that was decided on, by candidate.
+        decisions: how that was, by candidate.
     """
 
     def __init__(
@@ -67,10 +63,11 @@ class Accuracy:
         self._golden_crops, self._processor = golden_crops, processor
         self._set = sha256_of(request.file) if request else ""
         self._held_out: HeldOut | None = None
-        self._quick: dict[tuple[BackendName, tuple[str, ...]], Quantizer] = {}
+        self._quick: dict[tuple[BackendName, tuple[str, ...]], Quantized] = {}
         self._in_range: set[tuple[str, ...]] = set()
-        self.losses: dict[Candidate, Loss] = {}
+        self.losses: dict[Candidate, AccuracyLoss] = {}
         self.decided: dict[Candidate, Quantized] = {}
+        self.decisions: dict[Candidate, Int8] = {}
 
     def digest(self, candidate: Candidate) -> Any:
         """Return what a candidate's time depends on beside the machine: its graph, and INT8's groups."""
@@ -79,33 +76,34 @@ class Accuracy:
         graph = self.graphs[candidate.rewrite]
         return [str(candidate), graph.sha256, *pictures, *(found.groups if found else ())]
 
-    def model(self, candidate: Candidate) -> ModelProto:
+    def graph(self, candidate: Candidate) -> Graph:
         """Return a candidate's graph, typed as its engine runs it: around INT8 it is float16 on a GPU."""
         if candidate.quantized:
-            return self._quantize(candidate, not BACKENDS[candidate.backend].on_cpu)
-        model = self.graphs[candidate.rewrite].model
-        return to_half(model) if candidate.precision == "fp16" else model
+            return self._quantized(candidate).make(half=not BACKENDS[candidate.backend].on_cpu)
+        graph = self.graphs[candidate.rewrite]
+        return to_half(graph) if candidate.precision == "fp16" else graph
 
     def settle(self, candidate: Candidate, capabilities: tuple[str, ...]) -> BuildSpec:
         """Return what a candidate's package is built as."""
-        found = self.decided.get(candidate)
         return BuildSpec(
             TargetSpec(candidate.backend, capabilities, processor=self._processor),
             candidate.precision,
-            partial(self._quantize, candidate) if candidate.quantized else None,
-            found.decision if found else None,
+            self._quantized(candidate) if candidate.quantized else None,
+            self.decisions.get(candidate),
         )
 
-    def _quantize(self, candidate: Candidate, half: bool) -> ModelProto:
-        """Return a candidate's INT8 graph: as decided, or, before that, all of it, good for timing alone."""
+    def _quantized(self, candidate: Candidate) -> Quantized:
+        """Return a candidate's INT8: as decided, or, before that, all of it, good for timing alone."""
         if candidate in self.decided:
-            return self.decided[candidate].make(half)
+            return self.decided[candidate]
         key = (candidate.backend, candidate.rewrite)
         if key not in self._quick:
-            self._quick[key] = self._quantizer_for_timing(candidate)
-        return self._quick[key].make(tuple(self._quick[key].groups), half=half)
+            self._quick[key] = self._all_for_timing(candidate)
+        return self._quick[key]
 
-    def refuse(self, candidate: Candidate, lose: Callable[[HeldOut], Loss] | None = None) -> str | None:
+    def refuse(
+        self, candidate: Candidate, lose: Callable[[HeldOut], AccuracyLoss] | None = None
+    ) -> str | None:
         """Hold a candidate to the budget.
 
         Args:
@@ -137,16 +135,16 @@ class Accuracy:
             CheckError: it computes something else than its graph says.
         """
         graph = self.graphs[candidate.rewrite]
-        quantize = partial(self._quantize, candidate) if candidate.quantized else None
-        make_golden(graph, self._golden_crops, candidate.precision, quantize).hold(engine, most)
+        quantized = self._quantized(candidate) if candidate.quantized else None
+        make_golden(graph, self._golden_crops, candidate.precision, quantized).hold(engine, most)
 
-    def _measure(self, candidate: Candidate, lose: Callable[[HeldOut], Loss] | None) -> Loss:
+    def _measure(self, candidate: Candidate, lose: Callable[[HeldOut], AccuracyLoss] | None) -> AccuracyLoss:
         key = ["loss", self.digest(candidate), self._set]
-        loss = self._cache.read(Loss, key)
+        loss = self._cache.read(AccuracyLoss, key)
         if loss is None:
             held_out = self._people()
             self._progress(f"measuring what {candidate} loses on {held_out.count:,} held-out pictures")
-            loss = lose(held_out) if lose else held_out.loss_of(self.model(candidate))
+            loss = lose(held_out) if lose else held_out.loss_of(self.graph(candidate))
             self._cache.write(key, loss)
         self.losses[candidate] = loss
         return loss
@@ -158,40 +156,41 @@ class Accuracy:
             OsnetEdgeError: the graph or the calibration set is of no use for it.
         """
         if candidate not in self.decided:
-            self.decided[candidate] = self._decide(candidate)
+            self.decided[candidate], self.decisions[candidate] = self._decide(candidate)
         return self.decided[candidate]
 
-    def _decide(self, candidate: Candidate) -> Quantized:
+    def _decide(self, candidate: Candidate) -> tuple[Quantized, Int8]:
         request, graph = self._required(), self.graphs[candidate.rewrite]
         rules = rules_for(candidate.backend, self._processor)
         key = ["int8", graph.sha256, rules.name, self._set, to_json(request.budget)]
         if decision := self._cache.read(Int8, key):
             table = find_table(graph, request.pictures, request.file, self._progress)
-            return Quantized(decision, Quantizer(graph.model, table, rules))
-        found = decide_int8(
+            return Quantized.decided(Quantizer(graph, table, rules), decision), decision
+        quantized, decision = decide_int8(
             graph, rules, request, self._people(), time_groups=self._time_groups, progress=self._progress
         )
-        self._cache.write(key, found.decision)
-        return found
+        self._cache.write(key, decision)
+        return quantized, decision
 
-    def _quantizer_for_timing(self, candidate: Candidate) -> Quantizer:
+    def _all_for_timing(self, candidate: Candidate) -> Quantized:
         request, graph = self._required(), self.graphs[candidate.rewrite]
         few = request.pictures.pictures[:_FOR_TIMING]
         table = make_table(
-            graph.model,
+            graph,
             read_batches(few, graph.info.preprocessing, _AT_ONCE),
             graph_sha256=graph.sha256,
             pictures_sha256=hash_pictures(request.pictures),
             methods=(METHOD,),
         )
-        return Quantizer(graph.model, table, rules_for(candidate.backend, self._processor))
+        quantizer = Quantizer(graph, table, rules_for(candidate.backend, self._processor))
+        return Quantized(quantizer, tuple(quantizer.groups))
 
     def _check_range(self, candidate: Candidate) -> None:
         """Hold a graph's activations to float16's range, once for all candidates that are made of it."""
         if candidate.rewrite in self._in_range:
             return
         graph, crops = self.graphs[candidate.rewrite], load_pictures(self._required().pictures.pictures)
-        check_overflow(graph.model, crops, graph.info.preprocessing, self._progress)
+        check_overflow(graph, crops, graph.info.preprocessing, self._progress)
         self._in_range.add(candidate.rewrite)
 
     def _people(self) -> HeldOut:

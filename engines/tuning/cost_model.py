@@ -33,7 +33,7 @@ def estimate(
 
     Example:
         >>> from osnet_edge.engines.tuning.ceilings import find_ceilings
-        >>> copy = Work(operations=0, unit="cores", activations=6_000_000, weights=0, fused=False)
+        >>> copy = Work("", "Concat", 0, 1_500_000, 0, "cores", 6_000_000, 0, fused=False)
         >>> round(estimate([copy], find_ceilings("A10", ()), 1), 4)  # 6 MB at 600 GB/s, and a launch
         0.0125
     """
@@ -42,8 +42,9 @@ def estimate(
     launches, events = launches_of(work, schedule), schedule.events if schedule else 0
     seconds = (LAUNCH_US * launches + EVENT_US * events) / 1e6
     for each in work:
-        arithmetic = batch * each.operations / (peaks[each.unit] * 1e12)
-        traffic = (batch * each.activations + each.weights) / (ceilings.bandwidth * 1e9)
+        operations = 0 if each.fused else each.operations
+        arithmetic = batch * operations / (peaks[each.unit] * 1e12)
+        traffic = (batch * each.activation_bytes + each.weight_bytes) / (ceilings.bandwidth * 1e9)
         seconds += max(arithmetic, traffic)
     return 1000 * seconds
 

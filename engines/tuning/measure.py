@@ -12,7 +12,7 @@ from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
 from osnet_edge.engines.tuning.race import Race, Round, surely_faster
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.runtime.errors import OsnetEdgeError
-from osnet_edge.runtime.package.decisions import Loss
+from osnet_edge.runtime.package.decisions import AccuracyLoss
 
 #: Rungs from here on are the last one once more.
 _AGAIN = 100
@@ -56,7 +56,7 @@ def measure(
     finalists = finalists_of(candidates, last)
 
     def refuse(candidate: Candidate) -> str | None:
-        def lose(people: HeldOut) -> Loss:
+        def lose(people: HeldOut) -> AccuracyLoss:
             engine = stopwatch.engine(str(candidate))
             accuracy.hold_to_graph(candidate, engine, stopwatch.largest)
             return people.loss_by(engine, stopwatch.largest)

@@ -33,7 +33,7 @@ def open_on_cpu(
     path = graph.path
     if candidate.quantized:
         path = scratch / "int8.onnx"
-        onnx.save(accuracy.model(candidate), path)
+        onnx.save(accuracy.graph(candidate).model, path)
     sizes, builder = used_sizes(best, batches), builder_of(candidate.backend)
     return builder.open_graph(path, graph.info, candidate.precision, best, sizes, processor=processor)
 

@@ -13,12 +13,11 @@ from functools import partial
 from pathlib import Path
 
 import onnx
-from onnx import ModelProto
 
 from osnet_edge.bench.measure.latency import median_times
 from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.build_spec import BuildSpec
-from osnet_edge.engines.graph.reading import ExportedGraph
+from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.int8 import NO_GROUP, Calibration, fine_tuning, without
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.targets import TargetSpec
@@ -129,17 +128,17 @@ def choose_on_cpu(
         progress,
         time_groups,
     )
-    found = accuracy.decide(int8)
+    quantized, decision = accuracy.decide(int8), accuracy.decisions[int8]
     candidates = [
         Candidate(each, precision)
         for each in backends
         for precision in builder_of(each).precisions_here(spec.processor)
     ]
-    candidates += [int8] if found.groups else []
+    candidates += [int8] if quantized.groups else []
     outcome = _time(candidates, accuracy, count, spec.processor, PRECISION, progress)
     winner, times = outcome.winner, _milliseconds(outcome, candidates)
-    decision, why = found.decision, _why(outcome, times)
-    if not found.groups:
+    why = _why(outcome, times)
+    if not quantized.groups:
         decision = without(decision, NO_GROUP)
         why = f"{why}; {NO_GROUP} in INT8: {fine_tuning(graph.info, request)}"
     elif winner != int8:
@@ -147,7 +146,7 @@ def choose_on_cpu(
     return replace(accuracy.settle(winner, ()), int8=decision, comparison=Comparison(count, times, why))
 
 
-def compare_on_cpu(graph: ExportedGraph, spec: TargetSpec, quantized: ModelProto, batch: int) -> Comparison:
+def compare_on_cpu(graph: ExportedGraph, spec: TargetSpec, quantized: Graph, batch: int) -> Comparison:
     """Time INT8 that was asked for by name beside float32, so that nobody ships what is slower unawares.
 
     Args:
@@ -160,8 +159,7 @@ def compare_on_cpu(graph: ExportedGraph, spec: TargetSpec, quantized: ModelProto
     if not spec.timed_here:
         here = this_processor().kind
         return Comparison(count, {}, f"int8 as asked; not timed: it is for {spec.processor}, this is {here}")
-    models: dict[str, ModelProto] = {"fp32": graph.model, "int8": quantized}
-    times = _time_models(models, graph.info, spec.backend, spec.processor, count)
+    times = _time_graphs({"fp32": graph, "int8": quantized}, graph.info, spec.backend, spec.processor, count)
     slower = times["fp32"] < PRECISION.gain * times["int8"]
     why = f"int8 as asked, {times['int8']:.1f} ms a batch; {spec.backend} fp32 {times['fp32']:.1f} ms" + (
         ": INT8 gains nothing here, and --precision auto would leave it out" if slower else ""
@@ -215,18 +213,18 @@ def _time_groups(
 ) -> Mapping[str, float] | None:
     """Return the milliseconds that each group saves: what the engine takes more where it alone is float32."""
     every = tuple(quantizer.groups)
-    models = {name: quantizer.make([other for other in every if other != name]) for name in every}
-    models[""] = quantizer.make(every)
+    graphs = {name: quantizer.make([other for other in every if other != name]) for name in every}
+    graphs[""] = quantizer.make(every)
     try:
-        times = _time_models(models, graph.info, backend, processor, count, _GROUPS_SECONDS)
+        times = _time_graphs(graphs, graph.info, backend, processor, count, _GROUPS_SECONDS)
     except OsnetEdgeError:
         # Told of INT8 as a candidate, which cannot be opened either.
         return None
     return {name: times[name] - times[""] for name in every}
 
 
-def _time_models(
-    models: Mapping[str, ModelProto],
+def _time_graphs(
+    graphs: Mapping[str, Graph],
     info: GraphInfo,
     backend: BackendName,
     processor: str,
@@ -236,10 +234,10 @@ def _time_models(
     """Return the median milliseconds of a batch of graphs, by name; the one called fp32 has no Q/DQ."""
     sizes, engines = used_sizes(count, (count,)), {}
     with tempfile.TemporaryDirectory() as folder:
-        for index, (name, model) in enumerate(models.items()):
+        for index, (name, graph) in enumerate(graphs.items()):
             path = Path(folder) / f"{index}.onnx"
             precision: Precision = "fp32" if name == "fp32" else "int8"
-            onnx.save(model, path)
+            onnx.save(graph.model, path)
             engines[name] = builder_of(backend).open_graph(
                 path, info, precision, count, sizes, processor=processor
             )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from osnet_edge.engines.backends.registry import builder_of
-from osnet_edge.engines.graph.work import count_work
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.ceilings import Ceilings
@@ -73,7 +72,7 @@ def _estimate(
     capabilities: tuple[str, ...],
     scratch: Path,
 ) -> Times:
-    work, builder = count_work(accuracy.model(candidate)), builder_of(candidate.backend)
+    work, builder = accuracy.graph(candidate).work, builder_of(candidate.backend)
     schedule = builder.schedule(
         accuracy.graphs[candidate.rewrite],
         accuracy.settle(candidate, capabilities),

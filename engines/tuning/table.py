@@ -8,7 +8,7 @@ from typing import Literal
 from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.outcome import Outcome, Times
 from osnet_edge.engines.tuning.request import TuneRequest
-from osnet_edge.runtime.package.decisions import Loss
+from osnet_edge.runtime.package.decisions import AccuracyLoss
 from osnet_edge.runtime.package.tuning import TunedCandidate, Tuning
 
 
@@ -17,7 +17,7 @@ def make_table(
     device: str,
     candidates: Sequence[Candidate],
     outcome: Outcome,
-    losses: Mapping[Candidate, Loss],
+    losses: Mapping[Candidate, AccuracyLoss],
     notes: tuple[str, ...],
     *,
     measured: bool,
@@ -54,7 +54,9 @@ def make_table(
     )
 
 
-def _row(candidate: Candidate, batches: Sequence[int], outcome: Outcome, loss: Loss | None) -> TunedCandidate:
+def _row(
+    candidate: Candidate, batches: Sequence[int], outcome: Outcome, loss: AccuracyLoss | None
+) -> TunedCandidate:
     times = outcome.times.get(candidate, Times(()))
     sizes = [str(size) for size in batches]
     return TunedCandidate(

@@ -7,7 +7,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Loss:
+class AccuracyLoss:
     """What an engine loses against float32 on held-out pictures, in points (hundredths); below 0 it gains.
 
     Attributes:
@@ -39,7 +39,7 @@ class GroupDecision:
 
     group: str
     macs: float
-    loss: Loss | None
+    loss: AccuracyLoss | None
     saved_ms: float | None
     int8: bool
 
@@ -61,8 +61,8 @@ class Int8:
         macs: their share of the multiply-accumulates.
         groups: the decision, group by group.
         dropped: why none of them is in INT8; None where some are, or the package is from before it was said.
-        pairs: Q/DQ and the operators between them, counted as `osnet_edge.engines.quantization.count_pairs`
-            does; empty where nothing is in INT8, and in older packages.
+        pairs: Q/DQ and the operators between them, counted as `osnet_edge.engines.quantization.qdq`
+            counts them; empty where nothing is in INT8, and in older packages.
         weight_bits: of the weights: 8, or 7 for processors without VNNI (what ONNX Runtime's quantiser calls
             `reduce_range`); 8 in packages from before it was written down.
     """
@@ -75,7 +75,7 @@ class Int8:
     held_out: int
     budget: float | None
     budget_rank1: float | None
-    loss: Loss | None
+    loss: AccuracyLoss | None
     macs: float
     groups: tuple[GroupDecision, ...]
     dropped: str | None = None

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from osnet_edge.runtime.package.decisions import Loss
+from osnet_edge.runtime.package.decisions import AccuracyLoss
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TunedCandidate:
     milliseconds: dict[str, float] = field(default_factory=dict)
     spread: dict[str, float] = field(default_factory=dict)
     rounds: int = 0
-    loss: Loss | None = None
+    loss: AccuracyLoss | None = None
     launches: int | None = None
     dropped: str | None = None
 

@@ -26,7 +26,7 @@ from tensorrt_graphs import (
 from osnet_edge.engines.backends.tensorrt.capabilities import known_capabilities, resolve_capabilities
 from osnet_edge.engines.backends.tensorrt.network import float32_layers, make_network
 from osnet_edge.engines.backends.tensorrt.plan import build_plan
-from osnet_edge.engines.graph.reading import read_onnx
+from osnet_edge.engines.graph.reading import Graph, read_onnx
 from osnet_edge.runtime.backends.tensorrt.engine import TensorRTEngine
 from osnet_edge.runtime.backends.tensorrt.library import load_library
 from osnet_edge.runtime.backends.tensorrt.plan_file import read_plan_header
@@ -63,20 +63,21 @@ def build(graph: Path, destination: Path, *capabilities: str, precision: Precisi
 @pytest.mark.parametrize("name", list(VARIANTS))
 def test_every_variant_builds_in_both_precisions(name: str, tmp_path: Path) -> None:
     sizes = {}
+    # A second GPU takes as long again, and what it adds does not depend on the width.
+    capabilities = ("8.6", "8.9") if name.endswith("x0_25") else ("8.6",)
     for precision in ("fp32", "fp16"):
         plan, said = tmp_path / f"{precision}.plan", []
         target = build(
             exported(name),
             plan,
-            "8.6",
-            "8.9",
+            *capabilities,
             precision=precision,
             batch=BatchRange(1, 8, 32),
             progress=said.append,
         )
         sizes[precision] = plan.stat().st_size
-        assert target == rtx_target(read_plan_header(plan).version, ("8.6", "8.9"))
-        assert f"building {precision} for 8.6, 8.9, batches of 1 to 32" in said[1]
+        assert target == rtx_target(read_plan_header(plan).version, capabilities)
+        assert f"building {precision} for {', '.join(capabilities)}, batches of 1 to 32" in said[1]
     assert sizes["fp16"] < sizes["fp32"]
 
 
@@ -214,7 +215,7 @@ def test_weak_typing_holds_the_same_layers_to_float32() -> None:
     """Only TensorRT 8.6 is told so; the layers are found in a network of the library that is here."""
     library = load_library("tensorrt_rtx")
     builder = library.create("Builder")
-    network, _parser = make_network(library, builder, onnx.load(exported("osnet_ain_x0_25")), "fp32")
+    network, _parser = make_network(library, builder, Graph(onnx.load(exported("osnet_ain_x0_25"))), "fp32")
     held = [layer.type.name for layer in float32_layers(library, network)]
     assert held.count("NORMALIZATION") == 5
     # The means of 24 gates, and the one at the end.

@@ -32,7 +32,7 @@ from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import UnavailableError
-from osnet_edge.runtime.package.decisions import Loss
+from osnet_edge.runtime.package.decisions import AccuracyLoss
 from osnet_edge.runtime.package.graph_info import METADATA_KEY, dump_graph_info
 from osnet_edge.runtime.package.manifest import read_manifest
 from osnet_edge.runtime.package.tuning import Tuning
@@ -195,8 +195,10 @@ def accuracy_of(
     graphs: Mapping[tuple[str, ...], ExportedGraph],
     request: Calibration | None,
     cache: TuningCache = NOTHING_KEPT,
+    *,
+    on_cpu: bool = True,
 ) -> Accuracy:
-    crops, processor = sample_crops(2, 100, 40), this_processor().kind
+    crops, processor = sample_crops(2, 100, 40), this_processor().kind if on_cpu else ""
     return Accuracy(graphs, request, cache, crops, processor, lambda text: None)
 
 
@@ -210,12 +212,12 @@ def test_what_rounds_is_held_to_the_budget_on_held_out_people(work: Path, tmp_pa
         accuracy = accuracy_of(graphs, request, cache)
         assert accuracy.refuse(candidate) is None
         assert accuracy.decided[candidate].whole
-        found.append((accuracy.losses[candidate], accuracy.decided[candidate].decision))
+        found.append((accuracy.losses[candidate], accuracy.decisions[candidate]))
     assert found[0] == found[1]
     # Three points lost, and a budget of one.
     strict = replace(request, budget=Budget(1.0))
     accuracy = accuracy_of(graphs, strict)
-    lost = Loss(2.0, 3.0, 0.0, 0.0)
+    lost = AccuracyLoss(2.0, 3.0, 0.0, 0.0)
     refused = accuracy.refuse(Candidate("openvino", "bf16", best=2), lambda people: lost)
     assert refused == "loses up to 3.00 points of mAP"
     assert accuracy.refuse(Candidate("onnxruntime", "fp32")) is None
@@ -229,7 +231,7 @@ def opener(work: Path, scratch: Path, target: str, accuracy: Accuracy) -> Engine
 def test_what_computes_in_floating_point_is_built_so_for_a_gpu(work: Path, tmp_path: Path) -> None:
     """Nothing but INT8 needs a calibration set; without a GPU the package is built, and cannot be opened."""
     graphs = {(): read_graph(work / "osnet.onnx")}
-    accuracy = accuracy_of(graphs, None)
+    accuracy = accuracy_of(graphs, None, on_cpu=False)
     with pytest.raises(UnavailableError):
         opener(work, tmp_path, "cuda", accuracy)(Candidate("onnxruntime_cuda", "fp16", best=8))
     (manifest,) = (read_manifest(path) for path in tmp_path.iterdir())
@@ -243,7 +245,7 @@ def test_int8_that_was_decided_on_is_built_anew(work: Path, tmp_path: Path) -> N
     file, candidate = work / "calib.json", Candidate("tensorrt_rtx", "int8", best=8)
     request = Calibration(read_calibration_set(file), file, Budget(100.0))
     graphs = {(): read_graph(work / "osnet.onnx")}
-    accuracy = accuracy_of(graphs, request)
+    accuracy = accuracy_of(graphs, request, on_cpu=False)
     open_engine, decided = opener(work, tmp_path, "rtx:sm86", accuracy), []
     for _ in range(2):
         with pytest.raises(UnavailableError):

@@ -114,11 +114,12 @@ def test_real_plans_say_what_they_were_built_for(
     library = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     pytest.importorskip("onnx")
     from osnet_edge.engines.backends.tensorrt.plan import build_plan
+    from osnet_edge.engines.graph.reading import Graph
     from osnet_edge.runtime.package.manifest import BatchRange
 
     plan = tmp_path / "tiny.plan"
     target = build_plan(
-        tiny_graph(),
+        Graph(tiny_graph()),
         plan,
         library="tensorrt_rtx",
         capabilities=capabilities,

@@ -15,6 +15,7 @@ from tensorrt_graphs import exported, tiny_graph
 from osnet_edge.cli.main import main
 from osnet_edge.engines.backends.tensorrt.plan import build_plan
 from osnet_edge.engines.build import build_package
+from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.export.rewrite import parse_rewrite
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanPart, PlanSchedule, read_plan_schedule
@@ -51,7 +52,7 @@ main {
 
 def built(graph: onnx.ModelProto, folder: Path, precision: Precision = "fp16") -> bytes:
     build_plan(
-        graph,
+        Graph(graph),
         folder / "model.plan",
         library="tensorrt_rtx",
         capabilities=("8.6",),

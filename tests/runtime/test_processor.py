@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osnet_edge.engines.quantization.weights import quantize_weights
+from osnet_edge.engines.quantization.ranges import quantize_weights
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.processor import (
     PROCESSORS,

@@ -17,11 +17,11 @@ from training_runs import HERE, weights_of
 from osnet_edge.cli.main import main
 from osnet_edge.cli.rounding import module_of, rounding_of, without_held_out
 from osnet_edge.engines.calibration import read_calibration_set
-from osnet_edge.engines.graph.reading import read_graph
-from osnet_edge.engines.quantization.layers import find_layers
-from osnet_edge.engines.quantization.quantizer import Quantizer, simulate
+from osnet_edge.engines.graph.reading import Graph, read_graph
+from osnet_edge.engines.graph.running import simulate
+from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import TENSORRT
-from osnet_edge.engines.quantization.table_cache import find_table
+from osnet_edge.engines.quantization.table import find_table
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.errors import InputError, InterruptedRunError
 from osnet_edge.runtime.pictures import read_picture
@@ -118,7 +118,7 @@ def test_a_rounded_network_computes_what_its_qdq_graph_does(
     export_onnx(tmp_path / "float.pth", tmp_path / "osnet.onnx", preprocessing=SMALL)
     graph = read_graph(tmp_path / "osnet.onnx")
     table = find_table(graph, read_calibration_set(calibration), calibration)
-    quantizer = Quantizer(graph.model, table, TENSORRT)
+    quantizer = Quantizer(graph, table, TENSORRT)
     batch = to_batch([read_picture(each.path) for each in few.train[::2]], SMALL)
     expected = simulate(quantizer.make(quantizer.groups), [batch])
     x, names = to_input(torch.from_numpy(batch), SMALL, torch.device("cpu")), list(model.state_dict())
@@ -137,7 +137,7 @@ def test_every_layer_of_a_graph_is_found_among_its_modules() -> None:
     # Blocks by letters, blocks in lists, and instance norms.
     for name in ("osnet_x0_25", "osnet_ibn_x1_0", "osnet_ain_x0_25"):
         modules = dict(OSNet(VARIANTS[name]).named_modules())
-        layers = find_layers(onnx.load(exported(name)))
+        layers = Graph(onnx.load(exported(name))).layers
         named = {module_of(each.node) for each in layers if each.kind not in ("gate", "sum")}
         assert all(isinstance(modules[each], nn.Conv2d | nn.Linear) for each in named)
         assert len(named) == sum(each.kind not in ("gate", "sum") for each in layers)

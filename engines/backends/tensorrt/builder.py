@@ -55,12 +55,12 @@ class TensorRTBuilder(Builder):
     ) -> Target:
         """Build the plan, see `Builder`."""
         return build_plan(
-            graph.model,
+            graph,
             destination,
             library=self._library,
             capabilities=settled.spec.capabilities,
             precision=settled.precision,
-            quantize=settled.quantize,
+            quantized=settled.quantized,
             batch=batch,
             options=options,
             progress=progress,

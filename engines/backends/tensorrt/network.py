@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 
 from osnet_edge.engines.graph.float16 import to_half
+from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.runtime.backends.tensorrt.library import Library
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.package.manifest import BatchRange
@@ -32,7 +33,7 @@ def is_strongly_typed(library: Library) -> bool:
 
 
 def make_network(
-    library: Library, builder: tensorrt.Builder, model: onnx.ModelProto, precision: Precision
+    library: Library, builder: tensorrt.Builder, graph: Graph, precision: Precision
 ) -> tuple[tensorrt.INetworkDefinition, tensorrt.OnnxParser]:
     """Parse a float32 graph, or an INT8 one that is typed already, into a network of the precision.
 
@@ -50,12 +51,12 @@ def make_network(
         bits |= 1 << int(flags.EXPLICIT_BATCH)
     network = builder.create_network(bits)
     if strong and precision == "fp16":
-        model = to_half(model)
+        graph = to_half(graph)
     library.load_plugins()
     parser = trt.OnnxParser(network, library.logger)
     with library.errors.listen() as errors:
-        if not parser.parse(model.SerializeToString()):
-            found = [_describe(parser.get_error(index), model) for index in range(parser.num_errors)]
+        if not parser.parse(graph.model.SerializeToString()):
+            found = [_describe(parser.get_error(index), graph.model) for index in range(parser.num_errors)]
             raise InputError(f"{library} cannot read the graph: {first_line('; '.join(found or errors))}")
     return network, parser
 

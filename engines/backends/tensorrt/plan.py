@@ -10,11 +10,11 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from onnx import ModelProto
-
 from osnet_edge.engines.backends.tensorrt.capabilities import resolve_capabilities, set_capabilities
 from osnet_edge.engines.backends.tensorrt.network import configure, is_strongly_typed, make_network
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions, set_options
+from osnet_edge.engines.graph.reading import Graph
+from osnet_edge.engines.quantization.quantizer import Quantized
 from osnet_edge.runtime.backends.tensorrt.library import Library, first_line, load_library
 from osnet_edge.runtime.backends.tensorrt.plan_file import TensorRTName, read_plan_header
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError
@@ -29,14 +29,14 @@ _INSTEAD = (
 
 
 def build_plan(
-    model: ModelProto,
+    graph: Graph,
     destination: Path,
     *,
     library: TensorRTName,
     capabilities: tuple[str, ...],
     precision: Precision,
     batch: BatchRange,
-    quantize: Callable[[bool], ModelProto] | None = None,
+    quantized: Quantized | None = None,
     workspace_bytes: int = 1 << 30,
     options: BuilderOptions = DEFAULTS,
     progress: Callable[[str], None] | None = None,
@@ -44,7 +44,7 @@ def build_plan(
     """Build a plan and write it, whole or not at all.
 
     Args:
-        model: the float32 graph, as `osnet_edge.engines.graph.reading` reads it: `images` (N, ...) to
+        graph: the float32 graph, as `osnet_edge.engines.graph.reading` reads it: `images` (N, ...) to
             `embeddings` (N, D).
         destination: the file to write.
         library: which of the two builds it, and later runs it.
@@ -52,7 +52,7 @@ def build_plan(
             the library's default: many GPUs for TensorRT-RTX, the one that is here for TensorRT.
         precision: fp32, without TensorFloat-32, fp16, or int8 with float16 around; what of that stays float32
             see `osnet_edge.engines.graph.float16`.
-        quantize: for int8, makes the graph with Q/DQ, float16 around them or not.
+        quantized: for int8, its groups chosen.
         batch: sizes that the plan must take; it is tuned for `opt`.
         workspace_bytes: most GPU memory that a layer may use for scratch.
         options: of the builder.
@@ -72,11 +72,12 @@ def build_plan(
     if workspace_bytes < 1:
         raise InputError(f"expected a workspace of at least 1 byte, got {workspace_bytes}")
     loaded = _load(library)
-    model = quantize(is_strongly_typed(loaded)) if quantize else model
+    if quantized:
+        graph = quantized.make(half=is_strongly_typed(loaded))
     wanted = resolve_capabilities(loaded, capabilities)
     builder = loaded.create("Builder")
     say(f"{loaded}: reading the graph")
-    network, parser = make_network(loaded, builder, model, precision)
+    network, parser = make_network(loaded, builder, graph, precision)
     config = configure(loaded, builder, network, precision, batch, workspace_bytes)
     set_options(config, options)
     with loaded.errors.listen() as errors:

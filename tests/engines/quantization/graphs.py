@@ -6,24 +6,24 @@ import functools
 
 import numpy as np
 import onnx
-from onnx import ModelProto
 from tensorrt_graphs import exported, pictures
 
-from osnet_edge.engines.quantization.quantizer import simulate
+from osnet_edge.engines.graph.reading import Graph
+from osnet_edge.engines.graph.running import simulate
 from osnet_edge.engines.quantization.table import CalibrationTable, make_table
 
 
 @functools.cache
-def model_of(name: str) -> ModelProto:
-    return onnx.load(exported(name))
+def graph_of(name: str) -> Graph:
+    return Graph(onnx.load(exported(name)))
 
 
 @functools.cache
 def table_of(name: str) -> CalibrationTable:
     batches = [pictures(4)[:2], pictures(4)[2:]]
     names = {"graph_sha256": "g", "pictures_sha256": "p"}
-    return make_table(model_of(name), batches, **names, methods=("mse",))
+    return make_table(graph_of(name), batches, **names, methods=("mse",))
 
 
-def run(model: ModelProto, batch: np.ndarray) -> np.ndarray:
-    return simulate(model, [batch])
+def run(graph: Graph, batch: np.ndarray) -> np.ndarray:
+    return simulate(graph, [batch])

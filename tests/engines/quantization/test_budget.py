@@ -12,7 +12,7 @@ from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.outcome import pick
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.package.decisions import Loss
+from osnet_edge.runtime.package.decisions import AccuracyLoss
 from osnet_edge.runtime.precisions import Precision
 
 losses = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-0.2, 2.0), min_size=1)
@@ -23,11 +23,11 @@ losses = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-0.2, 2.0), min_
 def test_a_choice_is_within_the_budget_as_measured_and_all_if_all_is(
     costs: dict[str, float], budget: float
 ) -> None:
-    measured: dict[frozenset[str], Loss] = {}
+    measured: dict[frozenset[str], AccuracyLoss] = {}
 
-    def measure(groups: Sequence[str]) -> Loss:
+    def measure(groups: Sequence[str]) -> AccuracyLoss:
         loss = sum(costs[name] for name in groups)
-        measured[frozenset(groups)] = Loss(loss, loss + 0.1, 0, 0)
+        measured[frozenset(groups)] = AccuracyLoss(loss, loss + 0.1, 0, 0)
         return measured[frozenset(groups)]
 
     found = choose_groups(tuple(costs), lambda: dict.fromkeys(costs, 1.0), measure, Budget(budget))
@@ -45,8 +45,8 @@ def test_a_choice_is_within_the_budget_as_measured_and_all_if_all_is(
 
 
 def test_groups_that_slow_the_engine_down_stay_out_once_groups_are_chosen() -> None:
-    def measure(groups: Sequence[str]) -> Loss:
-        return Loss(0.3 * len(groups), 0.3 * len(groups), 0, 0)
+    def measure(groups: Sequence[str]) -> AccuracyLoss:
+        return AccuracyLoss(0.3 * len(groups), 0.3 * len(groups), 0, 0)
 
     found = choose_groups("abc", lambda: {"a": 1.0, "b": -0.5, "c": 2.0}, measure, Budget(0.7))
     assert found is not None
@@ -60,7 +60,7 @@ def test_a_budget_that_is_none_is_refused(points: float) -> None:
 
 
 def test_rank1_can_be_held_to_as_well() -> None:
-    loss = Loss(0.0, 0.1, 0.5, 1.5)
+    loss = AccuracyLoss(0.0, 0.1, 0.5, 1.5)
     assert Budget(0.5).allows(loss)
     assert not Budget(0.5, 1.0).allows(loss)
     assert Budget(None, 2.0).allows(loss)

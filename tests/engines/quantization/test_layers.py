@@ -6,17 +6,15 @@ from collections import Counter
 
 import pytest
 
-from osnet_edge.engines.quantization.layers import find_layers, groups_of
+from osnet_edge.engines.graph.layers import groups_of
 from osnet_edge.engines.quantization.quantizer import Quantizer
-from osnet_edge.engines.quantization.rules import (
-    OPENVINO,
-)
+from osnet_edge.engines.quantization.rules import OPENVINO
 from osnet_edge.runtime.errors import InputError
-from quantization.graphs import model_of, table_of
+from quantization.graphs import graph_of, table_of
 
 
 def test_layers_of_osnet_are_told_by_kind_and_group() -> None:
-    layers = find_layers(model_of("osnet_x1_0"))
+    layers = graph_of("osnet_x1_0").layers
     # Counts of the published network: ../shared/facts/tensorrt.md, section 3.
     assert Counter(layer.kind for layer in layers) == {
         "stem": 1,
@@ -34,6 +32,6 @@ def test_layers_of_osnet_are_told_by_kind_and_group() -> None:
 
 
 def test_a_graph_with_pairs_in_it_is_refused() -> None:
-    quantizer = Quantizer(model_of("osnet_x0_25"), table_of("osnet_x0_25"), OPENVINO)
+    quantizer = Quantizer(graph_of("osnet_x0_25"), table_of("osnet_x0_25"), OPENVINO)
     with pytest.raises(InputError, match="got one with Q/DQ in it"):
-        find_layers(quantizer.make(quantizer.groups))
+        _ = quantizer.make(quantizer.groups).layers

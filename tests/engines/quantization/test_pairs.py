@@ -12,7 +12,7 @@ import pytest
 from onnx import ModelProto, numpy_helper
 from tensorrt_graphs import pictures
 
-from osnet_edge.engines.quantization.lint import lint_qdq
+from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import (
     ONNXRUNTIME_ARM,
@@ -21,16 +21,19 @@ from osnet_edge.engines.quantization.rules import (
     OPENVINO,
     OPENVINO_REDUCED,
     RULES,
+    RULES_BY_NAME,
     TENSORRT,
     QdqRules,
     rules_for,
     rules_named,
 )
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.processor import PROCESSORS
 from osnet_edge.train.variants import VARIANTS
-from quantization.graphs import model_of, run, table_of
+from quantization.graphs import graph_of, run, table_of
+from quantization.lint import lint_qdq
 
-ALL_RULES = list(RULES.values())
+ALL_RULES = list(RULES_BY_NAME.values())
 
 
 @pytest.mark.parametrize(
@@ -42,32 +45,32 @@ ALL_RULES = list(RULES.values())
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_pairs_of_every_variant_stand_by_the_rules(name: str, rules: QdqRules) -> None:
-    quantizer = Quantizer(model_of(name), table_of(name), rules)
-    model = quantizer.make(quantizer.groups)
-    assert lint_qdq(model, rules) == []
+    quantizer = Quantizer(graph_of(name), table_of(name), rules)
+    graph = quantizer.make(quantizer.groups)
+    assert lint_qdq(graph, rules) == []
     # The stem is a quarter of x0.25's work.
     most = 0.75 if rules.left_out else 0.99
     assert quantizer.macs_share(quantizer.groups) > (0.65 if "ain" in name or "ibn" in name else most)
-    assert sum(node.op_type == "DequantizeLinear" for node in model.graph.node) > 200
-    onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert sum(node.op_type == "DequantizeLinear" for node in graph.model.graph.node) > 200
+    onnxruntime.InferenceSession(graph.model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ain_x0_25"])
 def test_float16_around_the_pairs_costs_no_more_than_the_pairs(name: str) -> None:
-    quantizer = Quantizer(model_of(name), table_of(name), TENSORRT)
+    quantizer = Quantizer(graph_of(name), table_of(name), TENSORRT)
     full, half = (quantizer.make(quantizer.groups, half=each) for each in (False, True))
     assert lint_qdq(half, TENSORRT) == []
-    expected = run(model_of(name), pictures(8))
+    expected = run(graph_of(name), pictures(8))
     error = [np.linalg.norm(run(each, pictures(8)) - expected) for each in (full, half)]
     assert error[1] < 2 * error[0] < np.linalg.norm(expected)
 
 
 def test_groups_left_out_compute_as_before() -> None:
-    quantizer = Quantizer(model_of("osnet_x0_25"), table_of("osnet_x0_25"), TENSORRT)
-    before = run(model_of("osnet_x0_25"), pictures(3))
+    quantizer = Quantizer(graph_of("osnet_x0_25"), table_of("osnet_x0_25"), TENSORRT)
+    before = run(graph_of("osnet_x0_25"), pictures(3))
     assert np.abs(run(quantizer.make([]), pictures(3)) - before).max() <= 2e-5 * np.abs(before).max()
     only = quantizer.make(["fc"])
-    assert Counter(node.op_type for node in only.graph.node)["QuantizeLinear"] == 1
+    assert Counter(node.op_type for node in only.model.graph.node)["QuantizeLinear"] == 1
 
 
 def _move_behind_convolution(model: ModelProto) -> None:
@@ -116,11 +119,11 @@ def _quantized_bias(model: ModelProto) -> None:
     ],
 )
 def test_the_lint_names_what_is_wrong(breakage: object, says: str) -> None:
-    quantizer = Quantizer(model_of("osnet_x0_25"), table_of("osnet_x0_25"), TENSORRT)
-    model = quantizer.make(quantizer.groups)
+    quantizer = Quantizer(graph_of("osnet_x0_25"), table_of("osnet_x0_25"), TENSORRT)
+    model = quantizer.make(quantizer.groups).copy()
     assert callable(breakage)
     breakage(model)
-    assert any(says in problem for problem in lint_qdq(model, TENSORRT))
+    assert any(says in problem for problem in lint_qdq(Graph(model), TENSORRT))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_the_lint_names_what_is_wrong(breakage: object, says: str) -> None:
     ],
 )
 def test_the_lint_holds_a_graph_to_rules_that_are_not_its_own(rule: dict[str, Any], says: str) -> None:
-    quantizer = Quantizer(model_of("osnet_x0_25"), table_of("osnet_x0_25"), TENSORRT)
+    quantizer = Quantizer(graph_of("osnet_x0_25"), table_of("osnet_x0_25"), TENSORRT)
     groups = set(quantizer.groups) - {"sums"}
     problems = lint_qdq(quantizer.make(groups), replace(TENSORRT, **rule))
     assert problems
@@ -163,9 +166,23 @@ def test_each_engine_has_its_rules(backend: str, processor: str, rules: QdqRules
     assert rules_for(backend, processor) is rules  # type: ignore[arg-type]
 
 
-def test_a_backend_without_int8_has_none() -> None:
-    with pytest.raises(InputError, match="expected a backend that has INT8, got onnxruntime_cuda"):
-        rules_for("onnxruntime_cuda")
+@pytest.mark.parametrize(
+    ("backend", "processor", "message"),
+    [
+        ("onnxruntime_cuda", "", "expected a backend that has INT8, got onnxruntime_cuda"),
+        ("abacus", "any", "expected a backend that has INT8, got abacus"),
+        ("openvino", "", "expected a processor of any, x86-64-v3, .* for INT8 on openvino, got none"),
+        ("onnxruntime", "riscv64", "expected a processor of any, .* on onnxruntime, got riscv64"),
+        ("tensorrt", "x86-64-vnni", "expected no processor for INT8 on tensorrt, got x86-64-vnni"),
+    ],
+)
+def test_a_backend_or_processor_without_int8_has_no_rules(backend: str, processor: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        rules_for(backend, processor)  # type: ignore[arg-type]
+
+
+def test_every_processor_has_rules_on_each_cpu_backend() -> None:
+    assert set(RULES["openvino"]) == set(RULES["onnxruntime"]) == set(PROCESSORS)
 
 
 def test_rules_that_are_not_known_are_refused_by_name() -> None:

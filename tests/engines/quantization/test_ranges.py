@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osnet_edge.engines.quantization.ranges import METHODS
-from osnet_edge.engines.quantization.weights import quantize_weights
+from osnet_edge.engines.quantization.ranges import METHODS, quantize_weights
 
 histograms = st.lists(st.integers(0, 1000), min_size=256, max_size=256).filter(lambda c: sum(c[1:]) > 0)
 

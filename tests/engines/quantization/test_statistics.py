@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto, numpy_helper
+from onnx import numpy_helper
 from tensorrt_graphs import pictures
 
-from osnet_edge.engines.quantization.layers import find_layers
+from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.engines.quantization.statistics import ChannelHistograms, collect
 from osnet_edge.engines.quantization.table import make_table
 from osnet_edge.runtime.errors import InputError
-from quantization.graphs import model_of
+from quantization.graphs import graph_of
 
 
 @given(
@@ -43,15 +43,14 @@ def test_counting_in_parts_gives_what_counting_at_once_gives(
         )
 
 
-def damaged(tensor: str, value: float) -> ModelProto:
-    """A network of one convolution whose weights give `value` everywhere."""
-    model = ModelProto()
-    model.CopyFrom(model_of("osnet_x0_25"))
+def filled(values: dict[str, float]) -> Graph:
+    """A network some of whose weights are one value everywhere."""
+    model = graph_of("osnet_x0_25").copy()
     for weight in model.graph.initializer:
-        if weight.name == tensor:
-            values = np.full(tuple(weight.dims), value, np.float32)
-            weight.CopyFrom(numpy_helper.from_array(values, weight.name))
-    return model
+        if weight.name in values:
+            array = np.full(tuple(weight.dims), values[weight.name], np.float32)
+            weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+    return Graph(model)
 
 
 @pytest.mark.parametrize(
@@ -66,19 +65,16 @@ def damaged(tensor: str, value: float) -> ModelProto:
 def test_activations_without_a_range_are_one_clear_line(
     value: float, bias: float | None, message: str
 ) -> None:
-    layer = next(each for each in find_layers(model_of("osnet_x0_25")) if each.kind == "depthwise")
-    node = next(n for n in model_of("osnet_x0_25").graph.node if n.name == layer.node)
-    broken = damaged(layer.weight, value)
-    for weight in broken.graph.initializer:
-        if bias is not None and weight.name == node.input[2]:
-            filled = np.full(tuple(weight.dims), bias, np.float32)
-            weight.CopyFrom(numpy_helper.from_array(filled, weight.name))
+    graph = graph_of("osnet_x0_25")
+    layer = next(each for each in graph.layers if each.kind == "depthwise")
+    biases = {} if bias is None else {graph.makers[layer.output].input[2]: bias}
+    broken = filled({layer.weight: value, **biases})
     with pytest.raises(InputError, match=message):
         make_table(broken, [pictures(2)], graph_sha256="g", pictures_sha256="p")
 
 
 def test_statistics_are_of_the_tensors_that_were_asked_for() -> None:
-    layers = find_layers(model_of("osnet_x0_25"))
-    found = collect(model_of("osnet_x0_25"), [layers[0].output], [pictures(2)])
-    assert list(found) == [layers[0].output]
-    assert found[layers[0].output].signed
+    graph = graph_of("osnet_x0_25")
+    found = collect(graph, [graph.layers[0].output], [pictures(2)])
+    assert list(found) == [graph.layers[0].output]
+    assert found[graph.layers[0].output].signed

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from onnx import ModelProto, NodeProto, TensorProto
 
-from osnet_edge.engines.graph.tensors import count_macs, tensors_of
+from osnet_edge.engines.graph.tensors import Tensor, count_macs
 from osnet_edge.runtime.errors import InputError
 
 #: stem: the 7x7 convolution; dense: a Lite 3x3 multiplied out by `osnet_edge.export.rewrite`; gate: the two
@@ -29,7 +30,7 @@ class Layer:
         input: the tensor it reads; of a sum the first.
         weight: its weights, an initializer, whose axis 0 is output channels; of a sum nothing.
         output: the tensor it writes.
-        macs: multiply-accumulates for one picture.
+        macs: multiply-accumulates for one image.
         groups: of channels that are convolved for themselves.
         beside_norm: whether an instance norm reads what it writes, or wrote what it reads, a ReLU aside.
     """
@@ -45,14 +46,18 @@ class Layer:
     beside_norm: bool = False
 
 
-def find_layers(model: ModelProto) -> tuple[Layer, ...]:
+def find_layers(
+    model: ModelProto, tensors: Mapping[str, Tensor], weights: Mapping[str, TensorProto]
+) -> tuple[Layer, ...]:
     """Find the layers of a graph of `osnet-edge export`, in the order in which they run.
 
-    Parts are told by the names that the exporter gives to nodes, which are the paper's (table 1), kinds by
+    Parts are known by the names that the exporter gives to nodes, which are the paper's (table 1), kinds by
     shapes.
 
     Args:
-        model: float32, of a fixed picture size, its nodes named.
+        model: float32, of a fixed image size, its nodes named.
+        tensors: types and shapes, by name.
+        weights: its initializers, by name.
 
     Raises:
         InputError: a weight is no initializer, or the graph holds Q/DQ already.
@@ -62,15 +67,13 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
     """
     if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
         raise InputError("expected a float32 graph, got one with Q/DQ in it; give the graph as exported")
-    tensors = tensors_of(model)
-    weights = {weight.name: weight for weight in model.graph.initializer}
-    normed = _beside_norms(model)
+    beside_norms = _beside_norms(model)
     convolutions = {node.output[0] for node in model.graph.node if node.op_type == "Conv"}
-    found = []
+    layers = []
     for node in model.graph.node:
         if node.op_type == "Add" and convolutions & set(node.input):
-            beside = bool(normed & {*node.input, *node.output})
-            found.append(Layer(node.name, "sum", "sums", node.input[0], "", node.output[0], 0, 1, beside))
+            beside = bool(beside_norms & {*node.input, *node.output})
+            layers.append(Layer(node.name, "sum", "sums", node.input[0], "", node.output[0], 0, 1, beside))
         if node.op_type not in ("Conv", "Gemm"):
             continue
         if len(node.input) < 2 or node.input[1] not in weights:
@@ -80,11 +83,11 @@ def find_layers(model: ModelProto) -> tuple[Layer, ...]:
         groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
         kind = _kind(node, weight, groups, tensors[node.output[0]].shape)
         macs, group = count_macs(node, tensors), _group(node.name, kind)
-        beside = node.input[0] in normed or node.output[0] in normed
-        found.append(
+        beside = node.input[0] in beside_norms or node.output[0] in beside_norms
+        layers.append(
             Layer(node.name, kind, group, node.input[0], node.input[1], node.output[0], macs, groups, beside)
         )
-    return tuple(found)
+    return tuple(layers)
 
 
 def groups_of(layers: tuple[Layer, ...]) -> dict[str, tuple[Layer, ...]]:

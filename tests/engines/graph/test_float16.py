@@ -15,9 +15,15 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from tensorrt_graphs import cosine_distances, exported, pictures, tiny_graph
 
 from osnet_edge.engines.graph.float16 import to_half
+from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.variants import VARIANTS
+
+
+def half(model: ModelProto) -> ModelProto:
+    """The model that `to_half` makes."""
+    return to_half(Graph(model)).model
 
 
 def types_of(model: ModelProto) -> dict[str, int]:
@@ -44,7 +50,7 @@ def run(model: ModelProto, batch: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ibn_x1_0", "osnet_ain_x0_25", "osnet_ain_x1_0"])
 def test_norms_means_gates_and_the_input_stay_float32_and_nothing_else(name: str) -> None:
     before = onnx.load(exported(name))
-    after = to_half(before)
+    after = half(before)
     types = types_of(after)
     held = Counter()
     for node in after.graph.node:
@@ -72,7 +78,7 @@ def test_norms_means_gates_and_the_input_stay_float32_and_nothing_else(name: str
 
 @pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ain_x1_0"])
 def test_no_cast_follows_a_cast_and_none_is_made_twice(name: str) -> None:
-    casts = [node for node in to_half(onnx.load(exported(name))).graph.node if node.op_type == "Cast"]
+    casts = [node for node in half(onnx.load(exported(name))).graph.node if node.op_type == "Cast"]
     made = {output for node in casts for output in node.output}
     assert made.isdisjoint(source for node in casts for source in node.input)
     assert len({(node.input[0], node.attribute[0].i) for node in casts}) == len(casts)
@@ -82,7 +88,7 @@ def test_no_cast_follows_a_cast_and_none_is_made_twice(name: str) -> None:
 def test_embeddings_of_pictures_hardly_move(name: str) -> None:
     model, batch = onnx.load(exported(name)), pictures(8)
     exact = run(model, batch)
-    distances = cosine_distances(run(to_half(model), batch), exact)
+    distances = cosine_distances(run(half(model), batch), exact)
     assert float(distances.max()) < 2e-4
     # The measure can tell rows apart, or it would pass anything.
     assert float(cosine_distances(np.roll(exact, 1, axis=0), exact).min()) > 0.02
@@ -90,7 +96,7 @@ def test_embeddings_of_pictures_hardly_move(name: str) -> None:
 
 def test_scaling_to_length_1_stays_float32(checkpoint: Path, tmp_path: Path) -> None:
     export_onnx(checkpoint, tmp_path / "unit.onnx", l2_normalize=True)
-    after = to_half(onnx.load(tmp_path / "unit.onnx"))
+    after = half(onnx.load(tmp_path / "unit.onnx"))
     types = types_of(after)
     tail = [node for node in after.graph.node if node.op_type in ("ReduceL2", "Clip", "Div")]
     assert [node.op_type for node in tail] == ["ReduceL2", "Clip", "Div"]
@@ -124,7 +130,7 @@ operator = st.sampled_from(["Conv", "Relu", "Sigmoid", "InstanceNormalization", 
 @given(operators=st.lists(operator, min_size=1, max_size=8))
 def test_any_chain_converts_with_casts_only_where_types_change(operators: list[str]) -> None:
     before = chain(*operators)
-    after = to_half(before)
+    after = half(before)
     types, made = types_of(after), TensorProto.FLOAT
     changes = 0
     for node in after.graph.node:
@@ -141,7 +147,7 @@ def test_any_chain_converts_with_casts_only_where_types_change(operators: list[s
 def test_the_graph_that_was_given_stays_as_it_was() -> None:
     model = tiny_graph()
     bytes_before = model.SerializeToString()
-    to_half(model)
+    half(model)
     assert model.SerializeToString() == bytes_before
 
 
@@ -151,7 +157,7 @@ def test_weights_that_a_norm_shares_stay_whole_for_the_norm() -> None:
     shared = next(item for item in model.graph.initializer if item.name == "ones")
     shared.CopyFrom(numpy_helper.from_array(np.full(4, 0.1, np.float32), "ones"))
     next(node for node in model.graph.node if node.op_type == "Conv").input.append("ones")
-    after = to_half(model)
+    after = half(model)
     weights = {item.name: numpy_helper.to_array(item) for item in after.graph.initializer}
     norm = next(node for node in after.graph.node if node.op_type == "InstanceNormalization")
     conv = next(node for node in after.graph.node if node.op_type == "Conv")
@@ -172,13 +178,13 @@ def test_weights_that_a_norm_shares_stay_whole_for_the_norm() -> None:
 )
 def test_weights_that_overflow_are_refused(weight: float, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        to_half(tiny_graph(weight))
+        half(tiny_graph(weight))
 
 
 def test_the_largest_float16_is_no_overflow() -> None:
-    to_half(tiny_graph(65504.0))
+    half(tiny_graph(65504.0))
 
 
 def test_a_float16_graph_is_refused() -> None:
     with pytest.raises(InputError, match="expected a float32 graph"):
-        to_half(to_half(tiny_graph()))
+        half(half(tiny_graph()))

@@ -5,31 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import NodeProto, TensorProto, numpy_helper
 
-from osnet_edge.engines.graph.tensors import makers_of, readers_of
+from osnet_edge.engines.graph.reading import Graph
+from osnet_edge.engines.quantization.ranges import largest_weight
 from osnet_edge.engines.quantization.rules import QdqRules
-from osnet_edge.engines.quantization.weights import largest_weight
 
 _TYPES = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
 
 
-def lint_qdq(model: ModelProto, rules: QdqRules) -> list[str]:
+def lint_qdq(graph: Graph, rules: QdqRules) -> list[str]:
     """Return what is wrong with a graph's pairs, a line each; nothing if all is well.
 
     Args:
-        model: a graph with Q/DQ.
+        graph: with Q/DQ.
         rules: of the engine that it is for.
     """
-    return list(_Lint(model, rules).problems())
+    return list(_Lint(graph, rules).problems())
 
 
 class _Lint:
-    def __init__(self, model: ModelProto, rules: QdqRules) -> None:
+    def __init__(self, graph: Graph, rules: QdqRules) -> None:
         self._rules = rules
-        self._nodes = list(model.graph.node)
-        self._constants = {each.name: each for each in model.graph.initializer}
-        self._makers, self._readers = makers_of(model), readers_of(model)
+        self._nodes = list(graph.model.graph.node)
+        self._constants, self._makers, self._readers = graph.initializers, graph.makers, graph.readers
 
     def problems(self) -> Iterator[str]:
         for node in self._nodes:

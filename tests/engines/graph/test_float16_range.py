@@ -12,11 +12,11 @@ import onnxruntime
 import pytest
 from drawn_people import draw_people
 from needs import needs_rtx
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import NodeProto, helper, numpy_helper
 
 from osnet_edge.cli.main import main
-from osnet_edge.engines.graph.float16 import half_tensors
-from osnet_edge.engines.graph.overflow import check_overflow
+from osnet_edge.engines.graph.float16 import check_overflow, half_tensors
+from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.synthetic import sample_crops
@@ -24,27 +24,35 @@ from osnet_edge.train.synthetic import sample_crops
 SIZE = Preprocessing(height=256, width=128)
 
 
-def trunk(model: ModelProto) -> list[NodeProto]:
-    return [node for node in model.graph.node if node.op_type == "Conv" and "gate" not in node.name]
+def trunk(graph: Graph) -> list[NodeProto]:
+    return [node for node in graph.model.graph.node if node.op_type == "Conv" and "gate" not in node.name]
 
 
-def scaled(graph: Path, factors: dict[int, float]) -> ModelProto:
+def load(graph: Path) -> Graph:
+    return Graph(onnx.load(graph))
+
+
+def times(graph: Graph, factors: dict[str, float]) -> Graph:
+    """The graph with some weights times a factor each."""
+    model = graph.copy()
+    for weight in model.graph.initializer:
+        if weight.name in factors:
+            values = numpy_helper.to_array(weight) * np.float32(factors[weight.name])
+            weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    return Graph(model)
+
+
+def scaled(graph: Path, factors: dict[int, float]) -> Graph:
     """The graph with the weights of some convolutions of its trunk times a factor."""
-    model = onnx.load(graph)
-    for place, factor in factors.items():
-        weight = next(w for w in model.graph.initializer if w.name == trunk(model)[place].input[1])
-        values = numpy_helper.to_array(weight) * np.float32(factor)
-        weight.CopyFrom(numpy_helper.from_array(values, weight.name))
-    return model
+    nodes = trunk(load(graph))
+    return times(load(graph), {nodes[place].input[1]: factor for place, factor in factors.items()})
 
 
 def test_the_largest_values_are_those_of_the_float32_graph(graph: Path) -> None:
-    model, crops = onnx.load(graph), sample_crops(5, 256, 128)
-    peaks = check_overflow(model, crops, SIZE)
-    names = half_tensors(model)
-    exposed = ModelProto()
-    exposed.CopyFrom(model)
-    outputs = {item.name for item in model.graph.output}
+    whole, crops = load(graph), sample_crops(5, 256, 128)
+    peaks = check_overflow(whole, crops, SIZE)
+    names, exposed = half_tensors(whole), whole.copy()
+    outputs = {item.name for item in exposed.graph.output}
     exposed.graph.output.extend(
         helper.make_empty_tensor_value_info(name) for name in names if name not in outputs
     )
@@ -62,10 +70,10 @@ def test_activations_that_leave_float16_are_refused_by_the_name_of_the_tensor(
     graph: Path, place: int
 ) -> None:
     crops, before = sample_crops(2, 256, 128), {0: 1e3}
-    model = scaled(graph, before)
-    name = trunk(model)[place].output[0]
+    large = scaled(graph, before)
+    name = trunk(large)[place].output[0]
     # Biases are not scaled, so somewhat past the range; no weight is past it by itself.
-    factor = 4 * 65504 / check_overflow(model, crops, SIZE)[name]
+    factor = 4 * 65504 / check_overflow(large, crops, SIZE)[name]
     spoilt = scaled(graph, {**before, place: factor * before.get(place, 1)})
     with pytest.raises(InputError) as error:
         check_overflow(spoilt, crops, SIZE)
@@ -75,17 +83,14 @@ def test_activations_that_leave_float16_are_refused_by_the_name_of_the_tensor(
 
 
 def test_activations_near_the_end_of_float16_are_warned_of(graph: Path) -> None:
-    crops, said = sample_crops(2, 256, 128), list[str]()
-    last = [node for node in onnx.load(graph).graph.node if node.op_type == "Gemm"][-1].output[0]
-    peaks = check_overflow(onnx.load(graph), crops, SIZE, said.append)
-    assert said == []
-    model = onnx.load(graph)
+    whole, crops, said = load(graph), sample_crops(2, 256, 128), list[str]()
     # The last layer, behind which nothing else grows; half of the range.
-    for name in next(node for node in model.graph.node if node.op_type == "Gemm").input[1:]:
-        weight = next(w for w in model.graph.initializer if w.name == name)
-        values = numpy_helper.to_array(weight) * np.float32(0.5 * 65504 / peaks[last])
-        weight.CopyFrom(numpy_helper.from_array(values, name))
-    after = check_overflow(model, crops, SIZE, said.append)
+    gemm = [node for node in whole.model.graph.node if node.op_type == "Gemm"][-1]
+    last = gemm.output[0]
+    peaks = check_overflow(whole, crops, SIZE, said.append)
+    assert said == []
+    large = times(whole, dict.fromkeys(gemm.input[1:], 0.5 * 65504 / peaks[last]))
+    after = check_overflow(large, crops, SIZE, said.append)
     assert after[last] == pytest.approx(0.5 * 65504, rel=1e-3)
     assert len(said) == 1
     assert said[0].startswith(f"warning: the tensor {last} reaches 3.275e+04 on 2 calibration pictures")
@@ -100,12 +105,12 @@ def test_infinite_activations_are_refused_even_where_weights_are_fine(graph: Pat
             spread = values * np.float32(6e4) / max(np.abs(values).max(), 1e-9)
             weight.CopyFrom(numpy_helper.from_array(spread.astype(np.float32), weight.name))
     with pytest.raises(InputError, match="is NaN or infinite in float32 on a calibration picture"):
-        check_overflow(model, sample_crops(2, 256, 128), SIZE)
+        check_overflow(Graph(model), sample_crops(2, 256, 128), SIZE)
 
 
 def test_no_picture_checks_nothing_and_is_refused(graph: Path) -> None:
     with pytest.raises(InputError, match="one picture or more"):
-        check_overflow(onnx.load(graph), [], SIZE)
+        check_overflow(load(graph), [], SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +130,7 @@ def build(graph: Path, calibration: Path, output: Path, *options: str) -> int:
 def test_a_build_is_refused_and_leaves_no_package(
     graph: Path, calibration: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    onnx.save(scaled(graph, {0: 1e5}), tmp_path / "spoilt.onnx")
+    onnx.save(scaled(graph, {0: 1e5}).model, tmp_path / "spoilt.onnx")
     assert build(tmp_path / "spoilt.onnx", calibration, tmp_path / "out") == 2
     assert "past float16's 65504" in capsys.readouterr().err.splitlines()[-1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["spoilt.onnx"]
@@ -135,7 +140,7 @@ def test_a_build_is_refused_and_leaves_no_package(
 def test_a_build_near_the_end_of_float16_is_made_with_a_warning(
     graph: Path, calibration: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    onnx.save(scaled(graph, {0: 1e4}), tmp_path / "near.onnx")
+    onnx.save(scaled(graph, {0: 1e4}).model, tmp_path / "near.onnx")
     assert build(tmp_path / "near.onnx", calibration, tmp_path / "out") == 0
     assert "\nwarning: the tensor " in capsys.readouterr().err
 
