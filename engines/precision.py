@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
+from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.graph.float16 import check_overflow, to_half
 from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.int8 import NO_GROUP, Calibration, HeldOut, decide_int8, fine_tuning, without
-from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.engines.targets import TargetSpec, check_precision
 from osnet_edge.engines.tuning.quick import choose_library, choose_on_cpu, compare_on_cpu
 from osnet_edge.engines.tuning.request import cpu_backends, int8_backend
@@ -108,7 +108,7 @@ def _settle_int8(
     held_out = None
     if request.pictures.held_out or request.budget:
         held_out = HeldOut(request, graph)
-    rules = rules_for(spec.backend, spec.processor)
+    rules = builder_of(spec.backend).rules_for(spec.processor)
     quantized, decision = decide_int8(graph, rules, request, held_out, progress=progress)
     if not quantized.groups:
         raise CheckError(
@@ -135,7 +135,7 @@ def _choose_on_gpu(
     device. What it would lose is decided all the same, and kept in the manifest.
     """
     held_out = HeldOut(request, graph)
-    rules = rules_for(spec.backend)
+    rules = builder_of(spec.backend).rules_for()
     quantized, decision = decide_int8(graph, rules, request, held_out, progress=progress)
     progress("measuring float16")
     loss = held_out.loss_of(to_half(graph))

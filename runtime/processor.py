@@ -20,7 +20,7 @@ from osnet_edge.runtime.errors import InputError
 
 #: What a package computes right on whatever runs it.
 ANY = "any"
-VNNI, BF16 = "x86-64-vnni", "x86-64-bf16"
+AVX2, VNNI, BF16 = "x86-64-v3", "x86-64-vnni", "x86-64-bf16"
 AARCH64, DOTPROD = "aarch64", "aarch64-dotprod"
 
 #: Kinds of processors, each with its architecture and with groups of instruction sets, of each of which a
@@ -29,7 +29,7 @@ AARCH64, DOTPROD = "aarch64", "aarch64-dotprod"
 #: of them.
 _AVX2, _VNNI, _BF16 = {"avx2"}, {"avx_vnni", "avx512_vnni"}, {"avx512_bf16", "amx_bf16"}
 _KINDS: dict[str, tuple[str, tuple[set[str], ...]]] = {
-    "x86-64-v3": ("x86_64", (_AVX2,)),
+    AVX2: ("x86_64", (_AVX2,)),
     VNNI: ("x86_64", (_AVX2, _VNNI)),
     BF16: ("x86_64", (_AVX2, _VNNI, _BF16)),
     AARCH64: ("aarch64", ()),

@@ -20,7 +20,7 @@ from osnet_edge.engines.graph.float16 import to_half
 from osnet_edge.engines.graph.reading import Graph, read_graph
 from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.engines.int8 import HeldOut, decide_int8
-from osnet_edge.engines.quantization.rules import RULES_BY_NAME
+from osnet_edge.engines.quantization.rules import RULES
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME, GraphInfo
 from osnet_edge.runtime.preprocessing import Picture, to_batch
 
@@ -31,7 +31,7 @@ Points = npt.NDArray[np.float64]
 @click.argument("graph")
 @click.option("--calibration", required=True, metavar="FILE")
 @click.option("--data", default="viper", show_default=True)
-@click.option("--rules", type=click.Choice([*RULES_BY_NAME, "fp16"]), default="tensorrt", show_default=True)
+@click.option("--rules", type=click.Choice([*RULES, "fp16"]), default="tensorrt", show_default=True)
 @click.option(
     "--budget", type=float, help="Points of mAP on held-out people; without it all groups are INT8."
 )
@@ -43,9 +43,7 @@ def main(graph: str, calibration: str, data: str, rules: str, budget: float | No
     if rules == "fp16" or given is None:
         share, chosen = 1.0, to_half(read)
     else:
-        quantized, decision = decide_int8(
-            read, RULES_BY_NAME[rules], given, HeldOut(given, read), progress=step
-        )
+        quantized, decision = decide_int8(read, RULES[rules], given, HeldOut(given, read), progress=step)
         share, chosen = decision.macs, quantized.make()
         left = [each.group for each in decision.groups if not each.int8]
         print(f"held-out {decision.loss}; in floating point: {', '.join(left) or 'nothing'}")

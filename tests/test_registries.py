@@ -12,7 +12,6 @@ from typing import cast, get_args
 import pytest
 
 from osnet_edge.engines.backends.registry import BUILDERS, builder_of
-from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.engines.targets import check_precision, parse_target
 from osnet_edge.runtime.backends.registry import BACKENDS, BackendName, backend_named
 from osnet_edge.runtime.errors import InputError
@@ -96,10 +95,9 @@ def test_every_backend_has_a_module_that_loads_it_a_builder_and_a_name_of_its_ow
     [
         ("its row", lambda: backend_named("ncnn")),
         ("its builder", lambda: builder_of(cast(BackendName, "ncnn"))),
-        ("its rules", lambda: rules_for(cast(BackendName, "ncnn"))),
         ("its target", lambda: parse_target("ncnn")),
         ("a precision of a target", lambda: check_precision(parse_target("cpu"), "fp8")),
-        ("the rules of a processor", lambda: rules_for("onnxruntime", "riscv64")),
+        ("the rules of a processor", lambda: builder_of("onnxruntime").rules_for("riscv64")),
     ],
 )
 def test_what_is_unknown_is_an_error_and_nothing_is_taken_in_its_place(

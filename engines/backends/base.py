@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ import onnx
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
+from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.registry import BACKENDS, Backend, BackendName
@@ -32,12 +33,14 @@ class Builder:
 
     Attributes:
         backend: its row.
+        rules: where its engines want Q/DQ, by the kind of processor; one of a GPU goes by none.
         model_name: of the file in a package that the backend loads.
         stands_for: compute capabilities that an estimate is made for, where a target names none.
         builds_elsewhere: whether engines can be built on another machine than they will run on.
     """
 
     model_name: ClassVar[str] = "model.onnx"
+    rules: ClassVar[Mapping[str, QdqRules]] = {}
     stands_for: tuple[str, ...] = ()
     builds_elsewhere = True
 
@@ -88,6 +91,25 @@ class Builder:
             UnavailableError: the library is not installed.
         """
         return tuple(each for each in self.backend.precisions if each != "int8")
+
+    def rules_for(self, processor: str = "") -> QdqRules:
+        """Return where an engine wants Q/DQ.
+
+        Args:
+            processor: that an engine on the CPU is for, one of `osnet_edge.runtime.processor.PROCESSORS`;
+                empty for GPUs.
+
+        Raises:
+            InputError: the backend has no INT8, or none for such a processor.
+        """
+        if not self.rules:
+            raise InputError(f"expected a backend that has INT8, got {self.backend.name}")
+        if processor not in self.rules:
+            known = ", ".join(filter(None, self.rules)) or "none, as for every GPU"
+            raise InputError(
+                f"expected for INT8 in {self.backend.title} a processor of {known}; got {processor or 'none'}"
+            )
+        return self.rules[processor]
 
     def best_batches(self, batches: Sequence[int], *, timed: bool) -> tuple[int | None, ...]:
         """Return the batch sizes worth building for, to run batches of some sizes.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +16,28 @@ from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOption
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.graph.running import expose
+from osnet_edge.engines.quantization.rules import (
+    ONNXRUNTIME_ARM,
+    ONNXRUNTIME_REDUCED,
+    ONNXRUNTIME_X86,
+    QdqRules,
+)
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine, session_options
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, GraphInfo
 from osnet_edge.runtime.package.manifest import BatchRange, Target
 from osnet_edge.runtime.precisions import Precision
-from osnet_edge.runtime.processor import ANY
+from osnet_edge.runtime.processor import AARCH64, ANY, AVX2, BF16, DOTPROD, VNNI
 
 
 class OnnxRuntimeBuilder(Builder):
     """Builds for ONNX Runtime's CPU provider."""
+
+    rules: ClassVar[Mapping[str, QdqRules]] = {
+        **dict.fromkeys((ANY, AVX2), ONNXRUNTIME_REDUCED),
+        **dict.fromkeys((VNNI, BF16), ONNXRUNTIME_X86),
+        **dict.fromkeys((AARCH64, DOTPROD), ONNXRUNTIME_ARM),
+    }
 
     def build(
         self,

@@ -7,8 +7,9 @@ OpenVINO's own format loads no faster: compiling takes some 0.3 s for each batch
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from osnet_edge.engines.backends.onnxruntime import cpu_target
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
+from osnet_edge.engines.quantization.rules import OPENVINO, OPENVINO_REDUCED, QdqRules
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.openvino import (
     OpenVinoEngine,
@@ -30,11 +32,16 @@ from osnet_edge.runtime.backends.openvino import (
 from osnet_edge.runtime.package.graph_info import GraphInfo
 from osnet_edge.runtime.package.manifest import BatchRange, Target
 from osnet_edge.runtime.precisions import Precision
-from osnet_edge.runtime.processor import BF16, this_processor
+from osnet_edge.runtime.processor import AARCH64, ANY, AVX2, BF16, DOTPROD, VNNI, this_processor
 
 
 class OpenVinoBuilder(Builder):
     """Builds for OpenVINO's CPU plugin."""
+
+    rules: ClassVar[Mapping[str, QdqRules]] = {
+        **dict.fromkeys((ANY, AVX2), OPENVINO_REDUCED),
+        **dict.fromkeys((VNNI, BF16, AARCH64, DOTPROD), OPENVINO),
+    }
 
     def build(
         self,

@@ -27,9 +27,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from osnet_edge.engines.graph.layers import Kind, Layer
-from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.processor import AARCH64, ANY, BF16, DOTPROD, VNNI
 
 ActivationType = Literal["int8", "uint8"]
 
@@ -78,7 +76,7 @@ ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", shared=("input", "output")
 OPENVINO_REDUCED = replace(OPENVINO, name="openvino-reduced-range", weight_bits=7, left_out=("stem",))
 ONNXRUNTIME_REDUCED = replace(ONNXRUNTIME_X86, name="onnxruntime-reduced-range", weight_bits=7)
 #: All of them, by name.
-RULES_BY_NAME = {
+RULES = {
     rules.name: rules
     for rules in (
         TENSORRT,
@@ -91,57 +89,14 @@ RULES_BY_NAME = {
 }
 
 
-#: By backend, and by the kind of processor that a CPU's are for; a GPU's go by none.
-RULES: dict[BackendName, dict[str, QdqRules]] = {
-    "tensorrt": {"": TENSORRT},
-    "tensorrt_rtx": {"": TENSORRT},
-    "openvino": {
-        ANY: OPENVINO_REDUCED,
-        "x86-64-v3": OPENVINO_REDUCED,
-        **dict.fromkeys((VNNI, BF16, AARCH64, DOTPROD), OPENVINO),
-    },
-    "onnxruntime": {
-        ANY: ONNXRUNTIME_REDUCED,
-        "x86-64-v3": ONNXRUNTIME_REDUCED,
-        **dict.fromkeys((VNNI, BF16), ONNXRUNTIME_X86),
-        **dict.fromkeys((AARCH64, DOTPROD), ONNXRUNTIME_ARM),
-    },
-}
-
-
-def rules_for(backend: BackendName, processor: str = "") -> QdqRules:
-    """Return the rules of an engine.
-
-    Args:
-        backend: what runs the package.
-        processor: that an engine on the CPU is for, one of `osnet_edge.runtime.processor.PROCESSORS`; empty
-            for GPUs.
-
-    Raises:
-        InputError: the backend has no INT8, or none for such a processor.
-
-    Example:
-        >>> rules_for("onnxruntime", "any").weight_bits
-        7
-    """
-    if backend not in RULES:
-        raise InputError(f"expected a backend that has INT8, got {backend}")
-    if processor not in RULES[backend]:
-        known = ", ".join(RULES[backend])
-        kinds = f"a processor of {known}" if known else "no processor"
-        raise InputError(f"expected {kinds} for INT8 on {backend}, got {processor or 'none'}")
-    return RULES[backend][processor]
-
-
 def rules_named(name: str) -> QdqRules:
     """Return the rules that a manifest or a recipe names.
 
     Raises:
         InputError: it names none of this version's.
     """
-    if name not in RULES_BY_NAME:
+    if name not in RULES:
         raise InputError(
-            f"expected INT8 by the rules {', '.join(RULES_BY_NAME)}, got {name!r}; use the "
-            "osnet-edge that wrote it"
+            f"expected INT8 by the rules {', '.join(RULES)}, got {name!r}; use the osnet-edge that wrote it"
         )
-    return RULES_BY_NAME[name]
+    return RULES[name]

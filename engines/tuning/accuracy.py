@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.golden import make_golden
@@ -12,7 +13,6 @@ from osnet_edge.engines.graph.float16 import check_overflow, to_half
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.int8 import NO_GROUP, Calibration, GroupTimer, HeldOut, decide_int8
 from osnet_edge.engines.quantization.quantizer import METHOD, Quantized, Quantizer
-from osnet_edge.engines.quantization.rules import rules_for
 from osnet_edge.engines.quantization.table import find_table, hash_pictures, make_table, read_batches
 from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.engines.tuning.cache import TuningCache
@@ -161,7 +161,7 @@ class Accuracy:
 
     def _decide(self, candidate: Candidate) -> tuple[Quantized, Int8]:
         request, graph = self._required(), self.graphs[candidate.rewrite]
-        rules = rules_for(candidate.backend, self._processor)
+        rules = builder_of(candidate.backend).rules_for(self._processor)
         key = ["int8", graph.sha256, rules.name, self._set, to_json(request.budget)]
         if decision := self._cache.read(Int8, key):
             table = find_table(graph, request.pictures, request.file, self._progress)
@@ -182,7 +182,7 @@ class Accuracy:
             pictures_sha256=hash_pictures(request.pictures),
             methods=(METHOD,),
         )
-        quantizer = Quantizer(graph, table, rules_for(candidate.backend, self._processor))
+        quantizer = Quantizer(graph, table, builder_of(candidate.backend).rules_for(self._processor))
         return Quantized(quantizer, tuple(quantizer.groups))
 
     def _check_range(self, candidate: Candidate) -> None:

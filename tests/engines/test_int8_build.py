@@ -20,10 +20,11 @@ from quantization.lint import lint_qdq
 
 from osnet_edge.bench import average_precisions, embed_set
 from osnet_edge.cli.main import main
+from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.graph.reading import Graph, read_graph
 from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.engines.quantization.quantizer import Quantizer
-from osnet_edge.engines.quantization.rules import TENSORRT, rules_for
+from osnet_edge.engines.quantization.rules import TENSORRT
 from osnet_edge.engines.quantization.table import make_table
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.backends.openvino import HINTS
@@ -80,7 +81,7 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     assert manifest.int8.loss is not None
     assert (manifest.int8.pictures, manifest.int8.held_out) == (16, 128)
     assert all(each.int8 for each in manifest.int8.groups)
-    rules = rules_for(manifest.target.backend, manifest.target.processor)
+    rules = builder_of(manifest.target.backend).rules_for(manifest.target.processor)
     # For processors without VNNI, OpenVINO's stem stays in floating point.
     left = len(rules.left_out)
     assert 0.9999 < manifest.int8.macs < 1 or left

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOption
 from osnet_edge.engines.backends.tensorrt.plan import build_plan
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph
+from osnet_edge.engines.quantization.rules import TENSORRT, QdqRules
 from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.runtime.backends.tensorrt.library import load_library
 from osnet_edge.runtime.backends.tensorrt.plan_file import TensorRTName
@@ -31,6 +32,7 @@ class TensorRTBuilder(Builder):
     """
 
     model_name: ClassVar[str] = "model.plan"
+    rules: ClassVar[Mapping[str, QdqRules]] = {"": TENSORRT}
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import pytest
 from onnx import ModelProto, numpy_helper
 from tensorrt_graphs import pictures
 
+from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.engines.quantization.quantizer import Quantizer
 from osnet_edge.engines.quantization.rules import (
@@ -21,19 +22,18 @@ from osnet_edge.engines.quantization.rules import (
     OPENVINO,
     OPENVINO_REDUCED,
     RULES,
-    RULES_BY_NAME,
     TENSORRT,
     QdqRules,
-    rules_for,
     rules_named,
 )
+from osnet_edge.runtime.backends.registry import CPU_BACKENDS, BackendName
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.processor import PROCESSORS
 from osnet_edge.train.variants import VARIANTS
 from quantization.graphs import graph_of, run, table_of
 from quantization.lint import lint_qdq
 
-ALL_RULES = list(RULES_BY_NAME.values())
+ALL_RULES = list(RULES.values())
 
 
 @pytest.mark.parametrize(
@@ -162,27 +162,29 @@ def test_the_lint_holds_a_graph_to_rules_that_are_not_its_own(rule: dict[str, An
         ("onnxruntime", "aarch64-dotprod", ONNXRUNTIME_ARM),
     ],
 )
-def test_each_engine_has_its_rules(backend: str, processor: str, rules: QdqRules) -> None:
-    assert rules_for(backend, processor) is rules  # type: ignore[arg-type]
+def test_each_engine_has_its_rules(backend: BackendName, processor: str, rules: QdqRules) -> None:
+    assert builder_of(backend).rules_for(processor) is rules
 
 
 @pytest.mark.parametrize(
     ("backend", "processor", "message"),
     [
         ("onnxruntime_cuda", "", "expected a backend that has INT8, got onnxruntime_cuda"),
-        ("abacus", "any", "expected a backend that has INT8, got abacus"),
-        ("openvino", "", "expected a processor of any, x86-64-v3, .* for INT8 on openvino, got none"),
-        ("onnxruntime", "riscv64", "expected a processor of any, .* on onnxruntime, got riscv64"),
-        ("tensorrt", "x86-64-vnni", "expected no processor for INT8 on tensorrt, got x86-64-vnni"),
+        ("openvino", "", "expected for INT8 in OpenVINO a processor of any, x86-64-v3, .*; got none"),
+        ("onnxruntime", "riscv64", "expected for INT8 in ONNX Runtime a processor of any, .*; got riscv64"),
+        ("tensorrt", "x86-64-vnni", "expected for INT8 in TensorRT a processor of none, .*; got x86-64-vnni"),
     ],
 )
-def test_a_backend_or_processor_without_int8_has_no_rules(backend: str, processor: str, message: str) -> None:
+def test_a_backend_or_processor_without_int8_has_no_rules(
+    backend: BackendName, processor: str, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
-        rules_for(backend, processor)  # type: ignore[arg-type]
+        builder_of(backend).rules_for(processor)
 
 
 def test_every_processor_has_rules_on_each_cpu_backend() -> None:
-    assert set(RULES["openvino"]) == set(RULES["onnxruntime"]) == set(PROCESSORS)
+    for backend in CPU_BACKENDS:
+        assert set(builder_of(backend).rules) == set(PROCESSORS)
 
 
 def test_rules_that_are_not_known_are_refused_by_name() -> None:
