@@ -2,21 +2,21 @@
 
 from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
 from osnet_edge.bench.measure.accuracy import EmbeddedSet, embed_set
-from osnet_edge.bench.metrics.accuracy import LabelledPicture
-from osnet_edge.bench.metrics.accuracy_change import AccuracyChange, ChangeIntervals
-from osnet_edge.bench.metrics.average_precision import average_precisions, mean_average_precision
-from osnet_edge.bench.metrics.cmc import cumulative_matches, first_hits
+from osnet_edge.bench.metrics.changes import AccuracyChange, ChangeIntervals
 from osnet_edge.bench.metrics.distances import cosine_distances, euclidean_distances
-from osnet_edge.bench.metrics.inverse_negative_penalty import (
+from osnet_edge.bench.metrics.evaluate import LabelledPicture, feature_ranks, score_retrieval
+from osnet_edge.bench.metrics.ranking import MatchRanks, match_ranks, top_ranked
+from osnet_edge.bench.metrics.reranking import Reranking, rerank
+from osnet_edge.bench.metrics.scores import (
+    RetrievalScores,
+    average_precisions,
+    cumulative_matches,
+    first_hits,
     inverse_negative_penalties,
+    mean_average_precision,
     mean_inverse_negative_penalty,
 )
-from osnet_edge.bench.metrics.paired_bootstrap import PairedDifference, paired_bootstrap
-from osnet_edge.bench.metrics.ranking import MatchRanks, match_ranks
-from osnet_edge.bench.metrics.reranking import Reranking, rerank
-from osnet_edge.bench.metrics.retrieval import feature_ranks, score_retrieval
-from osnet_edge.bench.metrics.scores import RetrievalScores
-from osnet_edge.bench.metrics.top import top_ranked
+from osnet_edge.bench.metrics.statistics import PairedDifference, paired_bootstrap
 from osnet_edge.bench.report.page import html_report
 from osnet_edge.bench.report.pictures import InlinePicture, PictureSection, Ranking
 from osnet_edge.bench.report.summary import caution, fastest, summary

@@ -84,7 +84,7 @@ def build(
     """
     limits = parse_batch_range(batch) if batch else None
     from osnet_edge.engines.build import CHOICE_KEY, build_package
-    from osnet_edge.train.placement_file import read_placement
+    from osnet_edge.train.variants import read_placement
 
     started = time.monotonic()
     manifest = build_package(

@@ -78,6 +78,7 @@ def evaluate(
     import torch
 
     from osnet_edge.bench.measure.accuracy import embed_set, images_of
+    from osnet_edge.bench.metrics.reranking import scipy_sparse
     from osnet_edge.runtime.backends.onnxruntime import checked_threads
     from osnet_edge.runtime.embed_files import embed_files
     from osnet_edge.runtime.files import require_writable
@@ -87,6 +88,8 @@ def evaluate(
     if pictures:
         require_writable(pictures)
     # What can be wrong is looked at before the first picture is embedded.
+    if rerank:
+        scipy_sparse()
     sources = _load_sources(checkpoints, Preprocessing(height=height, width=width), threads)
     targets = _open_targets(data)
     torch.set_num_threads(threads)
@@ -129,7 +132,7 @@ def _load_sources(checkpoints: Sequence[str], how: Preprocessing, threads: int) 
 
 def _open_targets(data: str) -> dict[str, tuple[ReidSet, ...]]:
     """Open the sets, by their names, and hold that every split of each can be scored."""
-    from osnet_edge.bench.metrics.splits import check_split
+    from osnet_edge.bench.metrics.evaluate import check_split
     from osnet_edge.train.data import open_sets, parse_specs
 
     targets: dict[str, tuple[ReidSet, ...]] = {}

@@ -91,7 +91,7 @@ def export(
     )
     from osnet_edge.export.rewrite import parse_rewrite
     from osnet_edge.export.to_onnx import export_onnx
-    from osnet_edge.train.placement_file import read_placement
+    from osnet_edge.train.variants import read_placement
 
     result = export_onnx(
         checkpoint,

@@ -11,12 +11,11 @@ from osnet_edge.cli.progress import bar, say, step
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from osnet_edge.train.distributed import Group
-    from osnet_edge.train.machine import Machine
+    from osnet_edge.train.machine import Group, Machine
     from osnet_edge.train.osnet import OSNet
     from osnet_edge.train.quantize import NetworkRounding
     from osnet_edge.train.recipe import Recipe
-    from osnet_edge.train.run_progress import EpochReport
+    from osnet_edge.train.run_state import EpochReport
 
 
 @click.command()
@@ -81,8 +80,7 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
       osnet-edge train quantize --data cuhk03 --weights osnet_x0_25.pth --calibration calib.json -o run
       torchrun --nproc-per-node 2 -m osnet_edge.cli.main train scratch --data market1501 -o run
     """
-    from osnet_edge.train.distributed import OtherProcessError, process_group
-    from osnet_edge.train.machine import Machine
+    from osnet_edge.train.machine import Machine, OtherProcessError, process_group
 
     machine = Machine(options["device"], options["precision"], options["compile"], options["workers"])
     machine = machine.resolved()
@@ -108,7 +106,7 @@ def _train(
     from osnet_edge.cli.rounding import without_held_out
     from osnet_edge.train.checkpoint import load_osnet
     from osnet_edge.train.data import parse_specs, training_pictures
-    from osnet_edge.train.recipe_file import read_recipe
+    from osnet_edge.train.recipe import read_recipe
     from osnet_edge.train.sampling import steps_an_epoch
     from osnet_edge.train.tester import Tester
     from osnet_edge.train.trainer import train as run_training
@@ -171,9 +169,8 @@ def _rounding(options: dict[str, Any], recipe: Recipe, group: Group) -> NetworkR
 
 def _changes(recipe: str, options: dict[str, Any], weights: OSNet | None) -> list[str]:
     """Return what the options change in the recipe, the most particular last."""
-    from osnet_edge.train.placement_file import read_placement
-    from osnet_edge.train.recipe_file import read_recipe
-    from osnet_edge.train.variants import variant_named, variant_with
+    from osnet_edge.train.recipe import read_recipe
+    from osnet_edge.train.variants import read_placement, variant_named, variant_with
 
     changes = []
     arch = options["arch"] or (weights.variant.name if weights else None)

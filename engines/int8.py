@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from osnet_edge.bench.metrics.average_precision import average_precisions
-from osnet_edge.bench.metrics.cmc import first_hits
-from osnet_edge.bench.metrics.paired_bootstrap import paired_bootstrap
-from osnet_edge.bench.metrics.retrieval import feature_ranks
+from osnet_edge.bench.metrics.evaluate import feature_ranks
+from osnet_edge.bench.metrics.scores import average_precisions, first_hits
+from osnet_edge.bench.metrics.statistics import paired_bootstrap
 from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.graph.running import simulate

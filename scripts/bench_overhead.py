@@ -18,8 +18,8 @@ from osnet_edge.bench.measure.engine_process import BenchTarget, EngineProcess
 from osnet_edge.bench.measure.latency import ROUND_S, time_calls
 from osnet_edge.bench.measure.runners import Batch, Runner, RunnerFacts
 from osnet_edge.bench.measure.worker import Worker
-from osnet_edge.bench.metrics._checks import FloatArray
-from osnet_edge.bench.metrics.spread import paired_ratio
+from osnet_edge.bench.metrics.distances import FloatArray
+from osnet_edge.bench.metrics.statistics import paired_ratio
 
 #: What a call takes, in nanoseconds.
 CALL_NS = 1_000_000

@@ -49,7 +49,7 @@ def main(graph: str, calibration: str, data: str, rules: str, budget: float | No
         print(f"held-out {decision.loss}; in floating point: {', '.join(left) or 'nothing'}")
     reference = _per_query(read.path, info, data)
     other = _per_query(chosen, info, data)
-    from osnet_edge.bench.metrics.paired_bootstrap import paired_bootstrap
+    from osnet_edge.bench.metrics.statistics import paired_bootstrap
 
     for name, old, new in zip(("mAP", "Rank-1"), reference, other, strict=True):
         change = paired_bootstrap(old, new)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osnet_edge.bench.metrics._checks import FloatArray, Labels
-from osnet_edge.bench.metrics.distances import cosine_distances
-from osnet_edge.bench.metrics.retrieval import score_retrieval
+from osnet_edge.bench.metrics.distances import FloatArray, cosine_distances
+from osnet_edge.bench.metrics.evaluate import score_retrieval
+from osnet_edge.bench.metrics.ranking import Labels
 from osnet_edge.runtime.package.golden import normalize_rows
 
 #: Queries that the slow ways are timed on; the rest of their time follows from the share.

@@ -28,13 +28,12 @@ from osnet_edge.runtime.preprocessing import Preprocessing, normalize, resize
 from osnet_edge.train.data import Picture, read_market1501
 from osnet_edge.train.machine import Machine
 from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.placement_file import read_placement
-from osnet_edge.train.recipe_file import read_recipe
+from osnet_edge.train.recipe import read_recipe
 from osnet_edge.train.search import SearchEpoch, SearchSettings, search
 from osnet_edge.train.search_log import PLACEMENT_NAME, write_search
 from osnet_edge.train.synthetic import write_set
 from osnet_edge.train.trainer import train
-from osnet_edge.train.variants import AIN, variant_with
+from osnet_edge.train.variants import AIN, read_placement, variant_with
 
 #: Searched and trained on: the same people on cameras of four styles. Tested on: other people in three more.
 SOURCES, TARGETS = ("plain", "dusk", "fluorescent", "neon"), ("haze", "infrared", "cheap")

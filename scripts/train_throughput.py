@@ -26,13 +26,11 @@ from torch.utils.data import DataLoader, Dataset
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import normalize, resize
 from osnet_edge.train.data import Picture
-from osnet_edge.train.distributed import Group
 from osnet_edge.train.learner import Learner
 from osnet_edge.train.loader import TrainingLoader
-from osnet_edge.train.machine import Machine
+from osnet_edge.train.machine import Group, Machine
 from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.recipe import Recipe
-from osnet_edge.train.recipe_file import read_recipe
+from osnet_edge.train.recipe import Recipe, read_recipe
 from osnet_edge.train.sampling import epoch_order
 from osnet_edge.train.synthetic import write_set
 from osnet_edge.train.variants import variant_named

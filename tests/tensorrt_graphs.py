@@ -1,18 +1,13 @@
-"""Graphs, pictures and manifests for the TensorRT tests: small, seeded, made once a process."""
+"""Graphs, pictures and manifests for the TensorRT tests: small and seeded."""
 
 from __future__ import annotations
 
-import functools
-import io
-import logging
 import platform
-import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
 import onnx
-import pytest
+from networks import network
 from onnx import TensorProto, helper, numpy_helper
 
 from osnet_edge.runtime.package.manifest import BatchRange, FileEntry, Golden, Manifest, ModelInfo, Target
@@ -21,44 +16,9 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 HEIGHT, WIDTH = 128, 64
 
 
-@functools.cache
 def exported(name: str) -> Path:
     """A public variant with random weights, as a float32 graph from bytes to embeddings."""
-    torch = pytest.importorskip("torch", reason="exporting a variant needs torch")
-    onnxsim = pytest.importorskip("onnxsim", reason="exporting a variant needs onnxsim")
-    from osnet_edge.train.osnet import OSNet
-    from osnet_edge.train.variants import VARIANTS
-
-    class Normalised(torch.nn.Module):  # type: ignore[misc,name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = OSNet(VARIANTS[name])
-            self.register_buffer("mean", torch.tensor([123.675, 116.28, 103.53]).view(1, 3, 1, 1))
-            self.register_buffer("factor", 1 / torch.tensor([58.395, 57.12, 57.375]).view(1, 3, 1, 1))
-
-        def forward(self, pictures):  # type: ignore[no-untyped-def]
-            return self.network((pictures.float().permute(0, 3, 1, 2) - self.mean) * self.factor)
-
-    torch.manual_seed(0)
-    graph = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        torch.onnx.export(
-            Normalised().eval(),
-            (torch.zeros(2, HEIGHT, WIDTH, 3, dtype=torch.uint8),),
-            graph,
-            dynamo=False,
-            opset_version=17,
-            input_names=["images"],
-            output_names=["embeddings"],
-            dynamic_axes={"images": {0: "batch"}, "embeddings": {0: "batch"}},
-        )
-    simple, fine = onnxsim.simplify(onnx.load_from_string(graph.getvalue()))
-    assert fine
-    path = _folder() / f"{name}.onnx"
-    onnx.save(simple, path)
-    return path
+    return network(name) / "osnet.onnx"
 
 
 def tiny_graph(
@@ -138,8 +98,3 @@ def manifest_for(target: Target, batch: BatchRange, *, size: int, height: int, w
 def rtx_target(version: str = "1.7.1.116", capabilities: tuple[str, ...] = ("8.6",)) -> Target:
     """What a TensorRT-RTX plan of the tests is for."""
     return Target("tensorrt_rtx", version, "cuda", platform.machine(), capabilities, True)
-
-
-@functools.cache
-def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="osnet-edge-graphs-"))

@@ -107,6 +107,16 @@ def test_runtime_imports_nothing_that_a_camera_lacks() -> None:
     assert not loaded & {*backends, "torch", "onnx", "click", "cv2", "pycuda"}
 
 
+def test_tests_of_the_runtime_run_without_torch() -> None:
+    code = (
+        "import pytest, sys; "
+        "code = pytest.main(['-pno:cacheprovider', '-ktest_package or test_pictures', 'tests/runtime']); "
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 def test_a_status_needs_neither_numpy_nor_what_verifies_signatures() -> None:
     code = (
         "import osnet_edge.cli.main, osnet_edge.cli.device, osnet_edge.ship.device.status as s, sys; "

@@ -15,8 +15,7 @@ import torch
 from osnet_edge.train.data import ReidSet
 from osnet_edge.train.machine import Machine
 from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.recipe import Recipe
-from osnet_edge.train.recipe_file import read_recipe
+from osnet_edge.train.recipe import Recipe, read_recipe
 from osnet_edge.train.synthetic import write_set
 from osnet_edge.train.trainer import train
 

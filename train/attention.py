@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from osnet_edge.bench.metrics.accuracy import LabelledPicture
+from osnet_edge.bench.metrics.evaluate import LabelledPicture
 from osnet_edge.bench.report.pictures import InlinePicture, caption
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.train.embed import TorchEmbedder

@@ -14,10 +14,9 @@ from torch.nn.parallel import DistributedDataParallel
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.data import Picture
-from osnet_edge.train.distributed import Group
 from osnet_edge.train.loader import to_input
-from osnet_edge.train.machine import Machine
-from osnet_edge.train.objective import ClassifierOnly, objective, set_learning
+from osnet_edge.train.losses import objective
+from osnet_edge.train.machine import Group, Machine
 from osnet_edge.train.optimizer import make_optimizer
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.quantize import Int8Rounding, NetworkRounding
@@ -196,3 +195,33 @@ def _make_model(recipe: Recipe, identities: int, weights: OSNet | None) -> OSNet
         known = {name: value for name, value in known.items() if not name.startswith("classifier.")}
     model.load_state_dict(known, strict=False)
     return model
+
+
+class ClassifierOnly(nn.Module):
+    """An OSNet of which only the classifier learns: the rest stands in eval mode and takes no gradients."""
+
+    def __init__(self, model: OSNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (N, 3, H, W) to embeddings (N, 512) and logits (N, num_classes)."""
+        with torch.no_grad():
+            embeddings = self.model(x)
+        return embeddings, self.model.classifier(embeddings)
+
+
+def set_learning(model: OSNet, *, classifier_only: bool, fixed_statistics: bool = False) -> None:
+    """Set modes and gradients for an epoch in which all learns, or only the classifier.
+
+    Args:
+        model: to set.
+        classifier_only: whether all else stands still.
+        fixed_statistics: whether batch norms use and keep the statistics that they have.
+    """
+    model.train(not classifier_only).requires_grad_(not classifier_only)
+    model.classifier.requires_grad_(True)
+    if fixed_statistics:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+                module.eval()

@@ -1,10 +1,36 @@
-"""What training makes small, beside torch's own cross-entropy."""
+"""What training makes small: torch's cross-entropy, a triplet loss, and pointing where a teacher points."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from osnet_edge.train.recipe import Loss
+
+
+def objective(
+    embeddings: Tensor, logits: Tensor, labels: Tensor, how: Loss, teacher: Tensor | None = None
+) -> Tensor:
+    """Return the loss of a batch, computed in float32 also where the network ran in half precision.
+
+    Args:
+        embeddings: (N, 512).
+        logits: (N, identities).
+        labels: (N,).
+        how: which losses, and their weights.
+        teacher: (N, 512) a teacher's embeddings of the same pictures.
+    """
+    # Half precision has no room for squares and differences; autocast would go back to it by itself.
+    with torch.autocast(embeddings.device.type, enabled=False):
+        embeddings = embeddings.float()
+        # With a weight of 0 too: processes that train together wait for every gradient.
+        loss = how.classifier * F.cross_entropy(logits.float(), labels, label_smoothing=how.label_smoothing)
+        if how.triplet:
+            loss = loss + how.triplet * batch_hard_triplet(embeddings, labels, how.triplet_margin)
+        if teacher is not None:
+            loss = loss + how.teacher * teacher_alignment(embeddings, teacher.float())
+    return loss
 
 
 def batch_hard_triplet(embeddings: Tensor, labels: Tensor, margin: float) -> Tensor:

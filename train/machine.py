@@ -1,15 +1,24 @@
-"""How a machine trains: what changes speed and not the recipe."""
+"""How a machine trains: its device and precision, and the processes that train one network together.
+
+torchrun starts several; one process alone is a group of one. None of this changes a recipe.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.train.distributed import local_rank
+from osnet_edge.runtime.errors import InputError, OsnetEdgeError, UnavailableError, first_line
+from osnet_edge.train.sampling import Order
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -78,3 +87,129 @@ class Machine:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         # On a CPU the network wants the cores; one process ahead of it hides the decoding.
         return 1 if device == "cpu" else max(1, min(8, cores - 1))
+
+
+#: The others wait while the first process scores a test set.
+_PATIENCE = timedelta(hours=3)
+
+
+class OtherProcessError(OsnetEdgeError):
+    """Another process of the group failed, and says itself why."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that train together.
+
+    Attributes:
+        rank: of this process; 0 writes files and speaks.
+        size: how many there are.
+        device: of this process.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def share(self, order: Order) -> Order:
+        """Return this process's columns of `order` (steps, batch): neighbours stay together."""
+        width = order.shape[1] // self.size
+        return order[:, self.rank * width : (self.rank + 1) * width]
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """Return a network whose gradients are averaged over all processes."""
+        if self.size == 1:
+            return network
+        on_gpu = self.device.type == "cuda"
+        return DistributedDataParallel(network, device_ids=[self.device.index] if on_gpu else None)
+
+    def total(self, figures: Tensor) -> Tensor:
+        """Return the sum of `figures` over all processes."""
+        if self.size > 1:
+            dist.all_reduce(figures)
+        return figures
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Hold that a block goes well in every process, so that none goes on and waits for one that is gone.
+
+        Raises:
+            Exception: what went wrong here, in the first process in which anything did, which speaks for all.
+            OtherProcessError: something did in another process, and that one speaks.
+        """
+        error = None
+        try:
+            yield
+        except Exception as caught:
+            error = caught
+        failed = torch.zeros(self.size, device=self.device)
+        failed[self.rank] = error is not None
+        self.total(failed)
+        if error and self.rank == int(failed.argmax()):
+            raise error
+        if failed.any():
+            raise OtherProcessError("another process failed; see its message")
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[Group]:
+    """Join the group that torchrun's environment names, and leave it when the block ends.
+
+    Within such a block the group is the same, and left by the outer block.
+
+    Raises:
+        InputError: the environment names a group, and not all that it takes to join it.
+        UnavailableError: the others cannot be reached.
+    """
+    size = _number("WORLD_SIZE", 1)
+    if size <= 1:
+        yield Group(device=device)
+        return
+    if dist.is_initialized():
+        yield Group(dist.get_rank(), size, device)
+        return
+    for name in ("RANK", "LOCAL_RANK", "MASTER_PORT"):
+        _number(name)
+    if not os.environ.get("MASTER_ADDR"):
+        raise _incomplete("MASTER_ADDR", None)
+    # Before there is a group: functions in there have the one that is there as a default, and would keep it,
+    # with its threads, beyond its end. One that lets go of a tensor while Python ends aborts the process.
+    import torch.distributed.nn.functional
+
+    try:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise UnavailableError(
+            f"the {size} processes cannot be brought together ({first_line(error)}); start them with "
+            "torchrun, one for each GPU"
+        ) from None
+    try:
+        yield Group(dist.get_rank(), size, device)
+    finally:
+        dist.destroy_process_group()
+
+
+def local_rank() -> int:
+    """Return this process's number on its machine, from 0.
+
+    Raises:
+        InputError: the environment gives something else.
+    """
+    return _number("LOCAL_RANK", 0)
+
+
+def _number(name: str, default: int | None = None) -> int:
+    text = os.environ.get(name, "" if default is None else str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise _incomplete(name, os.environ.get(name))
+    return int(text)
+
+
+def _incomplete(name: str, value: str | None) -> InputError:
+    got = "none" if value is None else repr(value)
+    return InputError(
+        f"expected the variable {name} as torchrun sets it, got {got}; start with torchrun, or unset "
+        "WORLD_SIZE"
+    )

@@ -1,13 +1,14 @@
-"""The optimiser that a recipe asks for."""
+"""The optimiser that a recipe asks for, and how its learning rate goes."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import nn
 
-from osnet_edge.train.recipe import Optimizer
+from osnet_edge.train.recipe import Optimizer, Schedule
 
 
 def make_optimizer(model: nn.Module, how: Optimizer) -> torch.optim.Optimizer:
@@ -27,3 +28,31 @@ def make_optimizer(model: nn.Module, how: Optimizer) -> torch.optim.Optimizer:
     if how.name == "amsgrad":
         return torch.optim.Adam(groups, lr=how.learning_rate, amsgrad=True, fused=True)
     return torch.optim.AdamW(groups, lr=how.learning_rate, fused=True)
+
+
+def rate_factor(schedule: Schedule, epoch: float, epochs: int) -> float:
+    """Return the factor on the learning rate.
+
+    Args:
+        schedule: how it goes.
+        epoch: epochs done so far, a fraction within an epoch.
+        epochs: of the whole run.
+
+    Returns:
+        From 0 to 1.
+
+    Example:
+        >>> [rate_factor(Schedule(milestones=(2,)), epoch, 4) for epoch in (0, 1.9, 2)]
+        [1.0, 1.0, 0.1]
+    """
+    if schedule.name == "step":
+        # The public schedules step between epochs, not within.
+        factor = schedule.factor ** sum(milestone <= epoch for milestone in schedule.milestones)
+    elif schedule.name == "cosine":
+        factor = 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+    else:
+        factor = min(1.0, 4 * (epochs - epoch) / epochs)
+    if epoch < schedule.warmup_epochs:
+        # Not from 0, where the first step would learn nothing.
+        factor *= max(0.01, epoch / schedule.warmup_epochs)
+    return factor

@@ -23,16 +23,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import TracebackType
 from typing import Any
+
+# At the top, so that a library that is missing is said before a run's folder is made.
+from tensorboardX import SummaryWriter
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside, write_json
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.train.data import Picture
 from osnet_edge.train.machine import Machine
-from osnet_edge.train.recipe import Recipe
-from osnet_edge.train.recipe_file import dump_recipe
-from osnet_edge.train.run_state import Origin, RunState
+from osnet_edge.train.recipe import Recipe, dump_recipe
+from osnet_edge.train.run_state import EpochReport, Origin, RunState
 
 _SCHEMA_VERSION = 1
 _LOCK = ".lock"
@@ -185,3 +188,38 @@ def fingerprint(pictures: Sequence[Picture]) -> str:
         for path, each in zip(paths, pictures, strict=True)
     )
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class EventLog:
+    """Event files of a run, one more each time it resumes.
+
+    Args:
+        folder: where they go.
+        first: epochs done when the log opens; later ones of an earlier file are hidden by it.
+        write: whether this process writes at all.
+    """
+
+    def __init__(self, folder: Path, first: int, *, write: bool) -> None:
+        self._writer: Any = None
+        if write:
+            self._writer = SummaryWriter(str(folder), purge_step=first + 1, flush_secs=10)
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, report: EpochReport) -> None:
+        """Add the figures of an epoch."""
+        if self._writer is None:
+            return
+        for name in ("loss", "accuracy", "learning_rate", "images_per_second"):
+            self._writer.add_scalar(f"train/{name}", getattr(report, name), report.epoch)
+        for data, scores in report.tests.items():
+            for name, value in scores.items():
+                self._writer.add_scalar(f"{data}/{name}", value, report.epoch)
+        self._writer.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from osnet_edge.bench.measure.accuracy import embed_set
-from osnet_edge.bench.metrics.splits import check_split
+from osnet_edge.bench.metrics.evaluate import check_split
 from osnet_edge.runtime.backends.onnxruntime import default_threads
 from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.errors import InputError

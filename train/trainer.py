@@ -15,21 +15,17 @@ from osnet_edge.runtime.errors import CheckError, InputError, InterruptedRunErro
 from osnet_edge.runtime.files import write_json
 from osnet_edge.train.checkpoint import save_osnet, weights_digest
 from osnet_edge.train.data import Picture
-from osnet_edge.train.distributed import Group, OtherProcessError, process_group
-from osnet_edge.train.events import EventLog
-from osnet_edge.train.failures import told_in_one_line
-from osnet_edge.train.interrupt import deferred_interrupt
 from osnet_edge.train.learner import Learner, StepResult
 from osnet_edge.train.loader import TrainingLoader
-from osnet_edge.train.machine import Machine
+from osnet_edge.train.machine import Group, Machine, OtherProcessError, process_group
+from osnet_edge.train.optimizer import rate_factor
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.quantize import NetworkRounding
 from osnet_edge.train.recipe import Recipe
-from osnet_edge.train.run_folder import RunFolder, fingerprint, run_facts
-from osnet_edge.train.run_progress import EpochReport
-from osnet_edge.train.run_state import Origin, RunState
+from osnet_edge.train.run_folder import EventLog, RunFolder, fingerprint, run_facts
+from osnet_edge.train.run_state import EpochReport, Origin, RunState
 from osnet_edge.train.sampling import Order, epoch_order, places_in, steps_an_epoch
-from osnet_edge.train.schedule import rate_factor
+from osnet_edge.train.stopping import deferred_interrupt, told_in_one_line
 
 #: Seconds after which a run saves itself in the middle of an epoch.
 SAVE_EVERY_S = 600.0

@@ -1,16 +1,24 @@
-"""The OSNet family as data: widths, and where instance normalisation sits.
+"""The OSNet family as data: widths, where instance normalisation sits, and files that say so.
 
 Sources: "Learning Generalisable Omni-Scale Representations for Person Re-Identification" (Zhou et al., TPAMI
 2021), section 3 for OSNet and its widths, section 4 for the four block designs and OSNet-AIN.
+
+Example of a placement file, the outcome of a search; it is OSNet-AIN's:
+    {"format": "osnet-edge placement", "version": 1, "stem": true,
+     "blocks": ["inside", "inside", "plain", "inside", "inside", "plain"], "found": {}}
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import write_json
 from osnet_edge.runtime.package.placement import Placement, placement_of
+from osnet_edge.runtime.package.schema import from_json, parse_json, to_json
 
 EMBEDDING_SIZE = 512
 
@@ -108,3 +116,51 @@ def variant_named(name: str) -> Variant:
         f"expected an OSNet variant, got {name!r}; choose one of {', '.join(VARIANTS)}, or osnet_CODE_WIDTH "
         "with the code of a placement, such as osnet_sbippop_x0_5"
     )
+
+
+_FORMAT, _VERSION = "osnet-edge placement", 1
+#: The published placements, as such files.
+PUBLISHED = Path(__file__).parent / "placements"
+
+
+@dataclass(frozen=True)
+class PlacementFile(Placement):
+    """A placement as it is written, with how it was found, for people to read: nothing depends on that."""
+
+    format: str
+    version: int
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+def read_placement(path: Path | str) -> Placement:
+    """Read a placement file.
+
+    Raises:
+        InputError: it is missing, damaged, of another format or version, or names no design of a block.
+    """
+    path = Path(path)
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise InputError(f"expected a placement file, found {found} at {path}; osnet-edge search writes one")
+    document = parse_json(path.read_bytes(), str(path), "expected a placement file")
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        raise InputError(f"{path} is no placement file; expected an object with 'format': '{_FORMAT}'")
+    if document.get("version") != _VERSION:
+        raise InputError(
+            f"{path}: expected version {_VERSION}, got {document.get('version')!r}; "
+            "install the osnet-edge that wrote it"
+        )
+    read = from_json(PlacementFile, document, str(path))
+    return Placement(read.stem, read.blocks)
+
+
+def write_placement(path: Path | str, placement: Placement, found: dict[str, Any] | None = None) -> None:
+    """Write a placement file, whole or not at all.
+
+    Args:
+        path: the file.
+        placement: what it names.
+        found: how it was found, as JSON values by name.
+    """
+    document = {"format": _FORMAT, "version": _VERSION, **to_json(placement), "found": found or {}}
+    write_json(path, document)

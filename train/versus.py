@@ -17,7 +17,7 @@ import numpy as np
 
 from osnet_edge.bench.measure.engine_process import BenchTarget
 from osnet_edge.bench.measure.runners import BareRunner, Batch, Runner, RunnerFacts
-from osnet_edge.bench.metrics._checks import FloatArray
+from osnet_edge.bench.metrics.distances import FloatArray
 from osnet_edge.bench.result.machine import installed_version
 from osnet_edge.bench.versus.boxmot import BoxMotRunner
 from osnet_edge.bench.versus.exported import load_onnxruntime, load_openvino

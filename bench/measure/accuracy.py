@@ -11,16 +11,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from osnet_edge.bench.metrics._checks import FloatArray, IntArray
-from osnet_edge.bench.metrics._chunks import in_chunks
-from osnet_edge.bench.metrics.cmc import first_hits
-from osnet_edge.bench.metrics.distances import measure
-from osnet_edge.bench.metrics.ranking import MatchRanks
+from osnet_edge.bench.metrics.distances import FloatArray, IntArray, in_chunks, measure
+from osnet_edge.bench.metrics.evaluate import PictureRows, Split, feature_ranks, score_splits, split_labels
+from osnet_edge.bench.metrics.ranking import MatchRanks, top_ranked
 from osnet_edge.bench.metrics.reranking import Reranking
-from osnet_edge.bench.metrics.retrieval import feature_ranks
-from osnet_edge.bench.metrics.scores import RetrievalScores
-from osnet_edge.bench.metrics.splits import PictureRows, Split, score_splits, split_labels
-from osnet_edge.bench.metrics.top import top_ranked
+from osnet_edge.bench.metrics.scores import RetrievalScores, first_hits
 from osnet_edge.bench.result.measurements import Retention
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from osnet_edge.bench.metrics.accuracy import LabelledPicture
+from osnet_edge.bench.metrics.evaluate import LabelledPicture
 from osnet_edge.bench.result.limits import Work
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Picture

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.bench.measure.layer_times import engine_layers, onnxruntime_layers
-from osnet_edge.bench.metrics._checks import FloatArray
+from osnet_edge.bench.metrics.distances import FloatArray
 from osnet_edge.bench.result.machine import installed_version
 from osnet_edge.bench.result.measurements import BatchLatency, Layers
 from osnet_edge.runtime.backends.onnxruntime import default_threads

@@ -24,8 +24,8 @@ from osnet_edge.bench.measure.latency import ROUND_S, Rounds, measure_rounds
 from osnet_edge.bench.measure.plan import WINDOWS, Plan, Scene, TestSet
 from osnet_edge.bench.measure.runners import NotSupportedError, RunnerFacts
 from osnet_edge.bench.measure.worker import Worker
-from osnet_edge.bench.metrics._checks import FloatArray
-from osnet_edge.bench.metrics.accuracy_change import ChangeIntervals
+from osnet_edge.bench.metrics.changes import ChangeIntervals
+from osnet_edge.bench.metrics.distances import FloatArray
 from osnet_edge.bench.metrics.scores import RetrievalScores
 from osnet_edge.bench.result.measurements import (
     Accuracy,

@@ -1,16 +1,56 @@
-"""Distances between every query and every gallery embedding, all at once or a few queries at a time."""
+"""Embeddings checked, and the distances between two sets of them, all at once or a chunk at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from osnet_edge.bench.metrics._checks import FloatArray, IntArray, checked_feature_pair
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.golden import normalize_rows
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+#: Numbers in a chunk's largest array, 64 MB of float32: a matrix product of much fewer rows is slower.
+CHUNK_ENTRIES = 16_000_000
+
+T = TypeVar("T")
+
+
+def checked_features(features: Any, name: str) -> FloatArray:
+    """Return `features` as a finite float32 (rows, width) array, or raise an `InputError` naming it."""
+    array = np.asarray(features)
+    if array.ndim != 2 or array.size == 0:
+        raise InputError(
+            f"expected {name} features of shape (pictures, width) with at least one of each, "
+            f"but they have shape {array.shape}; pass one row per picture"
+        )
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"expected {name} features to be numbers, but their dtype is {array.dtype}")
+    array = array.astype(np.float32, copy=False)
+    finite = np.isfinite(array).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            f"expected finite {name} features, but row {int(np.argmin(finite))} ({int((~finite).sum())} rows "
+            "in all) holds NaN or infinity; check the engine that made them against its golden pairs"
+        )
+    return array
+
+
+def checked_feature_pair(query: Any, gallery: Any) -> tuple[FloatArray, FloatArray]:
+    """Return both sides checked, and of one width."""
+    query, gallery = checked_features(query, "query"), checked_features(gallery, "gallery")
+    if query.shape[1] != gallery.shape[1]:
+        raise InputError(
+            f"expected query and gallery features of one width, but they have {query.shape[1]} and "
+            f"{gallery.shape[1]} columns; embed both with the same engine"
+        )
+    return query, gallery
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,3 +173,26 @@ DISTANCES: dict[str, Callable[[FloatArray, FloatArray], Distances]] = {
     "cosine": _cosine,
     "euclidean": _euclidean,
 }
+
+
+def in_chunks(
+    work: Callable[[slice], T], rows: int, row_entries: int, threads: int, *, entries: int | None = None
+) -> list[T]:
+    """Return what `work` makes of each chunk of rows, in their order.
+
+    Args:
+        work: called with the rows of a chunk; from several threads, since NumPy lets go of the interpreter in
+            products, sorts and passes over arrays.
+        rows: how many there are.
+        row_entries: numbers that a row takes.
+        threads: chunks worked on at once.
+        entries: numbers in a chunk; None takes `CHUNK_ENTRIES`.
+
+    Raises:
+        InputError: `threads` is below 1.
+    """
+    if threads < 1:
+        raise InputError(f"expected 1 thread or more, got {threads}")
+    step = max(1, (entries or CHUNK_ENTRIES) // max(1, row_entries))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, (slice(start, start + step) for start in range(0, rows, step))))

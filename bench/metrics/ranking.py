@@ -13,11 +13,83 @@ from typing import Any
 
 import numpy as np
 
-from osnet_edge.bench.metrics._checks import FloatArray, IntArray, Labels
+from osnet_edge.bench.metrics.distances import FloatArray, IntArray
 from osnet_edge.runtime.errors import InputError
 
 #: Matches of one query up to which counting is quicker than sorting, whatever the size of the gallery.
 _MOST_COUNTED = 300
+
+
+def checked_labels(labels: Any, count: int, name: str) -> IntArray:
+    """Return `labels` as (count,) int64, or raise an `InputError` naming it; None is refused by name."""
+    if labels is None:
+        raise InputError(
+            f"expected {count} {name}, but got None; the Market-1501 protocol needs the identity and "
+            "the camera of every picture"
+        )
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu" and array.size:
+        raise InputError(
+            f"expected {name} to be whole numbers, but their dtype is {array.dtype}; number them first"
+        )
+    if array.shape != (count,):
+        raise InputError(
+            f"expected {count} {name}, one per picture, but they have shape {array.shape}; "
+            "list them in the order of the pictures"
+        )
+    return array.astype(np.int64, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Who is in each picture and which camera took it, of both sides.
+
+    Attributes:
+        query_ids: (Q,).
+        gallery_ids: (G,).
+        query_cameras: (Q,).
+        gallery_cameras: (G,).
+    """
+
+    query_ids: IntArray
+    gallery_ids: IntArray
+    query_cameras: IntArray
+    gallery_cameras: IntArray
+
+    @classmethod
+    def checked(
+        cls,
+        query_ids: Any,
+        gallery_ids: Any,
+        query_cameras: Any,
+        gallery_cameras: Any,
+        shape: tuple[int, int],
+    ) -> Labels:
+        """Return the labels of (Q, G) distances, or raise an `InputError` that names the wrong one."""
+        queries, gallery = shape
+        return cls(
+            checked_labels(query_ids, queries, "query identities"),
+            checked_labels(gallery_ids, gallery, "gallery identities"),
+            checked_labels(query_cameras, queries, "query cameras"),
+            checked_labels(gallery_cameras, gallery, "gallery cameras"),
+        )
+
+    def of_queries(self, part: slice) -> Labels:
+        """Return the labels of some queries, and of the whole gallery."""
+        return Labels(self.query_ids[part], self.gallery_ids, self.query_cameras[part], self.gallery_cameras)
+
+    def same_identity(self) -> tuple[IntArray, IntArray]:
+        """Return the pairs (query, gallery place) of one identity, queries ascending.
+
+        They are a thousandth of the matrix, and are found without looking at the rest of it.
+        """
+        order = np.argsort(self.gallery_ids, kind="stable")
+        ordered = self.gallery_ids[order]
+        starts = np.searchsorted(ordered, self.query_ids, side="left")
+        counts = np.searchsorted(ordered, self.query_ids, side="right") - starts
+        query = np.repeat(np.arange(len(self.query_ids)), counts)
+        nth = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return query, order[np.repeat(starts, counts) + nth]
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,3 +224,49 @@ def checked_distances(distances: Any) -> FloatArray:
             "expected finite distances, but some are NaN or infinite; check the features they came from"
         )
     return array
+
+
+def top_ranked(
+    distances: Any,
+    query_ids: Any,
+    gallery_ids: Any,
+    query_cameras: Any,
+    gallery_cameras: Any,
+    *,
+    count: int = 5,
+) -> list[IntArray]:
+    """Return the gallery indices of the nearest `count` entries of each query, nearest first.
+
+    Entries of the query's own identity and camera are left out, as in `match_ranks`, so what is shown is what
+    was scored. A query with fewer entries left has a shorter list.
+
+    Args:
+        distances: (Q, G).
+        query_ids: (Q,) integers.
+        gallery_ids: (G,) integers.
+        query_cameras: (Q,) integers.
+        gallery_cameras: (G,) integers.
+        count: how many to return, at least 1.
+
+    Raises:
+        InputError: shapes do not fit or `count` is below 1.
+
+    Example:
+        >>> [row.tolist() for row in top_ranked([[0.1, 0.4, 0.3]], [7], [7, 7, 8], [0], [0, 1, 1], count=2)]
+        [[2, 1]]
+    """
+    array = np.asarray(distances)
+    if array.ndim != 2:
+        raise InputError(f"expected distances of shape (queries, gallery), but they have {array.shape}")
+    if count < 1:
+        raise InputError(f"expected to show 1 entry or more, but got {count}")
+    ids = checked_labels(query_ids, array.shape[0], "query identities")
+    cameras = checked_labels(query_cameras, array.shape[0], "query cameras")
+    others = checked_labels(gallery_ids, array.shape[1], "gallery identities")
+    other_cameras = checked_labels(gallery_cameras, array.shape[1], "gallery cameras")
+    shown = []
+    for row, identity, camera in zip(array, ids, cameras, strict=True):
+        counts = ~((others == identity) & (other_cameras == camera))
+        order = np.argsort(row, kind="stable")
+        shown.append(order[counts[order]][:count])
+    return shown

@@ -2,22 +2,30 @@
 
 Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding" (CVPR 2017). The public
 programs hold several matrices of all pictures by all pictures, 35 GB each for MSMT17. Here only a picture's
-few neighbours are kept, and rows of distances are made when they are asked for.
+few neighbours are kept, as sparse rows of SciPy, and rows of distances are made when they are asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from osnet_edge.bench.metrics._checks import FloatArray, IntArray, checked_feature_pair
-from osnet_edge.bench.metrics._chunks import in_chunks
-from osnet_edge.bench.metrics._sparse import SparseRows
-from osnet_edge.bench.metrics.distances import Distances, measure
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.bench.metrics.distances import (
+    Distances,
+    FloatArray,
+    IntArray,
+    checked_feature_pair,
+    in_chunks,
+    measure,
+)
+from osnet_edge.runtime.errors import InputError, UnavailableError
+
+#: (N, M) mostly zeros, a `scipy.sparse` array, which has no types.
+Sparse = Any
 
 
 @dataclass(frozen=True)
@@ -50,15 +58,15 @@ class Reranked:
     Attributes:
         original: of every query to every gallery entry.
         farthest: (Q,) the largest original distance of each query, by which its distances are divided.
-        query_codes: k-reciprocal codes of the queries.
-        gallery_codes: those of the gallery by code instead: row c holds the gallery entries that have code c.
+        query_codes: (Q, Q + G) k-reciprocal codes of the queries, by rows.
+        gallery_codes: (G, Q + G) those of the gallery, by columns: which gallery entries have code c.
         lambda_value: weight of the original distance.
     """
 
     original: Distances
     farthest: FloatArray
-    query_codes: SparseRows
-    gallery_codes: SparseRows
+    query_codes: Sparse
+    gallery_codes: Sparse
     lambda_value: float
 
     def rows(self, part: slice = slice(None)) -> FloatArray:
@@ -73,10 +81,11 @@ class Reranked:
 
     def _shared(self, query: int) -> npt.NDArray[np.float64]:
         """Return, for each gallery entry, the sum of the smaller of its codes and the query's."""
-        codes, values, _ = self.query_codes.rows(np.array([query]))
-        entries, theirs, lengths = self.gallery_codes.rows(codes.astype(np.int64))
-        smaller = np.minimum(np.repeat(values, lengths), theirs)
-        return np.asarray(np.bincount(entries, smaller, minlength=len(self.original.gallery)), np.float64)
+        start, end = self.query_codes.indptr[query : query + 2]
+        theirs = self.gallery_codes[:, self.query_codes.indices[start:end]]
+        smaller = np.minimum(np.repeat(self.query_codes.data[start:end], np.diff(theirs.indptr)), theirs.data)
+        shared = np.bincount(theirs.indices, smaller, minlength=len(self.original.gallery))
+        return np.asarray(shared, np.float64)
 
 
 def rerank(
@@ -108,26 +117,49 @@ def rerank(
     Raises:
         InputError: features are empty, not finite or of two widths, squares of distances overflow, or the
             distance has another name.
+        UnavailableError: SciPy is not installed.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> rerank(rng.random((3, 8)), rng.random((50, 8))).rows().shape
         (3, 50)
     """
+    sparse = scipy_sparse()
     query, gallery = checked_feature_pair(query_features, gallery_features)
     everything = np.concatenate([query, gallery])
     distances = measure(everything, everything, distance)
     # A picture is its own nearest neighbour, so one more than k1 and its half are looked at.
     nearest, farthest = _neighbours(distances, settings.k1 + 1, threads)
     half = round(settings.k1 / 2) + 1
-    codes = _expanded(_codes(distances, nearest, farthest, half, threads), nearest[:, : settings.k2], threads)
+    codes = _codes(sparse, distances, nearest, farthest, half, threads)
+    # The mean of the codes of each picture's k2 nearest, itself the first (equation 11).
+    chosen = nearest[:, : settings.k2]
+    weights = np.full(chosen.size, 1 / chosen.shape[1], np.float32)
+    starts = np.arange(0, chosen.size + 1, chosen.shape[1])
+    codes = sparse.csr_matrix((weights, chosen.ravel(), starts), shape=codes.shape) @ codes
     return Reranked(
         measure(query, gallery, distance),
         farthest[: len(query)],
-        codes.part(0, len(query)),
-        codes.part(len(query), len(everything)).transposed(len(everything)),
+        codes[: len(query)],
+        codes[len(query) :].tocsc(),
         settings.lambda_value,
     )
+
+
+def scipy_sparse() -> ModuleType:
+    """Return SciPy's sparse matrices, of which re-ranking is made.
+
+    Raises:
+        UnavailableError: SciPy is not installed.
+    """
+    try:
+        from scipy import sparse
+    except ModuleNotFoundError:
+        raise UnavailableError(
+            "re-ranking needs scipy, which is not installed: pip install 'osnet-edge[data]'"
+        ) from None
+    module: ModuleType = sparse
+    return module
 
 
 def _squared(distances: FloatArray) -> FloatArray:
@@ -156,22 +188,27 @@ def _neighbours(distances: Distances, count: int, threads: int) -> tuple[IntArra
 
 
 def _codes(
-    distances: Distances, nearest: IntArray, farthest: FloatArray, half: int, threads: int
-) -> SparseRows:
+    sparse: ModuleType,
+    distances: Distances,
+    nearest: IntArray,
+    farthest: FloatArray,
+    half: int,
+    threads: int,
+) -> Sparse:
     """Return each picture's k-reciprocal code: exp(-distance) to the members of R*, of sum 1 (equation 7)."""
     mutual, mutual_half = _mutual(nearest, threads), _mutual(nearest[:, :half], threads)
 
-    def chunk(part: slice) -> SparseRows:
+    def chunk(part: slice) -> Sparse:
         members = _expanded_sets(nearest, mutual, mutual_half, part)
         row, column = np.nonzero(members >= 0)
         picture, other = row + part.start, members[row, column]
         weights = np.exp(-_squared(distances.pairs(picture, other)) / farthest[picture])
         sums = np.bincount(row, weights, minlength=len(members))
-        lengths = np.bincount(row, minlength=len(members))
-        return SparseRows.of(lengths, other.astype(np.int32), (weights / sums[row]).astype(np.float32))
+        values = (weights / sums[row]).astype(np.float32)
+        return sparse.csr_matrix((values, (row, other)), shape=(len(members), len(nearest)))
 
     width = nearest.shape[1]
-    return SparseRows.stacked(in_chunks(chunk, len(nearest), width * width * half, threads))
+    return sparse.vstack(in_chunks(chunk, len(nearest), width * width * half, threads), format="csr")
 
 
 def _mutual(nearest: IntArray, threads: int) -> npt.NDArray[np.bool_]:
@@ -205,13 +242,3 @@ def _expanded_sets(
     members = np.sort(np.concatenate([own, added.reshape(len(own), -1)], axis=1), axis=1)
     members[:, 1:][members[:, 1:] == members[:, :-1]] = -1
     return members
-
-
-def _expanded(codes: SparseRows, nearest: IntArray, threads: int) -> SparseRows:
-    """Return the mean of the codes of each picture's k2 nearest, itself the first (equation 11)."""
-
-    def chunk(part: slice) -> SparseRows:
-        return codes.mean_of(nearest[part], len(nearest))
-
-    entries = len(codes.columns) // len(nearest) + 1
-    return SparseRows.stacked(in_chunks(chunk, len(nearest), 8 * entries * nearest.shape[1], threads))

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from PIL import Image
 
-from osnet_edge.bench.metrics.accuracy import LabelledPicture
 from osnet_edge.bench.metrics.distances import measure
-from osnet_edge.bench.metrics.top import top_ranked
+from osnet_edge.bench.metrics.evaluate import LabelledPicture
+from osnet_edge.bench.metrics.ranking import top_ranked
 from osnet_edge.runtime.embedder import Embeddings
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.pictures import read_picture

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from osnet_edge.bench.metrics.accuracy_change import AccuracyChange
+from osnet_edge.bench.metrics.changes import AccuracyChange
 from osnet_edge.bench.report import numbers
 from osnet_edge.bench.report.render import Column, Table, aligned, markdown
 from osnet_edge.bench.result.comparison import FrameRatio, Ratio

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from osnet_edge.bench.metrics.accuracy_change import AccuracyChange
-from osnet_edge.bench.metrics.spread import paired_ratio
+from osnet_edge.bench.metrics.changes import AccuracyChange
+from osnet_edge.bench.metrics.statistics import paired_ratio
 from osnet_edge.bench.result.measurements import Accuracy, EngineResult
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from osnet_edge.bench._require import require
-from osnet_edge.bench.metrics.accuracy_change import ChangeIntervals
+from osnet_edge.bench.metrics.changes import ChangeIntervals
 from osnet_edge.bench.metrics.scores import RetrievalScores
-from osnet_edge.bench.metrics.spread import median_interval, require_interval
+from osnet_edge.bench.metrics.statistics import median_interval, require_interval
 from osnet_edge.bench.result.latency_stats import LatencyStats
 
 #: A package of ours, the float32 graph opened by hand, or what a user would pick instead.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from osnet_edge.bench._require import require
-from osnet_edge.bench.metrics.accuracy_change import AccuracyChange
+from osnet_edge.bench.metrics.changes import AccuracyChange
 from osnet_edge.bench.result.comparison import FrameRatio, Ratio, accuracy_changes, frame_ratios, ratios
 from osnet_edge.bench.result.limits import Ceilings, Limit, Work, limit
 from osnet_edge.bench.result.machine import MachineFacts

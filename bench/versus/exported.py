@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from osnet_edge.bench.measure.runners import BareRunner, Batch, RunnerFacts, open_by_hand
-from osnet_edge.bench.metrics._checks import FloatArray
+from osnet_edge.bench.metrics.distances import FloatArray
 from osnet_edge.bench.result.machine import installed_version
 from osnet_edge.runtime.backends.openvino import open_core
 from osnet_edge.runtime.preprocessing import Preprocessing

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from arm64.camera import INSIDE, Camera, Processor
 from arm64.findings import Finding
 from osnet_edge.bench import average_precisions, feature_ranks, first_hits
-from osnet_edge.bench.metrics.paired_bootstrap import paired_bootstrap
+from osnet_edge.bench.metrics.statistics import paired_bootstrap
 from osnet_edge.engines.graph.running import batches_of, open_graph
 from osnet_edge.runtime.errors import CheckError
 from osnet_edge.runtime.package.golden import normalize_rows

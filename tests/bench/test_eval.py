@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from osnet_edge.bench import RetrievalScores, embed_set, score_retrieval
-from osnet_edge.bench.metrics.splits import score_splits
+from osnet_edge.bench.metrics.evaluate import score_splits
 from osnet_edge.bench.report.cross_domain import DomainScores, cross_tables, score_table
 from osnet_edge.bench.report.page import cross_domain_page
 from osnet_edge.bench.report.render import aligned

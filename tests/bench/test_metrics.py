@@ -24,7 +24,8 @@ from osnet_edge.bench import (
     score_retrieval,
     top_ranked,
 )
-from osnet_edge.bench.metrics import _chunks, ranking
+from osnet_edge.bench.metrics import distances as metric_distances
+from osnet_edge.bench.metrics import ranking
 from osnet_edge.runtime.errors import InputError
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "metrics.npz"
@@ -138,7 +139,7 @@ def test_chunks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     arrays = [rng.integers(-4, 5, (n, 3)) for n in (23, 40)]
     arrays += [rng.integers(0, high, n) for high in (6, 2) for n in (23, 40)]
     whole = score_retrieval(*arrays, distance="euclidean")
-    monkeypatch.setattr(_chunks, "CHUNK_ENTRIES", 80)
+    monkeypatch.setattr(metric_distances, "CHUNK_ENTRIES", 80)
     assert score_retrieval(*arrays, distance="euclidean") == whole
 
 

@@ -95,9 +95,7 @@ def test_memory_is_bounded_by_chunks_that_change_nothing(
     values = rng.random((2, 37))
     whole = paired_bootstrap(*values)
     # By its module: the package's attribute of this name is the function.
-    monkeypatch.setattr(
-        importlib.import_module("osnet_edge.bench.metrics.paired_bootstrap"), "_CHUNK_DRAWS", 100
-    )
+    monkeypatch.setattr(importlib.import_module("osnet_edge.bench.metrics.statistics"), "_CHUNK_DRAWS", 100)
     assert paired_bootstrap(*values) == whole
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from osnet_edge.bench import (
     rerank,
     score_retrieval,
 )
-from osnet_edge.bench.metrics import _chunks
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.bench.metrics import distances
+from osnet_edge.runtime.errors import InputError, UnavailableError
 
 LABELS = ("query_ids", "gallery_ids", "query_cameras", "gallery_cameras")
 
@@ -102,7 +103,7 @@ def test_chunks_and_threads_change_nothing(distance: str, monkeypatch: pytest.Mo
     arrays = [rng.standard_normal((count, 6)) for count in (20, 70)]
     arrays += [rng.integers(0, high, n) for high in (6, 2) for n in (20, 70)]
     whole = score_retrieval(*arrays, distance=distance, reranking=Reranking(k1=8, k2=3))
-    monkeypatch.setattr(_chunks, "CHUNK_ENTRIES", 500)
+    monkeypatch.setattr(distances, "CHUNK_ENTRIES", 500)
     chunked = score_retrieval(*arrays, distance=distance, reranking=Reranking(k1=8, k2=3), threads=2)
     assert dataclasses.astuple(chunked) == pytest.approx(dataclasses.astuple(whole))
 
@@ -123,3 +124,9 @@ def test_parameters_without_meaning_are_refused(settings: dict[str, float]) -> N
 def test_distances_whose_squares_overflow_are_refused() -> None:
     with pytest.raises(InputError, match="squared distances fit into float32"):
         rerank(np.eye(2, 3) * 1e12, np.eye(2, 3))
+
+
+def test_without_scipy_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(UnavailableError, match=r"re-ranking needs scipy.*pip install 'osnet-edge\[data\]'"):
+        rerank(np.eye(2, 3), np.eye(2, 3))

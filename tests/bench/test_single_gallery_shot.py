@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osnet_edge.bench import cumulative_matches, match_ranks, score_retrieval
-from osnet_edge.bench.metrics._checks import Labels
-from osnet_edge.bench.metrics.single_gallery_shot import single_shot_matches
+from osnet_edge.bench.metrics.ranking import Labels
+from osnet_edge.bench.metrics.scores import single_shot_matches
 
 
 @st.composite

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osnet_edge.bench.metrics.spread import median_interval, paired_ratio
+from osnet_edge.bench.metrics.statistics import median_interval, paired_ratio
 
 
 @given(st.lists(st.floats(0.001, 1e6), max_size=60))

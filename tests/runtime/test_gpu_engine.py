@@ -11,10 +11,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
 from tensorrt_graphs import HEIGHT, WIDTH, exported, manifest_for, pictures
 
 from osnet_edge.engines.backends.tensorrt.plan import build_plan
@@ -57,6 +57,15 @@ def engine(plan: Plan) -> TensorRTEngine:
     return TensorRTEngine(*plan)
 
 
+@pytest.fixture
+def torch() -> ModuleType:
+    """Torch, where it finds the GPU too."""
+    found: ModuleType = pytest.importorskip("torch")
+    if not found.cuda.is_available():
+        pytest.skip("torch finds no GPU")
+    return found
+
+
 def same(left: np.ndarray, right: np.ndarray) -> bool:
     return bool(np.allclose(left, right, rtol=1e-2, atol=1e-2 * np.abs(right).max()))
 
@@ -87,9 +96,7 @@ def test_threads_share_an_engine(engine: TensorRTEngine) -> None:
     assert wrong == []
 
 
-def test_two_engines_and_torch_share_a_process(plan: Plan, engine: TensorRTEngine) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("torch finds no GPU")
+def test_two_engines_and_torch_share_a_process(plan: Plan, engine: TensorRTEngine, torch: ModuleType) -> None:
     other, batch = TensorRTEngine(*plan), pictures(8)
     left = torch.randn(64, 64, device="cuda")
     before = left @ left
@@ -99,9 +106,7 @@ def test_two_engines_and_torch_share_a_process(plan: Plan, engine: TensorRTEngin
     assert same(other.infer(batch), other.infer(batch))
 
 
-def test_what_torch_has_queued_comes_before_the_engine(engine: TensorRTEngine) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("torch finds no GPU")
+def test_what_torch_has_queued_comes_before_the_engine(engine: TensorRTEngine, torch: ModuleType) -> None:
     batch = pictures(8)
     wanted, stream = engine.infer(batch), torch.cuda.Stream()
     with torch.cuda.stream(stream):
@@ -122,9 +127,16 @@ def test_crops_cut_on_the_gpu_are_those_cut_on_the_cpu(plan: Plan, engine: Tenso
     on_gpu, valid = embedder.embed_boxes(frame, boxes)
     crops = [frame[int(y1) : int(y2), int(x1) : int(x2)] for x1, y1, x2, y2 in np.rint(boxes[valid])]
     assert float((1 - (on_gpu[valid] * embedder(crops)).sum(1)).max()) < 1e-3
-    if torch.cuda.is_available():
-        there, _ = embedder.embed_boxes(torch.from_numpy(frame).cuda(), boxes)
-        assert same(there[valid], on_gpu[valid])
+
+
+def test_crops_are_cut_of_a_frame_of_torch_too(plan: Plan, engine: TensorRTEngine, torch: ModuleType) -> None:
+    if engine.crops_problem:
+        pytest.skip(engine.crops_problem)
+    frame, boxes, _ = draw_frame(20, (1280, 720))
+    embedder = Embedder(plan[1], engine, plan[0].parent)
+    on_gpu, valid = embedder.embed_boxes(frame, boxes)
+    there, _ = embedder.embed_boxes(torch.from_numpy(frame).cuda(), boxes)
+    assert same(there[valid], on_gpu[valid])
 
 
 def test_a_plan_may_go_while_it_is_loaded(plan: Plan, tmp_path: Path) -> None:
@@ -136,9 +148,7 @@ def test_a_plan_may_go_while_it_is_loaded(plan: Plan, tmp_path: Path) -> None:
     assert same(engine.infer(batch), wanted)
 
 
-def test_a_full_gpu_is_one_line_and_an_emptied_one_works(plan: Plan, engine: TensorRTEngine) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("torch finds no GPU")
+def test_a_full_gpu_is_one_line_and_an_emptied_one_works(engine: TensorRTEngine, torch: ModuleType) -> None:
     hoard, size = [], torch.cuda.mem_get_info()[0]
     while size > 1 << 20:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import onnx
@@ -16,8 +18,6 @@ from osnet_edge.cli.main import main
 from osnet_edge.engines.backends.tensorrt.plan import build_plan
 from osnet_edge.engines.build import build_package
 from osnet_edge.engines.graph.reading import Graph
-from osnet_edge.export.rewrite import parse_rewrite
-from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanPart, PlanSchedule, read_plan_schedule
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.manifest import BatchRange
@@ -165,7 +165,8 @@ def test_inspect_shows_the_schedule_of_a_plan(
 
 @needs_rtx
 def test_a_rewritten_network_launches_a_third_and_waits_for_nothing(checkpoint: Path, tmp_path: Path) -> None:
-    export_onnx(checkpoint, tmp_path / "osnet.onnx", passes=parse_rewrite("auto"))
+    command = [sys.executable, "-m", "osnet_edge.cli.main", "export", str(checkpoint), "--rewrite", "auto"]
+    subprocess.run([*command, "-o", str(tmp_path / "osnet.onnx")], check=True, capture_output=True)
     build_package(
         tmp_path / "osnet.onnx",
         tmp_path / "out",

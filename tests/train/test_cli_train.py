@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from osnet_edge.cli.main import main
 from osnet_edge.train.checkpoint import load_osnet
-from osnet_edge.train.placement_file import PUBLISHED
 from osnet_edge.train.synthetic import write_set
+from osnet_edge.train.variants import PUBLISHED
 
 
 @pytest.fixture(scope="module")

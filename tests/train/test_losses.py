@@ -7,8 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osnet_edge.train.losses import batch_hard_triplet, teacher_alignment
-from osnet_edge.train.objective import objective
+from osnet_edge.train.losses import batch_hard_triplet, objective, teacher_alignment
 from osnet_edge.train.recipe import Loss
 
 

@@ -20,16 +20,18 @@ from osnet_edge.runtime.package.placement import DESIGNS, Placement, placement_o
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.checkpoint import load_osnet, recognise, save_osnet
 from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.placement_file import PUBLISHED, read_placement, write_placement
 from osnet_edge.train.variants import (
     AIN,
     IBN,
     PLAIN,
+    PUBLISHED,
     VARIANTS,
     WIDTHS,
     Variant,
+    read_placement,
     variant_named,
     variant_with,
+    write_placement,
 )
 
 PLACEMENTS = st.builds(Placement, st.booleans(), st.tuples(*[st.sampled_from(DESIGNS)] * 6))

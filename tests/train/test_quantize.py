@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +34,7 @@ from osnet_edge.train.data import ReidSet
 from osnet_edge.train.loader import to_input
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.quantize import Int8Rounding, NetworkRounding, Rounding, round_weights
-from osnet_edge.train.recipe_file import read_recipe
+from osnet_edge.train.recipe import read_recipe
 from osnet_edge.train.trainer import train
 from osnet_edge.train.variants import VARIANTS, variant_named
 
@@ -57,11 +60,24 @@ def network(name: str = "osnet_x0_25", identities: int = 0) -> OSNet:
     return model.eval()
 
 
-def given_to(name: str, identities: int, calibration: Path, folder: Path) -> tuple[OSNet, NetworkRounding]:
-    """Return such a network, and how a build would round it."""
-    model = network(name, identities)
-    save_osnet(model, folder / "float.pth")
-    return model, rounding_of(str(folder / "float.pth"), str(calibration), size=(64, 32))
+Given = Callable[[str], tuple[OSNet, NetworkRounding, Path]]
+
+
+@pytest.fixture(scope="module")
+def given_to(calibration: Path, tmp_path_factory: pytest.TempPathFactory) -> Given:
+    """Return such a network of 8 identities, how a build would round it, and its checkpoint."""
+
+    @functools.cache
+    def made(name: str) -> tuple[OSNet, NetworkRounding, Path]:
+        model, path = network(name, 8), tmp_path_factory.mktemp("given") / "float.pth"
+        save_osnet(model, path)
+        return model, rounding_of(str(path), str(calibration), size=(64, 32)), path
+
+    def own(name: str) -> tuple[OSNet, NetworkRounding, Path]:
+        model, how, path = made(name)
+        return copy.deepcopy(model), how, path
+
+    return own
 
 
 # What is rounded
@@ -112,10 +128,10 @@ def test_gradients_pass_through_rounded_weights() -> None:
 
 @pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ain_x0_25"])
 def test_a_rounded_network_computes_what_its_qdq_graph_does(
-    name: str, few: ReidSet, calibration: Path, tmp_path: Path
+    name: str, few: ReidSet, calibration: Path, given_to: Given, tmp_path: Path
 ) -> None:
-    model, how = given_to(name, 0, calibration, tmp_path)
-    export_onnx(tmp_path / "float.pth", tmp_path / "osnet.onnx", preprocessing=SMALL)
+    model, how, path = given_to(name)
+    export_onnx(path, tmp_path / "osnet.onnx", preprocessing=SMALL)
     graph = read_graph(tmp_path / "osnet.onnx")
     table = find_table(graph, read_calibration_set(calibration), calibration)
     quantizer = Quantizer(graph, table, TENSORRT)
@@ -160,9 +176,9 @@ def test_people_held_out_are_not_trained_on(few: ReidSet, calibration: Path, tmp
 
 
 def test_a_quantised_run_resumes_bit_for_bit_and_leaves_a_plain_checkpoint(
-    few: ReidSet, calibration: Path, tmp_path: Path
+    few: ReidSet, given_to: Given, tmp_path: Path
 ) -> None:
-    given, how = given_to("osnet_x0_25", 8, calibration, tmp_path)
+    given, how, _ = given_to("osnet_x0_25")
     # Everybody, in half of their pictures: two epochs of four steps.
     pictures, start = few.train[::2], {"machine": HERE, "weights": given, "rounding": how}
     whole = train(pictures, QUANTIZE, tmp_path / "whole", **start)
@@ -192,10 +208,10 @@ def test_a_quantised_run_resumes_bit_for_bit_and_leaves_a_plain_checkpoint(
 
 
 def test_a_rounded_network_learns_to_point_where_the_float_one_did(
-    few: ReidSet, calibration: Path, tmp_path: Path
+    few: ReidSet, given_to: Given, tmp_path: Path
 ) -> None:
     losses: list[float] = []
-    given, how = given_to("osnet_x0_25", 8, calibration, tmp_path)
+    given, how, _ = given_to("osnet_x0_25")
     recipe = read_recipe("quantize", [*SIZES, "batches.epochs=5", "optimizer.learning_rate=1e-4"])
     train(
         few.train,

@@ -10,9 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.train.recipe import Augmentation, Batches, Loss, Optimizer, Recipe, Schedule
-from osnet_edge.train.recipe_file import dump_recipe, read_recipe, shipped_recipes
-from osnet_edge.train.schedule import rate_factor
+from osnet_edge.train.optimizer import rate_factor
+from osnet_edge.train.recipe import (
+    Augmentation,
+    Batches,
+    Loss,
+    Optimizer,
+    Recipe,
+    Schedule,
+    dump_recipe,
+    read_recipe,
+    shipped_recipes,
+)
 from osnet_edge.train.variants import variant_named
 
 

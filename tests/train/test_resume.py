@@ -30,7 +30,7 @@ from osnet_edge.train.checkpoint import load_osnet
 from osnet_edge.train.data import Picture, ReidSet, training_pictures
 from osnet_edge.train.machine import Machine
 from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.recipe_file import read_recipe
+from osnet_edge.train.recipe import read_recipe
 from osnet_edge.train.trainer import train
 from osnet_edge.train.variants import variant_named
 

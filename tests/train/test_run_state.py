@@ -15,7 +15,7 @@ from training_runs import CHANGES, HERE, finished
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data import ReidSet
-from osnet_edge.train.recipe_file import read_recipe
+from osnet_edge.train.recipe import read_recipe
 from osnet_edge.train.trainer import train
 
 Spoil = Callable[[dict[str, Any]], Any]

@@ -17,11 +17,10 @@ from osnet_edge.runtime.errors import CheckError
 from osnet_edge.runtime.package.placement import DESIGNS, Placement
 from osnet_edge.train.data import ReidSet
 from osnet_edge.train.osnet import Block
-from osnet_edge.train.placement_file import read_placement
-from osnet_edge.train.search import SearchEpoch, SearchSettings, search_batches
-from osnet_edge.train.search_chart import search_chart
-from osnet_edge.train.supernet import SearchBlock, SuperNet
+from osnet_edge.train.search import SearchBlock, SearchEpoch, SearchSettings, SuperNet, search_batches
+from osnet_edge.train.search_log import search_chart
 from osnet_edge.train.synthetic import write_set
+from osnet_edge.train.variants import read_placement
 
 SMALL = SearchSettings(epochs=1, batch=8, height=64, width=32)
 

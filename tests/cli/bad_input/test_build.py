@@ -7,7 +7,7 @@ from collections.abc import Callable
 import onnx
 
 from bad_input.cases import Arguments, Bench, Case, Refused, each, good_checkpoint, good_graph, half_of
-from osnet_edge.train.placement_file import PUBLISHED
+from osnet_edge.train.variants import PUBLISHED
 
 
 def built(graph: Callable[[Bench], str], *options: str) -> Arguments:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bad_input.cases import Arguments, Bench, Case, Refused, each, good_checkpoint, half_of
-from osnet_edge.train.placement_file import PUBLISHED
+from osnet_edge.train.variants import PUBLISHED
 
 
 def zipped(bench: Bench) -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from osnet_edge.bench._require import require
-from osnet_edge.bench.metrics.average_precision import average_precisions
-from osnet_edge.bench.metrics.cmc import first_hits
-from osnet_edge.bench.metrics.inverse_negative_penalty import inverse_negative_penalties
-from osnet_edge.bench.metrics.paired_bootstrap import paired_bootstrap
 from osnet_edge.bench.metrics.ranking import MatchRanks
-from osnet_edge.bench.metrics.scores import RetrievalScores
+from osnet_edge.bench.metrics.scores import (
+    RetrievalScores,
+    average_precisions,
+    first_hits,
+    inverse_negative_penalties,
+)
+from osnet_edge.bench.metrics.statistics import paired_bootstrap
 from osnet_edge.runtime.errors import InputError
 
 

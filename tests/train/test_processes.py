@@ -18,8 +18,8 @@ from web_server import free_port
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.train.checkpoint import load_osnet
 from osnet_edge.train.data import ReidSet
-from osnet_edge.train.failures import told_in_one_line
-from osnet_edge.train.recipe_file import read_recipe
+from osnet_edge.train.recipe import read_recipe
+from osnet_edge.train.stopping import told_in_one_line
 from osnet_edge.train.trainer import train
 
 
