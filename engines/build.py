@@ -9,8 +9,13 @@ from pathlib import Path
 from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
-from osnet_edge.engines.first_difference import first_difference
-from osnet_edge.engines.golden import GoldenPairs, hold_as_written, make_golden, write_golden
+from osnet_edge.engines.golden import (
+    GoldenPairs,
+    first_difference,
+    hold_as_written,
+    make_golden,
+    write_golden,
+)
 from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Calibration
 from osnet_edge.engines.precision import AskedPrecision, check_asked, settle_precision

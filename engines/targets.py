@@ -103,10 +103,11 @@ def check_precision(spec: TargetSpec, precision: str) -> None:
             f"expected --precision {' or '.join(spec.row.precisions)} for the target {spec.row.target}, got "
             f"{precision}{elsewhere}"
         )
-    if precision == "int8" and spec.processor in spec.row.no_int8_on:
+    needed = spec.row.int8_from.get(spec.processor)
+    if precision == "int8" and needed:
         raise InputError(
-            f"expected another --processor for INT8 in {spec.row.title}, which has none for "
-            f"{spec.processor}: build it with --target cpu"
+            f"expected --processor {needed} for INT8 in {spec.row.title}, which has none for "
+            f"{spec.processor}; name it, or build with --target cpu"
         )
     if precision == "bf16" and spec.processor not in (BF16, this_processor().kind):
         raise InputError(f"expected --processor {BF16} for --precision bf16, got {spec.processor}")

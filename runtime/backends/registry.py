@@ -7,12 +7,13 @@ One more backend is a row here and a module beside this one, which has a functio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.precisions import Precision
-from osnet_edge.runtime.processor import AARCH64
+from osnet_edge.runtime.processor import AARCH64, DOTPROD
 
 BackendName = Literal["onnxruntime", "onnxruntime_cuda", "openvino", "tensorrt_rtx", "tensorrt"]
 
@@ -35,7 +36,7 @@ class Backend:
         machine_bound: whether a model file runs only on the kind of machine that it was built on.
         cuts_sums: whether INT8's sums are cut off at 16 bits on an x86 without VNNI; a library that is not
             has other kernels for such a processor.
-        no_int8_on: kinds of processor that it has no INT8 for.
+        int8_from: kinds of processor that it has no INT8 for, each with the first one that it has.
     """
 
     name: BackendName
@@ -50,7 +51,7 @@ class Backend:
     default_here: bool = False
     machine_bound: bool = False
     cuts_sums: bool = False
-    no_int8_on: tuple[str, ...] = ()
+    int8_from: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def on_cpu(self) -> bool:
@@ -84,7 +85,7 @@ _ROWS = (
         distributions=("openvino",),
         abbreviation="openvino",
         cuts_sums=True,
-        no_int8_on=(AARCH64,),
+        int8_from={AARCH64: DOTPROD},
     ),
     Backend(
         "onnxruntime_cuda",

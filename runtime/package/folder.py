@@ -59,9 +59,9 @@ def check_target(manifest: Manifest) -> None:
         )
     if manifest.precision == "int8":
         here, bits = this_processor(), manifest.int8.weight_bits if manifest.int8 else 8
-        if here.kind in backend.no_int8_on:
+        if needed := backend.int8_from.get(here.kind):
             raise UnavailableError(
-                f"{backend.title} has no INT8 for {here.kind}, which this machine is; build it with "
+                f"{backend.title} has INT8 from {needed} on, and this machine is {here.kind}; build it with "
                 "--target cpu, or with --precision fp32"
             )
         if backend.cuts_sums and not here.multiplies_exactly(bits):

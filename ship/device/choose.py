@@ -67,9 +67,9 @@ def choose(
 
 def _no_int8(artifact: Artifact, facts: DeviceFacts) -> str:
     """Say why INT8 for any processor does not fit, where the library has none for this one."""
-    kind, backend = facts.processors[-1:], backend_named(artifact.needs.backend)
-    lacks = artifact.precision == "int8" and kind and kind[0] in backend.no_int8_on
-    return f"needs INT8 in {backend.title}, which has none for {kind[0]}" if lacks else ""
+    kind = facts.processors[-1] if facts.processors else ""
+    needed = backend_named(artifact.needs.backend).int8_from.get(kind)
+    return f"needs {needed}, is {kind}" if needed and artifact.precision == "int8" else ""
 
 
 def _slowness(artifact: Artifact) -> float:

@@ -23,7 +23,7 @@ from osnet_edge.ship.device.verify import EngineVerifier, Proof
 from osnet_edge.ship.requirements import requirements_of
 
 #: The builder is another room, with onnx and TensorRT's parser.
-_BUILDER = "osnet_edge.engines.from_recipe"
+_BUILDER = "osnet_edge.engines.recipe"
 
 
 def stage(archive: Path, slot: Path, limits: Limits, facts: DeviceFacts, verify: EngineVerifier) -> Proof:

@@ -13,8 +13,14 @@ from onnx import TensorProto, helper
 from osnet_edge.engines.graph.float16 import to_half
 from osnet_edge.engines.graph.reading import Graph, read_graph
 from osnet_edge.engines.graph.work import Work
-from osnet_edge.engines.tuning.ceilings import DEVICES, find_ceilings
-from osnet_edge.engines.tuning.cost_model import EVENT_US, LAUNCH_US, estimate, launches_of
+from osnet_edge.engines.tuning.estimate import (
+    DEVICES,
+    EVENT_US,
+    LAUNCH_US,
+    estimate,
+    find_ceilings,
+    launches_of,
+)
 from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanSchedule
 from osnet_edge.runtime.errors import InputError
 

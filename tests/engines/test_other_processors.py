@@ -21,7 +21,7 @@ from onnx import numpy_helper
 
 from osnet_edge.cli.main import main
 from osnet_edge.engines.backends.registry import builder_of
-from osnet_edge.engines.first_difference import first_difference
+from osnet_edge.engines.golden import first_difference
 from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.embedder import Embedder
@@ -222,7 +222,7 @@ import json, sys
 from pathlib import Path
 import onnx
 from osnet_edge.engines.backends.registry import builder_of
-from osnet_edge.engines.first_difference import first_difference
+from osnet_edge.engines.golden import first_difference
 from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.runtime import Embedder
 from osnet_edge.runtime.errors import OsnetEdgeError

@@ -162,7 +162,7 @@ def test_a_recipe_for_tensorrt_is_made_where_there_is_none(graph: Path, tmp_path
 
 
 def test_a_recipe_without_quantising_builds_the_graph_as_it_is(graph: Path, tmp_path: Path) -> None:
-    from osnet_edge.engines.from_recipe import build_from_recipe
+    from osnet_edge.engines.recipe import build_from_recipe
 
     crops = sample_crops(2, 100, 40)
     write_recipe(graph, tmp_path / "recipe", target="cpu", golden_crops=crops)
@@ -182,7 +182,7 @@ def test_a_recipe_without_quantising_builds_the_graph_as_it_is(graph: Path, tmp_
 def test_a_recipe_from_before_processors_were_written_down_is_built(
     target: str, precision: str, processor: str, recipes: Path, graph: Path, tmp_path: Path
 ) -> None:
-    from osnet_edge.engines.from_recipe import build_from_recipe
+    from osnet_edge.engines.recipe import build_from_recipe
 
     folder = tmp_path / "recipe"
     if precision == "int8":

@@ -172,7 +172,7 @@ def test_a_device_takes_int8_and_bf16_for_its_processor(
 def test_openvino_has_no_int8_for_an_arm_without_dot_products() -> None:
     pi = DeviceFacts("pi", "aarch64", "", 4000, {"openvino": "2026.4"}, ("any", "aarch64"))
     anywhere = artifact("anywhere", needs=Requirements("openvino"), precision="int8")
-    reason = "anywhere needs INT8 in OpenVINO, which has none for aarch64"
+    reason = "anywhere needs aarch64-dotprod, is aarch64"
     assert choose([anywhere], pi, "fast") == (None, reason)
     orin = replace(pi, processors=("any", "aarch64", "aarch64-dotprod"))
     assert choose([anywhere], orin, "fast") == (anywhere, "")
