@@ -23,7 +23,7 @@ from tensorrt_graphs import (
     tiny_graph,
 )
 
-from osnet_edge.engines.backends.tensorrt.capabilities import known_capabilities, resolve_capabilities
+from osnet_edge.engines.backends.tensorrt.capabilities import resolve_capabilities
 from osnet_edge.engines.backends.tensorrt.network import float32_layers, make_network
 from osnet_edge.engines.backends.tensorrt.plan import build_plan
 from osnet_edge.engines.graph.reading import Graph, read_onnx
@@ -114,7 +114,7 @@ def test_turing_builds_in_float16(tmp_path: Path) -> None:
 @needs_rtx
 def test_a_capability_that_is_named_twice_is_built_once() -> None:
     assert resolve_capabilities(load_library("tensorrt_rtx"), ("8.9", "8.6", "8.9")) == ("8.9", "8.6")
-    assert {"7.5", "8.6", "12.0"} <= set(known_capabilities(load_library("tensorrt_rtx")))
+    assert {"7.5", "8.6", "12.0"} <= set(load_library("tensorrt_rtx").known_capabilities)
 
 
 @needs_rtx
