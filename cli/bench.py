@@ -208,7 +208,7 @@ def _find_data(spec: str) -> TestSet:
     found, splits = open_set(spec), count_splits(spec)
     if not found.query or not found.gallery:
         raise InputError(
-            f"expected query pictures and a gallery in {found.root}; found {len(found.query)} queries"
+            f"expected query images and a gallery in {found.root}; found {len(found.query)} queries"
         )
     if found.protocol != "market1501":
         raise InputError(

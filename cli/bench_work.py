@@ -11,7 +11,7 @@ from osnet_edge.engines.graph.reading import read_onnx
 
 
 def count_graph(path: str) -> Work:
-    """Count an exported graph's work for one picture.
+    """Count an exported graph's work for one image.
 
     Raises:
         InputError: it is no such graph.

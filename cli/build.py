@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.option(
     "--calibration",
     metavar="FILE",
-    help="Calibration set, for int8 and auto; in fp16 its pictures must not leave float16's range.",
+    help="Calibration set, for int8 and auto; in fp16 its images must not leave float16's range.",
 )
 @budget_options
 @click.option("--force", is_flag=True, help="Replace a package that is already there.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--data", multiple=True, metavar="SET,...", help="Re-ID sets; their training pictures count.")
+@click.option("--data", multiple=True, metavar="SET,...", help="Re-ID sets; their training images count.")
 @click.option("--frames", multiple=True, metavar="FOLDER", help="Frames with boxes in MOT17's layout.")
 @output_option("file.json")
 @click.option("--images", default=512, show_default=True, metavar="N", help="Pictures to draw.")
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     metavar="PEOPLE",
     help="People, half of those whom 2 cameras saw at most, to calibrate nothing and measure accuracy on.",
 )
-@click.option("--seed", default=0, show_default=True, help="The same seed draws the same pictures.")
+@click.option("--seed", default=0, show_default=True, help="The same seed draws the same images.")
 @click.option(
     "--exclude",
     multiple=True,
     metavar="SET,...",
-    help="Sets to be evaluated on: refuse a source with a query or gallery picture of theirs.",
+    help="Sets to be evaluated on: refuse a source with a query or gallery image of theirs.",
 )
 @json_flag
 def calibrate(
@@ -47,9 +47,9 @@ def calibrate(
     exclude: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Draw pictures for INT8 calibration, evenly over people and cameras, without near-duplicates.
+    """Draw images for INT8 calibration, evenly over people and cameras, without near-duplicates.
 
-    The file lists them with hashes and says how they were drawn. Beside them stand pictures of people who
+    The file lists them with hashes and says how they were drawn. Beside them stand images of people who
     are held out, on whom `build --precision auto` measures what INT8 costs. Options that name sets or folders
     may be given several times.
 
@@ -101,7 +101,7 @@ def _candidates(data: Sequence[str], frames: Sequence[str]) -> list[Candidate]:
 
     if not data and not frames:
         raise InputError("expected --data with a re-ID set, or --frames with frames and boxes, got neither")
-    # Where splits are drawn, those of seed 0 are what `eval` tests on, whatever our pictures are drawn by.
+    # Where splits are drawn, those of seed 0 are what `eval` tests on, whatever our images are drawn by.
     crops = training_pictures(_specs(data)) if data else ()
     found = [Candidate(p.path, p.identity, p.camera) for p in crops]
     people, cameras = len({p.identity for p in crops}), len({p.camera for p in crops})
@@ -110,7 +110,7 @@ def _candidates(data: Sequence[str], frames: Sequence[str]) -> list[Candidate]:
 
 
 def _refuse_tested(candidates: Sequence[Candidate], exclude: Sequence[str]) -> tuple[str, ...]:
-    """Hold that no picture is, byte by byte, a query or gallery picture of a set; return the sets."""
+    """Hold that no image is, byte by byte, a query or gallery image of a set; return the sets."""
     from osnet_edge.runtime.files import sha256_of
     from osnet_edge.train.data import open_sets
 
@@ -118,7 +118,7 @@ def _refuse_tested(candidates: Sequence[Candidate], exclude: Sequence[str]) -> t
     splits = [split for spec in specs for split in open_sets(spec)]
     tested = {p.path for split in splits for p in (*split.query, *split.gallery)}
     if specs and not tested:
-        raise InputError(f"expected query or gallery pictures in {', '.join(specs)}, found none to exclude")
+        raise InputError(f"expected query or gallery images in {', '.join(specs)}, found none to exclude")
     ours = dict.fromkeys(c.path for c in candidates)
     if not tested:
         return specs
@@ -132,7 +132,7 @@ def _refuse_tested(candidates: Sequence[Candidate], exclude: Sequence[str]) -> t
         both = [path for path in ours if hashed(path) in hashes]
     if both:
         raise InputError(
-            f"expected no picture of a query or gallery of {', '.join(specs)} to calibrate with, but "
+            f"expected no image of a query or gallery of {', '.join(specs)} to calibrate with, but "
             f"{len(both):,} of {len(ours):,} are, such as {both[0]}; draw from another set"
         )
     return specs
@@ -171,7 +171,7 @@ def _calibration_set(
 
 
 def _listed(candidates: Sequence[Candidate]) -> tuple[CalibrationPicture, ...]:
-    """Write pictures down, with their hashes, sorted."""
+    """Write images down, with their hashes, sorted."""
     from osnet_edge.engines.calibration import CalibrationPicture
     from osnet_edge.runtime.files import sha256_of
 
@@ -191,14 +191,14 @@ def _print(made: CalibrationSet, output: str) -> None:
     cameras = Counter(p.camera for p in made.pictures)
     each = f"{min(cameras.values()):,} to {max(cameras.values()):,} of each camera"
     click.echo(
-        f"{output}: {len(made.pictures):,} pictures of {how.identities:,} people on {how.cameras:,} cameras "
+        f"{output}: {len(made.pictures):,} images of {how.identities:,} people on {how.cameras:,} cameras "
         f"({each}), drawn from {how.available:,} by seed {how.seed}; near-duplicates passed over: "
-        f"{how.near_duplicates:,}; held out: {len(made.held_out):,} pictures of {how.held_out:,} people"
+        f"{how.near_duplicates:,}; held out: {len(made.held_out):,} images of {how.held_out:,} people"
     )
 
 
 def _document(made: CalibrationSet, output: str) -> dict[str, Any]:
-    """Return what the file says but for the pictures."""
+    """Return what the file says but for the images."""
     from osnet_edge.runtime.package.schema import to_json
 
     return {

@@ -1,4 +1,4 @@
-"""`osnet-edge data`: picture sets."""
+"""`osnet-edge data`: image sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from osnet_edge.runtime.errors import InputError
 
 @click.group()
 def data() -> None:
-    """Check sets of pictures, and make drawn ones."""
+    """Check sets of images, and make drawn ones."""
 
 
 data.add_command(check)
@@ -81,6 +81,6 @@ def synthesize(
             progress=advance,
         )
     click.echo(
-        f"{output}: {len(made.train)} pictures of {train_people} people to train on; "
-        f"{len(made.query)} queries and {len(made.gallery)} gallery pictures of {test_people} others"
+        f"{output}: {len(made.train)} images of {train_people} people to train on; "
+        f"{len(made.query)} queries and {len(made.gallery)} gallery images of {test_people} others"
     )

@@ -26,10 +26,10 @@ _HEADERS = ("split", "identities", "cameras", "pictures")
 @json_flag
 @click.pass_context
 def check(context: click.Context, spec: str, sheet: str | None, split: int, seed: int, as_json: bool) -> None:
-    """Open every picture of SET: count them, and list what looks wrong.
+    """Open every image of SET: count them, and list what looks wrong.
 
     SET is a name in $OSNET_EDGE_DATA, a folder, NAME=FOLDER, a CSV, or FOLDER::PATTERN such as
-    'cams::{camera}/{identity}_*.jpg'. A picture that cannot be decoded makes the exit code 1.
+    'cams::{camera}/{identity}_*.jpg'. An image that cannot be decoded makes the exit code 1.
 
     \b
     Example:
@@ -48,7 +48,7 @@ def check(context: click.Context, spec: str, sheet: str | None, split: int, seed
         # They are in the report.
         warnings.simplefilter("ignore", DataWarning)
         found, splits = open_set(spec, split=split, seed=seed), count_splits(spec)
-    with bar("opening pictures", count_files(found)) as advance:
+    with bar("opening images", count_files(found)) as advance:
         report = check_set(found, advance)
     if sheet:
         with write_aside(sheet) as partial:
@@ -78,11 +78,11 @@ def _print(found: ReidSet, report: SetReport, split: int, splits: int) -> None:
         click.echo(f"warning: {text}")
     for path, reason in report.unreadable:
         click.echo(f"unreadable: {reason if str(path) in reason else f'{path}: {reason}'}")
-    pictures = "picture" if len(report.unreadable) == 1 else "pictures"
+    images = "image" if len(report.unreadable) == 1 else "images"
     click.echo(
-        f"{len(report.unreadable):,} {pictures} cannot be decoded"
+        f"{len(report.unreadable):,} {images} cannot be decoded"
         if report.unreadable
-        else "every picture can be decoded"
+        else "every image can be decoded"
     )
 
 

@@ -20,7 +20,7 @@ _MARK = ".osnet-edge-demo"
 @click.option("-o", "--output", default="demo", show_default=True, metavar="FOLDER", help="Folder to make.")
 @click.option("--train-people", default=150, show_default=True, help="Drawn people to train on.")
 @click.option("--test-people", default=40, show_default=True, help="Other drawn people, to test on.")
-@click.option("--epochs", default=9, show_default=True, help="Passes over the pictures.")
+@click.option("--epochs", default=9, show_default=True, help="Passes over the images.")
 @click.option("--duration", default=2.0, show_default=True, help="Seconds to time each engine at each batch.")
 @click.option("--seed", default=0, show_default=True, help="Of people, weights and order.")
 @click.option("--force", is_flag=True, help="Remove the folder first if it is there.")

@@ -55,7 +55,7 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
         PictureSection("Drawn people", f"Nobody is shown. {sentence}", faces),
         PictureSection(
             "What it found",
-            "The nearest gallery pictures of four queries. Those of the same person by the same camera are "
+            "The nearest gallery images of four queries. Those of the same person by the same camera are "
             "left out, as in the scores.",
             rankings=rankings(embed, spread(people.query, _SHOWN_QUERIES), people.gallery),
         ),

@@ -34,7 +34,7 @@ _LIMITS: tuple[tuple[str, str, str], ...] = (
     ("--prove-mb", "MB", "Memory for that; default 2048."),
     ("--build-s", "SECONDS", "For building an engine here; default 3600."),
     ("--build-mb", "MB", "Memory for that; default 4096."),
-    ("--latency-ms", "MS", "What a picture may take at most, p50; default: anything."),
+    ("--latency-ms", "MS", "What an image may take at most, p50; default: anything."),
 )
 
 

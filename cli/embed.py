@@ -1,4 +1,4 @@
-"""`osnet-edge embed`: pictures to embeddings."""
+"""`osnet-edge embed`: images to embeddings."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def embed(package: str, pictures: tuple[str, ...], output: str, threads: int | N
         np.savez(partial, embeddings=embeddings, paths=np.array([str(path) for path in paths]))
     seconds = time.monotonic() - started
     click.echo(
-        f"{output}: {len(paths)} embeddings in {seconds:.2f} s, {len(paths) / seconds:.0f} pictures a second"
+        f"{output}: {len(paths)} embeddings in {seconds:.2f} s, {len(paths) / seconds:.0f} images a second"
     )

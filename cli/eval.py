@@ -72,7 +72,7 @@ def evaluate(
     if not 1 <= queries <= _MOST_QUERIES:
         raise InputError(f"expected --queries from 1 to {_MOST_QUERIES}, got {queries}")
     if not 1 <= batch <= _MOST_PICTURES:
-        raise InputError(f"expected --batch from 1 to {_MOST_PICTURES} pictures, got {batch}")
+        raise InputError(f"expected --batch from 1 to {_MOST_PICTURES} images, got {batch}")
     if pictures and not pictures.endswith(".html"):
         raise InputError(f"expected --pictures as a file ending in .html, got {pictures}")
     import torch
@@ -87,7 +87,7 @@ def evaluate(
     threads = checked_threads(threads)
     if pictures:
         require_writable(pictures)
-    # What can be wrong is looked at before the first picture is embedded.
+    # What can be wrong is looked at before the first image is embedded.
     if rerank:
         scipy_sparse()
     sources = _load_sources(checkpoints, Preprocessing(height=height, width=width), threads)

@@ -14,10 +14,10 @@ def describe_int8(decision: Int8) -> str:
     else:
         parts = [f"dropped, as {decision.dropped}" if decision.dropped else "dropped"]
     if decision.loss:
-        lost = f"{describe_loss(decision.loss)} on {decision.held_out:,} held-out pictures"
+        lost = f"{describe_loss(decision.loss)} on {decision.held_out:,} held-out images"
         parts.append(lost if used else f"in INT8 {lost}")
     parts.append(
-        f"{decision.ranges} ranges of {decision.pictures:,} pictures, Q/DQ for {decision.rules}, "
+        f"{decision.ranges} ranges of {decision.pictures:,} images, Q/DQ for {decision.rules}, "
         f"weights of {decision.weight_bits} bits"
     )
     return "; ".join(parts)

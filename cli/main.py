@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         return _fail_for_module(error)
     except MemoryError:
-        return _fail("there is not enough memory for this; ask for smaller batches or pictures", 1)
+        return _fail("there is not enough memory for this; ask for smaller batches or images", 1)
     except OSError as error:
         return _fail_for_system(error)
 

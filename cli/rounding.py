@@ -26,8 +26,8 @@ def rounding_of(
     Args:
         checkpoint: its file.
         calibration: a calibration set's file; the table is kept beside it.
-        size: of the pictures, height and width in pixels.
-        progress: told what is being done.
+        size: of the images, height and width in pixels.
+        progress: called with a line for each step.
 
     Raises:
         InputError: as of `export_onnx` and `find_table`.
@@ -91,7 +91,7 @@ def module_of(node: str) -> str:
 
 
 def without_held_out(pictures: Sequence[Picture], calibration: str) -> tuple[Picture, ...]:
-    """Return training pictures but those of people whom a calibration set holds out, to be measured on."""
+    """Return training images but those of people whom a calibration set holds out, to be measured on."""
     from osnet_edge.engines.calibration import read_calibration_set
 
     files = {Path(each.path).resolve() for each in read_calibration_set(calibration).held_out}

@@ -1,4 +1,4 @@
-"""`osnet-edge search`: where instance norm should stand, learned from pictures."""
+"""`osnet-edge search`: where instance norm should stand, learned from images."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from osnet_edge.cli.progress import bar, say
 @click.command()
 @click.option("--data", required=True, metavar="SET,...", help="Sets to learn from, combined.")
 @output_option("folder")
-@click.option("--combineall", is_flag=True, help="Learn from the sets' test pictures too, as the paper does.")
+@click.option("--combineall", is_flag=True, help="Learn from the sets' test images too, as the paper does.")
 @click.option("--width", default="x1_0", show_default=True, help="Of the network that is searched.")
-@click.option("--epochs", default=120, show_default=True, help="Passes over the pictures.")
+@click.option("--epochs", default=120, show_default=True, help="Passes over the images.")
 @click.option("--batch", default=512, show_default=True, help="Pictures a step.")
 @click.option("--learning-rate", default=0.1, show_default=True, help="Of SGD, at first.")
 @click.option("--share-rate", type=float, help="The same for the designs' shares; default: as much.")
@@ -36,9 +36,7 @@ from osnet_edge.cli.progress import bar, say
     show_default=True,
     help="Where to search; auto: on a GPU if there is one.",
 )
-@click.option(
-    "--workers", type=int, help="Processes that decode pictures; default: 1 on a CPU, else up to 8."
-)
+@click.option("--workers", type=int, help="Processes that decode images; default: 1 on a CPU, else up to 8.")
 def search(
     data: str,
     output: str,
@@ -58,7 +56,7 @@ def search(
     device: str,
     workers: int | None,
 ) -> None:
-    """Search for the placement of instance norm that suits the pictures of --data.
+    """Search for the placement of instance norm that suits the images of --data.
 
     The folder gets placement.json for `train --placement`, search.jsonl with the probabilities after each
     epoch, and search.svg, which draws them. The defaults are the paper's, for a GPU; a smaller batch wants a

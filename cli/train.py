@@ -1,4 +1,4 @@
-"""`osnet-edge train`: a recipe on sets of pictures."""
+"""`osnet-edge train`: a recipe on sets of images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--placement", metavar="FILE", help="Where instance norm stands, as osnet-edge search writes it."
 )
-@click.option("--epochs", type=int, help="Passes over the pictures; default: the recipe's.")
+@click.option("--epochs", type=int, help="Passes over the images; default: the recipe's.")
 @click.option("--size", metavar="HxW", help="Size to train at; default: the recipe's.")
 @click.option("--seed", type=int, help="Of weights, order and augmentation; default: the recipe's.")
 @click.option(
@@ -53,9 +53,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of the arithmetic; weights stay float32. auto: 16 bits on a GPU.",
 )
-@click.option(
-    "--workers", type=int, help="Processes that decode pictures; default: 1 on a CPU, else up to 8."
-)
+@click.option("--workers", type=int, help="Processes that decode images; default: 1 on a CPU, else up to 8.")
 @click.option("--compile", is_flag=True, help="Let torch.compile make kernels first.")
 def train(recipe: str, data: str, output: str, test: str | None, resume: bool, **options: Any) -> None:
     """Train an OSNet by RECIPE, a shipped name or a .toml file.
@@ -66,7 +64,7 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
     \b
     Shipped recipes:
       quick               a short fit from random weights, as in the demo
-      adapt               a trained network to new pictures, in minutes
+      adapt               a trained network to new images, in minutes
       scratch             same domain, from random weights (the paper's)
       finetune_x1_0, finetune_x1_0_cosine, finetune_x0_75, finetune_x0_5,
       finetune_x0_25      same domain, from given weights
@@ -223,5 +221,5 @@ def _tell(epoch: EpochReport) -> None:
     skipped = f", {epoch.skipped_steps} steps left out" if epoch.skipped_steps else ""
     say(
         f"epoch {epoch.epoch}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.1%}, "
-        f"{epoch.images_per_second:.0f} pictures a second{skipped}{tests}"
+        f"{epoch.images_per_second:.0f} images a second{skipped}{tests}"
     )

@@ -66,20 +66,20 @@ def build_package(
         graph: ONNX file of `osnet-edge export`.
         output: the package's folder, made whole or not at all.
         target: see `osnet_edge.engines.targets`.
-        golden_crops: uint8 (K, H, W, 3) RGB, a few pictures of people (drawn ones:
+        golden_crops: uint8 (K, H, W, 3) RGB, a few images of people (drawn ones:
             `osnet_edge.train.synthetic.sample_crops`), shipped in the package with their embeddings.
         processor: that INT8 and bf16 on a CPU are made for, one of `osnet_edge.runtime.processor.PROCESSORS`,
             or `this`.
         precision: of weights and arithmetic; `auto` takes the fastest within a budget.
         batch: batch sizes the engine takes; None for the target's default.
         placement: what the graph's must be; None takes any.
-        calibration: for `int8` and `auto`, pictures and what may be lost; for fp16, where given, pictures on
+        calibration: for `int8` and `auto`, images and what may be lost; for fp16, where given, images on
             which activations must stay within float16's range.
         settled: what a tuner decided, in place of `precision` and `calibration`.
         options: of a TensorRT builder.
         tuning: that the package won, for its manifest.
         replace: whether a package already there is replaced.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Returns:
         The manifest as written.
@@ -133,7 +133,7 @@ def write_package(
         batch: batch sizes the engine takes.
         golden: the pairs.
         tools: versions of what made it.
-        progress: told what is being done.
+        progress: called with a line for each step.
         options: of a TensorRT builder.
         tuning: that the package won.
 

@@ -1,4 +1,4 @@
-"""Golden pairs: a few images, what the float32 network makes of them, and where an engine leaves its graph."""
+"""Golden pairs: what the float32 network makes of a few images; and where an engine leaves its graph."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class HeldOut:
             CheckError: they are not all finite.
         """
         if not np.isfinite(rows).all():
-            raise CheckError("the engine gives NaN or infinite embeddings on held-out pictures; no package")
+            raise CheckError("the engine gives NaN or infinite embeddings on held-out images; no package")
         return held_out_loss(self._reference, rows, self._identities, self._cameras)
 
     def loss_of(self, graph: Graph) -> AccuracyLoss:

@@ -70,9 +70,9 @@ def settle_precision(
         spec: the target.
         asked: the precision asked for.
         request: calibration set and budget, for `int8` and `auto`.
-        batch: pictures a call, which engines are timed with.
+        batch: images a call, which engines are timed with.
         golden_crops: uint8 (K, H, W, 3) RGB, on which `auto` holds engines to their graphs.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Raises:
         InputError: an activation is not finite, or leaves float16's range where that is needed, or the set is
@@ -80,7 +80,7 @@ def settle_precision(
         CheckError: no group of layers is within the budget, and INT8 was asked for by name.
     """
     if request is not None and "fp16" in spec.row.precisions:
-        progress(f"checking float16's range on {len(request.pictures.pictures):,} pictures")
+        progress(f"checking float16's range on {len(request.pictures.pictures):,} images")
         crops = load_pictures(request.pictures.pictures)
         check_overflow(graph, crops, graph.info.preprocessing, progress)
     if asked == "auto" or PRECISIONS[asked].calibrated:

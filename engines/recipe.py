@@ -58,7 +58,7 @@ def write_recipe(
         precision: of weights and arithmetic.
         batch: batch sizes the engine takes; None for the default.
         calibration: as for `build_package`.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Raises:
         InputError: the graph, target, precision, calibration set or output cannot be used.
@@ -112,7 +112,7 @@ def build_from_recipe(
     Args:
         folder: the recipe.
         output: the package's folder, made whole or not at all.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Raises:
         InputError: the recipe's graph or table does not hold, or its INT8 was decided by rules that this

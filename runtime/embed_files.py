@@ -1,4 +1,4 @@
-"""Picture files to embeddings: the next pictures are read while these are embedded."""
+"""Picture files to embeddings: the next images are read while these are embedded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Picture
 
-#: Batches read ahead; one is enough to keep the network busy, the second evens out large pictures.
+#: Batches read ahead; one is enough to keep the network busy, the second evens out large images.
 _AHEAD = 2
 
 
@@ -28,29 +28,29 @@ def embed_files(
     read: Callable[[Path | str], Picture] = read_picture,
     progress: Callable[[int], None] = lambda count: None,
 ) -> NDArray[np.float32]:
-    """Embed pictures a batch at a time, in the order of their paths.
+    """Embed images a batch at a time, in the order of their paths.
 
-    Memory holds three batches of pictures and all embeddings.
+    Memory holds three batches of images and all embeddings.
 
     Args:
         embed: takes a list of at most `batch` (H, W, 3) uint8 RGB crops and returns one (D,) row for each, as
             an `Embedder` does.
-        paths: the pictures, one or more.
-        batch: how many pictures to embed at once.
+        paths: the images, one or more.
+        batch: how many images to embed at once.
         read: makes a crop of a path, in a thread of its own.
-        progress: told how many pictures were just done.
+        progress: called with how many images were just done.
 
     Returns:
         (N, D) float32.
 
     Raises:
-        InputError: there is no picture, one cannot be read, `batch` is below 1, or `embed` returns something
-            else than one row per picture.
+        InputError: there is no image, one cannot be read, `batch` is below 1, or `embed` returns something
+            else than one row per image.
     """
     if not paths:
-        raise InputError("expected one picture or more to embed, but got none")
+        raise InputError("expected one image or more to embed, but got none")
     if batch < 1:
-        raise InputError(f"expected a batch of 1 picture or more, but got {batch}")
+        raise InputError(f"expected a batch of 1 image or more, but got {batch}")
     rows = []
     for crops in _read_ahead(paths, batch, read):
         rows.append(_checked_rows(embed(crops), len(crops)))
@@ -79,7 +79,7 @@ def _checked_rows(rows: Any, count: int) -> NDArray[np.float32]:
     copied = np.array(rows, dtype=np.float32)
     if copied.ndim != 2 or len(copied) != count:
         raise InputError(
-            f"expected the engine to return {count} rows, one per picture, but it returned an array of "
+            f"expected the engine to return {count} rows, one per image, but it returned an array of "
             f"shape {copied.shape}"
         )
     return copied

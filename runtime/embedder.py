@@ -107,7 +107,7 @@ class Embedder:
             crops: a list of H x W x 3 uint8 arrays of any sizes, or one array (N, H, W, 3); RGB. For engines
                 on a GPU they may lie in its memory, as arrays of torch, CuPy or another library with
                 `__dlpack__` or `__cuda_array_interface__`.
-            bgr: whether they are blue-green-red instead, as OpenCV reads pictures.
+            bgr: whether they are blue-green-red instead, as OpenCV reads images.
             l2_normalize: whether rows get length 1, so that a dot product is the cosine similarity.
 
         Returns:
@@ -159,10 +159,10 @@ class Embedder:
         return self.infer_crops([picture[y1:y2, x1:x2] for x1, y1, x2, y2 in boxes], bgr=bgr)
 
     def _device_engine(self) -> DeviceEngine:
-        """Return the engine, if it takes pictures from a GPU's memory."""
+        """Return the engine, if it takes images from a GPU's memory."""
         if not isinstance(self.engine, DeviceEngine):
             raise UnavailableError(
-                f"this engine runs by {self.manifest.target.backend}, which takes pictures from the host's "
+                f"this engine runs by {self.manifest.target.backend}, which takes images from the host's "
                 "memory; copy them there, in torch with .cpu().numpy()"
             )
         if self.engine.crops_problem:
@@ -189,7 +189,7 @@ class Embedder:
         return to_batch(crops, self.manifest.preprocessing, bgr=bgr, helpers=self.helpers)
 
     def infer(self, batch: NDArray[np.generic]) -> Embeddings:
-        """Run one batch of preprocessed pictures through the engine, padded to its smallest batch if need be.
+        """Run one batch of preprocessed images through the engine, padded to its smallest batch if need be.
 
         Args:
             batch: (N, *manifest.preprocessing.input_shape), what `to_batch` gives; 1 <= N <= batch.max. For

@@ -132,7 +132,7 @@ class FollowingEmbedder:
         try:
             result = call(serving.embedder)
         except InputError:
-            # The caller's pictures, not the engine.
+            # The caller's images, not the engine.
             raise
         except Exception:
             # Whatever it is: the caller gets it, and the agent reads that there was one.

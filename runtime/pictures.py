@@ -1,4 +1,4 @@
-"""Reading pictures from files."""
+"""Reading images from files."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from PIL import Image, UnidentifiedImageError
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Picture
 
-#: What counts as a picture when a folder is given.
+#: What counts as an image when a folder is given.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def read_picture(path: Path | str) -> Picture:
-    """Read a picture as H x W x 3 uint8 RGB, as it is stored: EXIF orientation is not applied.
+    """Read an image as H x W x 3 uint8 RGB, as it is stored: EXIF orientation is not applied.
 
     Raises:
         InputError: the file is missing, cannot be decoded as a whole, or has more than 8 bits a channel.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"expected a picture, found {'a folder' if path.is_dir() else 'nothing'} at {path}")
+        raise InputError(f"expected an image, found {'a folder' if path.is_dir() else 'nothing'} at {path}")
     try:
         with Image.open(path) as picture:
             mode, pixels = picture.mode, np.asarray(picture.convert("RGB"))
     except UnidentifiedImageError:
         raise InputError(
-            f"{path} is no picture that Pillow can read; expected JPEG, PNG, BMP or WebP"
+            f"{path} is no image that Pillow can read; expected JPEG, PNG, BMP or WebP"
         ) from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # Pillow tells of broken PNG chunks by SyntaxError.
@@ -40,10 +40,10 @@ def read_picture(path: Path | str) -> Picture:
 
 
 def find_pictures(paths: list[str]) -> list[Path]:
-    """List pictures: files as they are given, and those right inside folders, sorted by name.
+    """List images: files as they are given, and those right inside folders, sorted by name.
 
     Raises:
-        InputError: a path is neither, or a folder holds no picture.
+        InputError: a path is neither, or a folder holds no image.
     """
     found: list[Path] = []
     for path in map(Path, paths):
@@ -56,11 +56,11 @@ def find_pictures(paths: list[str]) -> list[Path]:
             )
             if not inside:
                 raise InputError(
-                    f"the folder {path} holds no picture; expected files ending in {', '.join(SUFFIXES)}"
+                    f"the folder {path} holds no image; expected files ending in {', '.join(SUFFIXES)}"
                 )
             found += inside
         elif path.is_file():
             found.append(path)
         else:
-            raise InputError(f"expected a picture or a folder of pictures, found nothing at {path}")
+            raise InputError(f"expected an image or a folder of images, found nothing at {path}")
     return found

@@ -15,7 +15,7 @@ class PrecisionTraits:
     Attributes:
         bytes: of a number.
         golden_distance: the mean-centred cosine distance from its golden pairs that an engine stays well
-            under on pictures of people.
+            under on images of people.
         rounds: whether embeddings differ from float32's by more than noise, so that it must be held to a
             budget.
         calibrated: whether it needs the ranges of a calibration set.
@@ -29,11 +29,11 @@ class PrecisionTraits:
     by_processor: bool = False
 
 
-#: Golden distances: rounding gives 1e-7 in float32 and 3e-5 in float16, and mirrored pictures 1e-2. In
+#: Golden distances: rounding gives 1e-7 in float32 and 3e-5 in float16, and mirrored images 1e-2. In
 #: bfloat16, whose 8 bits are 3 fewer than float16's, it gives 8e-3 (the worst golden row of the published
 #: x0_25, x0_5 and x1_0; 2e-2 is the worst of 64 other crops), so that its limit tells an engine ruined from
-#: one that is rounded (colours swapped or normalising twice give 0.7, pictures upside down 0.5), but not a
-#: picture mirrored: preparing pictures is the runtime's in every precision, and a float32 package of the same
+#: one that is rounded (colours swapped or normalising twice give 0.7, images upside down 0.5), but not a
+#: image mirrored: preparing images is the runtime's in every precision, and a float32 package of the same
 #: graph proves it. INT8 is held to its own graph as written, from which engines differ by rounding alone
 #: (1e-2 with bf16 around), and to float32 by mAP on people: what INT8 costs cannot be read off a distance.
 PRECISIONS: dict[Precision, PrecisionTraits] = {

@@ -17,7 +17,7 @@ from osnet_edge.runtime.errors import InputError, UnavailableError
 Picture = NDArray[np.uint8]
 Interpolation = Literal["pillow-bilinear", "opencv-bilinear"]
 
-#: ImageNet statistics of pictures in [0, 1], which every public OSNet was trained with.
+#: ImageNet statistics of images in [0, 1], which every public OSNet was trained with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -32,7 +32,7 @@ class Preprocessing:
         height: rows of the network's input, in pixels.
         width: columns of the network's input, in pixels.
         color: channel order that the network expects.
-        interpolation: how crops are resized. `pillow-bilinear` widens its filter when it shrinks a picture
+        interpolation: how crops are resized. `pillow-bilinear` widens its filter when it shrinks an image
             (as training did), `opencv-bilinear` reads four pixels whatever the scale.
         scale: factor on a byte, before mean and std.
         mean: per channel, in units of `pixel * scale`.
@@ -59,7 +59,7 @@ class Preprocessing:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Shape of one picture as the engine takes it, without the batch."""
+        """Shape of one image as the engine takes it, without the batch."""
         if self.normalize_in == "graph":
             return (self.height, self.width, 3)
         return (3, self.height, self.width)
@@ -70,7 +70,7 @@ class Preprocessing:
         return np.dtype(np.uint8 if self.normalize_in == "graph" else np.float32)
 
     def check_batch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Hold a batch, wherever it lies, to pictures as the engine takes them, one or more.
+        """Hold a batch, wherever it lies, to images as the engine takes them, one or more.
 
         Raises:
             InputError: it is of another shape or type.
@@ -106,7 +106,7 @@ def to_batch(
     Args:
         crops: H x W x 3 uint8 arrays of any sizes, checked by `check_crops`.
         how: the manifest's preprocessing.
-        bgr: whether the crops are blue-green-red, as OpenCV reads pictures.
+        bgr: whether the crops are blue-green-red, as OpenCV reads images.
         helpers: threads to resize several crops at once, since Pillow and OpenCV let go of the interpreter
             meanwhile; None resizes one after another.
 
@@ -134,10 +134,10 @@ def normalize(batch: Picture, how: Preprocessing) -> NDArray[np.float32]:
 def resize(
     crop: Picture, height: int, width: int, interpolation: Interpolation, *, bgr: bool = False
 ) -> Picture:
-    """Resize one H x W x 3 uint8 picture to height x width; see `check_interpolation`.
+    """Resize one H x W x 3 uint8 image to height x width; see `check_interpolation`.
 
     Args:
-        crop: the picture; a part of a frame need not be copied out of it first.
+        crop: the image; a part of a frame need not be copied out of it first.
         height: of the result, in pixels.
         width: of the result, in pixels.
         interpolation: how.

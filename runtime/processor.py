@@ -112,7 +112,7 @@ def narrower(one: str, other: str) -> str | None:
 
     Args:
         one: an architecture, or a kind of `PROCESSORS` but `any`; empty asks for nothing.
-        other: likewise.
+        other: as above.
 
     Example:
         >>> narrower("x86-64-vnni", "x86_64")

@@ -71,7 +71,7 @@ Build = tuple[Package, Path, Path]
     "variants",
     multiple=True,
     type=click.Choice(list(VARIANTS)),
-    help="Network to prove, likewise; default: all nine.",
+    help="Network to prove, as above; default: all nine.",
 )
 @click.option(
     "--processor",
@@ -79,13 +79,13 @@ Build = tuple[Package, Path, Path]
     multiple=True,
     default=("aarch64", "any"),
     show_default=True,
-    help="What INT8 is built for, as osnet-edge build takes it; likewise.",
+    help="What INT8 is built for, as osnet-edge build takes it; as above.",
 )
 @click.option(
     "--shared",
     default=str(CHECKOUT.parent / "shared"),
     metavar="FOLDER",
-    help="Real weights and pictures; default: shared beside the checkout.",
+    help="Real weights and images; default: shared beside the checkout.",
 )
 @click.option("--json", "document", metavar="FILE", help="Write all of it as JSON too.")
 def arm64_check(

@@ -37,9 +37,9 @@ class Measurement(EngineVariant):
     """One way to run the network, at one batch size.
 
     Attributes:
-        batch: pictures a call.
+        batch: images a call.
         ms: median time of a call, until the device was idle; None where it could not run.
-        images_per_second: pictures a second at that time.
+        images_per_second: images a second at that time.
         of_floor: the least time that this device could take, over this one: 1 is as fast as can be.
         error: largest difference from the published network in float32, over its largest value.
         why_not: why it could not run.
@@ -68,7 +68,7 @@ def measure(
         batches: sizes.
         device: `cuda` or `cpu`.
         seconds: for each runner and size.
-        work: of one picture.
+        work: of one image.
         ceilings: of the device.
     """
     for batch in batches:

@@ -55,7 +55,7 @@ class Runner(EngineVariant):
     """Such a way, to be measured.
 
     Attributes:
-        make: gives, for pictures uint8 (N, H, W, 3) on the device, what is timed; raises whatever is missing.
+        make: gives, for images uint8 (N, H, W, 3) on the device, what is timed; raises whatever is missing.
         batches: the sizes that it is for; None for all.
     """
 

@@ -34,8 +34,8 @@ class Ceilings:
         """Return the least time that a batch can take: arithmetic or memory, whichever takes longer.
 
         Args:
-            work: of one picture.
-            batch: pictures.
+            work: of one image.
+            batch: images.
             precision: `fp16` or `fp32`; others count as fp16.
         """
         flops = self.flops.get(precision) or self.flops.get("fp16") or self.flops["fp32"]
@@ -46,12 +46,12 @@ class Ceilings:
 
 @dataclass(frozen=True)
 class Work:
-    """What a network must do for a picture, however its operations are arranged.
+    """What a network must do for an image, however its operations are arranged.
 
     Attributes:
         macs: multiplications of convolutions and matrix products, of the network as published.
         weights: its parameters, read once a batch.
-        io_bytes: bytes of a picture and of its embedding.
+        io_bytes: bytes of an image and of its embedding.
     """
 
     macs: int

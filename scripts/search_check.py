@@ -39,7 +39,7 @@ from osnet_edge.train.variants import AIN, read_placement, variant_with
 SOURCES, TARGETS = ("plain", "dusk", "fluorescent", "neon"), ("haze", "infrared", "cheap")
 WIDTH, HEIGHT, COLUMNS = "x0_25", 64, 32
 RESULTS = "results.jsonl"
-#: Trained for every seed besides, to see what instance norm is worth on these pictures at all.
+#: Trained for every seed besides, to see what instance norm is worth on these images at all.
 KNOWN = (AIN, placement_of("spppppp"))
 
 

@@ -72,7 +72,7 @@ def main(
     changes = [f"network.arch={arch}", f"batches.size={batch}", "schedule.classifier_epochs=0"]
     recipe = read_recipe("finetune_x1_0", changes)
     with tempfile.TemporaryDirectory() as folder:
-        # Each identity has 6 pictures in 2 cameras.
+        # Each identity has 6 images in 2 cameras.
         people = -(-batch * steps // 12)
         pictures = write_set(
             Path(folder) / "set",

@@ -37,7 +37,7 @@ class Artifact:
         needs: what a device must be.
         mean_ap: mAP of the bench, in [0, 1]; None where it was not measured.
         rank1: Rank-1 of the bench, in [0, 1]; None where it was not measured.
-        latency_ms: p50 of a call with one picture; None where it was not measured.
+        latency_ms: p50 of a call with one image; None where it was not measured.
     """
 
     name: str

@@ -37,7 +37,7 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, pytestconfig: py
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of golden values, weights and pictures beside the checkout."""
+    """The folder of golden values, weights and images beside the checkout."""
     if not SHARED.is_dir():
         pytest.skip(f"needs the folder {SHARED.name} beside the checkout")
     return SHARED

@@ -191,7 +191,7 @@ class OnDevice:
 
 
 class Exchanged:
-    """Likewise by DLPack, whose owner is told which stream must wait."""
+    """Likewise by DLPack, whose owner is called with which stream must wait."""
 
     def __init__(self, array: np.ndarray, device: int = 0) -> None:
         self.array, self.shape, self.device, self.streams = array, array.shape, device, list[int]()

@@ -8,7 +8,7 @@ from osnet_edge.train.synthetic import write_set
 
 
 def draw_people(folder: Path, *, train: int = 4, cameras: int = 2) -> Path:
-    """Draw people to train on and two to test on, two pictures of each by each camera; return the folder."""
+    """Draw people to train on and two to test on, two images of each by each camera; return the folder."""
     write_set(
         folder,
         train_identities=train,

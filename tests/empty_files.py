@@ -1,4 +1,4 @@
-"""Empty files in place of pictures: readers of sets go by names alone."""
+"""Empty files in place of images: readers of sets go by names alone."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def touch(root: Path, *names: str) -> Path:
 
 
 def people(pictures: tuple[Picture, ...]) -> set[int]:
-    """Return who is on some pictures, but for distractors."""
+    """Return who is on some images, but for distractors."""
     return {picture.identity for picture in pictures} - {DISTRACTOR}

@@ -1,4 +1,4 @@
-"""Graphs, pictures and manifests for the TensorRT tests: small and seeded."""
+"""Graphs, images and manifests for the TensorRT tests: small and seeded."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ LARGEST, SIZE = 20, 5
 
 
 class Plan:
-    """TensorRT's engine, whose embedding of a picture is its sum in every column."""
+    """TensorRT's engine, whose embedding of an image is its sum in every column."""
 
     def __init__(self, cuda: Memory) -> None:
         self.cuda = cuda

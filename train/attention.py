@@ -1,4 +1,4 @@
-"""Attention maps: where in a picture the last features of the network are strong."""
+"""Attention maps: where in an image the last features of the network are strong."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _COLOURS = ((18, 10, 60), (120, 28, 109), (207, 68, 70), (251, 155, 6), (252, 25
 
 
 def attention_maps(model: OSNet, batch: Tensor) -> NDArray[np.float32]:
-    """Return how strong the last features of the network are, at each place of each picture.
+    """Return how strong the last features of the network are, at each place of each image.
 
     `A = sum over channels of F_c^2` of the feature map that is pooled into the embedding (conv5), scaled for
-    each picture from 0 at its weakest place to 1 at its strongest.
+    each image from 0 at its weakest place to 1 at its strongest.
 
     Source: Zagoruyko & Komodakis, "Paying More Attention to Attention" (ICLR 2017), section 3.1, F_sum^2. It
-    shows what has weight in the embedding, not why two pictures are taken for one person.
+    shows what has weight in the embedding, not why two images are taken for one person.
 
     Args:
         model: in eval mode.
@@ -59,12 +59,12 @@ def attention_maps(model: OSNet, batch: Tensor) -> NDArray[np.float32]:
 
 
 def overlay(crop: Picture, attention: NDArray[np.float32], strength: float = 0.6) -> Picture:
-    """Lay an attention map over its picture: dark violet where it is weak, light yellow where it is strong.
+    """Lay an attention map over its image: dark violet where it is weak, light yellow where it is strong.
 
     Args:
         crop: (H, W, 3) uint8.
         attention: (h, w) in [0, 1], of any smaller size; it is enlarged smoothly.
-        strength: share of the map's colours, the rest being the picture in grey.
+        strength: share of the map's colours, the rest being the image in grey.
 
     Returns:
         (H, W, 3) uint8.
@@ -85,7 +85,7 @@ def overlay(crop: Picture, attention: NDArray[np.float32], strength: float = 0.6
 def attention_pictures(
     embedder: TorchEmbedder, items: Sequence[LabelledPicture]
 ) -> tuple[InlinePicture, ...]:
-    """Return pictures of a set for a page, each beside its attention map."""
+    """Return images of a set for a page, each beside its attention map."""
     crops = [embedder.read(item.path) for item in items]
     maps = attention_maps(embedder.model, embedder.batch(crops))
     return tuple(

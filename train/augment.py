@@ -15,7 +15,7 @@ from osnet_edge.train.recipe import Augmentation
 
 #: What a hidden rectangle shows: the mean colour, which normalisation turns into zeros.
 _MEAN_COLOUR = np.array([round(255 * mean) for mean in IMAGENET_MEAN], np.uint8)
-#: Share of the picture that is hidden, and the height of that by its width.
+#: Share of the image that is hidden, and the height of that by its width.
 _ERASED, _ERASED_ASPECT = (0.02, 0.4), (0.3, 3.3)
 #: The same of what is pasted, and most degrees that it is turned by.
 _PASTED, _PASTED_ASPECT, _TURN = (0.01, 0.5), (0.1, 10.0), 10
@@ -29,8 +29,8 @@ def augment(
     Args:
         crop: (H, W, 3) uint8.
         how: how often and how much of each change.
-        rng: chance; the same state gives the same picture.
-        another: gives another picture of the set, of any size, for `how.patch`.
+        rng: chance; the same state gives the same image.
+        another: gives another image of the set, of any size, for `how.patch`.
 
     Returns:
         (H, W, 3) uint8.
@@ -61,7 +61,7 @@ def cut(crop: Picture, rng: np.random.Generator) -> Picture:
 
 
 def shift(crop: Picture, share: float, rng: np.random.Generator) -> Picture:
-    """Move the picture by up to `share` of its height either way, edges repeated."""
+    """Move the image by up to `share` of its height either way, edges repeated."""
     height, width = crop.shape[:2]
     most = int(height * share)
     padded = np.pad(crop, ((most, most), (most, most), (0, 0)), mode="edge")
@@ -100,12 +100,12 @@ def erase(crop: Picture, rng: np.random.Generator) -> Picture:
 
 
 def paste(crop: Picture, other: Picture, rng: np.random.Generator) -> Picture:
-    """Paste a piece of another picture, of 1 to 50 % of the area, somewhere.
+    """Paste a piece of another image, of 1 to 50 % of the area, somewhere.
 
     Half of the pieces are mirrored, and half turned by up to 10 degrees, black where they turned away from.
 
     Source: the random patch of the paper's recipe (section 5.1), with the shares, shapes and turns of its
-    public code; drawn anew from the set each time, where that keeps a pool of pieces that makes a picture
+    public code; drawn anew from the set each time, where that keeps a pool of pieces that makes an image
     depend on those before it.
     """
     rows, columns = _fitting_rectangle(crop, rng)

@@ -1,4 +1,4 @@
-"""A network in torch as an embedder: the same pictures, the same preprocessing as on the camera."""
+"""A network in torch as an embedder: the same images, the same preprocessing as on the camera."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TorchEmbedder:
 
     Attributes:
         model: the network; it is put into channels-last order, in which it is the quicker on a CPU.
-        preprocessing: size of its input, and how pictures come to it.
+        preprocessing: size of its input, and how images come to it.
 
     Example:
         >>> from osnet_edge.train.variants import variant_named
@@ -34,7 +34,7 @@ class TorchEmbedder:
     preprocessing: Preprocessing
 
     def __post_init__(self) -> None:
-        """Order the weights as the pictures will be."""
+        """Order the weights as the images will be."""
         # torch's stubs miss this overload of `to`.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -59,6 +59,6 @@ class TorchEmbedder:
         return torch.from_numpy(pictures).contiguous(memory_format=torch.channels_last)
 
     def read(self, path: Path | str) -> Picture:
-        """Read a picture at the size of the network's input, so that resizing is done where reading is."""
+        """Read an image at the size of the network's input, so that resizing is done where reading is."""
         how = self.preprocessing
         return resize(read_picture(path), how.height, how.width, how.interpolation)

@@ -33,7 +33,7 @@ class StepResult:
         loss: mean over the batch.
         own_loss: of this process's part of it.
         gradient: norm of the averaged gradients; 0 with scaled ones, whose steps are left out if need be.
-        hits: pictures put to the right identity.
+        hits: images put to the right identity.
         stop: whether any process was asked to stop.
     """
 
@@ -112,7 +112,7 @@ class Learner:
 
         Args:
             images: uint8 (N, H, W, 3), this process's part of the batch.
-            chosen: (N,) which pictures they are.
+            chosen: (N,) which images they are.
             stop: whether this process was asked to stop.
         """
         parts = self._recipe.batches.accumulate

@@ -1,8 +1,8 @@
-"""Training pictures to batches: decoded and changed in worker processes, normalised on the device.
+"""Training images to batches: decoded and changed in worker processes, normalised on the device.
 
-What a picture looks like depends on the seed, the epoch and its place in the epoch's order alone, whichever
+What an image looks like depends on the seed, the epoch and its place in the epoch's order alone, whichever
 worker draws it and whatever came before: so a run can resume in the middle of an epoch, with another number
-of workers; and a picture that comes twice in a batch looks different each time.
+of workers; and an image that comes twice in a batch looks different each time.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from osnet_edge.train.data import Picture as LabelledPicture
 from osnet_edge.train.recipe import Augmentation
 from osnet_edge.train.sampling import LOOKS_STREAM, Order, places_in
 
-#: An epoch, a place in its order, and the picture that stands there.
+#: An epoch, a place in its order, and the image that stands there.
 _Key = tuple[int, int, int]
 
 
 class TrainingLoader:
-    """Batches of training pictures.
+    """Batches of training images.
 
     Args:
         pictures: the training split.
         preprocessing: size and statistics, as the runtime has them.
-        augmentation: what chance does to a picture.
+        augmentation: what chance does to an image.
         seed: of the run.
         workers: processes that decode; 0 decodes in this one.
     """
@@ -68,12 +68,12 @@ class TrainingLoader:
 
         Args:
             epoch: from 0.
-            order: (steps, N) which pictures.
+            order: (steps, N) which images.
             places: (steps, N) where they stand in the whole order of the epoch, where `order` is a part of
                 it; see `places_in`.
 
         Raises:
-            InputError: a picture cannot be read.
+            InputError: an image cannot be read.
         """
         places = places_in(order) if places is None else places
         self._plan[:] = [

@@ -19,7 +19,7 @@ def objective(
         logits: (N, identities).
         labels: (N,).
         how: which losses, and their weights.
-        teacher: (N, 512) a teacher's embeddings of the same pictures.
+        teacher: (N, 512) a teacher's embeddings of the same images.
     """
     # Half precision has no room for squares and differences; autocast would go back to it by itself.
     with torch.autocast(embeddings.device.type, enabled=False):
@@ -34,7 +34,7 @@ def objective(
 
 
 def batch_hard_triplet(embeddings: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """Ask the farthest picture of the same person to be nearer than the nearest of another, by a margin.
+    """Ask the farthest image of the same person to be nearer than the nearest of another, by a margin.
 
     `mean over pictures of max(0, margin + max d(same) - min d(other))`, Euclidean distances: Hermans et al.,
     "In Defense of the Triplet Loss for Person Re-Identification" (2017), eq. 5.
@@ -52,7 +52,7 @@ def batch_hard_triplet(embeddings: Tensor, labels: Tensor, margin: float) -> Ten
         >>> batch_hard_triplet(apart, torch.tensor([0, 0, 1, 1]), margin=0.3).item()
         0.0
     """
-    # Difference by difference: exact between near pictures, 0 of each to itself, and no gradient where 0.
+    # Difference by difference: exact between near images, 0 of each to itself, and no gradient where 0.
     distances = torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")
     same = labels[:, None] == labels[None]
     farthest = torch.where(same, distances, 0.0).amax(1)
@@ -61,10 +61,10 @@ def batch_hard_triplet(embeddings: Tensor, labels: Tensor, margin: float) -> Ten
 
 
 def teacher_alignment(student: Tensor, teacher: Tensor) -> Tensor:
-    """Ask each embedding to point where the teacher's of the same picture points.
+    """Ask each embedding to point where the teacher's of the same image points.
 
     `mean over pictures of 1 - cos(s - mean s, t - mean t)`. Once they point the same way, all similarities
-    agree: between the student's pictures, and between the student's and the teacher's, so that a gallery
+    agree: between the student's images, and between the student's and the teacher's, so that a gallery
     of the one can be searched by the other. Both sides are centred on the batch, since embeddings behind a
     ReLU have most of their direction in common. After the similarity term of Fang et al., "SEED" (ICLR 2021),
     which compares a student with a teacher's embeddings; matching the similarities within a batch alone

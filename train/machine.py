@@ -33,7 +33,7 @@ class Machine:
         precision: of convolutions and matrix products; weights stay float32. "auto" is bf16 on a GPU that
             has it, fp16 on an older one, and float32 on a CPU.
         compile: whether torch.compile makes kernels for the network first, which takes minutes once.
-        workers: processes that decode pictures; None chooses.
+        workers: processes that decode images; None chooses.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -198,7 +198,7 @@ class OSNet(nn.Module):
         self._initialise()
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Embed a batch of normalised pictures.
+        """Embed a batch of normalised images.
 
         Args:
             x: (N, 3, H, W) float, RGB, ImageNet-normalised; H and W of at least 32 pixels.

@@ -30,7 +30,7 @@ from osnet_edge.train.osnet import Block, OSNet
 
 #: Steps from 0 to the largest weight; engines want -128 left out.
 LEVELS = 127
-#: The least step; what is 0 on all pictures stays 0 in any.
+#: The least step; what is 0 on all images stays 0 in any.
 _SMALLEST = 1e-12
 
 
@@ -82,14 +82,14 @@ class Int8Rounding:
 
     Example:
         >>> from osnet_edge.train.variants import variant_named
-        >>> model, pictures = OSNet(variant_named("osnet_x0_25")).eval(), torch.randn(2, 3, 64, 32)
-        >>> exact = model(pictures)
+        >>> model, images = OSNet(variant_named("osnet_x0_25")).eval(), torch.randn(2, 3, 64, 32)
+        >>> exact = model(images)
         >>> colours = Rounding((1.0, 1.0, 1.0), 0.03, -128, 127, (0.0,) * 3, (0.0,) * 3)
         >>> rounding = Int8Rounding(model, NetworkRounding({"conv1.conv": colours}, {}))
-        >>> torch.equal(model(pictures), exact)
+        >>> torch.equal(model(images), exact)
         False
         >>> rounding.remove()
-        >>> torch.equal(model(pictures), exact)
+        >>> torch.equal(model(images), exact)
         True
     """
 
@@ -152,7 +152,7 @@ class _Grid:
         return rounded.to(x.dtype)
 
     def drift(self, weights: Tensor, rounded: Tensor) -> Tensor:
-        """Return (O,) by how much the mean of what a layer writes moves, but for a picture's border.
+        """Return (O,) by how much the mean of what a layer writes moves, but for an image's border.
 
         It is `(W' - W) x + W' (x' - x)` for means `x`, with `'` for what is rounded, as in
         `osnet_edge.engines.quantization.correction`.

@@ -31,7 +31,7 @@ class Network:
 
     Attributes:
         arch: a name that `osnet_edge.train.variants.variant_named` knows.
-        height: rows of the pictures trained on, in pixels.
+        height: rows of the images trained on, in pixels.
         width: columns of them.
         quantize: "int8" trains with INT8's rounding, see `osnet_edge.train.quantize`; "none" without.
     """
@@ -44,17 +44,17 @@ class Network:
 
 @dataclass(frozen=True)
 class Batches:
-    """How pictures come to the network.
+    """How images come to the network.
 
     Attributes:
-        epochs: passes over the pictures.
-        size: pictures that one optimiser step learns from, over all devices.
-        sampler: "random" shuffles; "identities" fills a batch with several pictures each of a few people,
+        epochs: passes over the images.
+        size: images that one optimiser step learns from, over all devices.
+        sampler: "random" shuffles; "identities" fills a batch with several images each of a few people,
             which a triplet loss needs.
         pictures_per_identity: so many, with "identities".
         accumulate: parts a batch is split into when it does not fit into memory; gradients are added up,
             batch norms see one part at a time.
-        combineall: whether query and gallery pictures of the sources are trained on too.
+        combineall: whether query and gallery images of the sources are trained on too.
     """
 
     epochs: int = 60
@@ -74,13 +74,13 @@ class Batches:
         part, rest = divmod(self.size, self.accumulate)
         _require(
             part >= 2 and not rest,
-            f"a batch size that splits into {self.accumulate} equal parts of 2 pictures or more, since batch "
+            f"a batch size that splits into {self.accumulate} equal parts of 2 images or more, since batch "
             "norm needs 2,",
             self.size,
         )
         if self.sampler == "identities":
-            wanted = f"parts of a batch that hold whole groups of {self.pictures_per_identity} pictures,"
-            _require(part % self.pictures_per_identity == 0, wanted, f"{part} pictures a part")
+            wanted = f"parts of a batch that hold whole groups of {self.pictures_per_identity} images,"
+            _require(part % self.pictures_per_identity == 0, wanted, f"{part} images a part")
 
     def require_divisible(self, processes: int) -> None:
         """Hold that every process gets as much of a batch.
@@ -100,18 +100,18 @@ class Batches:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What chance does to a training picture; each figure is a probability or a strength, 0 leaves it out.
+    """What chance does to a training image; each figure is a probability or a strength, 0 leaves it out.
 
     Attributes:
         flip: chance to swap left and right.
-        crop: chance to enlarge the picture by an eighth and cut its size out of that.
+        crop: chance to enlarge the image by an eighth and cut its size out of that.
         shift: most that it moves either way, as a share of the height, edges repeated.
         brightness: most that the brightness is scaled up or down by, as a share.
         contrast: the same of the distance to the mean grey.
         saturation: the same of the distance to each pixel's own grey.
         cast: the same of each channel alone, as other light does.
         erase: chance to hide a rectangle (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020).
-        patch: chance to paste a piece of another picture (the paper's random patch).
+        patch: chance to paste a piece of another image (the paper's random patch).
     """
 
     flip: float = 0.5
@@ -237,7 +237,7 @@ class Recipe:
         _require(0 <= self.seed < 2**63, "a seed of 0 or more, below 2**63,", self.seed)
         if self.loss.triplet and self.batches.sampler != "identities":
             raise InputError(
-                'expected batches.sampler = "identities" with a triplet loss, which compares pictures of one '
+                'expected batches.sampler = "identities" with a triplet loss, which compares images of one '
                 f"person within a batch; got {self.batches.sampler!r}"
             )
 

@@ -7,7 +7,7 @@ last.ckpt      where to resume; also a checkpoint that `export` takes
 recipe.toml    the recipe as it was used
 run.json       seed, versions, machine, data and the figures of every epoch
 events/        the same figures for TensorBoard
-bad-batch.json where a loss was no number: the pictures that it was of
+bad-batch.json where a loss was no number: the images that it was of
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class RunFolder:
 
     @property
     def bad_batch(self) -> Path:
-        """The pictures of a loss that was no number."""
+        """The images of a loss that was no number."""
         return self.root / "bad-batch.json"
 
     @contextmanager
@@ -177,7 +177,7 @@ def run_facts(
 
 
 def fingerprint(pictures: Sequence[Picture]) -> str:
-    """Return a SHA-256 of pictures in order: paths within the folder they share, sizes in bytes, and labels.
+    """Return a SHA-256 of images in order: paths within the folder they share, sizes in bytes, and labels.
 
     What is in the files is not read.
     """

@@ -23,9 +23,9 @@ class EpochReport:
     Attributes:
         epoch: its number, from 1.
         loss: mean over its steps.
-        accuracy: share of pictures put to the right identity.
+        accuracy: share of images put to the right identity.
         learning_rate: at its end.
-        images_per_second: trained on, waiting for pictures included.
+        images_per_second: trained on, waiting for images included.
         skipped_steps: left out because float16 gradients overflowed, as some do until their scale is found.
         tests: scores on test sets after it, by name of the set, where they were asked for.
     """
@@ -47,7 +47,7 @@ class RunProgress:
         epoch: epochs done.
         step: steps done in the epoch at hand.
         loss_sum: of those steps.
-        hits: pictures of those steps put to the right identity.
+        hits: images of those steps put to the right identity.
         seconds: spent on those steps.
         skipped: those steps that changed nothing, see `EpochReport.skipped_steps`.
         reports: of the epochs done.
@@ -91,7 +91,7 @@ class Origin:
 
     Attributes:
         recipe: of the run.
-        data: fingerprint of the pictures.
+        data: fingerprint of the images.
         teacher: digest of its weights; empty without one.
         precision: of the arithmetic.
         quantized: digests of the weights that a quantised run starts from, and of their rounding; else empty.
@@ -117,7 +117,7 @@ class Origin:
                 f"run {how}".rstrip()
             )
         if saved.data != self.data:
-            raise InputError(f"{path} was made with other pictures; give the same --data, or start a new run")
+            raise InputError(f"{path} was made with other images; give the same --data, or start a new run")
         if saved.quantized != self.quantized:
             raise InputError(
                 f"{path} began from other weights, or another calibration set; give the same --weights and "
@@ -205,7 +205,7 @@ class RunState:
         """Go back to a saved state; whatever is wrong with the file, nothing changes before all is checked.
 
         Raises:
-            InputError: the file cannot be read, or is of another recipe, pictures, teacher or precision.
+            InputError: the file cannot be read, or is of another recipe, images, teacher or precision.
         """
         content = load_tensors(path, "start a new run")
         if not isinstance(content, dict) or not {"state_dict", "moments", "run"} <= content.keys():

@@ -1,4 +1,4 @@
-"""Which pictures come in which batch: a pure function of the seed and the epoch, so that a run can resume."""
+"""Which images come in which batch: a pure function of the seed and the epoch, so that a run can resume."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ORDER_STREAM, LOOKS_STREAM = 1, 2
 
 
 def epoch_order(labels: Sequence[int], batches: Batches, seed: int, epoch: int) -> Order:
-    """Return the pictures of each batch of one epoch; what does not fill the last batch is left for another.
+    """Return the images of each batch of one epoch; what does not fill the last batch is left for another.
 
-    With the sampler "identities", pictures of one person stand together, `pictures_per_identity` at a time
+    With the sampler "identities", images of one person stand together, `pictures_per_identity` at a time
     (Hermans et al., "In Defense of the Triplet Loss", 2017, section 3); somebody with fewer is repeated.
 
     Args:
-        labels: the identity of every picture.
+        labels: the identity of every image.
         batches: size and sampler.
         seed: of the run.
         epoch: from 0.
@@ -33,7 +33,7 @@ def epoch_order(labels: Sequence[int], batches: Batches, seed: int, epoch: int) 
         (steps, size) indices into `labels`.
 
     Raises:
-        InputError: there are not enough pictures, or people, for one batch.
+        InputError: there are not enough images, or people, for one batch.
 
     Example:
         >>> epoch_order([0, 0, 1, 1, 2], Batches(size=2), seed=0, epoch=0).shape
@@ -45,13 +45,13 @@ def epoch_order(labels: Sequence[int], batches: Batches, seed: int, epoch: int) 
     steps = len(labels) // batches.size
     if not steps:
         raise InputError(
-            f"expected {batches.size} pictures (a batch) or more, got {len(labels)}; lower batches.size"
+            f"expected {batches.size} images (a batch) or more, got {len(labels)}; lower batches.size"
         )
     return rng.permutation(len(labels))[: steps * batches.size].reshape(steps, batches.size)
 
 
 def steps_an_epoch(labels: Sequence[int], batches: Batches) -> int:
-    """Return how many batches an epoch has: chance changes which pictures are in them, not their number.
+    """Return how many batches an epoch has: chance changes which images are in them, not their number.
 
     Raises:
         InputError: as `epoch_order`.
@@ -60,7 +60,7 @@ def steps_an_epoch(labels: Sequence[int], batches: Batches) -> int:
 
 
 def places_in(order: Order) -> Order:
-    """Return where each picture of an epoch's order stands in it: (steps, size), counted from 0.
+    """Return where each image of an epoch's order stands in it: (steps, size), counted from 0.
 
     Example:
         >>> places_in(np.array([[7, 3], [5, 7]])).tolist()
@@ -81,7 +81,7 @@ def _by_identity(labels: Order, batches: Batches, rng: np.random.Generator) -> O
         groups.append(list(mine[: whole * count].reshape(whole, count)))
     if len(groups) < people:
         raise InputError(
-            f"expected {people} identities (a batch of {batches.size} with {count} pictures each) or more, "
+            f"expected {people} identities (a batch of {batches.size} with {count} images each) or more, "
             f"got {len(groups)}; lower batches.size"
         )
     return np.stack(list(_deal(groups, people, rng)))
@@ -90,7 +90,7 @@ def _by_identity(labels: Order, batches: Batches, rng: np.random.Generator) -> O
 def _deal(groups: list[list[Order]], people: int, rng: np.random.Generator) -> list[Order]:
     """Deal batches of groups of different people until too few people are left.
 
-    Those with the most groups left come first, ties by chance, so that nearly all pictures get their turn.
+    Those with the most groups left come first, ties by chance, so that nearly all images get their turn.
     """
     left = np.array([len(mine) for mine in groups])
     dealt = []

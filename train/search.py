@@ -129,7 +129,7 @@ def _fix_norms(model: nn.Module) -> None:
             module.register_parameter("bias", None)
 
 
-#: Normalised pictures (N, 3, H, W) and the identities (N,) that they show, counted from 0.
+#: Normalised images (N, 3, H, W) and the identities (N,) that they show, counted from 0.
 Batch = tuple[Tensor, Tensor]
 #: That of the published recipe of OSNet-AIN.
 AUGMENTATION = Augmentation(flip=0.5, brightness=0.2, contrast=0.15)
@@ -140,8 +140,8 @@ class SearchSettings:
     """What a search is made of; the paper's numbers unless told otherwise.
 
     Attributes:
-        epochs: passes over the pictures.
-        batch: pictures a step.
+        epochs: passes over the images.
+        batch: images a step.
         learning_rate: of SGD with momentum 0.9, falling to zero as a cosine. The paper's goes with its batch;
             smaller batches want less, or the shares follow a network that does not learn (docs/SEARCH.md).
         share_rate: the same for the shares; None takes that of the weights, as the paper does.
@@ -152,7 +152,7 @@ class SearchSettings:
         halve_every: epochs after which it halves; 0 for a sixth of all, which is the paper's 20 of 120.
         stem: whether the stem has instance norm, which is given rather than searched.
         affine: whether norms scale and shift while searching.
-        height: rows of the pictures.
+        height: rows of the images.
         width: columns of them.
         seed: of weights, shares, order and augmentation.
     """
@@ -211,8 +211,8 @@ class SearchEpoch:
     Attributes:
         epoch: its number from 1.
         temperature: of its Gumbel-softmax.
-        loss: mean over its pictures.
-        accuracy: share of pictures put to the right identity.
+        loss: mean over its images.
+        accuracy: share of images put to the right identity.
         probabilities: of the four designs, in the order of `DESIGNS`, for each of the six blocks at its end.
     """
 
@@ -232,18 +232,18 @@ def search(
     progress: Callable[[int], None] = lambda count: None,
     report: Callable[[SearchEpoch], None] = lambda epoch: None,
 ) -> Placement:
-    """Search for a placement on pictures of people, of many cameras or sets as different as there are.
+    """Search for a placement on images of people, of many cameras or sets as different as there are.
 
     Args:
         pictures: what to learn from; identities need not be consecutive.
         width: of the network that is searched; what is found may be trained at any.
         settings: how.
         machine: the device and how many processes decode; the search computes in float32 whatever it says.
-        progress: told the number of pictures just learned from.
+        progress: called with the number of images just learned from.
         report: told of each epoch when it ends.
 
     Raises:
-        InputError: fewer than two identities, or fewer pictures than a batch, or there is no such width.
+        InputError: fewer than two identities, or fewer images than a batch, or there is no such width.
         CheckError: the loss is no longer a number.
         UnavailableError: there is no such device here.
     """
@@ -251,7 +251,7 @@ def search(
     identities = sorted({picture.identity for picture in pictures})
     if len(identities) < 2 or len(pictures) < settings.batch:
         raise InputError(
-            f"expected 2 identities and {settings.batch} pictures (a batch) or more to search on, "
+            f"expected 2 identities and {settings.batch} images (a batch) or more to search on, "
             f"got {len(identities)} and {len(pictures)}; ask for a smaller batch"
         )
     number = {identity: index for index, identity in enumerate(identities)}
@@ -286,7 +286,7 @@ def search_batches(
         width: as for `search`, like the rest.
         settings: how; its batch, height and width are the caller's to keep.
         device: where the batches are.
-        progress: told the number of pictures just learned from.
+        progress: called with the number of images just learned from.
         report: told of each epoch when it ends.
     """
     torch.manual_seed(settings.seed)
@@ -317,7 +317,7 @@ def _step(
     labels: Tensor,
     settings: SearchSettings,
 ) -> tuple[float, int]:
-    """Take one step for weights and shares; return its loss and how many pictures were put right."""
+    """Take one step for weights and shares; return its loss and how many images were put right."""
     _, logits = model(images)
     loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
     optimizer.zero_grad(set_to_none=True)
@@ -339,7 +339,7 @@ def _optimizer(model: SuperNet, settings: SearchSettings) -> torch.optim.Optimiz
 def _batches(
     pictures: Sequence[Picture], labels: Tensor, settings: SearchSettings, machine: Machine
 ) -> Callable[[int], Iterator[Batch]]:
-    """Return what reads the pictures of an epoch, those past the last whole batch left out."""
+    """Return what reads the images of an epoch, those past the last whole batch left out."""
     how = Preprocessing(height=settings.height, width=settings.width)
     loader = TrainingLoader(pictures, how, AUGMENTATION, seed=settings.seed, workers=machine.workers or 0)
     device = machine.torch_device()

@@ -58,7 +58,7 @@ def told_in_one_line() -> Iterator[None]:
         # Of no type of its own, and at any moment: torch raises it when the system tells of the child's end.
         if whole.startswith("DataLoader worker"):
             raise UnavailableError(
-                f"a process that decodes pictures ended ({text}); lower --workers if memory is short, and go "
+                f"a process that decodes images ended ({text}); lower --workers if memory is short, and go "
                 "on with --resume"
             ) from None
         if "DefaultCPUAllocator" in whole:

@@ -64,7 +64,7 @@ def train(
         facts: what else the run's record should say.
         resume: whether to go on with the run in `folder`.
         test: called with the model in eval mode and the number of epochs done, after each; gives scores.
-        progress: told how many pictures were just trained on, and how it goes.
+        progress: called with how many images were just trained on, and how it goes.
         report: told of each epoch when it ends.
 
     Returns:
@@ -195,7 +195,7 @@ class _Trainer:
         return self._recipe.optimizer.learning_rate * factor
 
     def _stop_at_bad_numbers(self, result: StepResult, own: Order, whole: Order) -> None:
-        """Raise, and list the pictures: this process's if its loss is at fault, all if the gradient is."""
+        """Raise, and list the images: this process's if its loss is at fault, all if the gradient is."""
         where = f"epoch {self._at.epoch + 1}, step {self._at.step + 1}"
         if not math.isfinite(result.own_loss):
             what, chosen = f"the loss became {result.own_loss}", own
@@ -206,7 +206,7 @@ class _Trainer:
         listed = self._run.bad_batch
         write_json(listed, {"where": where, "pictures": [str(self._pictures[i].path) for i in chosen]})
         raise CheckError(
-            f"{what} in {where}; {listed} names the pictures; lower the learning rate, or start from other "
+            f"{what} in {where}; {listed} names the images; lower the learning rate, or start from other "
             "weights"
         )
 

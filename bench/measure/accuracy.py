@@ -109,7 +109,7 @@ def embed_set(
     for split in splits:
         if not split.query or not split.gallery:
             raise InputError(
-                f"expected query and gallery pictures, but got {len(split.query)} and {len(split.gallery)}; "
+                f"expected query and gallery images, but got {len(split.query)} and {len(split.gallery)}; "
                 "check the folder of the data set"
             )
     paths = images_of(splits)

@@ -68,7 +68,7 @@ class EngineProcess:
 
     Attributes:
         facts: of the engine.
-        progress: told the share of a long job that is done, in [0, 1].
+        progress: called with the share of a long job that is done, in [0, 1].
 
     Raises:
         InputError, UnavailableError, CheckError: as its loading raised them.

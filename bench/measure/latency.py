@@ -179,7 +179,7 @@ def measure_rounds(
         kept: what was measured is put here as it comes, so that an interruption loses nothing.
         duration_s: measure until this much time has been spent inside each engine's calls,
         min_iterations: and at least this many calls.
-        progress: told the share done, in [0, 1], before every round and at the end.
+        progress: called with the share done, in [0, 1], before every round and at the end.
     """
     kept.update({name: Rounds() for name in timers})
 

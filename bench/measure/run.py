@@ -47,7 +47,7 @@ def run_bench(
         targets: the engines; the first is the reference that the others are compared with.
         plan: what to measure.
         command: what to type to repeat this.
-        progress: told what is being measured, and the share of it done, in [0, 1].
+        progress: called with what is being measured, and the share of it done, in [0, 1].
         note: told of an engine that fails.
 
     Raises:

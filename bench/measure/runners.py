@@ -240,7 +240,7 @@ class ReferenceRunner(BareRunner):
         metadata = session.get_modelmeta().custom_metadata_map
         if METADATA_KEY not in metadata:
             raise InputError(
-                f"{graph} does not say how pictures are prepared; expected one of osnet-edge export"
+                f"{graph} does not say how images are prepared; expected one of osnet-edge export"
             )
         info = parse_graph_info(metadata[METADATA_KEY], str(graph))
         facts = RunnerFacts(

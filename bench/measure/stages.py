@@ -203,7 +203,7 @@ def measure_accuracy(runs: Sequence[EngineRun], test_set: TestSet, progress: Pro
     """Embed a set by every engine, score it, and compare each with the reference.
 
     Raises:
-        InputError: a picture cannot be read, which stops every engine, or the set cannot be scored.
+        InputError: an image cannot be read, which stops every engine, or the set cannot be scored.
     """
     reference: EmbeddedSet | None = None
     for run, process in _running(runs):

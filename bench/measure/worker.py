@@ -52,7 +52,7 @@ class Worker:
 
     Args:
         runner: the engine.
-        progress: told the share of a long job that is done, in [0, 1].
+        progress: called with the share of a long job that is done, in [0, 1].
     """
 
     def __init__(self, runner: Runner, progress: Callable[[float], None]) -> None:

@@ -46,7 +46,7 @@ class ChangeIntervals:
     def between(
         cls, reference: MatchRanks, other: MatchRanks, *, confidence: float = 0.95, samples: int = 2000
     ) -> ChangeIntervals:
-        """Compute the intervals from the ranks of two engines on the same pictures.
+        """Compute the intervals from the ranks of two engines on the same images.
 
         Raises:
             InputError: no query has a match, or the two do not answer the same queries.
@@ -55,7 +55,7 @@ class ChangeIntervals:
         if not np.array_equal(here, there):
             raise InputError(
                 f"expected two engines that answer the same queries, but they answer {len(here)} and "
-                f"{len(there)}, or others; rank both on the same pictures"
+                f"{len(there)}, or others; rank both on the same images"
             )
         rank1, mean_ap, mean_inp = (
             paired_bootstrap(values(reference), values(other), confidence=confidence, samples=samples)
@@ -79,7 +79,7 @@ class AccuracyChange:
         rank1: the change, as a share.
         mean_ap: the same of its mAP.
         intervals: of them; None where they were not measured, as in results of before.
-        mean_inp: the change of its mINP; None likewise.
+        mean_inp: the change of its mINP; None as above.
     """
 
     engine: str

@@ -27,8 +27,8 @@ def checked_features(features: Any, name: str) -> FloatArray:
     array = np.asarray(features)
     if array.ndim != 2 or array.size == 0:
         raise InputError(
-            f"expected {name} features of shape (pictures, width) with at least one of each, "
-            f"but they have shape {array.shape}; pass one row per picture"
+            f"expected {name} features of shape (images, width) with at least one of each, "
+            f"but they have shape {array.shape}; pass one row per image"
         )
     if array.dtype.kind not in "fiu":
         raise InputError(f"expected {name} features to be numbers, but their dtype is {array.dtype}")

@@ -16,18 +16,18 @@ from osnet_edge.bench.metrics.reranking import Reranking, rerank
 from osnet_edge.bench.metrics.scores import MAX_RANK, RetrievalScores, single_shot_matches
 from osnet_edge.runtime.errors import InputError
 
-#: A right answer is any picture of the person by another camera, or the one picture that each person has.
+#: A right answer is any image of the person by another camera, or the one image that each person has.
 PROTOCOLS = ("market1501", "single-gallery-shot")
 
 T = TypeVar("T")
 
 
 class LabelledPicture(Protocol):
-    """A picture of one person, and what is known about it."""
+    """An image of one person, and what is known about it."""
 
     @property
     def path(self) -> Path | str:
-        """The picture's file."""
+        """The image's file."""
 
     @property
     def identity(self) -> int:
@@ -52,18 +52,18 @@ class Split(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PictureRows:
-    """Embeddings by picture, since splits of one set share their pictures.
+    """Embeddings by image, since splits of one set share their images.
 
     Attributes:
-        rows: (N, D), one for each picture.
-        places: which row is a picture's, by its path.
+        rows: (N, D), one for each image.
+        places: which row is an image's, by its path.
     """
 
     rows: FloatArray
     places: dict[Path | str, int]
 
     def of(self, pictures: Sequence[LabelledPicture]) -> FloatArray:
-        """Return the embeddings of some pictures, in their order."""
+        """Return the embeddings of some images, in their order."""
         rows: FloatArray = self.rows[[self.places[picture.path] for picture in pictures]]
         return rows
 
@@ -127,7 +127,7 @@ def score_retrieval(
         gallery_cameras: (G,) integers.
         distance: "cosine" or "euclidean".
         protocol: "market1501", or "single-gallery-shot", where Rank-k is the mean over all galleries of one
-            picture a person (see `single_shot_matches`). mAP and mINP are of the whole gallery in both, as
+            image a person (see `single_shot_matches`). mAP and mINP are of the whole gallery in both, as
             public evaluations have it.
         reranking: see `feature_ranks`.
         threads: see `feature_ranks`.
@@ -192,20 +192,20 @@ def check_split(split: Split, name: str) -> None:
         name: the set's, for the message.
 
     Raises:
-        InputError: it lacks queries or a gallery, its pictures are all of one camera, or no query has its
+        InputError: it lacks queries or a gallery, its images are all of one camera, or no query has its
             identity in the gallery under another camera.
     """
     counts = len(split.query), len(split.gallery)
     if not all(counts):
         raise InputError(
-            f"expected query and gallery pictures in {name}, found {counts[0]} and {counts[1]}; "
+            f"expected query and gallery images in {name}, found {counts[0]} and {counts[1]}; "
             "accuracy needs both"
         )
     labels = split_labels(split)
     cameras = {*labels.query_cameras.tolist(), *labels.gallery_cameras.tolist()}
     if len(cameras) == 1:
         raise InputError(
-            f"expected pictures of 2 cameras or more in {name}, but all are of camera {cameras.pop()}, and a "
+            f"expected images of 2 cameras or more in {name}, but all are of camera {cameras.pop()}, and a "
             "person is looked for under other cameras than the query's; name the cameras"
         )
     query, column = labels.same_identity()
@@ -228,7 +228,7 @@ def score_splits(
     """Return the mean of the scores over the test splits of one set.
 
     Args:
-        embedded: the pictures of all splits.
+        embedded: the images of all splits.
         splits: one or more.
         distance: see `score_retrieval`, as for the rest.
         protocol: see there.
@@ -259,7 +259,7 @@ def score_splits(
 
 
 def split_labels(split: Split) -> Labels:
-    """Return who is in each picture of a split, and by which camera."""
+    """Return who is in each image of a split, and by which camera."""
     return Labels.checked(
         [picture.identity for picture in split.query],
         [picture.identity for picture in split.gallery],

@@ -1,7 +1,7 @@
 """Where the right answers stand: the Market-1501 protocol reduced to a short list of ranks.
 
 Every retrieval metric is a function of the ranks of the matches alone, and there are few of them (about 20 a
-query in Market-1501, of 15,913 pictures). So the large matrix is read once, here, and the metrics are short.
+query in Market-1501, of 15,913 images). So the large matrix is read once, here, and the metrics are short.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def checked_labels(labels: Any, count: int, name: str) -> IntArray:
     if labels is None:
         raise InputError(
             f"expected {count} {name}, but got None; the Market-1501 protocol needs the identity and "
-            "the camera of every picture"
+            "the camera of every image"
         )
     array = np.asarray(labels)
     if array.dtype.kind not in "iu" and array.size:
@@ -34,15 +34,15 @@ def checked_labels(labels: Any, count: int, name: str) -> IntArray:
         )
     if array.shape != (count,):
         raise InputError(
-            f"expected {count} {name}, one per picture, but they have shape {array.shape}; "
-            "list them in the order of the pictures"
+            f"expected {count} {name}, one per image, but they have shape {array.shape}; "
+            "list them in the order of the images"
         )
     return array.astype(np.int64, copy=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Who is in each picture and which camera took it, of both sides.
+    """Who is in each image and which camera took it, of both sides.
 
     Attributes:
         query_ids: (Q,).

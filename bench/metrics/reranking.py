@@ -1,7 +1,7 @@
-"""k-reciprocal re-ranking: two pictures are alike if they have the same neighbours, who know them too.
+"""k-reciprocal re-ranking: two images are alike if they have the same neighbours, who know them too.
 
 Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding" (CVPR 2017). The public
-programs hold several matrices of all pictures by all pictures, 35 GB each for MSMT17. Here only a picture's
+programs hold several matrices of all images by all images, 35 GB each for MSMT17. Here only an image's
 few neighbours are kept, as sparse rows of SciPy, and rows of distances are made when they are asked for.
 """
 
@@ -96,13 +96,13 @@ def rerank(
     *,
     threads: int = 1,
 ) -> Reranked:
-    """Re-rank a gallery for its queries, by the neighbours that all pictures have among all.
+    """Re-rank a gallery for its queries, by the neighbours that all images have among all.
 
     Distances are squared first, as in the authors' program and torchreid's: "euclidean", which is a square
     already, comes to the fourth power. Labels are not looked at.
 
-    Time is that of a product of all pictures with all, and some. Memory is the features three times over,
-    some 100 numbers a picture for its neighbours, and a chunk for each thread.
+    Time is that of a product of all images with all, and some. Memory is the features three times over,
+    some 100 numbers an image for its neighbours, and a chunk for each thread.
 
     Args:
         query_features: (Q, D).
@@ -128,11 +128,11 @@ def rerank(
     query, gallery = checked_feature_pair(query_features, gallery_features)
     everything = np.concatenate([query, gallery])
     distances = measure(everything, everything, distance)
-    # A picture is its own nearest neighbour, so one more than k1 and its half are looked at.
+    # An image is its own nearest neighbour, so one more than k1 and its half are looked at.
     nearest, farthest = _neighbours(distances, settings.k1 + 1, threads)
     half = round(settings.k1 / 2) + 1
     codes = _codes(sparse, distances, nearest, farthest, half, threads)
-    # The mean of the codes of each picture's k2 nearest, itself the first (equation 11).
+    # The mean of the codes of each image's k2 nearest, itself the first (equation 11).
     chosen = nearest[:, : settings.k2]
     weights = np.full(chosen.size, 1 / chosen.shape[1], np.float32)
     starts = np.arange(0, chosen.size + 1, chosen.shape[1])
@@ -167,7 +167,7 @@ def _squared(distances: FloatArray) -> FloatArray:
 
 
 def _neighbours(distances: Distances, count: int, threads: int) -> tuple[IntArray, FloatArray]:
-    """Return the nearest (N, count) of each picture, nearest first, and the distance (N,) of the farthest."""
+    """Return the nearest (N, count) of each image, nearest first, and the distance (N,) of the farthest."""
     total = distances.shape[1]
     count = min(count, total)
 
@@ -183,7 +183,7 @@ def _neighbours(distances: Distances, count: int, threads: int) -> tuple[IntArra
         raise InputError(
             "expected features whose squared distances fit into float32, but some overflow; scale them down"
         )
-    # Pictures that are all the same have no distances to compare, and none to divide by.
+    # Images that are all the same have no distances to compare, and none to divide by.
     return np.concatenate([nearest for nearest, _ in parts]), np.maximum(farthest, np.finfo(np.float32).tiny)
 
 
@@ -195,7 +195,7 @@ def _codes(
     half: int,
     threads: int,
 ) -> Sparse:
-    """Return each picture's k-reciprocal code: exp(-distance) to the members of R*, of sum 1 (equation 7)."""
+    """Return each image's k-reciprocal code: exp(-distance) to the members of R*, of sum 1 (equation 7)."""
     mutual, mutual_half = _mutual(nearest, threads), _mutual(nearest[:, :half], threads)
 
     def chunk(part: slice) -> Sparse:
@@ -212,7 +212,7 @@ def _codes(
 
 
 def _mutual(nearest: IntArray, threads: int) -> npt.NDArray[np.bool_]:
-    """Return which of its neighbours (N, k) have a picture among their own k: R(p, k) (equation 2)."""
+    """Return which of its neighbours (N, k) have an image among their own k: R(p, k) (equation 2)."""
 
     def chunk(part: slice) -> npt.NDArray[np.bool_]:
         itself = np.arange(len(nearest))[part, None, None]
@@ -228,7 +228,7 @@ def _expanded_sets(
     mutual_half: npt.NDArray[np.bool_],
     part: slice,
 ) -> IntArray:
-    """Return R*(p, k1) of some pictures, each member once, in rows filled up with -1.
+    """Return R*(p, k1) of some images, each member once, in rows filled up with -1.
 
     To R(p, k1) are added the sets R(q, k1 / 2) of its members q, where it holds more than two thirds of them
     already (equation 3).

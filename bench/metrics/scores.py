@@ -28,7 +28,7 @@ class RetrievalScores:
         skipped: how many of them have no match in the gallery and count nowhere.
         gallery: how many gallery entries were given.
         rank20: as `rank1`, with a match among the first twenty; None in results of before it was measured.
-        mean_inp: mean inverse negative penalty; None likewise.
+        mean_inp: mean inverse negative penalty; None as above.
     """
 
     rank1: float
@@ -269,9 +269,9 @@ def single_shot_matches(distances: FloatArray, labels: Labels, max_rank: int = 5
     mean over all galleries has a closed form, so nothing is drawn here: no seed, and no noise of a few tenths
     of a point.
 
-    The gallery is one picture of each identity, every picture as likely as another, without those of the
+    The gallery is one image of each identity, every image as likely as another, without those of the
     query's own identity and camera. With the match m drawn, identity p stands in front of it with chance
-    `c_p / n_p`: of its n_p pictures, c_p are nearer than m. Identities are drawn independently, so how many
+    `c_p / n_p`: of its n_p images, c_p are nearer than m. Identities are drawn independently, so how many
     stand in front is Poisson-binomial, and `CMC(k) = P(fewer than k stand in front)`, averaged over m.
 
     Source: Li et al., "DeepReID" (CVPR 2014) for the protocol.
@@ -285,7 +285,7 @@ def single_shot_matches(distances: FloatArray, labels: Labels, max_rank: int = 5
         (A, min(max_rank, identities)) float64 in [0, 1], rows in the order of the answerable queries.
 
     Example:
-        One match. Of person 8's two pictures one is nearer, so in half of the galleries it comes first.
+        One match. Of person 8's two images one is nearer, so in half of the galleries it comes first.
 
         >>> labels = Labels(*map(np.array, ([7], [7, 8, 8], [0], [1, 1, 1])))
         >>> single_shot_matches(np.array([[0.2, 0.1, 0.3]]), labels).tolist()

@@ -182,7 +182,7 @@ def paired_ratio(
 
     Args:
         reference: its median call in each turn.
-        other: likewise; a longer list is cut, as an engine that was interrupted has fewer turns.
+        other: as above; a longer list is cut, as an engine that was interrupted has fewer turns.
 
     Returns:
         How many times as fast the other is, and the interval; None where nothing can be compared.

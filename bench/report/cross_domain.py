@@ -53,7 +53,7 @@ class DomainScores:
         skipped = f" ({scores.skipped} without a match, left out)" if scores.skipped else ""
         return (
             f"{self.protocol} protocol, {splits}{scores.queries} queries{skipped} against {scores.gallery} "
-            "gallery pictures"
+            "gallery images"
         )
 
 

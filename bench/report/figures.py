@@ -335,7 +335,7 @@ def _energy(result: BenchResult, key: str) -> Figure | None:
 
 
 def pareto_chart(tuning: Tuning) -> str:
-    """Return an SVG document: milliseconds a picture against points of mAP lost, faster to the left."""
+    """Return an SVG document: milliseconds an image against points of mAP lost, faster to the left."""
     shown = [
         each for each in tuning.candidates if each.milliseconds and (each.loss or each.precision == "fp32")
     ]
@@ -379,7 +379,7 @@ def _pareto_axes(shown: Sequence[TunedCandidate], budget: float | None) -> tuple
     down = _linear("mAP points lost, and at most", low - pad, high + pad)
     inside = [tick for tick in down.ticks if low - pad <= tick[0] <= high + pad]
     return (
-        Axis("milliseconds a picture (logarithmic)", first, last, ticks, logarithmic=True),
+        Axis("milliseconds an image (logarithmic)", first, last, ticks, logarithmic=True),
         Axis(down.label, high + pad, low - pad, inside),
     )
 
@@ -402,7 +402,7 @@ def _lost(each: TunedCandidate) -> float:
 
 
 def _costs(each: TunedCandidate) -> str:
-    return f"{each.picture_ms:.3g} ms a picture, {_lost(each):.2f} points lost"
+    return f"{each.picture_ms:.3g} ms an image, {_lost(each):.2f} points lost"
 
 
 def decision_chart(decision: Int8, title: str) -> str:

@@ -1,4 +1,4 @@
-"""Pages of results: HTML that needs nothing else, no script, no font, no picture from elsewhere.
+"""Pages of results: HTML that needs nothing else, no script, no font, no image from elsewhere.
 
 The templates are Jinja2's, which escapes whatever they are given: a name cannot become markup.
 """
@@ -38,7 +38,7 @@ def html_report(
         results: one per machine or run, in order. Every number on the page is one of theirs, or follows from
             two of them.
         title: of the page.
-        sections: pictures to show after the figures.
+        sections: images to show after the figures.
 
     Raises:
         InputError: there is no result.
@@ -70,13 +70,13 @@ def cross_domain_page(
     title: str = "OSNet, scored",
     sections: Sequence[PictureSection] = (),
 ) -> str:
-    """Return the page of networks scored on sets: a sentence, tables, pictures, and the command.
+    """Return the page of networks scored on sets: a sentence, tables, images, and the command.
 
     Args:
         results: of every source on every target.
         command: what to type to repeat it.
         title: of the page.
-        sections: pictures to show after the figures.
+        sections: images to show after the figures.
 
     Raises:
         InputError: there is no result.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Labelled = TypeVar("Labelled", bound=LabelledPicture)
 
-# A page that must stay whole when it is mailed may hold pictures, but must not fetch any.
+# A page that must stay whole when it is mailed may hold images, but must not fetch any.
 _DATA_URI = re.compile(r"data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
 
 #: Pixels a side: twice what is shown, for screens of two pixels a point.
@@ -35,7 +35,7 @@ _LARGEST = 400
 
 @dataclass(frozen=True)
 class InlinePicture:
-    """A picture inside the page.
+    """An image inside the page.
 
     Attributes:
         data: a data URI, `data:image/png;base64,...` (or jpeg, webp).
@@ -57,14 +57,14 @@ class InlinePicture:
     def __post_init__(self) -> None:
         if not _DATA_URI.fullmatch(self.data):
             raise InputError(
-                "expected a picture as data:image/png;base64,... (or jpeg, webp), but got "
+                "expected an image as data:image/png;base64,... (or jpeg, webp), but got "
                 f"{self.data[:40]!r}; encode the file's bytes in base64"
             )
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """A query and the gallery pictures nearest to it, nearest first, each with whether it is right."""
+    """A query and the gallery images nearest to it, nearest first, each with whether it is right."""
 
     query: InlinePicture
     found: tuple[tuple[InlinePicture, bool], ...]
@@ -72,7 +72,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class PictureSection:
-    """A section of the page: a heading, a sentence, pictures in a row, and rankings in rows of five."""
+    """A section of the page: a heading, a sentence, images in a row, and rankings in rows of five."""
 
     title: str
     note: str
@@ -98,10 +98,10 @@ def rankings(
     *,
     distance: str = "cosine",
 ) -> tuple[Ranking, ...]:
-    """Return, for each query, the five gallery pictures nearest to it, as they are scored.
+    """Return, for each query, the five gallery images nearest to it, as they are scored.
 
     Args:
-        embed: gives the embeddings (N, D) of pictures.
+        embed: gives the embeddings (N, D) of images.
         queries: to look for.
         gallery: to look among; those of the query's own identity and camera are left out.
         distance: "cosine" or "euclidean".
@@ -142,7 +142,7 @@ def ranking_section(
     )
     return PictureSection(
         title,
-        f"{seen if maps else ''}Below, the nearest gallery pictures by {distance} distance, as scored: "
+        f"{seen if maps else ''}Below, the nearest gallery images by {distance} distance, as scored: "
         "without those of the query's own person and camera.",
         maps,
         rankings(embedded.rows.of, queries, embedded.splits[0].gallery, distance=distance),
@@ -150,10 +150,10 @@ def ranking_section(
 
 
 def inline(item: LabelledPicture) -> InlinePicture:
-    """Return a picture of a set for the page."""
+    """Return an image of a set for the page."""
     return InlinePicture.of(read_picture(item.path), caption(item))
 
 
 def caption(item: LabelledPicture) -> str:
-    """Say who is in a picture, and by which camera."""
+    """Say who is in an image, and by which camera."""
     return f"person {item.identity}, camera {item.camera}"

@@ -335,8 +335,8 @@ def retention(result: BenchResult) -> Table[EngineRow[Retention]]:
     ]
     rows = _rows(result, "retention")
     note = (
-        f"Against the float32 reference on the same pictures. Agreement: share of its first "
-        f"{rows[0].measured.top_k} that the engine ranks among its own. Cosine: of a picture's two "
+        f"Against the float32 reference on the same images. Agreement: share of its first "
+        f"{rows[0].measured.top_k} that the engine ranks among its own. Cosine: of an image's two "
         "embeddings, with the mean of the reference's taken off. Lost: queries that the reference found "
         "first and the engine did not."
         if rows
@@ -585,7 +585,7 @@ def _definitions(result: BenchResult) -> str:
     skipped = f" ({scores.skipped} without a match, left out)" if scores.skipped else ""
     return (
         f"{text} mAP, Rank-k and mINP: Market-1501 protocol on {base.data_set}, {scores.queries} "
-        f"queries{skipped} against {scores.gallery} gallery pictures, {base.distance} distance. "
+        f"queries{skipped} against {scores.gallery} gallery images, {base.distance} distance. "
         f"Below each, its change from the reference in percentage points{_interval_meaning(result)}."
     )
 

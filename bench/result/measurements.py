@@ -55,7 +55,7 @@ class StreamRate:
     images_per_second: float
 
     def __post_init__(self) -> None:
-        require(self.streams >= 1 and self.batch >= 1, "1 stream and picture or more", self.streams)
+        require(self.streams >= 1 and self.batch >= 1, "1 stream and image or more", self.streams)
         require(self.images_per_second >= 0, "a rate of 0 or more", self.images_per_second)
 
 

@@ -70,7 +70,7 @@ class OpenVinoBuilder(Builder):
         """Return the larger sizes.
 
         OpenVINO is compiled for a best batch and its halves, and larger batches are made up of those: for 32
-        pictures four runs of 8 may be faster than one of 32.
+        images four runs of 8 may be faster than one of 32.
         """
         return best_sizes(batches)
 

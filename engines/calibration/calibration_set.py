@@ -27,7 +27,7 @@ class CalibrationPicture:
         path: the file; in the set's own file from the folder of that file, in memory absolute.
         sha256: of the file's bytes.
         identity: the number of the person, over all sources of the set.
-        camera: the number of the camera, likewise.
+        camera: the number of the camera, as above.
         box: x1, y1, x2, y2 in pixels, the last two exclusive, where the file is a frame; None for a crop.
     """
 
@@ -86,7 +86,7 @@ class CalibrationSet:
         drawn: how.
         warnings: what a person should know before building with it.
         pictures: one or more, sorted by path and box: their order means nothing.
-        held_out: images of other people, each seen by 2 cameras or more, sorted likewise; on them a build
+        held_out: images of other people, each seen by 2 cameras or more, sorted as above; on them a build
             measures mAP. Empty where too few people can be held out, and in older files.
     """
 
@@ -100,10 +100,10 @@ class CalibrationSet:
     def __post_init__(self) -> None:
         """Refuse a set without images, and one whose held-out people are calibrated on."""
         if not self.pictures:
-            raise InputError("expected one calibration picture or more, got none; draw the set anew")
+            raise InputError("expected one calibration image or more, got none; draw the set anew")
         if both := {p.identity for p in self.pictures} & {p.identity for p in self.held_out}:
             raise InputError(
-                f"expected nobody both among pictures and held_out, but {len(both)} are, such as identity "
+                f"expected nobody both among images and held_out, but {len(both)} are, such as identity "
                 f"{min(both)}; draw the set anew"
             )
 
@@ -190,12 +190,12 @@ def _with_paths(made: CalibrationSet, change: Callable[[str], str]) -> Calibrati
 def _check_file(picture: CalibrationPicture) -> None:
     if not Path(picture.path).is_file():
         raise InputError(
-            f"expected the calibration picture {picture.path}, found nothing there; bring it back, or draw "
+            f"expected the calibration image {picture.path}, found nothing there; bring it back, or draw "
             "the set anew with osnet-edge calibrate"
         )
     if sha256_of(picture.path) != picture.sha256:
         raise InputError(
-            f"expected the calibration picture {picture.path} as it was drawn, but it was changed; bring it "
+            f"expected the calibration image {picture.path} as it was drawn, but it was changed; bring it "
             "back, or draw the set anew with osnet-edge calibrate"
         )
 
@@ -206,7 +206,7 @@ def _from_folder(path: str, folder: Path) -> str:
         # The folder without links, since `..` leads out of where a link leads to.
         return Path(os.path.relpath(path, folder)).as_posix()
     except UnicodeEncodeError:
-        raise InputError(f"expected names of pictures in UTF-8, got {path!r}; rename it") from None
+        raise InputError(f"expected names of images in UTF-8, got {path!r}; rename it") from None
     except ValueError:
         # Windows: on another drive.
         return Path(path).absolute().as_posix()

@@ -32,7 +32,7 @@ class Candidate:
     Attributes:
         path: the crop's file, or the frame's.
         identity: the number of the person, over all sources.
-        camera: the number of the camera, likewise.
+        camera: the number of the camera, as above.
         box: where in the frame the person is; None for a crop. It may reach over the frame's edges.
     """
 
@@ -126,7 +126,7 @@ def draw_pictures(
     """
     if count < 1 or seed < 0:
         raise InputError(
-            f"expected 1 picture or more and a seed of 0 or more, got {count} pictures and the seed {seed}"
+            f"expected 1 image or more and a seed of 0 or more, got {count} images and the seed {seed}"
         )
     sieve = _Sieve()
     stacks = _Stacks(candidates, seed)

@@ -25,25 +25,25 @@ def find_warnings(drawn: HowDrawn, count: int, people: int) -> Iterator[str]:
     """
     if count < drawn.asked:
         yield (
-            f"asked for {drawn.asked:,} pictures, took all {count:,} that there are of {drawn.available:,} "
+            f"asked for {drawn.asked:,} images, took all {count:,} that there are of {drawn.available:,} "
             f"(near-duplicates: {drawn.near_duplicates:,}, boxes outside their frame: {drawn.outside:,}); "
-            f"not counted: pictures of the {drawn.held_out:,} people who are held out"
+            f"not counted: images of the {drawn.held_out:,} people who are held out"
         )
     if count < _FEW:
         yield (
             f"fewer than {_FEW} pictures: {count}. Rare large values are missing and will be cut off: by "
-            "a tenth or more somewhere in 2 of 3 new pictures with a set of 32, in 1 of 11 with one of 512; "
+            "a tenth or more somewhere in 2 of 3 new images with a set of 32, in 1 of 11 with one of 512; "
             "draw 256 or more"
         )
     if drawn.cameras == 1:
         yield (
             "one camera only: what other cameras see beyond its ranges will be cut off, in up to 3 times as "
-            "many pictures as with two cameras; add pictures of the others"
+            "many images as with two cameras; add images of the others"
         )
     if drawn.grey >= _MOSTLY * count:
         yield (
-            f"grey pictures: {drawn.grey:,} of {count:,}. An engine whose ranges have hardly seen colour "
-            "cuts off every colour picture somewhere; right for infrared cameras alone, else add "
+            f"grey images: {drawn.grey:,} of {count:,}. An engine whose ranges have hardly seen colour "
+            "cuts off every colour image somewhere; right for infrared cameras alone, else add "
             "pictures by day"
         )
     if people and not drawn.held_out:

@@ -225,9 +225,9 @@ def check_overflow(
             peaks[name] = max(peaks[name], _peak(name, value))
         done += len(batch)
         if done % _OFTEN == 0:
-            progress(f"checking float16's range: {done:,} pictures so far")
+            progress(f"checking float16's range: {done:,} images so far")
     if not done:
-        raise InputError("expected one picture or more to check float16's range with, got none")
+        raise InputError("expected one image or more to check float16's range with, got none")
     for warning in _judge(peaks, done):
         progress(warning)
     return peaks
@@ -250,8 +250,8 @@ def _peak(name: str, values: NDArray[np.float32]) -> float:
     peak = max(float(values.max()), -float(values.min()))
     if not np.isfinite(peak):
         raise InputError(
-            f"the tensor {name} is NaN or infinite in float32 on a calibration picture, so the checkpoint is "
-            "damaged; export one that embeds pictures"
+            f"the tensor {name} is NaN or infinite in float32 on a calibration image, so the checkpoint is "
+            "damaged; export one that embeds images"
         )
     return peak
 
@@ -262,13 +262,13 @@ def _judge(peaks: dict[str, float], count: int) -> Iterator[str]:
     if peaks[name] > HALF_MAX:
         beyond = sum(peak > HALF_MAX for peak in peaks.values())
         raise InputError(
-            f"the tensor {name} reaches {peaks[name]:.4g} on {count:,} calibration pictures, past float16's "
+            f"the tensor {name} reaches {peaks[name]:.4g} on {count:,} calibration images, past float16's "
             f"{HALF_MAX:.0f} (tensors that do: {beyond} of {len(peaks)}); build with fp32"
         )
     if peaks[name] > _NEAR * HALF_MAX:
         near = sum(peak > _NEAR * HALF_MAX for peak in peaks.values())
         yield (
-            f"warning: the tensor {name} reaches {peaks[name]:.4g} on {count:,} calibration pictures, over a "
-            f"quarter of float16's {HALF_MAX:.0f} (tensors that do: {near} of {len(peaks)}); other pictures "
+            f"warning: the tensor {name} reaches {peaks[name]:.4g} on {count:,} calibration images, over a "
+            f"quarter of float16's {HALF_MAX:.0f} (tensors that do: {near} of {len(peaks)}); other images "
             "may leave it, so compare embeddings with an fp32 engine's"
         )

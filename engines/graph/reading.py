@@ -126,9 +126,7 @@ def read_onnx(path: Path) -> Graph:
             f"{path}: expected one input, {INPUT_NAME}, and one output; got {names}; export it again"
         )
     if shape[0] != 0 or 0 in shape[1:]:
-        raise InputError(
-            f"{path}: expected {INPUT_NAME} of a free batch size and a fixed picture, got {shape}"
-        )
+        raise InputError(f"{path}: expected {INPUT_NAME} of a free batch size and a fixed image, got {shape}")
     return Graph(model)
 
 
@@ -142,7 +140,7 @@ def read_graph(path: Path) -> ExportedGraph:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in metadata:
         raise InputError(
-            f"{path} does not say how its pictures are to be prepared; "
+            f"{path} does not say how its images are to be prepared; "
             "build takes graphs of osnet-edge export, so export the checkpoint with it"
         )
     info = parse_graph_info(metadata[METADATA_KEY], str(path))

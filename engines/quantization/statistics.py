@@ -1,4 +1,4 @@
-"""One streaming pass over calibration pictures: how values are spread, channel by channel."""
+"""One streaming pass over calibration images: how values are spread, channel by channel."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def collect(
         for name, values in zip(names, run(batch), strict=True):
             if not np.isfinite(values).all():
                 raise InputError(
-                    f"the activations {name} are not finite on the calibration pictures; "
+                    f"the activations {name} are not finite on the calibration images; "
                     "the checkpoint is damaged, so train or fetch it again"
                 )
             rows = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
@@ -146,7 +146,7 @@ def collect(
         if name in maps and (histogram.lowest == histogram.highest).all():
             what = "constant" if histogram.largest.any() else "0"
             raise InputError(
-                f"the activations {name} are {what} on all calibration pictures, so they have no range; "
-                "draw pictures of people from the cameras, or mend the checkpoint"
+                f"the activations {name} are {what} on all calibration images, so they have no range; "
+                "draw images of people from the cameras, or mend the checkpoint"
             )
     return histograms

@@ -55,7 +55,7 @@ class TensorRanges:
         factors: (C,) what its channels were divided by; empty where nothing was.
         mean: (C,) mean of its values, so divided.
         ranges: by method and levels, such as `mse/127`: the magnitude of the last step.
-        shifts: likewise, (C,) by how much quantising moves each channel's mean.
+        shifts: as above, (C,) by how much quantising moves each channel's mean.
     """
 
     signed: bool
@@ -148,7 +148,7 @@ def find_table(
         nonlocal done
         done += count
         if done % 64 < count or done == total:
-            progress(f"finding ranges: {done:,} of {total:,} pictures")
+            progress(f"finding ranges: {done:,} of {total:,} images")
 
     table = make_table(
         graph,

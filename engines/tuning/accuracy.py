@@ -25,7 +25,7 @@ from osnet_edge.runtime.package.decisions import AccuracyLoss, Int8
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.preprocessing import Picture
 
-#: Ranges do not change what INT8 takes, so that a few pictures do for timing it.
+#: Ranges do not change what INT8 takes, so that a few images do for timing it.
 _FOR_TIMING, _AT_ONCE = 8, 4
 
 
@@ -38,7 +38,7 @@ class Accuracy:
         cache: where losses and decisions are kept.
         golden_crops: uint8 (K, H, W, 3) RGB, on which engines are held to their graphs.
         processor: the kind that INT8 on a CPU is made for; empty for GPUs.
-        progress: told what is being done.
+        progress: called with a line for each step.
         time_groups: what each group of layers saves in INT8; None goes by its share of the work.
 
     Attributes:
@@ -129,7 +129,7 @@ class Accuracy:
         return None
 
     def hold_to_graph(self, candidate: Candidate, engine: Engine, most: int) -> None:
-        """Hold a candidate's engine to golden pairs, called with `most` pictures at most.
+        """Hold a candidate's engine to golden pairs, called with `most` images at most.
 
         Raises:
             CheckError: it computes something else than its graph says.
@@ -143,7 +143,7 @@ class Accuracy:
         loss = self._cache.read(AccuracyLoss, key)
         if loss is None:
             held_out = self._people()
-            self._progress(f"measuring what {candidate} loses on {held_out.count:,} held-out pictures")
+            self._progress(f"measuring what {candidate} loses on {held_out.count:,} held-out images")
             loss = lose(held_out) if lose else held_out.loss_of(self.graph(candidate))
             self._cache.write(key, loss)
         self.losses[candidate] = loss

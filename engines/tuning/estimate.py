@@ -123,9 +123,9 @@ def estimate(
     """Return milliseconds of a batch.
 
     Args:
-        work: of one picture.
+        work: of one image.
         ceilings: of the device.
-        batch: pictures a call.
+        batch: images a call.
         schedule: of the plan; None goes by the graph, each operation that is not fused being one launch.
 
     Example:
@@ -174,7 +174,7 @@ def rank(
         batches: batch sizes to tune for.
         capabilities: that plans are built for; none are built for full TensorRT, which needs the device.
         scratch: a folder for plans.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Raises:
         OsnetEdgeError: the reference cannot be built.

@@ -43,7 +43,7 @@ def measure(
         stopwatch: times them, by their names.
         accuracy: holds them to the budget, as they compute here.
         plan: how many are timed how often.
-        progress: told what is being done.
+        progress: called with a line for each step.
         complete: whether losses of finalists are measured that nobody needs to choose: a table that shows
             what speed costs is worth a few seconds.
 

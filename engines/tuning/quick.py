@@ -63,9 +63,9 @@ def choose_library(
     Args:
         graph: the float32 graph.
         spec: the target.
-        batch: pictures a call, of which no more than 32 are timed.
+        batch: images a call, of which no more than 32 are timed.
         golden_crops: uint8 (K, H, W, 3) RGB, on which engines are held to their graphs.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Returns:
         The float32 build in it, with a line that says why.
@@ -105,9 +105,9 @@ def choose_on_cpu(
         graph: the float32 graph.
         spec: the target.
         request: calibration set and budget.
-        batch: pictures a call.
+        batch: images a call.
         golden_crops: uint8 (K, H, W, 3) RGB, on which engines are held to their graphs.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Raises:
         InputError: see `decide_int8`.
@@ -153,7 +153,7 @@ def compare_on_cpu(graph: ExportedGraph, spec: TargetSpec, quantized: Graph, bat
         graph: the float32 graph.
         spec: the target, with one CPU library; where it is for another processor than this, nothing is timed.
         quantized: the INT8 graph.
-        batch: pictures a call.
+        batch: images a call.
     """
     count = min(batch, LARGEST_COMPILED)
     if not spec.timed_here:

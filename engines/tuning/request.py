@@ -32,7 +32,7 @@ class TuneRequest:
         target: see `osnet_edge.engines.targets`.
         batches: batch sizes that count alike, rising.
         golden_crops: as for `build_package`.
-        calibration: pictures and budget for what rounds; None tries nothing that rounds unless it is named.
+        calibration: images and budget for what rounds; None tries nothing that rounds unless it is named.
         processor: that INT8 on a CPU is made for: `this`, or `any`.
         precisions: those to try; None for all that the target has and that can be held to the budget.
         device: that an estimate is for; None takes one that stands for the target.
@@ -140,7 +140,7 @@ def cpu_backends(spec: TargetSpec) -> tuple[BackendName, ...]:
         return tuple(name for name in CPU_BACKENDS if find_support(name).builds)
     if not spec.row.on_cpu:
         return ()
-    # Whoever names it is told what is missing.
+    # Whoever names it is called with what is missing.
     builder_of(spec.backend).precisions_here(spec.processor)
     return (spec.backend,)
 

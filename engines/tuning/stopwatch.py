@@ -43,7 +43,7 @@ class Stopwatch:
         preprocessing: of all of them.
         batches: batch sizes to time.
         cache: where heats are kept.
-        progress: told what is being done.
+        progress: called with a line for each step.
         round_seconds: that a round should count for: where engines are quicker, rounds are added.
 
     Attributes:

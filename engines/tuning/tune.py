@@ -49,7 +49,7 @@ def tune(
         output: the package's folder, made whole or not at all; None builds none.
         replace: whether a package already there is replaced.
         notes: what else the table should say, a line each.
-        progress: told what is being done.
+        progress: called with a line for each step.
 
     Returns:
         The table, and the package's manifest, which holds it too.
@@ -118,7 +118,7 @@ def make_stopwatch(
         accuracy: has their graphs.
         cache: where times are kept.
         scratch: a folder for graphs and plans.
-        progress: told what is being done.
+        progress: called with a line for each step.
     """
     open_engine, named = EngineOpener(request, accuracy, scratch), {str(each): each for each in candidates}
     return Stopwatch(

@@ -42,7 +42,7 @@ class OpenVinoEngine:
 
     Compiled for a free batch size, OpenVINO chooses slower kernels (x0_25 in float32: 1.3 times the time) and
     prepares again whenever the size changes, as a frame's number of people does. So it is compiled for the
-    best batch and its halves down to 1 (some 0.3 s each, at loading), and 13 pictures run as 8, 4 and 1.
+    best batch and its halves down to 1 (some 0.3 s each, at loading), and 13 images run as 8, 4 and 1.
 
     Calls may come from several threads; they take turns, each with all of the engine's threads. They may come
     in a forked child too, which can load no other.
@@ -177,7 +177,7 @@ def compile_options(
         core: of `open_core`.
         precision: of the arithmetic.
         threads: as for `OpenVinoEngine`.
-        processor: likewise.
+        processor: as above.
 
     Raises:
         InputError: no such number of threads.
@@ -313,7 +313,7 @@ def _compute_gates_once(graph: Any) -> None:
 def _subtract_mean_from_rows(graph: Any) -> None:
     """Subtract the mean before channels come first, not after.
 
-    OpenVINO computes with channels last, as a picture has them. With nothing but the convolution behind it
+    OpenVINO computes with channels last, as an image has them. With nothing but the convolution behind it
     the transposition is a matter of names; in front of the subtraction it is carried out, and undone again.
     The mean is repeated to a whole row of pixels, for a kernel that repeats three numbers is slow.
     """

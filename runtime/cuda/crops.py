@@ -112,10 +112,10 @@ class CropCutter:
 
 
 def crop_table(address: int, frame_width: int, boxes: Iterable[Iterable[int]]) -> CropTable:
-    """Return crops of one contiguous picture.
+    """Return crops of one contiguous image.
 
     Args:
-        address: of the picture's first byte.
+        address: of the image's first byte.
         frame_width: its width in pixels.
         boxes: whole x1, y1, x2, y2 within it.
     """

@@ -183,7 +183,7 @@ class Cuda(ABC):
 
         Raises:
             UnavailableError: it cannot be captured; the stream is as before.
-            Exception: what `work` raises; likewise.
+            Exception: what `work` raises; as above.
         """
         self.do("cuStreamBeginCapture", stream.handle, _THREAD_LOCAL)
         try:

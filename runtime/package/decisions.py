@@ -8,14 +8,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class AccuracyLoss:
-    """What an engine loses against float32 on held-out pictures, in points (hundredths); below 0 it gains.
+    """What an engine loses against float32 on held-out images, in points (hundredths); below 0 it gains.
 
     Attributes:
         mean_ap: of mAP.
         mean_ap_most: the upper end of its one-sided 95 % interval: what it loses at most, as far as these
-            pictures can tell.
+            images can tell.
         rank1: of Rank-1.
-        rank1_most: likewise.
+        rank1_most: as above.
     """
 
     mean_ap: float
@@ -52,11 +52,11 @@ class Int8:
         rules: where Q/DQ pairs stand, see `osnet_edge.engines.quantization.rules`.
         ranges: how ranges were chosen, such as `mse`.
         calibration: name of the calibration set's file.
-        pictures_sha256: of the hashes of its pictures, in their order.
+        pictures_sha256: of the hashes of its images, in their order.
         pictures: how many.
-        held_out: pictures of other people, on whom the loss was measured; 0 where it was not.
+        held_out: images of other people, on whom the loss was measured; 0 where it was not.
         budget: points of mAP that might be lost; None where none was given.
-        budget_rank1: likewise of Rank-1.
+        budget_rank1: the same of Rank-1.
         loss: what the groups in INT8 lose together, or would have; None where it was not measured.
         macs: their share of the multiply-accumulates.
         groups: the decision, group by group.
@@ -88,7 +88,7 @@ class Comparison:
     """Precisions that were compared on the machine that built the package.
 
     Attributes:
-        batch: pictures a call.
+        batch: images a call.
         milliseconds: for a batch, by precision (and library, where there were two), medians in turns; empty
             where the target could not be timed.
         why: what was chosen, and why, in a line.

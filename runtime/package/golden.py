@@ -51,7 +51,7 @@ def read_golden(package: Path, manifest: Manifest) -> tuple[Picture, Rows]:
 def hold_to_golden(got: Rows, expected: Rows, limit: float) -> float:
     """Hold an engine's embeddings to the golden ones.
 
-    The mean of the golden embeddings is taken off first: with it on, any two pictures look alike.
+    The mean of the golden embeddings is taken off first: with it on, any two images look alike.
 
     Args:
         got: (K, D), of any length.

@@ -20,7 +20,7 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.processor import check_processor
 
 SCHEMA_VERSION = 1
-#: 400 MB of pictures; a typing error would ask for more.
+#: 400 MB of images; a typing error would ask for more.
 _LARGEST_BATCH = 4096
 
 
@@ -118,7 +118,7 @@ class Golden:
         file: an npz with `crops`, uint8 (K, H, W, 3) RGB, and `embeddings`, float32 (K, D), L2-normalised, of
             the float32 network, or of an INT8 package's graph with every Q/DQ as it is written.
         max_centred_distance: what each row's cosine distance may be once the mean of the golden embeddings is
-            taken off; with it on, any two pictures look alike, and a ruined engine would pass.
+            taken off; with it on, any two images look alike, and a ruined engine would pass.
     """
 
     file: str

@@ -43,7 +43,7 @@ class TunedCandidate:
 
     @property
     def picture_ms(self) -> float | None:
-        """The score: geometric mean over the batch sizes of milliseconds a picture.
+        """The score: geometric mean over the batch sizes of milliseconds an image.
 
         Example:
             >>> TunedCandidate("a", "onnxruntime", "fp32", milliseconds={"1": 2.0, "8": 4.0}).picture_ms
@@ -64,7 +64,7 @@ class Tuning:
         device: what it was measured on, or estimated for.
         batches: batch sizes that count alike.
         budget: points of mAP that might be lost; None where none was given.
-        budget_rank1: likewise of Rank-1.
+        budget_rank1: the same of Rank-1.
         reference: name of the published graph, which a winner must beat.
         winner: name of what was taken.
         why: in a line.

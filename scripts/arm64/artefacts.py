@@ -161,7 +161,7 @@ def golden_osnet(variant: str) -> OSNet:
 
 
 def takes_processor() -> bool:
-    """Whether `osnet-edge build` can be told which processor INT8 is for."""
+    """Whether `osnet-edge build` can be called with which processor INT8 is for."""
     return "--processor" in osnet_edge("build", "--help")
 
 

@@ -31,7 +31,7 @@ _TAGS = [f"manylinux_2_{minor}_aarch64" for minor in (36, 35, 34, 31, 28, 27, 17
 #: Emulation is slow; what takes longer than this hangs.
 _LIMIT_S = 3600
 #: A private view of the mounts, so that nothing is left behind: the root's own /proc, the processor's
-#: description over the host's, our folder, and pictures that nobody can write to.
+#: description over the host's, our folder, and images that nobody can write to.
 _ENTER = """
 set -e
 root=$1 work=$2 cpuinfo=$3 pictures=$4

@@ -73,7 +73,7 @@ def boxes(package: str, file: str) -> dict[str, Any]:
 
 
 def embed(package: str, names: str, output: str) -> int:
-    """Embed pictures that a file names, one a line, into an npy file; return how many."""
+    """Embed images that a file names, one a line, into an npy file; return how many."""
     import numpy as np
 
     from osnet_edge.runtime import Embedder

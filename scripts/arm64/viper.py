@@ -43,7 +43,7 @@ class Subset:
         return (*self.query, *self.gallery)
 
     def score(self, rows: Rows) -> tuple[Points, Points]:
-        """Return the average precision and Rank-1 of each query, in points, by embeddings of the pictures."""
+        """Return the average precision and Rank-1 of each query, in points, by embeddings of the images."""
         count = len(self.query)
         labels = [
             [getattr(each, name) for each in side]

@@ -31,7 +31,7 @@ class Limits:
         prove_mb: resident memory of that.
         build_s: building an engine here.
         build_mb: resident memory of that.
-        latency_ms: what a call with one picture may take (p50); None takes any.
+        latency_ms: what a call with one image may take (p50); None takes any.
     """
 
     package_mb: float = 256.0

@@ -19,7 +19,7 @@ from osnet_edge.ship.device.config import Limits
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
 
-#: What verifying gives: `distance`, the largest of a golden row, and `latency_ms`, p50 of one picture.
+#: What verifying gives: `distance`, the largest of a golden row, and `latency_ms`, p50 of one image.
 Proof = dict[str, float]
 #: Verifies a package within limits, or raises RefusedError.
 EngineVerifier = Callable[[Path, Limits], Proof]
@@ -48,7 +48,7 @@ def verify_in_subprocess(package: Path, limits: Limits) -> Proof:
 
 
 def measure(package: Path) -> Proof:
-    """Load a package, run its golden pairs, and time calls with one picture.
+    """Load a package, run its golden pairs, and time calls with one image.
 
     Raises:
         OsnetEdgeError: it cannot be loaded, or its golden pairs do not hold.
@@ -78,7 +78,7 @@ def check_latency(proof: Proof, limits: Limits) -> Proof:
     if limits.latency_ms is not None and not took <= limits.latency_ms:
         raise RefusedError(
             "proof",
-            f"the engine takes {took:.1f} ms for a picture on this device, over {limits.latency_ms:g} ms",
+            f"the engine takes {took:.1f} ms for an image on this device, over {limits.latency_ms:g} ms",
         )
     return proof
 

@@ -1,4 +1,4 @@
-"""Accuracy on pictures: each person is a colour, and the stand-in engine sees mean colours."""
+"""Accuracy on images: each person is a colour, and the stand-in engine sees mean colours."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def evaluate(
     gallery: Sequence[Picture],
     **options: object,
 ) -> RetrievalScores:
-    """Score pictures as `osnet-edge eval`, `bench` and `demo` do."""
+    """Score images as `osnet-edge eval`, `bench` and `demo` do."""
     return embed_set(partial(embed_files, embed, **options), [Split(query, gallery)]).scores()
 
 
@@ -51,7 +51,7 @@ def evaluate(
 def picture(tmp_path: Path) -> Callable[..., Picture]:
     def make(identity: int, camera: int, mode: str = "RGB") -> Picture:
         path = tmp_path / f"{identity}_{camera}_{mode}.png"
-        # Sizes differ from picture to picture, as crops of a detector do.
+        # Sizes differ from image to image, as crops of a detector do.
         Image.new("RGB", (8 + camera, 16 + identity), COLOURS[identity]).convert(mode).save(path)
         return Picture(path, identity, camera)
 
@@ -61,7 +61,7 @@ def picture(tmp_path: Path) -> Callable[..., Picture]:
 @pytest.mark.parametrize("batch", [1, 2, 32])
 def test_people_are_found_whatever_the_batch(picture: Callable[..., Picture], batch: int) -> None:
     query = [picture(identity, 0) for identity in COLOURS]
-    # Palette and alpha pictures are RGB to the engine.
+    # Palette and alpha images are RGB to the engine.
     gallery = [picture(1, 1, "P"), picture(2, 1, "RGBA"), picture(3, 1)]
     counts: list[int] = []
     scores = evaluate(mean_colour, query, gallery, batch=batch, progress=counts.append)
@@ -101,7 +101,7 @@ def test_an_unreadable_picture_is_named(picture: Callable[..., Picture], damage:
     if damage == "missing":
         os.remove(bad)
     else:
-        bad.write_bytes(b"not a picture" if damage == "text" else content[: len(content) - 30])
+        bad.write_bytes(b"not a image" if damage == "text" else content[: len(content) - 30])
     with pytest.raises(InputError, match=bad.name):
         evaluate(mean_colour, query, gallery)
 
@@ -110,7 +110,7 @@ def test_an_unreadable_picture_is_named(picture: Callable[..., Picture], damage:
     ("embed", "message"),
     [
         # An engine that drops a row.
-        (lambda crops: mean_colour(crops)[:-1], r"1 rows, one per picture.*\(0, 3\)"),
+        (lambda crops: mean_colour(crops)[:-1], r"1 rows, one per image.*\(0, 3\)"),
         # An engine that flattens.
         (lambda crops: mean_colour(crops).ravel(), r"\(3,\)"),
     ],
@@ -125,5 +125,5 @@ def test_a_wrong_engine_is_refused(
 def test_empty_sides_and_batches_are_refused(picture: Callable[..., Picture]) -> None:
     with pytest.raises(InputError, match="got 0 and 1"):
         evaluate(mean_colour, [], [picture(1, 1)])
-    with pytest.raises(InputError, match="1 picture or more"):
+    with pytest.raises(InputError, match="1 image or more"):
         evaluate(mean_colour, [picture(1, 0)], [picture(1, 1)], batch=0)

@@ -205,6 +205,6 @@ def test_names_cannot_steer_a_terminal_or_a_page() -> None:
 def test_the_page_says_by_which_protocol() -> None:
     page = cross_domain_page([result("a", "x", 0.5)], command="osnet-edge eval")
     assert "single-gallery-shot protocol, mean of 10 splits" in page
-    assert "100 queries (3 without a match, left out) against 200 gallery pictures" in page
+    assert "100 queries (3 without a match, left out) against 200 gallery images" in page
     with pytest.raises(InputError, match="at least one result"):
         cross_domain_page([], command="")

@@ -107,8 +107,8 @@ def test_a_tuning_is_drawn_with_a_key_to_what_counts() -> None:
     assert f"{HOSTILE}: speed against accuracy" in lines
     assert any(line.endswith("3 candidates; 1 more, too slow to have their loss measured") for line in lines)
     assert "budget 0.5" in lines
-    assert f"1  {HOSTILE} (winner): 1 ms a picture, 0.20 points lost" in lines
-    assert "2  reference: 3 ms a picture, 0.00 points lost" in lines
+    assert f"1  {HOSTILE} (winner): 1 ms an image, 0.20 points lost" in lines
+    assert "2  reference: 3 ms an image, 0.00 points lost" in lines
     assert not [line for line in lines if "beaten" in line or "unseen" in line]
 
 

@@ -174,7 +174,7 @@ GOOD: dict[str, Any] = {
         # Nothing there.
         ({"query_features": np.empty((0, 3))}, r"at least one.*\(0, 3\)"),
         # A single vector in place of rows.
-        ({"query_features": np.ones(3)}, r"\(pictures, width\).*\(3,\)"),
+        ({"query_features": np.ones(3)}, r"\(images, width\).*\(3,\)"),
         ({"query_features": [["a", "b", "c"]] * 2}, "to be numbers"),
         ({"distance": "manhattan"}, "cosine, euclidean.*'manhattan'"),
         ({"protocol": "cuhk03"}, "market1501, single-gallery-shot.*'cuhk03'"),

@@ -136,7 +136,7 @@ def test_names_are_text_and_nothing_else() -> None:
     "data", ["x.png", "https://example.org/x.png", "data:text/html;base64,AAAA", f'{PIXEL}" x="']
 )
 def test_pictures_from_elsewhere_are_refused(data: str) -> None:
-    with pytest.raises(InputError, match="expected a picture as data:image/png"):
+    with pytest.raises(InputError, match="expected an image as data:image/png"):
         InlinePicture(data, "somebody")
 
 

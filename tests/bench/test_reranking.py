@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking: the reference distances, the paper followed one picture at a time, its limits."""
+"""k-reciprocal re-ranking: the reference distances, the paper followed one image at a time, its limits."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def slow_way(query: np.ndarray, gallery: np.ndarray, how: Reranking) -> np.ndarr
         # Half of an odd k1 is rounded to even, as NumPy does.
         Reranking(k1=7, k2=3, lambda_value=0.5),
         Reranking(k1=5, k2=1, lambda_value=0),
-        # More neighbours than there are pictures.
+        # More neighbours than there are images.
         Reranking(k1=200, k2=100),
     ],
 )

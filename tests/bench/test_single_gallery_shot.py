@@ -17,7 +17,7 @@ from osnet_edge.bench.metrics.scores import single_shot_matches
 
 @st.composite
 def small_tests(draw: st.DrawFn) -> tuple[np.ndarray, Labels]:
-    """Few pictures, so that every gallery can be drawn, and few values, so that ties are common."""
+    """Few images, so that every gallery can be drawn, and few values, so that ties are common."""
     queries, gallery = draw(st.integers(1, 3)), draw(st.integers(2, 8))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     ids, others = rng.integers(0, 3, queries), rng.integers(0, 4, gallery)
@@ -28,7 +28,7 @@ def small_tests(draw: st.DrawFn) -> tuple[np.ndarray, Labels]:
 
 
 def every_gallery(distances: np.ndarray, labels: Labels) -> list[list[float]]:
-    """Rank by every gallery of one picture a person, for each query that has a match, and average."""
+    """Rank by every gallery of one image a person, for each query that has a match, and average."""
     curves = []
     for row, identity, camera in zip(distances, labels.query_ids, labels.query_cameras, strict=True):
         kept = ~((labels.gallery_ids == identity) & (labels.gallery_cameras == camera))

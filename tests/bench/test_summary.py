@@ -39,7 +39,7 @@ FP32 = examples.engine("fp32", {1: 2.0, 8: 9.0}, 0.5, reference=True)
             "At batch 1, int8 takes 1.00 ms a call (p50), 2.00 times as fast as fp32; "
             "its accuracy was not measured.",
         ),
-        # Scored on other pictures: no share of the reference's mAP is claimed.
+        # Scored on other images: no share of the reference's mAP is claimed.
         (
             examples.result(FP32, examples.engine("int8", {1: 1.0}, 0.9, data_set="easy")),
             "At batch 1, int8 takes 1.00 ms a call (p50), 2.00 times as fast as fp32; "

@@ -207,7 +207,7 @@ def test_real_weights_reach_their_figures_on_viper(
     assert main(["export", str(checkpoint), "--rewrite", rewrite, "-o", "osnet.onnx"]) == 0
     assert main(["build", "osnet.onnx", "--target", "cpu", "--precision", "fp32", "-o", "osnet-cpu"]) == 0
     capsys.readouterr()
-    # As bench scores it, which would embed all pictures a second time by the reference. On one thread: tests
+    # As bench scores it, which would embed all images a second time by the reference. On one thread: tests
     # run two at a time, and two threads of each would spin on the other's time.
     given = ["--data", str(shared / "data/viper"), "--threads", "1", "--json"]
     assert main(["eval", "osnet-cpu", *given]) == 0

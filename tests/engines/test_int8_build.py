@@ -44,7 +44,7 @@ SMALL = Preprocessing(height=128, width=64)
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
-    """A folder with `people/`, a small `osnet.onnx`, and two calibration sets of 16 pictures.
+    """A folder with `people/`, a small `osnet.onnx`, and two calibration sets of 16 images.
 
     `calib.json` holds 32 people out, and `ranges.json` nobody, for what is about ranges alone.
     """
@@ -277,11 +277,11 @@ def test_bad_input_is_one_line_and_leaves_no_package(
                 "--calibration",
                 calibration,
             ],
-            "are 0 on all calibration pictures",
+            "are 0 on all calibration images",
         ),
         (
             ["build", spoil(work, np.nan), "-o", str(out), *on_cpu, *int8, "--calibration", calibration],
-            "are not finite on the calibration pictures",
+            "are not finite on the calibration images",
         ),
     ]
     for command, says in cases:
@@ -299,7 +299,7 @@ def test_a_calibration_picture_that_vanished_is_named(
     gone = tmp_path / json.loads((tmp_path / "calib.json").read_text())["pictures"][3]["path"]
     gone.unlink()
     assert build(tmp_path, tmp_path / "out", "--target", "cpu", "--precision", "int8") == 2
-    assert f"expected the calibration picture {gone}, found nothing there" in capsys.readouterr().err
+    assert f"expected the calibration image {gone}, found nothing there" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

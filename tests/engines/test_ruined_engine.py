@@ -1,4 +1,4 @@
-"""An engine ruined on purpose is seen on pictures of people, and not on noise."""
+"""An engine ruined on purpose is seen on images of people, and not on noise."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_people_show_what_an_engine_lost(trained: Path, ruined: Path, tmp_path: 
 def test_noise_does_not(contrast: float, trained: Path, ruined: Path, rng: np.random.Generator) -> None:
     """Why no engine is proven on noise here: raw cosine stays above 0.99 with nine tenths of mAP gone.
 
-    The noise is what engines are often checked with: normal, where the network expects normalised pictures
+    The noise is what engines are often checked with: normal, where the network expects normalised images
     (as torch.randn), and a tenth of it. Two different noises agree no worse than the two engines do: to a
     network, noise is a texture, always the same, whose red is like its blue.
     """

@@ -294,7 +294,7 @@ def test_held_out_people_are_run_in_batches_that_the_engine_takes(work: Path) ->
     plain = OnnxRuntimeEngine(graph.path, graph.info.preprocessing, 512)
     rows, reference = people.embed_by(Small(), 5), people.embed_by(plain)
     assert rows.shape == reference.shape == (people.count, 512)
-    # The closest two pictures are 9e-3 apart.
+    # The closest two images are 9e-3 apart.
     assert np.linalg.norm(rows - reference, axis=1).max() < 1e-5
 
 

@@ -54,7 +54,7 @@ def find(machine: Machine, refuse: Callable[[Candidate], str | None] = lambda ea
 
 
 def drawn(seed: int) -> list[float]:
-    """Draw milliseconds a picture: far apart, or all but alike, as rewrites on a CPU are."""
+    """Draw milliseconds an image: far apart, or all but alike, as rewrites on a CPU are."""
     rng = random.Random(seed)
     return [rng.uniform(1, 4) if seed % 2 else rng.lognormvariate(0, 0.1) for _ in CANDIDATES]
 

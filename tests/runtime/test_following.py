@@ -153,7 +153,7 @@ def test_a_heartbeat_tells_of_the_engine_that_a_program_uses(store: Store, tmp_p
         assert watched(store, heart) == ""
         embedder(CROPS)
         with pytest.raises(InputError):
-            embedder("no pictures")
+            embedder("no images")
         wait_for(lambda: read_heartbeat(heart)["calls"] == 1)
         assert read_heartbeat(heart)["errors"] == 0
         document = {**read_heartbeat(heart), "errors": 3}

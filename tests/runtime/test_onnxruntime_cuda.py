@@ -110,11 +110,11 @@ def test_an_embedder_on_the_cpu_takes_nothing_from_a_gpu(package: Path) -> None:
     embedder = Embedder.load(package)
     frame = np.zeros((100, 60, 3), np.uint8)
     for kind in (OnDevice, Exchanged):
-        with pytest.raises(UnavailableError, match=r"takes pictures from the host's memory; copy them there"):
+        with pytest.raises(UnavailableError, match=r"takes images from the host's memory; copy them there"):
             embedder([kind(frame)])
-        with pytest.raises(UnavailableError, match=r"takes pictures from the host's memory; copy them there"):
+        with pytest.raises(UnavailableError, match=r"takes images from the host's memory; copy them there"):
             embedder.embed_boxes(kind(frame), [[0, 0, 20, 50]])
-        with pytest.raises(UnavailableError, match=r"takes pictures from the host's memory; copy them there"):
+        with pytest.raises(UnavailableError, match=r"takes images from the host's memory; copy them there"):
             embedder.infer(kind(np.zeros((1, 256, 128, 3), np.uint8)))
     # A frame without a person needs no engine.
     assert embedder.embed_boxes(OnDevice(frame), [[90, 0, 99, 9]]).valid.tolist() == [False]

@@ -70,7 +70,7 @@ def set_field(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("an unknown backend", set_field("target", "backend", value="tflite"), "expected 'onnxruntime' or"),
         ("two means", set_field("preprocessing", "mean", value=[0, 0]), "mean: expected a list of 3"),
         ("std of zero", set_field("preprocessing", "std", value=[0, 1, 1]), "expected a positive scale"),
-        ("a size of no picture", set_field("preprocessing", "width", value=0), "32 to 4096 pixels a side"),
+        ("a size of no image", set_field("preprocessing", "width", value=0), "32 to 4096 pixels a side"),
         ("a number beyond floats", set_field("preprocessing", "scale", value=10**400), "a finite number"),
         ("a file outside", set_field("files", "../x", value={"sha256": "0" * 64, "bytes": 1}), "plain file"),
         ("a hash of no kind", set_field("files", "golden.npz", "sha256", value="x"), "64 hexadecimal"),

@@ -49,7 +49,7 @@ CROPS = [FRAME[y1:y2, x1:x2] for x1, y1, x2, y2 in BOXES]
 
 
 def close(rows: np.ndarray, crops: list[np.ndarray], bgr: bool = False) -> bool:
-    """Within a rounding of the resizing, in the mean of a picture."""
+    """Within a rounding of the resizing, in the mean of an image."""
     wanted = sums(to_batch(crops, HOW, bgr=bgr))
     return bool(np.abs(rows - wanted).max() < 0.2 * np.prod(HOW.input_shape))
 

@@ -85,7 +85,7 @@ def test_parts_of_a_call_are_timed_with_its_graph_or_without(
 
 def test_parts_are_of_one_batch_that_fits() -> None:
     _, plan, engine = fresh()
-    with pytest.raises(InputError, match=f"at most {LARGEST} pictures at once, got {LARGEST + 1}"):
+    with pytest.raises(InputError, match=f"at most {LARGEST} images at once, got {LARGEST + 1}"):
         engine.timed_parts(batch_of(LARGEST + 1))
     assert plan.executed == 0
 
@@ -188,7 +188,7 @@ def test_two_engines_share_the_gpu_and_each_gives_its_own_back() -> None:
 
 
 def test_running_out_of_memory_leaves_nothing_and_is_one_line() -> None:
-    # Room for the pictures' two buffers, and not for the embeddings.
+    # Room for the images' two buffers, and not for the embeddings.
     cuda = Memory(room=2 * batch_of(LARGEST).nbytes + 10)
     plan = Plan(cuda)
     engine = engine_on(cuda, plan)

@@ -27,7 +27,7 @@ TYPES = SimpleNamespace(UINT8=SimpleNamespace(name="UINT8"), FLOAT=SimpleNamespa
 
 
 class Engine:
-    """TensorRT's engine and execution context in one: an embedding is the picture's first bytes."""
+    """TensorRT's engine and execution context in one: an embedding is the image's first bytes."""
 
     num_io_tensors = 2
 

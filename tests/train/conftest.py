@@ -10,5 +10,5 @@ from osnet_edge.train.data import ReidSet
 
 @pytest.fixture(scope="session")
 def few(tmp_path_factory: pytest.TempPathFactory) -> ReidSet:
-    """64 pictures of 8 drawn people to train on; tests that change them copy them."""
+    """64 images of 8 drawn people to train on; tests that change them copy them."""
     return few_people(tmp_path_factory.mktemp("few") / "few")

@@ -13,7 +13,7 @@ from scipy.io import savemat
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data import open_set, open_sets
 
-#: The new protocol as published: pictures to train on, queries, gallery.
+#: The new protocol as published: images to train on, queries, gallery.
 CUHK03 = {"detected": (7_365, 1_400, 5_332), "labeled": (7_368, 1_400, 5_328)}
 
 
@@ -88,7 +88,7 @@ def test_the_first_protocol_of_cuhk03_has_twenty_splits_and_its_own_score(tmp_pa
     ("files", "spec", "words"),
     [
         pytest.param(
-            ["cuhk03_release/cuhk-03.mat"], "", "make pictures of cuhk-03.mat first", id="as published"
+            ["cuhk03_release/cuhk-03.mat"], "", "make images of cuhk-03.mat first", id="as published"
         ),
         pytest.param(
             ["images_detected/x"], "", "767/700 protocol of CUHK03 in .* found neither", id="no protocol"

@@ -64,7 +64,7 @@ def test_every_file_that_cannot_be_decoded_is_listed_and_the_exit_code_is_1(
     assert main(["data", "check", str(people)]) == 1
     out = capsys.readouterr().out
     assert out.count("unreadable: ") == 2
-    assert "2 pictures cannot be decoded" in out
+    assert "2 images cannot be decoded" in out
 
 
 def rename(folder: str, old: str, new: str) -> Callable[[Path], object]:
@@ -109,7 +109,7 @@ def resized(width: int, height: int) -> Callable[[Path], object]:
         pytest.param(resized(90, 60), ["pictures wider than high: 1, such as"], id="wide"),
         pytest.param(
             copied,
-            ["copies of another picture, byte by byte: 2,", "equal pictures under different identities: 3,"],
+            ["copies of another image, byte by byte: 2,", "equal images under different identities: 3,"],
             id="copies",
         ),
     ],
@@ -127,7 +127,7 @@ def test_warnings_of_the_reader_are_in_the_report_and_not_beside_it(
     pattern = f"{people}::bounding_box_train/{{identity}}_{{camera}}s*.jpg"
     assert main(["data", "check", pattern]) == 0
     captured = capsys.readouterr()
-    assert "warning: pictures that do not fit bounding_box_train/" in captured.out
+    assert "warning: images that do not fit bounding_box_train/" in captured.out
     assert captured.err == ""
 
 
@@ -141,7 +141,7 @@ def test_other_commands_say_the_reader_s_warnings_as_notes(
     assert main(["bench", "no-package", "--data", pattern, "--batch", "1"]) == 2
     err = capsys.readouterr().err.splitlines()
     assert err[0].startswith(
-        "note: pictures that do not fit {split}/{identity}_{camera}s*.jpg: 1, such as extra.jpg"
+        "note: images that do not fit {split}/{identity}_{camera}s*.jpg: 1, such as extra.jpg"
     )
     assert err[1].startswith("error: ")
 
@@ -153,11 +153,11 @@ def test_a_contact_sheet_shows_people_in_rows_and_cameras_in_columns(people: Pat
     with Image.open(tmp_path / "sheet.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")).astype(int)
         assert sheet.size == draw_contact_sheet(open_set(str(people))).size
-    # 3 people to train on and 2 to test on, 144 pixels high each; 3 cameras with 2 pictures of 72 pixels.
+    # 3 people to train on and 2 to test on, 144 pixels high each; 3 cameras with 2 images of 72 pixels.
     assert pixels.shape[0] > 5 * 144
     assert pixels.shape[1] > 3 * 2 * 72
     red = (np.abs(pixels - (192, 57, 43)) < 3).all(2)
-    assert red.sum() > 500, "the broken picture is a crossed box"
+    assert red.sum() > 500, "the broken image is a crossed box"
     rows, columns = np.nonzero(red)
     assert rows.max() - rows.min() < 144
     assert columns.max() - columns.min() < 72

@@ -12,7 +12,7 @@ from osnet_edge.train.recipe import Loss
 
 
 def slow_triplet(rows: list[list[float]], labels: list[int], margin: float) -> float:
-    """Compute the loss a picture at a time."""
+    """Compute the loss an image at a time."""
     points = [torch.tensor(row, dtype=torch.float64) for row in rows]
     terms = []
     for anchor, label in zip(points, labels, strict=True):
@@ -36,10 +36,10 @@ def test_the_triplet_loss_equals_the_slow_way(seed: int, count: int, margin: flo
 
 
 def test_a_picture_is_at_no_distance_from_itself_and_near_ones_are_told_apart() -> None:
-    """A long way from zero, where sums of squares lose what tells near pictures apart."""
+    """A long way from zero, where sums of squares lose what tells near images apart."""
     rows = 1000 + torch.tensor([[0.0, 0.0], [0.0, 0.01], [9.0, 9.0]])
     loss = batch_hard_triplet(rows, torch.tensor([0, 1, 2]), margin=0.02)
-    # Nobody has a second picture; two of the three have one of another person within the margin.
+    # Nobody has a second image; two of the three have one of another person within the margin.
     apart = (rows[1] - rows[0]).norm().item()
     assert loss.item() == pytest.approx(2 * (0.02 - apart) / 3, abs=1e-6)
 

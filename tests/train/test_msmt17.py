@@ -50,7 +50,7 @@ def test_msmt17_is_read_from_its_lists(tmp_path: Path) -> None:
     assert not people(found.train) & people(found.query + found.gallery)
     assert {p.camera for p in found.train} == set(range(1, 16))
     assert found.train[0].path == folder / "mask_train_v2" / "0000/0000_000_01_0303morning_train0_0.jpg"
-    # 4,101 people in all; the validation pictures are of people to train on.
+    # 4,101 people in all; the validation images are of people to train on.
     everything = training_pictures([f"msmt17={folder}"], combineall=True)
     assert len(everything) == sum(MSMT17.values())
     assert {p.identity for p in everything} == set(range(4_101))
@@ -61,7 +61,7 @@ def test_msmt17_is_read_from_its_lists(tmp_path: Path) -> None:
     [
         (lambda root: (root / "list_val.txt").unlink(), "list_val.txt, which is not there"),
         (lambda root: (root / "list_query.txt").write_text("0000/a.jpg 0\n"), "'0000/a.jpg 0' in line 1"),
-        (lambda root: (root / "list_query.txt").write_text("\n"), "names no picture"),
+        (lambda root: (root / "list_query.txt").write_text("\n"), "names no image"),
         (lambda root: (root / "test").rmdir(), "expected train/ and test/, or mask_train_v2/"),
     ],
 )

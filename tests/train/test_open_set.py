@@ -106,7 +106,7 @@ def test_people_and_cameras_of_several_sources_never_collide(tmp_path: Path) -> 
         tmp_path / "two", *(f"bounding_box_train/{k:04d}_c{c}.jpg" for k in (0, 2, 9) for c in (1, 2))
     )
     pictures = training_pictures([str(one), str(two), str(one)])
-    # The name says who is on a picture of one set; its folder and its turn say which set.
+    # The name says who is on an image of one set; its folder and its turn say which set.
     turns = [one] * 4 + [two] * 6 + [one] * 4
     assert [p.path.parents[1] for p in pictures] == turns
     people = {(k < 4, k > 9, p.path.name[:4], p.identity) for k, p in enumerate(pictures)}
@@ -139,7 +139,7 @@ def test_a_person_0_who_is_looked_for_is_no_distractor(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "combineall", "words"),
     [
-        (["query/0001_c1.jpg", "bounding_box_test/0001_c2.jpg"], False, "expected pictures to train on in"),
+        (["query/0001_c1.jpg", "bounding_box_test/0001_c2.jpg"], False, "expected images to train on in"),
         ([*MARKET, "query/0002_c1.jpg"], True, "1 numbers are both, such as 2"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A user's own pictures, by a table or by a pattern: what is read, and what a wrong line is told."""
+"""A user's own images, by a table or by a pattern: what is read, and what a wrong line is told."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_table_says_who_is_on_a_picture(
     ("text", "words"),
     [
         pytest.param("", "is empty; its first line must be path,identity,camera,split", id="an empty file"),
-        pytest.param("path,identity\n", "names no picture", id="a heading alone"),
+        pytest.param("path,identity\n", "names no image", id="a heading alone"),
         pytest.param("path,camera,split\na.jpg,1,train\n", "identity cannot be left out", id="no identity"),
         pytest.param("a.jpg,1\n", "got a.jpg,1; path and identity cannot be left out", id="no heading"),
         pytest.param("path,identity,path\na.jpg,1,b.jpg\n", "got path more than once", id="a column twice"),
@@ -76,7 +76,7 @@ def test_a_table_says_who_is_on_a_picture(
         pytest.param(
             "path,identity\na.jpg,1\n\nb.jpg,\n", "expected an identity in line 4", id="no identity"
         ),
-        pytest.param("path,identity\na.jpg,1\nno.jpg,1\n", "no.jpg, which line 3", id="a missing picture"),
+        pytest.param("path,identity\na.jpg,1\nno.jpg,1\n", "no.jpg, which line 3", id="a missing image"),
         pytest.param(
             "path,identity\na.jpg,1,2\n", "as many cells as columns in line 2", id="a cell too many"
         ),
@@ -84,7 +84,7 @@ def test_a_table_says_who_is_on_a_picture(
         pytest.param(
             "path,identity,camera,split\na.jpg,1,1,query\nb.jpg,2,1,train\n./a.jpg,1,2,gallery\n",
             "in line 2 of .* and in line 4",
-            id="one picture in two splits",
+            id="one image in two splits",
         ),
         pytest.param(
             "path,identity,camera,split\na.jpg,1,1,query\n", "query and gallery", id="a query alone"
@@ -168,8 +168,8 @@ def test_pictures_below_a_folder_are_read_by_a_pattern_and_the_others_counted(tm
         ("{identity}_{identity}.jpg", "each once"),
         ("{identity}_{who}.jpg", "got '{identity}_{who}.jpg'"),
         ("", "expected a pattern such as"),
-        ("{identity}_{camera}.png", "no picture in .* fits .* of 1 the first is a.jpg"),
-        ("{split}.jpg{identity}", "no picture in"),
+        ("{identity}_{camera}.png", "no image in .* fits .* of 1 the first is a.jpg"),
+        ("{split}.jpg{identity}", "no image in"),
         ("{identity}.{split}", "expected a split of train, query, gallery, got 'jpg' in a.jpg"),
     ],
 )

@@ -56,7 +56,7 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize(
     ("ranks", "spoil", "message"),
     [
-        # Another machine's disk lacks the pictures.
+        # Another machine's disk lacks the images.
         ([1], ["--data", "nowhere"], "error: expected a set"),
         # All machines' do, and once is enough to be told.
         ([0, 1], ["--data", "nowhere"], "error: expected a set"),
@@ -128,6 +128,6 @@ def test_a_decoding_process_that_is_killed_ends_the_run_in_one_line(few: ReidSet
         multiprocessing.active_children()[0].kill()
 
     machine = dataclasses.replace(HERE, workers=1)
-    with pytest.raises(UnavailableError, match=r"decodes pictures ended .* go on with --resume"):
+    with pytest.raises(UnavailableError, match=r"decodes images ended .* go on with --resume"):
         train(few.train, SMALL, tmp_path / "run", machine=machine, progress=kill)
     train(few.train, SMALL, tmp_path / "run", machine=HERE, resume=True)

@@ -179,7 +179,7 @@ def test_a_quantised_run_resumes_bit_for_bit_and_leaves_a_plain_checkpoint(
     few: ReidSet, given_to: Given, tmp_path: Path
 ) -> None:
     given, how, _ = given_to("osnet_x0_25")
-    # Everybody, in half of their pictures: two epochs of four steps.
+    # Everybody, in half of their images: two epochs of four steps.
     pictures, start = few.train[::2], {"machine": HERE, "weights": given, "rounding": how}
     whole = train(pictures, QUANTIZE, tmp_path / "whole", **start)
     seen: list[int] = []

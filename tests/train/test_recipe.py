@@ -97,11 +97,11 @@ def test_changes_apply_in_order_and_take_toml_or_bare_text() -> None:
         ("[optimizer]\nname = 'lamb'", "optimizer.name: expected 'sgd' or 'amsgrad' or 'adamw', got 'lamb'"),
         # No number at all.
         ("[optimizer]\nlearning_rate = nan", "learning_rate: expected a finite number"),
-        ("[batches]\nsize = 1", "2 pictures or more"),
+        ("[batches]\nsize = 1", "2 images or more"),
         ("[batches]\nsize = 6\naccumulate = 4", "splits into 4 equal parts"),
         ("[schedule]\nmilestones = [5, 2]", "milestones that rise"),
         ("[augmentation]\nflip = 2.0", "augmentation.flip from 0 to 1"),
-        # A triplet loss without several pictures of a person.
+        # A triplet loss without several images of a person.
         ("[loss]\ntriplet = 1.0", 'sampler = "identities"'),
         ("[batches]\nsampler = 'identities'\nsize = 6", "whole groups of 4"),
         ("seed = -1", "seed of 0 or more"),

@@ -115,8 +115,8 @@ def test_a_run_killed_outright_resumes_from_its_last_checkpoint(
         (["optimizer.learning_rate=0.5"], 32, "optimizer.learning_rate was 0.0025 and is 0.5"),
         # Nor would more epochs, but there is a way to have them.
         (["batches.epochs=9"], 32, "batches.epochs was 1 and is 9; .* with --weights .*/osnet.pth, to go on"),
-        # Other pictures neither.
-        ([], 40, "made with other pictures"),
+        # Other images neither.
+        ([], 40, "made with other images"),
     ],
 )
 def test_a_run_goes_on_only_as_it_began(
@@ -144,7 +144,7 @@ def test_pictures_may_move_together_and_not_change(few: ReidSet, tmp_path: Path)
     moved = pictures("there")
     train(moved, recipe, tmp_path / "run", machine=HERE, resume=True)
     shutil.copy(moved[0].path, moved[1].path)
-    with pytest.raises(InputError, match="made with other pictures"):
+    with pytest.raises(InputError, match="made with other images"):
         train(moved, recipe, tmp_path / "run", machine=HERE, resume=True)
 
 

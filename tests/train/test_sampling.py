@@ -1,4 +1,4 @@
-"""Which pictures come in which batch."""
+"""Which images come in which batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_shuffled_epoch_shows_every_picture_once_or_leaves_less_than_a_batch(
 ) -> None:
     labels = [0] * count
     if count < size:
-        with pytest.raises(InputError, match=f"expected {size} pictures"):
+        with pytest.raises(InputError, match=f"expected {size} images"):
             epoch_order(labels, Batches(size=size), seed, epoch)
         return
     order = epoch_order(labels, Batches(size=size), seed, epoch)
@@ -35,7 +35,7 @@ def test_batches_by_identity_hold_groups_of_different_people(counts: list[int], 
     people = labels[order].reshape(len(order), 3, 2)
     assert (people[:, :, 0] == people[:, :, 1]).all()
     assert all(len(set(row)) == 3 for row in people[:, :, 0].tolist())
-    # Nobody's picture comes twice in an epoch, but of somebody who has a single one.
+    # Nobody's image comes twice in an epoch, but of somebody who has a single one.
     shown = np.bincount(order.ravel(), minlength=len(labels))
     assert (shown[np.repeat(np.array(counts) > 1, counts)] <= 1).all()
 

@@ -115,7 +115,7 @@ def test_gradients_through_drawn_shares_lead_to_the_design_that_fits_best() -> N
     model = SuperNet("x0_25", num_classes=3)
     wanted = Placement(True, ("outside", "both", "plain", "inside", "both", "plain"))
     blocks = [*model.conv2, *model.conv3, *model.conv4]
-    # Of different contrast each, or a batch's statistics would be those of every picture in it.
+    # Of different contrast each, or a batch's statistics would be those of every image in it.
     contrast = torch.tensor([0.2, 0.6, 1.5, 4]).view(4, 1, 1, 1)
     images = [contrast * torch.randn(4, block.conv1.conv.in_channels, 8, 4) for block in blocks]
     alone = F.one_hot(torch.tensor([DESIGNS.index(design) for design in wanted.blocks]), 4).float()

@@ -1,6 +1,6 @@
-"""The small sets as their authors lay them out: the published numbers of people and pictures, the halving.
+"""The small sets as their authors lay them out: the published numbers of people and images, the halving.
 
-Readers go by names alone, so empty files stand for all pictures.
+Readers go by names alone, so empty files stand for all images.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def grid(root: Path) -> Path:
 
 
 def ilids(root: Path) -> Path:
-    """119 people with 476 pictures, 2 to 8 each."""
+    """119 people with 476 images, 2 to 8 each."""
     counts = [2, 8, 2, 4, 4] * 23 + [4, 4, 4, 4]
     assert (len(counts), sum(counts)) == (119, 476)
     names = [f"{k + 1:04d}{n + 1:03d}.jpg" for k, count in enumerate(counts) for n in range(count)]
@@ -64,10 +64,10 @@ SMALL = [
     pytest.param(prid2011, "prid2011", 10, (200, 100, 649), (100, 100), id="PRID-2011: 100 among 649"),
     pytest.param(prid450s, "prid450s", 10, (450, 225, 225), (225, 225), id="PRID450S: 225 and 225"),
     pytest.param(
-        cuhk01, "cuhk01", 20, (1940, 972, 972), (485, 486), id="CUHK01: 485 and 486, two pictures a side"
+        cuhk01, "cuhk01", 20, (1940, 972, 972), (485, 486), id="CUHK01: 485 and 486, two images a side"
     ),
     pytest.param(grid, "grid", 10, (250, 125, 900), (125, 125), id="GRID: 125 among 125 and 775 distractors"),
-    pytest.param(ilids, "ilids", 10, None, (59, 60), id="i-LIDS: 59 and 60, one picture a side"),
+    pytest.param(ilids, "ilids", 10, None, (59, 60), id="i-LIDS: 59 and 60, one image a side"),
 ]
 
 

@@ -189,7 +189,7 @@ def test_steps_whose_float16_gradients_overflow_are_left_out_and_told(few: ReidS
 
 
 def test_batches_by_identity_are_counted_before_they_come(few: ReidSet, tmp_path: Path) -> None:
-    # A person with one picture too few for a second group, and one with a single picture.
+    # A person with one image too few for a second group, and one with a single image.
     pictures = [*few.train[:15], *few.train[16:41]]
     recipe = read_recipe("quick", [*CHANGES, "batches.sampler=identities", "loss.triplet=1.0"])
     seen: list[int] = []
@@ -247,7 +247,7 @@ def test_a_student_sees_people_more_as_its_teacher_does(few: ReidSet, tmp_path: 
         # A single person cannot be told from others.
         (8, "got 1"),
         # Fewer than a batch.
-        (10, "expected 16 pictures .* got 10"),
+        (10, "expected 16 images .* got 10"),
     ],
 )
 def test_too_little_to_train_on_is_refused_and_nothing_is_written(
@@ -261,7 +261,7 @@ def test_too_little_to_train_on_is_refused_and_nothing_is_written(
 
 def test_a_picture_that_cannot_be_read_is_named_from_a_worker_too(few: ReidSet, tmp_path: Path) -> None:
     broken = tmp_path / "0001_c1s1_000001_00.jpg"
-    broken.write_bytes(b"\xff\xd8 no picture")
+    broken.write_bytes(b"\xff\xd8 no image")
     pictures = [*few.train[:16], dataclasses.replace(few.train[16], path=broken)]
     recipe = read_recipe("quick", [*CHANGES, "batches.size=17", "augmentation.patch=0"])
     for workers in (0, 1):

@@ -1,4 +1,4 @@
-"""Re-ID picture sets and their readers; no torch here."""
+"""Re-ID image sets and their readers; no torch here."""
 
 from osnet_edge.train.data.market1501 import parse_name, read_market1501
 from osnet_edge.train.data.open_set import DATA_VARIABLE, count_splits, open_set, open_sets, parse_specs

@@ -5,7 +5,7 @@
 The first six are needed: frames and people counted from 1, the box's upper left corner and its size in
 pixels; a detector that does not know people apart writes id -1, and each is somebody new. A line that is not
 considered (0), of another class than pedestrians (1), or less visible than a third is passed over, as are
-frames whose picture is not there.
+frames whose image is not there.
 
 Source: "MOT16: A Benchmark for Multi-Object Tracking" (Milan et al., 2016), section 3.3 and table 6.
 """
@@ -33,7 +33,7 @@ class BoxedPerson:
     Attributes:
         path: the frame's file.
         identity: of the person, from 0 over all sequences that were read together.
-        camera: the sequence, likewise.
+        camera: the sequence, as above.
         box: x1, y1, x2, y2 in whole pixels, the last two exclusive; it may reach over the frame's edges.
     """
 
@@ -69,7 +69,7 @@ def read_boxed_frames(folders: Sequence[Path | str]) -> tuple[BoxedPerson, ...]:
         if len(people) == before:
             raise InputError(
                 f"expected boxes of people in frames of {sequence / 'img1'}, found none in gt/gt.txt for its "
-                f"{len(frames)} pictures; pictures go by their frame's number, such as 000001.jpg"
+                f"{len(frames)} images; images go by their frame's number, such as 000001.jpg"
             )
     return tuple(people)
 

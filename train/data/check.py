@@ -1,4 +1,4 @@
-"""A set's pictures, opened one by one: what there is, what looks wrong, and what cannot be decoded."""
+"""A set's images, opened one by one: what there is, what looks wrong, and what cannot be decoded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SplitCount:
 
     Attributes:
         split: its name.
-        identities: people on its pictures, distractors not counted.
+        identities: people on its images, distractors not counted.
         cameras: cameras that took them.
         pictures: how many there are, distractors included.
     """
@@ -43,9 +43,9 @@ class SetReport:
     """What is to be said of a set.
 
     Attributes:
-        splits: the splits that hold pictures.
+        splits: the splits that hold images.
         warnings: what does not stop the work, with counts.
-        unreadable: pictures that cannot be decoded, each with the reason.
+        unreadable: images that cannot be decoded, each with the reason.
     """
 
     splits: tuple[SplitCount, ...]
@@ -65,11 +65,11 @@ class _Opened:
 
 
 def check_set(found: ReidSet, progress: Callable[[int], None] = lambda count: None) -> SetReport:
-    """Open every picture of a set.
+    """Open every image of a set.
 
     Args:
         found: the set.
-        progress: called with the number of pictures opened since the last call, `count_files` in all.
+        progress: called with the number of images opened since the last call, `count_files` in all.
     """
     opened = []
     with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
@@ -84,7 +84,7 @@ def check_set(found: ReidSet, progress: Callable[[int], None] = lambda count: No
 
 
 def count_files(found: ReidSet) -> int:
-    """Return how many files a set has; a picture may be both query and gallery."""
+    """Return how many files a set has; an image may be both query and gallery."""
     return len(_files(found))
 
 
@@ -155,11 +155,11 @@ def _picture_doubts(found: ReidSet, opened: Sequence[_Opened]) -> Iterator[str]:
     spare = sum(copies.values()) - len(copies)
     if spare:
         first = next(each for each in good if copies[each.digest] > 1)
-        yield f"copies of another picture, byte by byte: {spare:,}, such as of {first.path.name}"
+        yield f"copies of another image, byte by byte: {spare:,}, such as of {first.path.name}"
     who = {p.path: p.identity for p in _all(found)}
     named: dict[bytes, set[int]] = {}
     for each in good:
         named.setdefault(each.digest, set()).add(who[each.path])
     torn = [each for each in good if len(named[each.digest]) > 1]
     if torn:
-        yield f"equal pictures under different identities: {len(torn):,}, such as {torn[0].path.name}"
+        yield f"equal images under different identities: {len(torn):,}, such as {torn[0].path.name}"

@@ -13,7 +13,7 @@ from osnet_edge.train.data.reid_set import DISTRACTOR, Picture, ReidSet
 
 _PEOPLE = {"train": 4, "test": 3}
 _MOST_CAMERAS, _MOST_SHOTS = 6, 3
-#: Pixels: a picture's cell, the air between pictures, cameras and people, and the margins.
+#: Pixels: an image's cell, the air between images, cameras and people, and the margins.
 _WIDE, _HIGH, _AIR, _BETWEEN = 72, 144, 4, 22
 _LEFT, _TOP, _EDGE = 112, 108, 28
 _PAPER, _INK, _PALE, _EMPTY, _WRONG = "#ffffff", "#1f2933", "#66727f", "#eef1f4", "#c0392b"
@@ -22,14 +22,14 @@ _PAPER, _INK, _PALE, _EMPTY, _WRONG = "#ffffff", "#1f2933", "#66727f", "#eef1f4"
 def draw_contact_sheet(found: ReidSet) -> Image.Image:
     """Draw people of a set, evenly chosen among those to train on and those to test on.
 
-    A column is a camera, with up to three pictures of the person; a set of more than six cameras shows those
-    with the most pictures. A picture that cannot be decoded is a crossed box.
+    A column is a camera, with up to three images of the person; a set of more than six cameras shows those
+    with the most images. An image that cannot be decoded is a crossed box.
 
     Args:
-        found: the set; the pictures that are shown are opened.
+        found: the set; the images that are shown are opened.
 
     Returns:
-        An RGB picture.
+        An RGB image.
     """
     parts = {"train": found.train, "test": found.query + found.gallery}
     counted = Counter(p.camera for part in parts.values() for p in part)
@@ -58,7 +58,7 @@ def draw_contact_sheet(found: ReidSet) -> Image.Image:
 
 
 def _people(split: str, pictures: Sequence[Picture]) -> list[tuple[int, dict[int, list[Picture]]]]:
-    """Choose people at even distances, and sort their pictures by camera."""
+    """Choose people at even distances, and sort their images by camera."""
     shots: dict[int, dict[int, list[Picture]]] = defaultdict(lambda: defaultdict(list))
     for picture in dict.fromkeys(pictures):
         shots[picture.identity][picture.camera].append(picture)
@@ -70,11 +70,11 @@ def _people(split: str, pictures: Sequence[Picture]) -> list[tuple[int, dict[int
 def _caption(found: ReidSet, shown: int, columns: int, cameras: int) -> str:
     people = len({p.identity for p in found.train}) + len({p.identity for p in found.query})
     pictures = len(found.train) + len(found.query) + len(found.gallery)
-    return f"{shown} of {people:,} people on {columns} of {cameras:,} cameras; {pictures:,} pictures in all"
+    return f"{shown} of {people:,} people on {columns} of {cameras:,} cameras; {pictures:,} images in all"
 
 
 def _paste(sheet: Image.Image, picture: Picture, left: int, top: int) -> None:
-    """Fit a picture into its cell, whole and in its own shape."""
+    """Fit an image into its cell, whole and in its own shape."""
     try:
         image = Image.fromarray(read_picture(picture.path))
     except InputError:

@@ -1,4 +1,4 @@
-"""A user's own pictures by a table: a CSV beside them.
+"""A user's own images by a table: a CSV beside them.
 
     path,identity,camera,split
     a/1.jpg,anna,north,train
@@ -6,7 +6,7 @@
     a/3.jpg,ben,north,gallery
     a/4.jpg,,north,gallery          nobody's right answer
 
-Paths are from the table's own folder. Without `split` all pictures are to train on, and then `camera` may
+Paths are from the table's own folder. Without `split` all images are to train on, and then `camera` may
 be left out too.
 """
 
@@ -25,7 +25,7 @@ _NEEDED = _COLUMNS[:2]
 
 
 def read_csv(file: Path | str) -> ReidSet:
-    """Read a table of pictures; no picture is opened, but each must be there.
+    """Read a table of images; no image is opened, but each must be there.
 
     Raises:
         InputError: the table is missing, empty or no CSV, lacks a column, or a line is wrong, which is named.
@@ -40,7 +40,7 @@ def read_csv(file: Path | str) -> ReidSet:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file} cannot be read as a CSV ({error}); write it as UTF-8 text") from None
     if not described:
-        raise InputError(f"{file} names no picture; put a line for each under {','.join(columns)}")
+        raise InputError(f"{file} names no image; put a line for each under {','.join(columns)}")
     return set_of(file.stem, file.parent, described)
 
 
@@ -64,5 +64,5 @@ def _describe(file: Path, number: int, line: dict[str, str]) -> Description:
     cells = {"camera": "", "split": "train"} | {name: line[name].strip() for name in _COLUMNS if name in line}
     path = file.parent / cells["path"]
     if not cells["path"] or not path.is_file():
-        raise InputError(f"expected a picture at {path}, which {source} names; found none there")
+        raise InputError(f"expected an image at {path}, which {source} names; found none there")
     return Description(path, cells["identity"], cells["camera"], cells["split"], source)

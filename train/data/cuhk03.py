@@ -1,8 +1,8 @@
-"""CUHK03 in pictures: detected or labelled boxes, under the new protocol or the first one.
+"""CUHK03 in images: detected or labelled boxes, under the new protocol or the first one.
 
-The authors' file is `cuhk-03.mat`, of which others made pictures, one for each box:
+The authors' file is `cuhk-03.mat`, of which others made images, one for each box:
 
-    images_detected/1_001_2_06.png     camera pair 1, person 1 of it, its second camera, picture 6
+    images_detected/1_001_2_06.png     camera pair 1, person 1 of it, its second camera, image 6
     images_labeled/...
 
 The new protocol (767 people to train on, 700 to test on; Zhong et al., "Re-ranking Person Re-identification
@@ -38,13 +38,13 @@ def read_cuhk03(root: Path, boxes: str, *, classic: bool = False, split: int = 0
     """Read one kind of boxes under one protocol.
 
     Args:
-        root: the folder that holds the pictures' folders and the protocol's files.
+        root: the folder that holds the images' folders and the protocol's files.
         boxes: "detected" or "labeled", as the files spell it.
         classic: the first protocol, with its twenty splits, instead of the new one.
         split: which of the twenty.
 
     Raises:
-        InputError: pictures or protocol are missing, or are not as published.
+        InputError: images or protocol are missing, or are not as published.
     """
     name = "cuhk03" + ("-labelled" if boxes == "labeled" else "") + ("-classic" if classic else "")
     if not classic and (root / boxes).is_dir():
@@ -53,8 +53,8 @@ def read_cuhk03(root: Path, boxes: str, *, classic: bool = False, split: int = 0
     folder = root / f"images_{boxes}"
     if not folder.is_dir():
         raise InputError(
-            f"expected CUHK03's pictures in {folder}, or in the Market-1501 layout in {root / boxes}; "
-            "make pictures of cuhk-03.mat first, for it is not read itself"
+            f"expected CUHK03's images in {folder}, or in the Market-1501 layout in {root / boxes}; "
+            "make images of cuhk-03.mat first, for it is not read itself"
         )
     lists = _classic(root, boxes, split) if classic else _new(root, boxes)
     train, query, gallery = (_pictures(folder, lists[part]) for part in ("train", "query", "gallery"))
@@ -104,7 +104,7 @@ def _from_json(file: Path, split: int) -> Lists:
         }
     except (OSError, RecursionError, ValueError, KeyError, IndexError, TypeError):
         raise InputError(
-            f"expected lists of [picture, identity, camera] under train, query and gallery of split {split} "
+            f"expected lists of [image, identity, camera] under train, query and gallery of split {split} "
             f"in {file}; copy it again"
         ) from None
 
@@ -118,5 +118,5 @@ def _pictures(folder: Path, names: Iterable[str]) -> tuple[Picture, ...]:
         pair, person, camera = map(int, fits.groups())
         pictures.append(Picture(folder / name, _PAIR * pair + person, camera))
     if not pictures:
-        raise InputError(f"a list of CUHK03's protocol names no picture of {folder}; copy the protocol again")
+        raise InputError(f"a list of CUHK03's protocol names no image of {folder}; copy the protocol again")
     return tuple(pictures)

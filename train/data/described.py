@@ -13,10 +13,10 @@ SPLITS = ("train", "query", "gallery")
 
 
 class Description(NamedTuple):
-    """What is said of one picture.
+    """What is said of one image.
 
     Attributes:
-        path: the picture's file.
+        path: the image's file.
         identity: any text; empty for a distractor.
         camera: any text; empty if it was not told.
         split: one of `SPLITS`.
@@ -33,25 +33,25 @@ class Description(NamedTuple):
 def set_of(
     name: str, root: Path, described: Sequence[Description], warnings: tuple[str, ...] = ()
 ) -> ReidSet:
-    """Number identities and cameras from 1, in the order of their texts, and share pictures out to splits.
+    """Number identities and cameras from 1, in the order of their texts, and share images out to splits.
 
     Raises:
-        InputError: a split, a camera or an identity cannot be, or a picture comes twice.
+        InputError: a split, a camera or an identity cannot be, or an image comes twice.
     """
     sources: dict[Path, str] = {}
     for each in described:
         if each.split not in SPLITS:
             raise InputError(f"expected a split of {', '.join(SPLITS)}, got {each.split!r} in {each.source}")
         if not each.identity and each.split != "gallery":
-            raise InputError(f"expected an identity in {each.source}; only a gallery picture may do without")
+            raise InputError(f"expected an identity in {each.source}; only a gallery image may do without")
         if each.path in sources:
             raise InputError(
-                f"expected each picture once, but {each.path} is in {sources[each.path]} and in {each.source}"
+                f"expected each image once, but {each.path} is in {sources[each.path]} and in {each.source}"
             )
         sources[each.path] = each.source
     splits = {each.split for each in described}
     if len(splits & {"query", "gallery"}) == 1:
-        raise InputError(f"expected query and gallery pictures, or neither; {root} has {splits - {'train'}}")
+        raise InputError(f"expected query and gallery images, or neither; {root} has {splits - {'train'}}")
     _require_cameras(described, tests="query" in splits)
     people = {who: 1 + k for k, who in enumerate(sorted({each.identity for each in described} - {""}))}
     cameras = {camera: 1 + k for k, camera in enumerate(sorted({each.camera for each in described}))}

@@ -34,18 +34,18 @@ def draw_half(identities: Collection[int], draw: int, seed: int) -> frozenset[in
 def split_views(
     query_view: Iterable[Picture], gallery_view: Iterable[Picture], training: Collection[int]
 ) -> Splits:
-    """Split a set of two views: people to train on give all their pictures, others one view to each side.
+    """Split a set of two views: people to train on give all their images, others one view to each side.
 
     People of the gallery's view alone become distractors, and those of the query's view alone are left out,
     as nobody could find them.
 
     Args:
-        query_view: the pictures that queries come from.
-        gallery_view: the pictures to look among.
+        query_view: the images that queries come from.
+        gallery_view: the images to look among.
         training: the identities to train on.
 
     Returns:
-        Pictures to train on, queries and gallery.
+        Images to train on, queries and gallery.
     """
     query_view, gallery_view = tuple(query_view), tuple(gallery_view)
     shared = shared_identities(query_view, gallery_view)
@@ -62,5 +62,5 @@ def split_views(
 
 
 def shared_identities(one: Iterable[Picture], other: Iterable[Picture]) -> set[int]:
-    """Return who is on pictures of both views."""
+    """Return who is on images of both views."""
     return ({p.identity for p in one} & {p.identity for p in other}) - {DISTRACTOR}

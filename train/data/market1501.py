@@ -1,4 +1,4 @@
-"""Market-1501's folders: a picture's name says who is in it and which camera took it.
+"""Market-1501's folders: an image's name says who is in it and which camera took it.
 
 Most re-ID sets are offered in this layout too:
 
@@ -30,9 +30,9 @@ _NAME = re.compile(r"(-1|[0-9]+)_c([0-9]+)(?:s[0-9]+)?(?:[_.-].*)?", re.ASCII | 
 
 
 def read_market1501(root: Path | str, *, splits: Sequence[str] = ("train", "query", "gallery")) -> ReidSet:
-    """Read the names of a set in the Market-1501 layout; no picture is opened.
+    """Read the names of a set in the Market-1501 layout; no image is opened.
 
-    Junk pictures (identity -1) are dropped, and files that are no pictures (`Thumbs.db`) are passed over.
+    Junk images (identity -1) are dropped, and files that are no images (`Thumbs.db`) are passed over.
 
     Args:
         root: the folder that holds `bounding_box_train`, `query` and `bounding_box_test`, or some of them.
@@ -44,7 +44,7 @@ def read_market1501(root: Path | str, *, splits: Sequence[str] = ("train", "quer
 
     Raises:
         InputError: the root is missing or no folder, it holds none of the splits, a query comes without a
-            gallery or the other way round, a split holds no usable picture, or a picture's name does not fit.
+            gallery or the other way round, a split holds no usable image, or an image's name does not fit.
     """
     root = Path(root)
     unknown = [split for split in splits if split not in SPLIT_FOLDERS]
@@ -119,6 +119,6 @@ def _read_split(folder: Path) -> tuple[Picture, ...]:
         else:
             pictures.append(Picture(path, identity, camera))
     if not pictures:
-        what = f"only {dropped} junk pictures (identity -1)" if dropped else f"no {', '.join(SUFFIXES)}"
-        raise InputError(f"{folder} holds {what}; put its pictures there, or remove the folder")
+        what = f"only {dropped} junk images (identity -1)" if dropped else f"no {', '.join(SUFFIXES)}"
+        raise InputError(f"{folder} holds {what}; put its images there, or remove the folder")
     return tuple(pictures)

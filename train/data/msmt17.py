@@ -1,12 +1,12 @@
-"""MSMT17 as published: list files that name a picture and its identity, in version 1 and 2.
+"""MSMT17 as published: list files that name an image and its identity, in version 1 and 2.
 
     list_train.txt     0000/0000_000_01_0303morning_0015_0.jpg 0     person 0 on camera 01
     list_val.txt, list_query.txt, list_gallery.txt
-    train/, test/                       the pictures of version 1
+    train/, test/                       the images of version 1
     mask_train_v2/, mask_test_v2/       those of version 2, where faces are blurred
 
 People to train on and people to test on are both counted from 0, and are others. `list_val.txt` holds
-pictures of the people to train on, and is left out of training unless all pictures are combined.
+images of the people to train on, and is left out of training unless all images are combined.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _FOLDERS = (("mask_train_v2", "mask_test_v2"), ("train", "test"))
 
 
 def read_msmt17(root: Path) -> ReidSet:
-    """Read MSMT17's list files; no picture is opened, nor looked for.
+    """Read MSMT17's list files; no image is opened, nor looked for.
 
     Raises:
-        InputError: a list or a folder is missing, or a line fits no picture.
+        InputError: a list or a folder is missing, or a line fits no image.
     """
     for train, test in _FOLDERS:
         if (root / train).is_dir() and (root / test).is_dir():
@@ -31,7 +31,7 @@ def read_msmt17(root: Path) -> ReidSet:
     else:
         raise InputError(
             f"expected train/ and test/, or mask_train_v2/ and mask_test_v2/, beside the lists in {root}; "
-            "copy MSMT17's pictures there"
+            "copy MSMT17's images there"
         )
     training = _read_list(root / "list_train.txt", root / train, 1)
     validation = _read_list(root / "list_val.txt", root / train, 1)
@@ -53,10 +53,10 @@ def _read_list(file: Path, folder: Path, first: int) -> tuple[Picture, ...]:
         parts = name.rpartition("/")[2].split("_")
         if not (identity.isdecimal() and len(parts) > 2 and parts[2].isdecimal()):
             raise InputError(
-                f"expected lines such as 0000/0000_000_01_0303morning_0015_0.jpg 0 (picture, identity), "
+                f"expected lines such as 0000/0000_000_01_0303morning_0015_0.jpg 0 (image, identity), "
                 f"got {line[:80]!r} in line {number} of {file}"
             )
         pictures.append(Picture(folder / name, first + int(identity), int(parts[2])))
     if not pictures:
-        raise InputError(f"{file} names no picture; copy it from MSMT17's archive again")
+        raise InputError(f"{file} names no image; copy it from MSMT17's archive again")
     return tuple(pictures)

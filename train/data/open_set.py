@@ -6,7 +6,7 @@ This is what is typed:
     msmt17=sets/MSMT17_V2    that folder, as MSMT17
     sets/street              a folder, in whatever layout is found in it
     pictures.csv             a table
-    cams::{camera}/{identity}_*.jpg      pictures below cams/ by a pattern on their names
+    cams::{camera}/{identity}_*.jpg      images below cams/ by a pattern on their names
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _Reader = Callable[[int, int], ReidSet]
 
 
 def open_set(spec: str, *, split: int = 0, seed: int = 0) -> ReidSet:
-    """Read the names of a set's pictures; no picture is opened, and nothing is downloaded.
+    """Read the names of a set's images; no image is opened, and nothing is downloaded.
 
     What a reader had to pass over is in the set's `warnings`, and said by `warnings.warn`, once in a process.
 

@@ -1,11 +1,11 @@
-"""A user's own pictures by a pattern on their file names.
+"""A user's own images by a pattern on their file names.
 
     cams::{camera}/{identity}_*.jpg
       cams/north/anna_001.jpg           anna, on camera north
       cams/south/anna_007.jpg
 
 {identity} must be in it, {camera} and {split} may. A field takes as little text as fits, at least one
-character, and * takes any, none included; neither reaches past a /. Without {split} all pictures are to
+character, and * takes any, none included; neither reaches past a /. Without {split} all images are to
 train on.
 """
 
@@ -22,19 +22,19 @@ _FIELDS = ("identity", "camera", "split")
 
 
 def read_pattern(folder: Path | str, pattern: str) -> ReidSet:
-    """Read the pictures below a folder whose names fit a pattern; the others are counted in a warning.
+    """Read the images below a folder whose names fit a pattern; the others are counted in a warning.
 
     Args:
         folder: the folder; names are taken from there, with / between folders.
         pattern: such as `{split}/{identity}_{camera}_*.jpg`.
 
     Raises:
-        InputError: the folder is missing, the pattern names no identity, no picture fits it, or a split is
+        InputError: the folder is missing, the pattern names no identity, no image fits it, or a split is
             unknown.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"the folder {folder} does not exist; give the folder that holds the pictures")
+        raise InputError(f"the folder {folder} does not exist; give the folder that holds the images")
     expression = compile_pattern(pattern)
     described, others = [], []
     for path in sorted(folder.rglob("*")):
@@ -48,7 +48,7 @@ def read_pattern(folder: Path | str, pattern: str) -> ReidSet:
             others.append(name)
     if not described:
         first = f"of {len(others)} the first is {others[0]}" if others else "it holds none at all"
-        raise InputError(f"no picture in {folder} fits {pattern}: {first}; change the pattern")
+        raise InputError(f"no image in {folder} fits {pattern}: {first}; change the pattern")
     warnings = (
         (f"pictures that do not fit {pattern}: {len(others):,}, such as {others[0]}",) if others else ()
     )

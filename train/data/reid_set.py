@@ -1,4 +1,4 @@
-"""What every reader returns: pictures with who is on them and which camera took them, by split."""
+"""What every reader returns: images with who is on them and which camera took them, by split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 Protocol = Literal["market1501", "single-gallery-shot"]
 
-#: The identity of gallery pictures that are nobody's right answer; people are numbered from 1.
+#: The identity of gallery images that are nobody's right answer; people are numbered from 1.
 DISTRACTOR = 0
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
@@ -23,7 +23,7 @@ class Picture:
     """One crop of one person.
 
     Attributes:
-        path: the picture's file.
+        path: the image's file.
         identity: who it shows, the same number for the same person throughout a set, 0 for a distractor.
         camera: the camera's number as the set gives it (Market-1501 counts from 1).
     """
@@ -35,20 +35,20 @@ class Picture:
 
 @dataclass(frozen=True)
 class ReidSet:
-    """The pictures of a re-ID set, by split.
+    """The images of a re-ID set, by split.
 
     Attributes:
         name: the set's name, or its folder's.
         root: the folder that holds it.
-        train: pictures to learn from; empty when there are none or they were not asked for.
-        query: pictures to look for, likewise.
-        gallery: pictures to look among, likewise, distractors included.
-        protocol: how retrieval is scored. "market1501" drops gallery pictures of the query's own identity and
+        train: images to learn from; empty when there are none or they were not asked for.
+        query: images to look for, as above.
+        gallery: images to look among, as above, distractors included.
+        protocol: how retrieval is scored. "market1501" drops gallery images of the query's own identity and
             camera, and counts all others (Zheng et al., "Scalable Person Re-identification", 2015).
-            "single-gallery-shot" does so too, and then leaves one picture of each identity in the gallery,
+            "single-gallery-shot" does so too, and then leaves one image of each identity in the gallery,
             by chance, again and again (Li et al., "DeepReID", 2014).
-        validation: pictures of training people that the set's authors set apart for choosing settings;
-            trained on only when all pictures are.
+        validation: images of training people that the set's authors set apart for choosing settings;
+            trained on only when all images are.
         warnings: what was found wrong and passed over, each with its count.
     """
 
@@ -63,12 +63,12 @@ class ReidSet:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Return the pictures right inside a folder, sorted by name."""
+    """Return the images right inside a folder, sorted by name."""
     with os.scandir(folder) as entries:
         names = [
             entry.name
             for entry in entries
-            # A name that starts with a dot is macOS's companion of a picture, not a picture.
+            # A name that starts with a dot is macOS's companion of an image, not an image.
             if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
         ]
     return [folder / name for name in sorted(names)]

@@ -3,9 +3,9 @@
     VIPeR     cam_a/000_45.bmp           person 0 from 45 degrees; 632 people, once on each camera
     PRID-2011 single_shot/cam_a/person_0001.png     385 people on camera a, 749 on b, the first 200 on both
     PRID450S  cam_a/img_001.png          450 people, once on each camera
-    CUHK01    campus/0001003.png         person 1, picture 3 of 4: two from each camera; 971 people
+    CUHK01    campus/0001003.png         person 1, image 3 of 4: two from each camera; 971 people
     GRID      probe/0001_1_25004_...jpeg       person 1 on camera 1; 250 people, and 775 others in gallery/
-    i-LIDS    Persons/0001002.jpg        person 1, picture 2; 119 people, 476 pictures, cameras not told
+    i-LIDS    Persons/0001002.jpg        person 1, image 2; 119 people, 476 images, cameras not told
 
 All are split by `halves`: VIPeR and CUHK01 twice for each draw, with either camera as the query's.
 """
@@ -28,12 +28,12 @@ from osnet_edge.train.data.reid_set import DISTRACTOR, Picture, ReidSet, list_pi
 #: People that PRID-2011's two cameras share; from 201 on, one number is two people.
 _PRID_SHARED = 200
 _GRID_PARTITIONS = "features_and_partitions.mat"
-#: Pictures of the query's side, and of the gallery's.
+#: Images of the query's side, and of the gallery's.
 Views = tuple[list[Picture], list[Picture]]
 
 
 class _Names(NamedTuple):
-    """How a set names its pictures: as an expression, and as an example for people."""
+    """How a set names its images: as an expression, and as an example for people."""
 
     pattern: str
     example: str
@@ -54,7 +54,7 @@ def read_viper(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
 
 def read_prid450s(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
     """Read PRID450S: people of camera a are looked for on camera b."""
-    # The folders also hold seg_*.png and part_*.png, which are no pictures of people.
+    # The folders also hold seg_*.png and part_*.png, which are no images of people.
     a, b = (_view(root / f"cam_{c}", _PRID450S, k, first=1, others=True) for k, c in enumerate("ab", 1))
     return _halved("prid450s", root, (a, b), split, seed, people=450)
 
@@ -68,7 +68,7 @@ def read_prid2011(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
 
 
 def read_cuhk01(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
-    """Read CUHK01: two pictures from each of two cameras, either camera's looked for on the other's."""
+    """Read CUHK01: two images from each of two cameras, either camera's looked for on the other's."""
     found = _view(root, _CUHK01)
     a, b = (
         [Picture(p.path, p.identity, camera) for p in found if (p.camera + 1) // 2 == camera]
@@ -103,9 +103,9 @@ def read_grid(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
 
 
 def read_ilids(root: Path, split: int = 0, seed: int = 0) -> ReidSet:
-    """Read i-LIDS: of each of 60 people one picture is looked for, and another one is in the gallery.
+    """Read i-LIDS: of each of 60 people one image is looked for, and another one is in the gallery.
 
-    The set does not tell cameras, so a picture's number stands for one: no two pictures of a person share it.
+    The set does not tell cameras, so an image's number stands for one: no two images of a person share it.
     """
     found = _view(root, _ILIDS, first=1)
     training = draw_half({p.identity for p in found}, split, seed)
@@ -157,7 +157,7 @@ def _set(name: str, root: Path, views: Views, splits: Splits, *, people: int) ->
 def _view(
     folder: Path, names: _Names, camera: int | None = None, *, first: int = 0, others: bool = False
 ) -> list[Picture]:
-    """Read the pictures of a folder.
+    """Read the images of a folder.
 
     Args:
         folder: which.

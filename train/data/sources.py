@@ -1,4 +1,4 @@
-"""The pictures to train on, of one set or of several together."""
+"""The images to train on, of one set or of several together."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from osnet_edge.train.data.reid_set import DISTRACTOR, Picture, ReidSet
 def training_pictures(
     specs: Sequence[str], *, combineall: bool = False, split: int = 0, seed: int = 0
 ) -> tuple[Picture, ...]:
-    """Read the pictures to train on; people and cameras of different sets are never the same.
+    """Read the images to train on; people and cameras of different sets are never the same.
 
     Args:
         specs: the sets, as `open_set` takes them.
-        combineall: train on validation, query and gallery pictures too, without junk and distractors.
+        combineall: train on validation, query and gallery images too, without junk and distractors.
             Scores on these sets say nothing then; it is meant for networks that are used elsewhere.
         split: which split of sets that have several.
         seed: draws the splits of sets without fixed ones.
 
     Returns:
-        The pictures, set by set. Identities run from 0 to N - 1 and cameras from 0 to C - 1, over all sets.
+        The images, set by set. Identities run from 0 to N - 1 and cameras from 0 to C - 1, over all sets.
 
     Raises:
         InputError: no set is named, one cannot be read or has nothing to train on, or with `combineall` a
@@ -44,7 +44,7 @@ def training_pictures(
 
 
 def _chosen(found: ReidSet, combineall: bool) -> list[Picture]:
-    """Return what is trained on of one set, each picture once."""
+    """Return what is trained on of one set, each image once."""
     chosen = list(found.train)
     if combineall:
         training, tested = ({p.identity for p in part} for part in (found.train, found.query))
@@ -58,7 +58,5 @@ def _chosen(found: ReidSet, combineall: bool) -> list[Picture]:
         chosen += [p for p in found.gallery if p.identity != DISTRACTOR or DISTRACTOR in tested]
         chosen = list({p.path: p for p in chosen}.values())
     if not chosen:
-        raise InputError(
-            f"expected pictures to train on in {found.root}, found none; add bounding_box_train/"
-        )
+        raise InputError(f"expected images to train on in {found.root}, found none; add bounding_box_train/")
     return chosen

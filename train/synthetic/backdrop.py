@@ -1,6 +1,6 @@
 """Draws the things a place is made of: ground, walls with windows, trees, lamps, shelves, cars.
 
-All lengths are parts of the picture's height, so that one description fits every size of frame.
+All lengths are parts of the image's height, so that one description fits every size of frame.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from osnet_edge.train.synthetic.person import Colour
 
 
 class Backdrop:
-    """A picture being painted, with the chance that places its details.
+    """An image being painted, with the chance that places its details.
 
     Attributes:
-        image: the RGB picture.
+        image: the RGB image.
         wide: its width as a part of its height.
         horizon: where eye level lies, from the top.
     """

@@ -1,4 +1,4 @@
-"""Draws solid shapes, given in a person's frame, onto a picture: projected, shaded, with smooth outlines."""
+"""Draws solid shapes, given in a person's frame, onto an image: projected, shaded, with smooth outlines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Placement:
         x: the feet's column, in canvas pixels.
         y: the feet's row.
         scale: canvas pixels to a metre.
-        yaw: which way the person faces, in radians: 0 towards the camera, a quarter turn to the picture's
+        yaw: which way the person faces, in radians: 0 towards the camera, a quarter turn to the image's
             right, half a turn away.
         pitch: how far the camera looks down, in radians.
         light: -1 when the light comes from the left, 1 from the right.

@@ -1,4 +1,4 @@
-"""A camera: the place it watches, the side it sees people from, and what its picture does to colours."""
+"""A camera: the place it watches, the side it sees people from, and what its image does to colours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from osnet_edge.train.synthetic.places import KINDS, Place, build_place
 
 @dataclass(frozen=True)
 class Camera:
-    """What stays the same in every picture of one camera.
+    """What stays the same in every image of one camera.
 
     Attributes:
         place: what it watches.
@@ -25,8 +25,8 @@ class Camera:
         gain: factors on red, green and blue.
         gamma: exponent of the tone curve; over 1 darkens.
         contrast: spread around the middle grey, 1 leaves it.
-        saturation: 0 for grey pictures, 1 leaves colours alone.
-        blur: standard deviation of the lens's blur, as a part of the picture's height.
+        saturation: 0 for grey images, 1 leaves colours alone.
+        blur: standard deviation of the lens's blur, as a part of the image's height.
         noise: standard deviation of the sensor's noise, in grey levels of 255.
         quality: JPEG quality of its stream.
     """
@@ -86,9 +86,9 @@ def develop(drawing: Image.Image, camera: Camera, rng: np.random.Generator, heig
     """Turn a clean drawing into what the camera delivers: colour cast, tones, blur, noise, compression.
 
     Args:
-        drawing: an RGB picture at the resolution of the result.
-        camera: whose picture it is.
-        rng: this picture's noise and its exposure, which wavers by a few parts in a hundred.
+        drawing: an RGB image at the resolution of the result.
+        camera: whose image it is.
+        rng: this image's noise and its exposure, which wavers by a few parts in a hundred.
         height: the height in pixels of a whole person here, which the blur is a part of.
     """
     waver = float(rng.normal(1, 0.05))

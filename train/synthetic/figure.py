@@ -68,7 +68,7 @@ def draw_shadow(canvas: Image.Image, placement: Placement, strength: float) -> N
     """Draw the shadow at a figure's feet, longer on the side away from the light.
 
     Args:
-        canvas: an RGB picture, drawn on in place.
+        canvas: an RGB image, drawn on in place.
         placement: where the figure stands.
         strength: how dark, 0 to 1.
     """

@@ -39,8 +39,8 @@ class _Walk:
 
     Attributes:
         person: who walks.
-        start: metres to the right of the picture's middle, and away from the camera.
-        end: likewise.
+        start: metres to the right of the image's middle, and away from the camera.
+        end: as above.
         speed: metres to a second.
         reach: how far each step goes, see `Gait`.
         ahead: metres already walked at moment 0.
@@ -206,7 +206,7 @@ def _draw_walk(person: Person, slot: float, place: Place, rng: np.random.Generat
 
 
 def _spot(place: Place, column: float, rng: np.random.Generator) -> tuple[float, float]:
-    """Return ground coordinates, metres across and away, of a spot in a column of the picture (0 to 1)."""
+    """Return ground coordinates, metres across and away, of a spot in a column of the image (0 to 1)."""
     row = float(rng.uniform(place.far, place.near))
     away = _focal(place) * place.camera_height / (row - place.horizon)
     return (0.84 * column - 0.42) * place.size[0] * away / _focal(place), away

@@ -37,7 +37,7 @@ def write_set(
 ) -> ReidSet:
     """Draw a re-ID set: JPEG crops of people to train on and of other people to test on.
 
-    Every person appears on every camera. Of a test person's pictures on a camera the first is a query and
+    Every person appears on every camera. Of a test person's images on a camera the first is a query and
     the others are in the gallery. Sizes vary around `height` x `width`, as those of real crops do.
 
     Args:
@@ -45,13 +45,13 @@ def write_set(
         train_identities: how many people to train on, numbered from 1; 0 for a set to test on only.
         test_identities: how many other people to test on, numbered after the first; 0 for none.
         cameras: how many cameras, at least 2, or no query would have a match on another camera.
-        pictures_per_camera: how many pictures of a person on each camera, at least 2.
+        pictures_per_camera: how many images of a person on each camera, at least 2.
         seed: the same seed and numbers give the same bytes (with the same versions of Pillow and numpy);
             another seed gives other people, places and cameras.
         height: the usual height of a crop in pixels; crops have 0.65 to 1.2 times that.
-        width: the usual width, likewise.
+        width: the usual width, as above.
         style: the manner that all cameras share, one of `style.STYLES`; people, places and poses stay.
-        progress: called with the number of pictures written since the last call.
+        progress: called with the number of images written since the last call.
 
     Returns:
         The set as `read_market1501` reads it back; a split without people is empty.
@@ -92,8 +92,8 @@ def write_set(
             for c, camera in enumerate(views):
                 for shot in range(pictures_per_camera):
                     split = "train" if k < train_identities else "query" if shot == 0 else "gallery"
-                    # A picture's chance depends on its own numbers alone: a set with more people or
-                    # pictures holds the same pictures as the smaller one.
+                    # An image's chance depends on its own numbers alone: a set with more people or
+                    # images holds the same images as the smaller one.
                     rng = np.random.default_rng([seed, 2, k, c, shot])
                     crop = draw_crop(person, camera, rng, _size(height, width, rng))
                     name = f"{k + 1:04d}_c{c + 1}s1_{shot + 1:06d}_00.jpg"

@@ -1,4 +1,4 @@
-"""Who a drawn person is: what stays the same about them in every picture and on every camera.
+"""Who a drawn person is: what stays the same about them in every image and on every camera.
 
 The palettes are short and hold near neighbours on purpose (navy and charcoal, beige and cream): under
 another camera's light two people in neighbouring colours look alike, so a model has to look at the cut of
@@ -125,7 +125,7 @@ def sample_people(count: int, rng: np.random.Generator) -> list[Person]:
         rng: where the chance comes from; the same state gives the same people.
 
     Returns:
-        The people; any two differ in at least two of the cues that a picture shows whole, such as the
+        The people; any two differ in at least two of the cues that an image shows whole, such as the
         garment, its colours or the legwear.
 
     Example:

@@ -22,7 +22,7 @@ def draw_prop(canvas: Image.Image, kind: str, x: float, y: float, scale: float, 
     """Draw a thing with its foot at (x, y).
 
     Args:
-        canvas: an RGB picture, drawn on in place.
+        canvas: an RGB image, drawn on in place.
         kind: one of `PROPS`.
         x: column of the foot, in pixels.
         y: row of the foot.

@@ -73,7 +73,7 @@ def draw_stage(
         oversample: how many times larger to draw before reducing, for smooth edges.
 
     Returns:
-        An RGB picture of `size`.
+        An RGB image of `size`.
     """
     left, top, right, bottom = _inside(window, camera.place.size)
     whole = (size[0] * oversample, size[1] * oversample)
@@ -82,7 +82,7 @@ def draw_stage(
     view = (left * OVERSIZE, top * OVERSIZE, right * OVERSIZE, bottom * OVERSIZE)
     # The nearest pixel will do: the place is oversized, and what is drawn here is reduced in the end.
     canvas = camera.place.image.resize(whole, Image.Resampling.NEAREST, box=view)
-    # People are drawn unstretched; the window keeps the picture's shape to within a rounding.
+    # People are drawn unstretched; the window keeps the image's shape to within a rounding.
     assert abs(stretch - 1) < 0.05, stretch
     for thing in sorted(things, key=lambda thing: thing.row):
         if isinstance(thing, Prop):

@@ -22,8 +22,8 @@ class Style:
         gain: factors on red, green and blue.
         gamma: factor on the tone curve's exponent; over 1 darkens.
         contrast: factor on the spread around the middle grey.
-        saturation: factor on colours, 0 for grey pictures.
-        blur: added to the lens's blur, as a part of the picture's height.
+        saturation: factor on colours, 0 for grey images.
+        blur: added to the lens's blur, as a part of the image's height.
         noise: added to the sensor's noise, in grey levels of 255.
         quality: factor on the JPEG quality.
     """

@@ -2,7 +2,7 @@
 
 Two ways lead to float16. TensorRT 10, 11 and TensorRT-RTX are strongly typed: the graph's own types say it,
 so the graph is converted first. TensorRT 8.6 is weakly typed: it gets the float32 graph, the flag FP16, and
-is told which layers must stay float32. Which way is open is asked of the library, not of its version.
+is called with which layers must stay float32. Which way is open is asked of the library, not of its version.
 """
 
 from __future__ import annotations

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 
 def bucket_of(size: int, least: int, most: int) -> int:
-    """Return the batch size that `size` pictures are padded to.
+    """Return the batch size that `size` images are padded to.
 
     Four sizes for each doubling: every one to 8, then 10, 12, 14, 16, 20, 24, 28, 32, 40 and so on. Padding
-    is under a fifth of a batch at worst (17 pictures run as 20, 65 as 80). Where a frame holds 1 to 32
+    is under a fifth of a batch at worst (17 images run as 20, 65 as 80). Where a frame holds 1 to 32
     people, each number as likely, it is 5 % of all work, and there are 16 sizes.
 
     Args:
-        size: pictures, 1 to `most`.
+        size: images, 1 to `most`.
         least: the smallest batch that the plan takes.
         most: the largest, which is a size too.
 

@@ -79,7 +79,7 @@ def cache_path(package: Path, plan_sha256: str, library: Library, device: CudaDe
         package: the package's folder.
         plan_sha256: of its plan.
         library: TensorRT-RTX; another version has another file.
-        device: the GPU; likewise.
+        device: the GPU; as above.
     """
     gpu = re.sub(r"\W+", "-", device.name).strip("-")
     name = f"{package.resolve().name}.{plan_sha256[:12]}.{library.version}.{gpu}.kernels"

@@ -112,7 +112,7 @@ class TensorRTEngine:
         with self._session() as session:
             self._plan.how.check_batch(batch.shape, batch.dtype)
             if len(batch) > self._plan.most:
-                raise InputError(f"expected at most {self._plan.most} pictures at once, got {len(batch)}")
+                raise InputError(f"expected at most {self._plan.most} images at once, got {len(batch)}")
             return session.time_parts(batch, replay=cuda_graphs)
 
     def infer_boxes(

@@ -64,7 +64,7 @@ class Session:
         """Run a batch as `run_host` does, waiting after each part, and return how long each took, in ms.
 
         Args:
-            batch: of at most as many pictures as the plan takes at once.
+            batch: of at most as many images as the plan takes at once.
             replay: whether a graph is launched, if there is one.
         """
         images, rows = self._images[: len(batch)], self._rows[: len(batch)]
@@ -94,7 +94,7 @@ class Session:
         return self._run(len(crops), lambda: self._cutter.cut(crops, self._input, self.stream, bgr=bgr))
 
     def upload_frame(self, rows: Picture) -> int:
-        """Queue a copy of a picture to the GPU, and return its address there; the next call overwrites it."""
+        """Queue a copy of an image to the GPU, and return its address there; the next call overwrites it."""
         return self._frame.upload(rows, self.stream)
 
     def _run(self, size: int, fill: Callable[[], None]) -> NDArray[np.float32]:
@@ -105,7 +105,7 @@ class Session:
             try:
                 fill()
                 self._enqueue(bucket, errors, replay=True)
-                # Rows past `size` are of older pictures, and no row depends on another.
+                # Rows past `size` are of older images, and no row depends on another.
                 cuda.download(self._output, rows, self.stream)
             finally:
                 # Also after a failure: the next call writes where a queued copy may still read.

@@ -35,7 +35,7 @@ def test_packages_and_references(case: Case, refused: Refused) -> None:
         "has query/ but no bounding_box_test/",
     ),
     (
-        "a picture of no pattern",
+        "an image of no pattern",
         lambda b: ["bench", str(b.package), "--data", b.folder_of(query={"a.jpg": b"x"}, **GALLERY)],
         "a.jpg",
     ),

@@ -41,7 +41,7 @@ def with_other_input(graph: onnx.ModelProto) -> None:
     ("a checkpoint for a graph", built(good_checkpoint), "is no ONNX graph"),
     ("an empty graph", built(lambda b: b.file(b"", "x.onnx")), "is no ONNX graph"),
     ("a truncated graph", built(half_of(good_graph, "x.onnx")), "is no ONNX graph"),
-    ("a graph of a peer", built(lambda b: b.edited_graph(without_metadata)), "does not say how its pictures"),
+    ("a graph of a peer", built(lambda b: b.edited_graph(without_metadata)), "does not say how its images"),
     ("metadata cut short", built(lambda b: b.edited_graph(with_broken_metadata)), "its metadata is not JSON"),
     ("metadata of another kind", built(lambda b: b.edited_graph(with_other_metadata)), "expected an object"),
     ("an input of another name", built(lambda b: b.edited_graph(with_other_input)), "expected one input"),

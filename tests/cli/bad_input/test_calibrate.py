@@ -17,7 +17,7 @@ def framed(bench: Bench, **folders: dict[str, bytes]) -> list[str]:
 @each(
     ("calibration from nothing", lambda b: ["calibrate", "-o", "x"], "expected --data with a re-ID set, or"),
     ("calibration without an output", lambda b: ["calibrate", "--data", "x"], "Missing option '-o'"),
-    ("no picture to calibrate with", calibrated("--images", "0"), "expected --images of 1 or more"),
+    ("no image to calibrate with", calibrated("--images", "0"), "expected --images of 1 or more"),
     ("a drawing of no seed", calibrated("--seed", "-1"), "--seed of 0 or more, got 512 and -1"),
     ("too few people to hold out", calibrated("--held-out", "31"), "expected 32 held-out people or more"),
     ("people held out below none", calibrated("--held-out", "-1"), "or 0 for none"),
@@ -34,12 +34,12 @@ def test_options(case: Case, refused: Refused) -> None:
 @each(
     ("calibration on a set nobody has", calibrated("--data", "nowhere"), "found nothing called nowhere"),
     (
-        "a set to calibrate with that has no training pictures",
+        "a set to calibrate with that has no training images",
         lambda b: ["calibrate", "-o", "x", "--data", b.folder_of(query={"0001_c1.jpg": b"x"}, **GALLERY)],
-        "expected pictures to train on",
+        "expected images to train on",
     ),
     (
-        "a training picture that is text",
+        "a training image that is text",
         lambda b: [
             "calibrate",
             "-o",
@@ -47,7 +47,7 @@ def test_options(case: Case, refused: Refused) -> None:
             "--data",
             b.folder_of(bounding_box_train={"0001_c1s1_000001_00.jpg": b"x"}),
         ],
-        "is no picture that Pillow can read",
+        "is no image that Pillow can read",
     ),
 )
 def test_sets(case: Case, refused: Refused) -> None:
@@ -59,7 +59,7 @@ def test_sets(case: Case, refused: Refused) -> None:
     (
         "exclusion of a set without tests",
         lambda b: [*calibrated()(b), "--exclude", f"{b.folder}/set"],
-        "expected query or gallery pictures in",
+        "expected query or gallery images in",
     ),
 )
 def test_sets_to_exclude(case: Case, refused: Refused) -> None:
@@ -77,12 +77,12 @@ def test_sets_to_exclude(case: Case, refused: Refused) -> None:
     (
         "boxes of frames that are not there",
         lambda b: framed(b, img1={"1.jpg": b"x"}, gt={"gt.txt": b"2,1,2,3,4,5\n"}),
-        "found none in gt/gt.txt for its 1 pictures",
+        "found none in gt/gt.txt for its 1 images",
     ),
     (
         "a frame that is text",
         lambda b: framed(b, img1={"1.jpg": b"x"}, gt={"gt.txt": b"1,1,2,3,4,5\n"}),
-        "is no picture that Pillow can read",
+        "is no image that Pillow can read",
     ),
 )
 def test_frames_and_boxes(case: Case, refused: Refused) -> None:

@@ -16,32 +16,32 @@ def deep_picture(bench: Bench) -> str:
 
 @each(
     (
-        "no such picture",
+        "no such image",
         lambda b: ["embed", str(b.package), "missing.jpg", "-o", "out.npz"],
         "found nothing at missing.jpg",
     ),
     (
-        "a folder without pictures",
+        "a folder without images",
         lambda b: ["embed", str(b.package), str(b.folder), "-o", "out.npz"],
-        "holds no picture",
+        "holds no image",
     ),
     (
-        "text as a picture",
+        "text as a image",
         lambda b: ["embed", str(b.package), b.file(b"hello", "x.jpg"), "-o", "out.npz"],
-        "is no picture that Pillow can read",
+        "is no image that Pillow can read",
     ),
     (
-        "a truncated picture",
+        "a truncated image",
         lambda b: ["embed", str(b.package), half_of(Bench.picture, "x.png")(b), "-o", "out.npz"],
         "cannot be decoded",
     ),
     (
-        "no picture at all",
+        "no image at all",
         lambda b: ["embed", str(b.package), "-o", "out.npz"],
         "Missing argument 'PICTURES...'",
     ),
     (
-        "a picture of 16 bits",
+        "an image of 16 bits",
         lambda b: ["embed", str(b.package), deep_picture(b), "-o", "out.npz"],
         "more than 8 bits a channel",
     ),

@@ -44,12 +44,12 @@ def test_checkpoints(case: Case, refused: Refused) -> None:
     (
         "pictures of one camera",
         evaluated(good_checkpoint, lambda b: b.folder_of(query={"0001_c2s1_000001_00.jpg": b"x"}, **GALLERY)),
-        "expected pictures of 2 cameras or more in set, but all are of camera 2",
+        "expected images of 2 cameras or more in set, but all are of camera 2",
     ),
     (
-        "a test picture that is text",
+        "a test image that is text",
         evaluated(good_checkpoint, lambda b: b.folder_of(query={"0001_c1s1_000001_00.jpg": b"x"}, **GALLERY)),
-        "is no picture that Pillow can read",
+        "is no image that Pillow can read",
     ),
     (
         "one set twice",
@@ -68,8 +68,8 @@ def test_sets(case: Case, refused: Refused) -> None:
 
 @each(
     ("a distance nobody knows", evaluated(good_checkpoint, "x", "--distance", "l1"), "'l1' is not one of"),
-    ("no picture to look at", evaluated(good_checkpoint, "x", "--queries", "0"), "--queries from 1 to 200"),
-    ("a batch of no picture", evaluated(good_checkpoint, "x", "--batch", "0"), "--batch from 1 to 1024"),
+    ("no image to look at", evaluated(good_checkpoint, "x", "--queries", "0"), "--queries from 1 to 200"),
+    ("a batch of no image", evaluated(good_checkpoint, "x", "--batch", "0"), "--batch from 1 to 1024"),
     ("scoring without a thread", evaluated(good_checkpoint, "x", "--threads", "0"), "1 to 512 threads"),
     ("an input of no size", evaluated(good_checkpoint, "x", "--size", "1x1"), "32 to 4096 pixels"),
 )

@@ -97,7 +97,7 @@ def test_weights_that_fit_no_network_or_embed_nothing(case: Case, refused: Refus
     ("a variant nobody knows", exported(good_checkpoint, "--arch", "osnet_x2_0"), "choose one of osnet_x1_0"),
     ("a variant that is not this", exported(good_checkpoint, "--arch", "osnet_x1_0"), "is no osnet_x1_0"),
     ("a size in words", exported(good_checkpoint, "--size", "large"), "expected --size HEIGHTxWIDTH"),
-    ("a size of no picture", exported(good_checkpoint, "--size", "8x8"), "32 to 4096 pixels a side"),
+    ("a size of no image", exported(good_checkpoint, "--size", "8x8"), "32 to 4096 pixels a side"),
     ("an opset too old", exported(good_checkpoint, "--opset", "9"), "expected an opset from 13 to 20, got 9"),
     ("an opset in words", exported(good_checkpoint, "--opset", "new"), "'new' is not a valid integer"),
     ("an input of another kind", exported(good_checkpoint, "--input", "int4"), "'int4' is not one of"),

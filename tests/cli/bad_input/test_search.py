@@ -35,7 +35,7 @@ def test_numbers(case: Case, refused: Refused) -> None:
 
 @each(
     ("a search at a width nobody knows", searched("--width", "x2_0"), "expected a width of x1_0"),
-    ("a search at a size of no picture", searched("--size", "8x8"), "32 to 4096 pixels a side"),
+    ("a search at a size of no image", searched("--size", "8x8"), "32 to 4096 pixels a side"),
     ("a search on a device nobody knows", searched("--device", "tpu"), "'tpu' is not one of"),
 )
 def test_networks_and_devices(case: Case, refused: Refused) -> None:

@@ -27,7 +27,7 @@ def trained(bench: Bench, *options: str, output: str = "run") -> list[str]:
         "bounding_box_train",
     ),
     (
-        "a table that names a missing picture",
+        "a table that names a missing image",
         lambda b: ["train", "quick", "--data", b.file(b"path,identity\nno.jpg,1\n", "x.csv"), "-o", "run"],
         "found none there",
     ),

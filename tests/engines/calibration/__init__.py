@@ -1,1 +1,1 @@
-"""Calibration sets, a file for each part: how pictures are drawn, what the file says, that it is held to."""
+"""Calibration sets, a file for each part: how images are drawn, what the file says, that it is held to."""

@@ -13,7 +13,7 @@ from osnet_edge.cli.main import main
 
 
 def blotches(seed: int) -> Image.Image:
-    """A picture of colours by chance, which looks like no other and stays itself when compressed."""
+    """An image of colours by chance, which looks like no other and stays itself when compressed."""
     colours = np.random.default_rng(seed).integers(0, 256, (16, 8, 3), np.uint8)
     return Image.fromarray(colours).resize((32, 64), Image.Resampling.BILINEAR)
 

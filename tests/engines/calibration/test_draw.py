@@ -1,4 +1,4 @@
-"""How calibration pictures are drawn: evenly over people and cameras, and never a picture twice."""
+"""How calibration images are drawn: evenly over people and cameras, and never an image twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from calibration.sets import calibrate
 from osnet_edge.cli.main import main
 from osnet_edge.engines.calibration import Candidate, draw_pictures
 
-# How many pictures there are, by person and camera.
+# How many images there are, by person and camera.
 counts = st.dictionaries(
     st.tuples(st.integers(0, 5), st.integers(0, 3)), st.integers(1, 5), min_size=1, max_size=12
 )
@@ -47,7 +47,7 @@ def test_cameras_that_saw_everybody_give_as_many_as_one_another(
     each = len(pool) // (persons * cameras)
     labels = [(who, camera) for who in range(persons) for camera in range(cameras) for _ in range(each)]
     candidates = [Candidate(path, *label) for path, label in zip(pool, labels, strict=False)]
-    # Some pictures short of all, or a camera may be the only one that a person has left.
+    # Some images short of all, or a camera may be the only one that a person has left.
     drawn = draw_pictures(candidates, min(asked, max(1, len(candidates) // 2)), seed=seed).pictures
     given = Counter(dict.fromkeys(range(cameras), 0))
     given.update(c.camera for c in drawn)

@@ -1,4 +1,4 @@
-"""The file of a calibration set: what it says, that it leads to its pictures, and that it is held to."""
+"""The file of a calibration set: what it says, that it leads to its images, and that it is held to."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_picture_that_vanished_or_was_changed_is_named(
     [
         pytest.param(lambda d: d.update(format="a list"), "expected 'osnet-edge calibration set'", id="else"),
         pytest.param(lambda d: d.update(version=2), "version: expected 1, got 2", id="a later version"),
-        pytest.param(lambda d: d.update(pictures=[]), "one calibration picture or more", id="no picture"),
+        pytest.param(lambda d: d.update(pictures=[]), "one calibration image or more", id="no image"),
         pytest.param(lambda d: d["pictures"][0].pop("sha256"), "'sha256' is missing", id="no hash"),
         pytest.param(lambda d: d["pictures"][0].update(sha256="0"), "64 hexadecimal", id="a short hash"),
         pytest.param(lambda d: d["pictures"][0].update(box=[9, 0, 9, 9]), "expected a box", id="no pixel"),

@@ -14,7 +14,7 @@ from calibration.sets import calibrate, crossing
 from osnet_edge.engines.calibration import Candidate, hold_out, load_pictures, read_calibration_set
 from osnet_edge.runtime.errors import InputError
 
-# How many pictures each of people has of each camera: some by one camera, some by several, some by many.
+# How many images each of people has of each camera: some by one camera, some by several, some by many.
 sightings = st.lists(
     st.dictionaries(st.integers(0, 3), st.integers(1, 6), min_size=1, max_size=4), min_size=1, max_size=200
 )
@@ -76,7 +76,7 @@ def test_a_file_with_somebody_on_both_sides_is_refused(people: Path, tmp_path: P
     document = calibrate(file, "--data", str(people), "--images", "4")
     document["held_out"] = document["pictures"][:1]
     file.write_text(json.dumps(document))
-    with pytest.raises(InputError, match="nobody both among pictures and held_out, but 1 are"):
+    with pytest.raises(InputError, match="nobody both among images and held_out, but 1 are"):
         read_calibration_set(file)
 
 

@@ -24,9 +24,9 @@ def test_a_small_set_of_one_grey_camera_is_doubted_in_every_way(
     document = calibrate(tmp_path / "calib.json", "--data", str(people), "--images", "4")
     warnings = document["warnings"]
     assert [text.split(":")[0] for text in warnings] == [
-        "fewer than 64 pictures",
+        "fewer than 64 images",
         "one camera only",
-        "grey pictures",
+        "grey images",
         "nobody is held out",
     ]
     assert capsys.readouterr().err.splitlines() == [f"warning: {text}" for text in warnings]
@@ -52,4 +52,4 @@ def test_fewer_than_were_asked_for_are_all_taken_and_it_is_said(
     document = calibrate(tmp_path / "calib.json", "--data", str(people), "--images", "99")
     taken = len(document["pictures"]) + document["drawn"]["near_duplicates"]
     assert taken == 16
-    assert "asked for 99 pictures, took all" in capsys.readouterr().err
+    assert "asked for 99 images, took all" in capsys.readouterr().err

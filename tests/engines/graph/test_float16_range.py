@@ -1,4 +1,4 @@
-"""Whether activations stay within float16, on pictures: what is refused, warned of and let through."""
+"""Whether activations stay within float16, on images: what is refused, warned of and let through."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_activations_that_leave_float16_are_refused_by_the_name_of_the_tensor(
     with pytest.raises(InputError) as error:
         check_overflow(spoilt, crops, SIZE)
     text = str(error.value)
-    assert re.match(r"the tensor \S+ reaches \S+ on 2 calibration pictures, past float16's 65504", text)
+    assert re.match(r"the tensor \S+ reaches \S+ on 2 calibration images, past float16's 65504", text)
     assert "\n" not in text
 
 
@@ -93,7 +93,7 @@ def test_activations_near_the_end_of_float16_are_warned_of(graph: Path) -> None:
     after = check_overflow(large, crops, SIZE, said.append)
     assert after[last] == pytest.approx(0.5 * 65504, rel=1e-3)
     assert len(said) == 1
-    assert said[0].startswith(f"warning: the tensor {last} reaches 3.275e+04 on 2 calibration pictures")
+    assert said[0].startswith(f"warning: the tensor {last} reaches 3.275e+04 on 2 calibration images")
 
 
 def test_infinite_activations_are_refused_even_where_weights_are_fine(graph: Path) -> None:
@@ -104,12 +104,12 @@ def test_infinite_activations_are_refused_even_where_weights_are_fine(graph: Pat
         if values.dtype == np.float32 and values.ndim == 4:
             spread = values * np.float32(6e4) / max(np.abs(values).max(), 1e-9)
             weight.CopyFrom(numpy_helper.from_array(spread.astype(np.float32), weight.name))
-    with pytest.raises(InputError, match="is NaN or infinite in float32 on a calibration picture"):
+    with pytest.raises(InputError, match="is NaN or infinite in float32 on a calibration image"):
         check_overflow(Graph(model), sample_crops(2, 256, 128), SIZE)
 
 
 def test_no_picture_checks_nothing_and_is_refused(graph: Path) -> None:
-    with pytest.raises(InputError, match="one picture or more"):
+    with pytest.raises(InputError, match="one image or more"):
         check_overflow(load(graph), [], SIZE)
 
 
@@ -152,7 +152,7 @@ def test_a_build_that_stays_within_float16_is_made(
     assert build(graph, calibration, tmp_path / "out", "--json") == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["precision"] == "fp16"
-    assert "checking float16's range on 8 pictures" in captured.err
+    assert "checking float16's range on 8 images" in captured.err
 
 
 def test_a_calibration_set_that_would_be_for_nothing_is_refused(

@@ -56,10 +56,10 @@ def filled(values: dict[str, float]) -> Graph:
 @pytest.mark.parametrize(
     ("value", "bias", "message"),
     [
-        (np.nan, None, "are not finite on the calibration pictures"),
-        (np.inf, None, "are not finite on the calibration pictures"),
-        (0.0, 0.0, "are 0 on all calibration pictures, so they have no range"),
-        (0.0, 0.5, "are constant on all calibration pictures, so they have no range"),
+        (np.nan, None, "are not finite on the calibration images"),
+        (np.inf, None, "are not finite on the calibration images"),
+        (0.0, 0.0, "are 0 on all calibration images, so they have no range"),
+        (0.0, 0.5, "are constant on all calibration images, so they have no range"),
     ],
 )
 def test_activations_without_a_range_are_one_clear_line(
