@@ -21,7 +21,7 @@ def keys() -> None:
 
     \b
     Example:
-      osnet-edge keys new alice.key --encrypt     # the same for bob.key and carol.key, each on their own machine
+      osnet-edge keys new alice.key --encrypt     # and bob.key, carol.key, each on its own machine
       osnet-edge keys new targets.key
       osnet-edge keys new online.key
       osnet-edge keys root --repo fleet --root alice.key.pub --root bob.key.pub --root carol.key.pub \\

@@ -17,7 +17,7 @@ from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.graph.work import Work
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate
-from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
+from osnet_edge.engines.tuning.choice import Outcome, Times, pick
 from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanSchedule
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from osnet_edge.engines.tuning.race import Race, Round
 
 #: Times candidates in turns: which rung, who, and how many rounds at least. Who could not be run is left out.
-Heat = Callable[[int, tuple[str, ...], int], Iterable[Round]]
+TimeGroup = Callable[[int, tuple[str, ...], int], Iterable[Round]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Plan:
         first: rounds of the first rung; each further one has `part` times as many.
         last: rounds of the last rung at least, so that a difference can be told from noise.
         most: rounds of any rung at most.
-        seats: candidates in memory at once; a rung of more is run in heats, each with the reference, but the
+        slots: candidates in memory at once; a rung of more is run in groups, each with the reference, but the
             last one.
         gain: how much faster one must surely be than another to be taken in its place: what rounds, or its
             loss bought nothing; and a rewrite, for a graph that was rewritten for nothing is one more thing
@@ -38,7 +38,7 @@ class Plan:
     first: int = 3
     last: int = 21
     most: int = 48
-    seats: int = 9
+    slots: int = 9
     gain: float = 1.01
 
     def rungs(self, count: int) -> list[tuple[int, int]]:
@@ -75,12 +75,12 @@ class Field:
     stay_for: Mapping[str, tuple[str, ...]]
 
 
-def halve(field: Field, heat: Heat, plan: Plan = DEFAULT_PLAN) -> tuple[Race, list[Round]]:
+def halve(field: Field, time_group: TimeGroup, plan: Plan = DEFAULT_PLAN) -> tuple[Race, list[Round]]:
     """Find the fastest candidates in a fraction of the time that timing all of them would take.
 
     Args:
         field: who takes part.
-        heat: times some of them.
+        time_group: times some of them.
         plan: how often.
 
     Returns:
@@ -91,16 +91,16 @@ def halve(field: Field, heat: Heat, plan: Plan = DEFAULT_PLAN) -> tuple[Race, li
     rungs = plan.rungs(len(field.names))
     for rung, (size, rounds) in enumerate(rungs):
         chosen = _stay(field, race, size, plan.part) if rung else field.names
-        # Those of the last rung are few, and any two of them may have to be compared: they share one heat.
-        heats = _heats(chosen, plan.seats) if rung < len(rungs) - 1 else [chosen]
-        last = [one for some in heats for one in heat(rung, some, rounds)]
+        # Those of the last rung are few, and any two of them may have to be compared: they share one group.
+        groups = _groups(chosen, plan.slots) if rung < len(rungs) - 1 else [chosen]
+        last = [one for some in groups for one in time_group(rung, some, rounds)]
         race.add(last)
     return race, last
 
 
-def exhaust(field: Field, heat: Heat, rounds: int, plan: Plan = DEFAULT_PLAN) -> list[Round]:
+def exhaust(field: Field, time_group: TimeGroup, rounds: int, plan: Plan = DEFAULT_PLAN) -> list[Round]:
     """Time all candidates alike, for comparison."""
-    return [one for some in _heats(field.names, plan.seats) for one in heat(0, some, rounds)]
+    return [one for some in _groups(field.names, plan.slots) for one in time_group(0, some, rounds)]
 
 
 def _stay(field: Field, race: Race, size: int, part: int) -> tuple[str, ...]:
@@ -116,8 +116,8 @@ def _stay(field: Field, race: Race, size: int, part: int) -> tuple[str, ...]:
     return tuple(name for name in field.names if name in kept)
 
 
-def _heats(names: Sequence[str], seats: int) -> list[tuple[str, ...]]:
-    """Split a rung into heats of even size, each with the reference, which is the first of the names."""
+def _groups(names: Sequence[str], slots: int) -> list[tuple[str, ...]]:
+    """Split a rung into groups of even size, each with the reference, which is the first of the names."""
     reference, others = names[0], names[1:]
-    count = max(1, math.ceil(len(others) / (seats - 1)))
+    count = max(1, math.ceil(len(others) / (slots - 1)))
     return [(reference, *others[index::count]) for index in range(count)]

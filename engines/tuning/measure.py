@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from osnet_edge.engines.int8 import HeldOut
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate, must_beat
+from osnet_edge.engines.tuning.choice import Outcome, Times, pick
 from osnet_edge.engines.tuning.halving import DEFAULT_PLAN, Field, Plan, halve
-from osnet_edge.engines.tuning.outcome import Outcome, Times, pick
 from osnet_edge.engines.tuning.race import Race, Round, surely_faster
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.runtime.errors import OsnetEdgeError

@@ -24,10 +24,10 @@ from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.candidate import Candidate
+from osnet_edge.engines.tuning.choice import Outcome
 from osnet_edge.engines.tuning.halving import Plan
 from osnet_edge.engines.tuning.measure import measure
 from osnet_edge.engines.tuning.open_engine import open_on_cpu, used_sizes
-from osnet_edge.engines.tuning.outcome import Outcome
 from osnet_edge.engines.tuning.request import cpu_backends, int8_backend
 from osnet_edge.engines.tuning.stopwatch import Stopwatch, grey_batch
 from osnet_edge.runtime.backends.base import Engine
@@ -40,7 +40,7 @@ from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.processor import this_processor
 
-#: All candidates share one heat. Seven rounds tell a difference from noise; quick engines get up to seventy.
+#: All candidates share one group. Seven rounds tell a difference from noise; quick engines get up to seventy.
 _ROUNDS, _ROUND_SECONDS = 7, 0.6
 _ONE_HEAT = Plan(part=9, first=_ROUNDS, last=_ROUNDS)
 #: By how much another library must win over ONNX Runtime, which loads faster and is always there.

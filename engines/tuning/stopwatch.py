@@ -19,22 +19,22 @@ from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.preprocessing import Preprocessing
 
-#: Seconds that a round should count for: small networks take so little that rounds are added, in every heat
+#: Seconds that a round should count for: small networks take so little that rounds are added, in every group
 #: as many for each that was asked for, ten at most.
 _ROUND_SECONDS, _MOST_ADDED = 0.03, 10
 _NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True)
-class _Heat:
-    """What is kept of a heat: its rounds, and why who is not in them could not be run."""
+class _TimedGroup:
+    """What is kept of a group: its rounds, and why who is not in them could not be run."""
 
     rounds: tuple[Round, ...]
     failed: dict[str, str]
 
 
 class Stopwatch:
-    """Runs heats: a `Heat` of `osnet_edge.engines.tuning.halving`.
+    """Runs groups: a `TimeGroup` of `osnet_edge.engines.tuning.halving`.
 
     Args:
         open_engine: opens a candidate by its name.
@@ -42,7 +42,7 @@ class Stopwatch:
         reference: the one that must open.
         preprocessing: of all of them.
         batches: batch sizes to time.
-        cache: where heats are kept.
+        cache: where groups are kept.
         progress: called with a line for each step.
         round_seconds: that a round should count for: where engines are quicker, rounds are added.
 
@@ -80,7 +80,7 @@ class Stopwatch:
             OsnetEdgeError: the reference cannot be opened.
         """
         key = ["heat", rung, rounds, [[name, self._digest(name)] for name in names]]
-        if kept := self._cache.read(_Heat, key):
+        if kept := self._cache.read(_TimedGroup, key):
             self.failed.update(kept.failed)
             return list(kept.rounds)
         running = self._load(names)
@@ -96,7 +96,7 @@ class Stopwatch:
         done: list[Round] = [dict(zip(times, ms, strict=True)) for ms in zip(*times.values(), strict=True)]
         self.seconds += time.perf_counter() - began
         failed = {name: self.failed[name] for name in names if name in self.failed}
-        self._cache.write(key, _Heat(tuple(done), failed))
+        self._cache.write(key, _TimedGroup(tuple(done), failed))
         return done
 
     def engine(self, name: str) -> Engine:

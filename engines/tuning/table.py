@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from osnet_edge.engines.tuning.candidate import Candidate
-from osnet_edge.engines.tuning.outcome import Outcome, Times
+from osnet_edge.engines.tuning.choice import Outcome, Times
 from osnet_edge.engines.tuning.request import TuneRequest
 from osnet_edge.runtime.package.decisions import AccuracyLoss
 from osnet_edge.runtime.package.tuning import TunedCandidate, Tuning

@@ -13,10 +13,10 @@ from osnet_edge.engines.build import build_package, require_place
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.candidate import Candidate
+from osnet_edge.engines.tuning.choice import Times
 from osnet_edge.engines.tuning.estimate import EVENT_US, LAUNCH_US, Ceilings, find_ceilings, rank
 from osnet_edge.engines.tuning.measure import measure
 from osnet_edge.engines.tuning.open_engine import open_on_cpu
-from osnet_edge.engines.tuning.outcome import Times
 from osnet_edge.engines.tuning.request import TuneRequest, list_candidates
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
 from osnet_edge.engines.tuning.table import make_table

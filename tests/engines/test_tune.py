@@ -139,12 +139,12 @@ def call_rewritten(graph: Path, name: str, output: Path) -> ExportedGraph:
 
 
 def test_an_interrupted_tuning_goes_on_where_it_was(work: Path, tmp_path: Path) -> None:
-    """Ctrl-C while the second heat loads: the first heat is remembered, and nothing else is left."""
+    """Ctrl-C while the second group loads: the first group is remembered, and nothing else is left."""
     graphs = [read_graph(work / "osnet.onnx")]
     for name in ("gate", "streams", "sum"):
         graphs.append(call_rewritten(work / "osnet.onnx", name, tmp_path / f"{name}.onnx"))
     crops = sample_crops(2, 100, 40)
-    plan = Plan(part=2, seats=3)
+    plan = Plan(part=2, slots=3)
     request = TuneRequest(tuple(graphs), "cpu", (1, 2), crops, cache=tmp_path / "cache", plan=plan)
 
     def interrupt(text: str) -> None:
@@ -157,7 +157,7 @@ def test_an_interrupted_tuning_goes_on_where_it_was(work: Path, tmp_path: Path) 
     assert len(list((tmp_path / "cache").iterdir())) == 1
     said: list[str] = []
     run_tuner(request, tmp_path / "out", progress=said.append)
-    # Two heats make the first rung, and one of them was timed before: one and the last rung are left.
+    # Two groups make the first rung, and one of them was timed before: one and the last rung are left.
     assert sum(text.startswith("timing") for text in said) == 2
     assert (tmp_path / "out").is_dir()
 

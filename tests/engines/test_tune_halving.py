@@ -91,13 +91,13 @@ def test_a_kind_that_is_not_allowed_does_not_crowd_out_the_others(table: int, se
     assert machine.true[found] <= 1.25 * best
 
 
-def test_the_reference_is_in_every_heat_and_heats_are_no_larger_than_memory_allows() -> None:
+def test_the_reference_is_in_every_group_and_groups_are_no_larger_than_memory_allows() -> None:
     machine = Machine(drawn(1), 0)
     find(machine)
     assert all(str(REFERENCE) in names for names in machine.asked)
     first, last = machine.asked[: -(-39 // 8)], machine.asked[-1]
     assert {name for names in first for name in names} == set(map(str, CANDIDATES))
-    assert all(len(names) <= Plan().seats for names in machine.asked[:-1])
+    assert all(len(names) <= Plan().slots for names in machine.asked[:-1])
     assert len(last) <= 12
     assert all(len(names) == len(set(names)) for names in machine.asked)
 
@@ -115,11 +115,11 @@ def test_a_rewrite_must_beat_the_published_graph_in_its_own_library_too() -> Non
 
 
 def test_who_cannot_be_run_is_left_out_and_does_not_stop_the_others() -> None:
-    def heat(rung: int, names: tuple[str, ...], rounds: int) -> list[Round]:
+    def time_group(rung: int, names: tuple[str, ...], rounds: int) -> list[Round]:
         return [{name: (float(len(name)),) for name in names if name != "broken"}] * rounds
 
     names = ("reference", "broken", *(f"{'x' * length}" for length in range(1, 20)))
-    race, last = halve(Field(names, dict.fromkeys(names, "fp32"), {}), heat)
+    race, last = halve(Field(names, dict.fromkeys(names, "fp32"), {}), time_group)
     assert min(race.names(), key=race.score) == "x"
     assert {"reference", "x"} <= set(last[0])
     assert "broken" not in race.names()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.engines.tuning.candidate import Candidate
-from osnet_edge.engines.tuning.outcome import pick
+from osnet_edge.engines.tuning.choice import pick
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.decisions import AccuracyLoss
 from osnet_edge.runtime.precisions import Precision
