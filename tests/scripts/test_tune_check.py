@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from click.testing import CliRunner
+from needs import needs_openvino
 from tune_check import main
 
 
+@needs_openvino
 def test_the_check_times_all_and_says_what_each_run_found(graph: Path) -> None:
-    options = ["--target", "cpu", "--precision", "fp32", "--batch", "1", "--runs", "2"]
+    options = ["--target", "cpu:fastest", "--precision", "fp32", "--batch", "1", "--runs", "2"]
     ran = CliRunner().invoke(main, [str(graph), *options], catch_exceptions=False)
     assert ran.exit_code == 0
-    assert ran.stdout.startswith("1 candidates; all timed in ")
-    assert "run 2: onnxruntime fp32, 1.000 times the best" in ran.stdout
-    assert "the best, or one within 5%, in 2 of 2 runs" in ran.stdout
+    assert ran.stdout.startswith("2 candidates; all timed in ")
+    found = re.findall(
+        r"run \d: (?:onnxruntime fp32|openvino fp32 best=1), ([\d.]+) times the best", ran.stdout
+    )
+    ratios = [float(each) for each in found]
+    assert len(ratios) == 2
+    # Which of the two is the best is the machine's to say; what is said of the runs follows from their ratios.
+    assert all(each >= 1 for each in ratios)
+    near = sum(each <= 1.05 for each in ratios)
+    assert f"the best, or one within 5%, in {near} of 2 runs" in ran.stdout
     assert "a rewrite slower than the published graph in 0 of 2 runs" in ran.stdout
