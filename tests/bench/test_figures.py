@@ -16,7 +16,7 @@ from osnet_edge.bench.report.figures import (
     pareto_chart,
     result_figures,
 )
-from osnet_edge.runtime.package.decisions import GroupDecision, Int8, Loss
+from osnet_edge.runtime.package.decisions import AccuracyLoss, GroupDecision, Int8
 from osnet_edge.runtime.package.tuning import TunedCandidate, Tuning
 
 HOSTILE = "<script>alert('x')</script>\"&"
@@ -86,7 +86,7 @@ def test_every_text_colour_stands_out(scheme: int) -> None:
             assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
 
 
-LOSS = Loss(0.2, 0.5, 0.1, 0.3)
+LOSS = AccuracyLoss(0.2, 0.5, 0.1, 0.3)
 
 
 def written(drawing: str) -> list[str]:

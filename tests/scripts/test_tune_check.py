@@ -21,7 +21,7 @@ def test_the_check_times_all_and_says_what_each_run_found(graph: Path) -> None:
     )
     ratios = [float(each) for each in found]
     assert len(ratios) == 2
-    # Which of the two is the best is the machine's to say; what is said of the runs follows from their ratios.
+    # Which of the two is the best is the machine's to say; the summary follows from the ratios.
     assert all(each >= 1 for each in ratios)
     near = sum(each <= 1.05 for each in ratios)
     assert f"the best, or one within 5%, in {near} of 2 runs" in ran.stdout
