@@ -42,11 +42,11 @@ from osnet_edge.runtime.processor import this_processor
 
 #: All candidates share one group. Seven rounds tell a difference from noise; quick engines get up to seventy.
 _ROUNDS, _ROUND_SECONDS = 7, 0.6
-_ONE_HEAT = Plan(part=9, first=_ROUNDS, last=_ROUNDS)
+_ONE_GROUP = Plan(part=9, first=_ROUNDS, last=_ROUNDS)
 #: By how much another library must win over ONNX Runtime, which loads faster and is always there.
-LIBRARY = replace(_ONE_HEAT, gain=1.05)
+LIBRARY = replace(_ONE_GROUP, gain=1.05)
 #: By how much what rounds must win over what rounds less.
-PRECISION = replace(_ONE_HEAT, gain=1.02)
+PRECISION = replace(_ONE_GROUP, gain=1.02)
 #: Of timing what each group of layers saves, all together.
 _GROUPS_SECONDS = 8.0
 
@@ -82,7 +82,10 @@ def choose_library(
     accuracy = Accuracy({(): graph}, None, TuningCache(None, None), golden_crops, spec.processor, progress)
     outcome = _time(candidates, accuracy, count, spec.processor, LIBRARY, progress)
     winner = outcome.winner.backend
-    times = ", ".join(f"{each.backend} {outcome.times[each].milliseconds[0]:.1f} ms" for each in candidates)
+    timed = {
+        each.backend: outcome.times[each].milliseconds[0] for each in candidates if each in outcome.times
+    }
+    times = ", ".join(f"{name} {ms:.1f} ms" for name, ms in timed.items())
     reasons = (f"{each.backend} {reason}" for each, reason in outcome.dropped.items())
     why = "; ".join([f"{winner}, as a batch of {count} took {times}", *reasons])
     return BuildSpec(replace(spec, backend=winner, fastest=False), "fp32", choice=why)
