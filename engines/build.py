@@ -18,7 +18,7 @@ from osnet_edge.engines.golden import (
 )
 from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Calibration
-from osnet_edge.engines.precision import AskedPrecision, check_asked, settle_precision
+from osnet_edge.engines.precision import AskedPrecision, check_asked, resolve_precision
 from osnet_edge.engines.targets import parse_target
 from osnet_edge.runtime.backends.registry import BACKENDS, CPU_BACKENDS
 from osnet_edge.runtime.embedder import Embedder
@@ -54,7 +54,7 @@ def build_package(
     batch: BatchRange | None = None,
     placement: Placement | None = None,
     calibration: Calibration | None = None,
-    settled: BuildSpec | None = None,
+    resolved: BuildSpec | None = None,
     options: BuilderOptions = DEFAULTS,
     tuning: Tuning | None = None,
     replace: bool = False,
@@ -75,7 +75,7 @@ def build_package(
         placement: what the graph's must be; None takes any.
         calibration: for `int8` and `auto`, images and what may be lost; for fp16, where given, images on
             which activations must stay within float16's range.
-        settled: what a tuner decided, in place of `precision` and `calibration`.
+        resolved: what a tuner decided, in place of `precision` and `calibration`.
         options: of a TensorRT builder.
         tuning: that the package won, for its manifest.
         replace: whether a package already there is replaced.
@@ -98,25 +98,25 @@ def build_package(
     read = read_graph(Path(graph))
     require_placement(placement, read.info.model.placement, str(graph))
     batch, tools = batch or DEFAULT_BATCH, tools_of(read)
-    settled = settled or settle_precision(
+    resolved = resolved or resolve_precision(
         read, spec, precision, calibration, batch.opt, golden_crops, progress
     )
-    if settled.choice:
-        tools[CHOICE_KEY] = settled.choice
+    if resolved.choice:
+        tools[CHOICE_KEY] = resolved.choice
     with write_folder_aside(output, replace=replace) as folder:
         progress("writing golden pairs")
-        pairs = make_golden(read, golden_crops, settled.precision, settled.quantized)
+        pairs = make_golden(read, golden_crops, resolved.precision, resolved.quantized)
         golden = write_golden(pairs, folder)
-        manifest = write_package(folder, read, settled, batch, golden, tools, progress, options, tuning)
+        manifest = write_package(folder, read, resolved, batch, golden, tools, progress, options, tuning)
         progress("proving the engine")
-        _prove(folder, manifest, settled, pairs)
+        _prove(folder, manifest, resolved, pairs)
     return manifest
 
 
 def write_package(
     folder: Path,
     graph: ExportedGraph,
-    settled: BuildSpec,
+    resolved: BuildSpec,
     batch: BatchRange,
     golden: Golden,
     tools: dict[str, str],
@@ -129,7 +129,7 @@ def write_package(
     Args:
         folder: the package being made.
         graph: the float32 graph.
-        settled: what is built of it.
+        resolved: what is built of it.
         batch: batch sizes the engine takes.
         golden: the pairs.
         tools: versions of what made it.
@@ -141,22 +141,22 @@ def write_package(
         The manifest as written.
     """
     progress("building the engine")
-    builder = builder_of(settled.spec.backend)
+    builder = builder_of(resolved.spec.backend)
     name = builder.model_name
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         model=graph.info.model,
         preprocessing=graph.info.preprocessing,
-        precision=settled.precision,
+        precision=resolved.precision,
         batch=batch,
-        target=builder.build(graph, folder / name, settled, batch, options, progress),
+        target=builder.build(graph, folder / name, resolved, batch, options, progress),
         model_file=name,
         onnx_sha256=graph.sha256,
         files={each: file_entry(folder / each) for each in (name, golden.file)},
         golden=golden,
         tools=tools,
-        int8=settled.int8,
-        comparison=settled.comparison,
+        int8=resolved.int8,
+        comparison=resolved.comparison,
         tuning=tuning,
     )
     write_manifest(folder, manifest)
@@ -176,7 +176,7 @@ def require_place(output: Path, *, replace: bool) -> None:
     require_folder(output, replace=replace)
 
 
-def _prove(folder: Path, manifest: Manifest, settled: BuildSpec, pairs: GoldenPairs) -> None:
+def _prove(folder: Path, manifest: Manifest, resolved: BuildSpec, pairs: GoldenPairs) -> None:
     """Hold what was built to its golden pairs: the engine where it can run, and a CPU's graph elsewhere.
 
     Raises:
@@ -191,31 +191,31 @@ def _prove(folder: Path, manifest: Manifest, settled: BuildSpec, pairs: GoldenPa
             if manifest.target.device == "cpu":
                 hold_as_written(folder, manifest)
         except CheckError:
-            where = _first_difference(settled, pairs)
+            where = _first_difference(resolved, pairs)
             raise
     except CheckError as error:
-        what = f"{manifest.model.variant} {settled.precision} for {settled.spec.row.target}"
+        what = f"{manifest.model.variant} {resolved.precision} for {resolved.spec.row.target}"
         on = f" on {manifest.target.processor}" if manifest.target.processor else ""
         reason = error.__cause__ or error
-        raise CheckError(f"{what}{on}: {reason}{where}; {_other_ways(settled)}") from None
+        raise CheckError(f"{what}{on}: {reason}{where}; {_other_ways(resolved)}") from None
 
 
-def _first_difference(settled: BuildSpec, pairs: GoldenPairs) -> str:
+def _first_difference(resolved: BuildSpec, pairs: GoldenPairs) -> str:
     """Say where an INT8 engine on a CPU first leaves its graph; nothing of others, or where none is seen."""
-    spec = settled.spec
-    if settled.quantized is None or not spec.row.on_cpu:
+    spec = resolved.spec
+    if resolved.quantized is None or not spec.row.on_cpu:
         return ""
-    graph, builder = settled.quantized.make(), builder_of(spec.backend)
+    graph, builder = resolved.quantized.make(), builder_of(spec.backend)
     found = first_difference(graph, builder, spec.processor, pairs.batch)
     return f"; it first leaves its graph at {found}" if found else ""
 
 
-def _other_ways(settled: BuildSpec) -> str:
+def _other_ways(resolved: BuildSpec) -> str:
     """Return what else can be built, for a message."""
-    spec, ways = settled.spec, []
-    if settled.precision != "fp32":
+    spec, ways = resolved.spec, []
+    if resolved.precision != "fp32":
         ways.append("--precision fp32")
-    if settled.precision == "int8" and spec.processor not in ("", ANY):
+    if resolved.precision == "int8" and spec.processor not in ("", ANY):
         ways.append("--processor any")
     if spec.processor or not ways:
         ways += [f"--target {BACKENDS[each].target}" for each in CPU_BACKENDS if each != spec.backend]

@@ -54,7 +54,7 @@ def check_asked(spec: TargetSpec, asked: AskedPrecision, request: Calibration | 
         raise InputError("expected a budget for int8 or auto, got one for fp16; leave it out")
 
 
-def settle_precision(
+def resolve_precision(
     graph: ExportedGraph,
     spec: TargetSpec,
     asked: AskedPrecision,
@@ -87,7 +87,7 @@ def settle_precision(
         if request is None:
             raise ValueError("check_asked comes first")
         if asked != "auto":
-            return _settle_int8(graph, spec, request, batch, progress)
+            return _resolve_int8(graph, spec, request, batch, progress)
         if spec.row.on_cpu:
             return choose_on_cpu(graph, spec, request, batch, golden_crops, progress)
         return _choose_on_gpu(graph, spec, request, batch, progress)
@@ -96,7 +96,7 @@ def settle_precision(
     return BuildSpec(spec, asked)
 
 
-def _settle_int8(
+def _resolve_int8(
     graph: ExportedGraph,
     spec: TargetSpec,
     request: Calibration,

@@ -17,7 +17,7 @@ from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.golden import make_golden, write_golden
 from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Calibration
-from osnet_edge.engines.precision import check_asked, settle_precision
+from osnet_edge.engines.precision import check_asked, resolve_precision
 from osnet_edge.engines.quantization.quantizer import Quantized, Quantizer
 from osnet_edge.engines.quantization.rules import ONNXRUNTIME_ARM, rules_named
 from osnet_edge.engines.quantization.table import read_table, write_table
@@ -75,27 +75,27 @@ def write_recipe(
     progress("reading the graph")
     read = read_graph(Path(graph))
     batch = batch or DEFAULT_BATCH
-    settled = settle_precision(read, spec, precision, calibration, batch.opt, golden_crops, progress)
+    resolved = resolve_precision(read, spec, precision, calibration, batch.opt, golden_crops, progress)
     with write_folder_aside(output) as folder:
         shutil.copyfile(graph, folder / GRAPH_NAME)
         names = [GRAPH_NAME]
-        if settled.quantized:
-            write_table(settled.quantized.quantizer.table, folder / TABLE_NAME)
+        if resolved.quantized:
+            write_table(resolved.quantized.quantizer.table, folder / TABLE_NAME)
             names.append(TABLE_NAME)
         progress("writing golden pairs")
-        pairs = make_golden(read, golden_crops, settled.precision, settled.quantized)
+        pairs = make_golden(read, golden_crops, resolved.precision, resolved.quantized)
         golden = write_golden(pairs, folder)
         recipe = Recipe(
             schema_version=SCHEMA_VERSION,
             model=read.info.model,
             backend=spec.backend,
             capabilities=spec.capabilities,
-            precision=settled.precision,
+            precision=resolved.precision,
             batch=batch,
             graph=GRAPH_NAME,
             table=TABLE_NAME if TABLE_NAME in names else "",
-            int8=settled.int8,
-            processor=settled.spec.processor,
+            int8=resolved.int8,
+            processor=resolved.spec.processor,
             golden=golden,
             files={name: file_entry(folder / name) for name in (*names, golden.file)},
             tools=tools_of(read),
@@ -122,12 +122,12 @@ def build_from_recipe(
     recipe = read_recipe(folder)
     graph = read_graph(folder / recipe.graph)
     spec = TargetSpec(recipe.backend, recipe.capabilities, processor=_processor(recipe))
-    settled = BuildSpec(spec, recipe.precision, _quantized(recipe, folder, graph), recipe.int8)
+    resolved = BuildSpec(spec, recipe.precision, _quantized(recipe, folder, graph), recipe.int8)
     tools = {**recipe.tools, "built by": f"osnet-edge {version('osnet-edge')} by a recipe"}
     with write_folder_aside(output) as fresh:
         # Computed where the recipe was made: what it is held to is not the device's own word.
         shutil.copyfile(folder / recipe.golden.file, fresh / recipe.golden.file)
-        return write_package(fresh, graph, settled, recipe.batch, recipe.golden, tools, progress)
+        return write_package(fresh, graph, resolved, recipe.batch, recipe.golden, tools, progress)
 
 
 def _processor(recipe: Recipe) -> str:

@@ -182,8 +182,8 @@ def problem(store: Store, outcome: str) -> str:
         if killed:
             return "the restart died"
         state = store.read_state()
-        settled = not state.trial and name == ("seed-2" if outcome == "good" else "seed-1")
-        if settled and (outcome == "good" or state.bad):
+        resolved = not state.trial and name == ("seed-2" if outcome == "good" else "seed-1")
+        if resolved and (outcome == "good" or state.bad):
             break
     else:
         return f"ended with {name}, {state}"

@@ -51,7 +51,7 @@ class Builder:
         self,
         graph: ExportedGraph,
         destination: Path,
-        settled: BuildSpec,
+        resolved: BuildSpec,
         batch: BatchRange,
         options: BuilderOptions = DEFAULTS,
         progress: Callable[[str], None] = lambda step: None,
@@ -61,7 +61,7 @@ class Builder:
         Args:
             graph: the float32 graph.
             destination: the file to write, whole or not at all.
-            settled: target, precision, and what makes the graph with Q/DQ.
+            resolved: target, precision, and what makes the graph with Q/DQ.
             batch: batch sizes that the engine takes.
             options: of a builder that has any.
             progress: called with a line for each step.
@@ -163,7 +163,7 @@ class Builder:
     def schedule(
         self,
         graph: ExportedGraph,
-        settled: BuildSpec,
+        resolved: BuildSpec,
         batch: BatchRange,
         options: BuilderOptions,
         folder: Path,
@@ -172,14 +172,14 @@ class Builder:
         return None
 
 
-def write_graph(graph: ExportedGraph, destination: Path, settled: BuildSpec) -> None:
+def write_graph(graph: ExportedGraph, destination: Path, resolved: BuildSpec) -> None:
     """Write a package's graph: as exported, or with Q/DQ in it.
 
     The library optimises it for the device at hand while it loads, so that one package runs on x86 and ARM,
     or on any GPU, and on a newer library too.
     """
-    if settled.quantized:
-        onnx.save(settled.quantized.make().model, destination)
+    if resolved.quantized:
+        onnx.save(resolved.quantized.make().model, destination)
     else:
         shutil.copyfile(graph.path, destination)
 

@@ -43,14 +43,14 @@ class OnnxRuntimeBuilder(Builder):
         self,
         graph: ExportedGraph,
         destination: Path,
-        settled: BuildSpec,
+        resolved: BuildSpec,
         batch: BatchRange,
         options: BuilderOptions = DEFAULTS,
         progress: Callable[[str], None] = lambda step: None,
     ) -> Target:
         """Write the graph, see `Builder`."""
-        write_graph(graph, destination, settled)
-        return cpu_target(self, settled)
+        write_graph(graph, destination, resolved)
+        return cpu_target(self, resolved)
 
     def open_graph(
         self,
@@ -77,7 +77,7 @@ class OnnxRuntimeBuilder(Builder):
         return values
 
 
-def cpu_target(builder: Builder, settled: BuildSpec) -> Target:
+def cpu_target(builder: Builder, resolved: BuildSpec) -> Target:
     """Return what an engine on a CPU was built for: float32 computes right on any processor."""
     return Target(
         backend=builder.backend.name,
@@ -86,5 +86,5 @@ def cpu_target(builder: Builder, settled: BuildSpec) -> Target:
         machine=platform.machine(),
         compute_capabilities=(),
         exact_version=False,
-        processor=ANY if settled.precision == "fp32" else settled.spec.processor,
+        processor=ANY if resolved.precision == "fp32" else resolved.spec.processor,
     )

@@ -30,16 +30,16 @@ class OnnxRuntimeCudaBuilder(Builder):
         self,
         graph: ExportedGraph,
         destination: Path,
-        settled: BuildSpec,
+        resolved: BuildSpec,
         batch: BatchRange,
         options: BuilderOptions = DEFAULTS,
         progress: Callable[[str], None] = lambda step: None,
     ) -> Target:
         """Write the graph, see `Builder`; what of float16 stays float32 see `engines.graph.float16`."""
-        if settled.precision == "fp16":
+        if resolved.precision == "fp16":
             onnx.save(to_half(graph).model, destination)
         else:
-            write_graph(graph, destination, settled)
+            write_graph(graph, destination, resolved)
         return Target(
             backend=self.backend.name,
             backend_version=_version(),

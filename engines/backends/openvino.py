@@ -47,7 +47,7 @@ class OpenVinoBuilder(Builder):
         self,
         graph: ExportedGraph,
         destination: Path,
-        settled: BuildSpec,
+        resolved: BuildSpec,
         batch: BatchRange,
         options: BuilderOptions = DEFAULTS,
         progress: Callable[[str], None] = lambda step: None,
@@ -58,9 +58,9 @@ class OpenVinoBuilder(Builder):
             UnavailableError: OpenVINO is not installed, or not in this precision on this CPU, where that is
                 the processor to build for.
         """
-        open_core(settled.precision if this_processor().is_a(settled.spec.processor) else "fp32")
-        write_graph(graph, destination, settled)
-        return cpu_target(self, settled)
+        open_core(resolved.precision if this_processor().is_a(resolved.spec.processor) else "fp32")
+        write_graph(graph, destination, resolved)
+        return cpu_target(self, resolved)
 
     def precisions_here(self, processor: str) -> tuple[Precision, ...]:
         """Return float32, and bf16 where the processor to build for has it, and this one too."""

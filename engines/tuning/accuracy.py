@@ -83,7 +83,7 @@ class Accuracy:
         graph = self.graphs[candidate.rewrite]
         return to_half(graph) if candidate.precision == "fp16" else graph
 
-    def settle(self, candidate: Candidate, capabilities: tuple[str, ...]) -> BuildSpec:
+    def resolve(self, candidate: Candidate, capabilities: tuple[str, ...]) -> BuildSpec:
         """Return what a candidate's package is built as."""
         return BuildSpec(
             TargetSpec(candidate.backend, capabilities, processor=self._processor),

@@ -212,7 +212,7 @@ def _estimate(
     work, builder = accuracy.graph(candidate).work, builder_of(candidate.backend)
     schedule = builder.schedule(
         accuracy.graphs[candidate.rewrite],
-        accuracy.settle(candidate, capabilities),
+        accuracy.resolve(candidate, capabilities),
         candidate.batch_range(batches),
         candidate.options,
         scratch,

@@ -146,7 +146,7 @@ def choose_on_cpu(
         why = f"{why}; {NO_GROUP} in INT8: {fine_tuning(graph.info, request)}"
     elif winner != int8:
         decision = without(decision, why_dropped(str(int8), str(winner), times, outcome.dropped.get(int8)))
-    return replace(accuracy.settle(winner, ()), int8=decision, comparison=Comparison(count, times, why))
+    return replace(accuracy.resolve(winner, ()), int8=decision, comparison=Comparison(count, times, why))
 
 
 def compare_on_cpu(graph: ExportedGraph, spec: TargetSpec, quantized: Graph, batch: int) -> Comparison:

@@ -148,7 +148,7 @@ def _build(
         processor=request.processor,
         golden_crops=request.golden_crops,
         batch=winner.batch_range(request.batches),
-        settled=accuracy.settle(winner, request.spec.capabilities),
+        resolved=accuracy.resolve(winner, request.spec.capabilities),
         options=winner.options,
         tuning=table,
         replace=replace,
@@ -237,7 +237,7 @@ class EngineOpener:
                 target=BACKENDS[candidate.backend].target,
                 golden_crops=self._request.golden_crops,
                 batch=candidate.batch_range(self._request.batches),
-                settled=self._accuracy.settle(candidate, self._request.spec.capabilities),
+                resolved=self._accuracy.resolve(candidate, self._request.spec.capabilities),
                 options=candidate.options,
             )
         manifest = read_manifest(package)

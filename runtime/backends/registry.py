@@ -32,7 +32,6 @@ class Backend:
         precisions: that it computes in.
         distributions: that bring its library, the likeliest first.
         abbreviation: its name in `publish --for`, before a version; the backends of one library share it.
-        default_here: whether its library comes with osnet-edge.
         machine_bound: whether a model file runs only on the kind of machine that it was built on.
         cuts_sums: whether INT8's sums are cut off at 16 bits on an x86 without VNNI; a library that is not
             has other kernels for such a processor.
@@ -48,7 +47,6 @@ class Backend:
     precisions: tuple[Precision, ...]
     distributions: tuple[str, ...]
     abbreviation: str
-    default_here: bool = False
     machine_bound: bool = False
     cuts_sums: bool = False
     int8_from: Mapping[str, str] = field(default_factory=dict)
@@ -72,7 +70,6 @@ _ROWS = (
         precisions=("fp32", "int8"),
         distributions=("onnxruntime", "onnxruntime-gpu"),
         abbreviation="ort",
-        default_here=True,
     ),
     Backend(
         "openvino",

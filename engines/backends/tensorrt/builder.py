@@ -50,7 +50,7 @@ class TensorRTBuilder(Builder):
         self,
         graph: ExportedGraph,
         destination: Path,
-        settled: BuildSpec,
+        resolved: BuildSpec,
         batch: BatchRange,
         options: BuilderOptions = DEFAULTS,
         progress: Callable[[str], None] = lambda step: None,
@@ -60,9 +60,9 @@ class TensorRTBuilder(Builder):
             graph,
             destination,
             library=self._library,
-            capabilities=settled.spec.capabilities,
-            precision=settled.precision,
-            quantized=settled.quantized,
+            capabilities=resolved.spec.capabilities,
+            precision=resolved.precision,
+            quantized=resolved.quantized,
             batch=batch,
             options=options,
             progress=progress,
@@ -98,7 +98,7 @@ class TensorRTBuilder(Builder):
     def schedule(
         self,
         graph: ExportedGraph,
-        settled: BuildSpec,
+        resolved: BuildSpec,
         batch: BatchRange,
         options: BuilderOptions,
         folder: Path,
@@ -107,5 +107,5 @@ class TensorRTBuilder(Builder):
         if not self.builds_elsewhere:
             return None
         plan = folder / self.model_name
-        self.build(graph, plan, settled, batch, options)
+        self.build(graph, plan, resolved, batch, options)
         return read_plan_schedule(plan)
