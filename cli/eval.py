@@ -111,7 +111,9 @@ def evaluate(
         _write_page(pictures, results, sections, _command(checkpoints, data, size, distance, rerank))
 
 
-def _load_sources(checkpoints: Sequence[str], how: Preprocessing, threads: int) -> dict[str, SetEmbedder]:
+def _load_sources(
+    checkpoints: Sequence[str], preprocessing: Preprocessing, threads: int
+) -> dict[str, SetEmbedder]:
     """Load the checkpoints and packages, by the names of their files; a package brings its own input size."""
     from osnet_edge.bench.measure.accuracy import PackageEmbedder
     from osnet_edge.runtime.embedder import Embedder
@@ -125,7 +127,7 @@ def _load_sources(checkpoints: Sequence[str], how: Preprocessing, threads: int) 
     return {
         name: PackageEmbedder(Embedder.load(checkpoint, threads=threads))
         if (Path(checkpoint) / MANIFEST_NAME).is_file()
-        else TorchEmbedder(load_osnet(checkpoint), how)
+        else TorchEmbedder(load_osnet(checkpoint), preprocessing)
         for name, checkpoint in zip(names, checkpoints, strict=True)
     }
 

@@ -41,10 +41,10 @@ def rounding_of(
     from osnet_edge.runtime.preprocessing import Preprocessing
     from osnet_edge.train.quantize import NetworkRounding, Rounding
 
-    how = Preprocessing(height=size[0], width=size[1])
+    preprocessing = Preprocessing(height=size[0], width=size[1])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "osnet.onnx"
-        export_onnx(checkpoint, path, preprocessing=how, progress=progress)
+        export_onnx(checkpoint, path, preprocessing=preprocessing, progress=progress)
         graph = read_graph(path)
         table = find_table(graph, read_calibration_set(calibration), Path(calibration), progress)
     layers, makers = list(filter(TENSORRT.allow, graph.layers)), graph.makers
@@ -57,7 +57,7 @@ def rounding_of(
         if tensor == graph.layers[0].input:
             # The graph's first layer reads bytes less their mean, and torch's what is left of these by
             # the standard deviation.
-            factors = tuple(how.scale / std for std in how.std)
+            factors = tuple(preprocessing.scale / std for std in preprocessing.std)
         return Rounding(
             factors, known.ranges[key] / levels, -levels - 1, levels, known.mean, known.shifts[key]
         )

@@ -99,13 +99,17 @@ def check_interpolation(interpolation: Interpolation) -> None:
 
 
 def to_batch(
-    crops: Sequence[Picture], how: Preprocessing, *, bgr: bool = False, helpers: Executor | None = None
+    crops: Sequence[Picture],
+    preprocessing: Preprocessing,
+    *,
+    bgr: bool = False,
+    helpers: Executor | None = None,
 ) -> NDArray[np.generic]:
     """Resize, order and, where the graph does not, normalise crops.
 
     Args:
         crops: H x W x 3 uint8 arrays of any sizes, checked by `check_crops`.
-        how: the manifest's preprocessing.
+        preprocessing: the manifest's preprocessing.
         bgr: whether the crops are blue-green-red, as OpenCV reads images.
         helpers: threads to resize several crops at once, since Pillow and OpenCV let go of the interpreter
             meanwhile; None resizes one after another.
@@ -113,21 +117,23 @@ def to_batch(
     Returns:
         uint8 (N, height, width, 3), or float32 (N, 3, height, width) when `how.normalize_in` is `host`.
     """
-    batch = np.empty((len(crops), how.height, how.width, 3), np.uint8)
+    batch = np.empty((len(crops), preprocessing.height, preprocessing.width, 3), np.uint8)
 
     def place(row: Picture, crop: Picture) -> None:
-        row[...] = resize(crop, how.height, how.width, how.interpolation, bgr=bgr)
+        row[...] = resize(
+            crop, preprocessing.height, preprocessing.width, preprocessing.interpolation, bgr=bgr
+        )
 
     several = helpers.map if helpers is not None and len(crops) > 1 else map
     # Exhausted, so that what a thread raised is raised here.
     deque(several(place, batch, crops), maxlen=0)
-    return batch if how.normalize_in == "graph" else normalize(batch, how)
+    return batch if preprocessing.normalize_in == "graph" else normalize(batch, preprocessing)
 
 
-def normalize(batch: Picture, how: Preprocessing) -> NDArray[np.float32]:
+def normalize(batch: Picture, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Turn uint8 (N, H, W, 3) in the network's colour order into normalised float32 (N, 3, H, W)."""
-    mean, std = np.asarray(how.mean, np.float32), np.asarray(how.std, np.float32)
-    channels_last = (batch.astype(np.float32) * np.float32(how.scale) - mean) / std
+    mean, std = np.asarray(preprocessing.mean, np.float32), np.asarray(preprocessing.std, np.float32)
+    channels_last = (batch.astype(np.float32) * np.float32(preprocessing.scale) - mean) / std
     return np.ascontiguousarray(channels_last.transpose(0, 3, 1, 2))
 
 

@@ -178,10 +178,14 @@ def _mean_ap(model: OSNet, root: Path) -> float:
 
 
 def _embed(model: OSNet, pictures: Sequence[Picture]) -> NDArray[np.float32]:
-    how = Preprocessing(HEIGHT, COLUMNS)
-    crops = [resize(read_picture(item.path), HEIGHT, COLUMNS, how.interpolation) for item in pictures]
+    preprocessing = Preprocessing(HEIGHT, COLUMNS)
+    crops = [
+        resize(read_picture(item.path), HEIGHT, COLUMNS, preprocessing.interpolation) for item in pictures
+    ]
     with torch.inference_mode():
-        embedded: NDArray[np.float32] = model(torch.from_numpy(normalize(np.stack(crops), how))).numpy()
+        embedded: NDArray[np.float32] = model(
+            torch.from_numpy(normalize(np.stack(crops), preprocessing))
+        ).numpy()
     return embedded
 
 

@@ -86,8 +86,8 @@ def main(
         ways: dict[str, Round] = {"plain": _plain(pictures, recipe, machine.torch_device(), workers or 0)}
         for precision in precisions.split(","):
             for compile_it in (False, True) if compiled else (False,):
-                how = Machine(machine.device, cast(Any, precision), compile_it, machine.workers)
-                ways[f"ours, {precision}{', compiled' * compile_it}"] = _ours(pictures, recipe, how)
+                preprocessing = Machine(machine.device, cast(Any, precision), compile_it, machine.workers)
+                ways[f"ours, {precision}{', compiled' * compile_it}"] = _ours(pictures, recipe, preprocessing)
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(rounds + 1):
             for name, run in ways.items():
@@ -132,11 +132,13 @@ class _PlainSet(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         from osnet_edge.runtime.preprocessing import Preprocessing
 
-        how = Preprocessing(*self._size)
-        crop = resize(read_picture(self._pictures[index].path), *self._size, how.interpolation)
+        preprocessing = Preprocessing(*self._size)
+        crop = resize(read_picture(self._pictures[index].path), *self._size, preprocessing.interpolation)
         if torch.rand(1).item() < 0.5:
             crop = crop[:, ::-1]
-        return torch.from_numpy(normalize(np.ascontiguousarray(crop)[None], how)[0]), self._labels[index]
+        return torch.from_numpy(normalize(np.ascontiguousarray(crop)[None], preprocessing)[0]), self._labels[
+            index
+        ]
 
 
 def _plain(pictures: Sequence[Picture], recipe: Recipe, device: torch.device, workers: int) -> Round:
@@ -146,9 +148,12 @@ def _plain(pictures: Sequence[Picture], recipe: Recipe, device: torch.device, wo
         data, batch_size=recipe.batches.size, shuffle=True, drop_last=True, num_workers=workers
     )
     model = OSNet(variant_named(recipe.network.arch), num_classes=identities).to(device).train()
-    how = recipe.optimizer
+    preprocessing = recipe.optimizer
     optimizer = torch.optim.Adam(
-        model.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay, amsgrad=True
+        model.parameters(),
+        lr=preprocessing.learning_rate,
+        weight_decay=preprocessing.weight_decay,
+        amsgrad=True,
     )
 
     def run(epoch: int) -> None:

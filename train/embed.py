@@ -52,13 +52,15 @@ class TorchEmbedder:
 
     def batch(self, crops: list[Picture]) -> Tensor:
         """Return N crops of any sizes as the network takes them, (N, 3, height, width)."""
-        how = self.preprocessing
-        pictures = to_batch(crops, how)
-        if how.normalize_in == "graph":
-            pictures = normalize(pictures.astype(np.uint8, copy=False), how)
+        preprocessing = self.preprocessing
+        pictures = to_batch(crops, preprocessing)
+        if preprocessing.normalize_in == "graph":
+            pictures = normalize(pictures.astype(np.uint8, copy=False), preprocessing)
         return torch.from_numpy(pictures).contiguous(memory_format=torch.channels_last)
 
     def read(self, path: Path | str) -> Picture:
         """Read an image at the size of the network's input, so that resizing is done where reading is."""
-        how = self.preprocessing
-        return resize(read_picture(path), how.height, how.width, how.interpolation)
+        preprocessing = self.preprocessing
+        return resize(
+            read_picture(path), preprocessing.height, preprocessing.width, preprocessing.interpolation
+        )

@@ -88,23 +88,29 @@ class TrainingLoader:
             yield batch
 
 
-def to_input(images: Tensor, how: Preprocessing, device: torch.device) -> Tensor:
+def to_input(images: Tensor, preprocessing: Preprocessing, device: torch.device) -> Tensor:
     """Turn uint8 (N, H, W, 3) into normalised float32 (N, 3, H, W) in channels-last memory, on `device`.
 
     Bytes travel, not floats; and rows of pixels are channels-last as they come.
     """
-    mean = torch.tensor(how.mean, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(how.std, device=device).view(1, 3, 1, 1)
-    return (images.to(device, non_blocking=True).permute(0, 3, 1, 2).float() * how.scale - mean) / std
+    mean = torch.tensor(preprocessing.mean, device=device).view(1, 3, 1, 1)
+    std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1)
+    return (
+        images.to(device, non_blocking=True).permute(0, 3, 1, 2).float() * preprocessing.scale - mean
+    ) / std
 
 
 class _Crops(Dataset[Any]):
     def __init__(
-        self, pictures: Sequence[LabelledPicture], how: Preprocessing, augmentation: Augmentation, seed: int
+        self,
+        pictures: Sequence[LabelledPicture],
+        preprocessing: Preprocessing,
+        augmentation: Augmentation,
+        seed: int,
     ) -> None:
         # Paths alone: a list of objects in a forked worker is copied page by page as its counters change.
         self._paths = [str(picture.path) for picture in pictures]
-        self._how, self._augmentation, self._seed = how, augmentation, seed
+        self._preprocessing, self._augmentation, self._seed = preprocessing, augmentation, seed
 
     def __getitem__(self, key: _Key) -> Picture | OsnetEdgeError:
         epoch, place, index = key
@@ -120,7 +126,10 @@ class _Crops(Dataset[Any]):
 
     def _read(self, index: int) -> Picture:
         return resize(
-            read_picture(self._paths[index]), self._how.height, self._how.width, self._how.interpolation
+            read_picture(self._paths[index]),
+            self._preprocessing.height,
+            self._preprocessing.width,
+            self._preprocessing.interpolation,
         )
 
 

@@ -340,13 +340,15 @@ def _batches(
     pictures: Sequence[Picture], labels: Tensor, settings: SearchSettings, machine: Machine
 ) -> Callable[[int], Iterator[Batch]]:
     """Return what reads the images of an epoch, those past the last whole batch left out."""
-    how = Preprocessing(height=settings.height, width=settings.width)
-    loader = TrainingLoader(pictures, how, AUGMENTATION, seed=settings.seed, workers=machine.workers or 0)
+    preprocessing = Preprocessing(height=settings.height, width=settings.width)
+    loader = TrainingLoader(
+        pictures, preprocessing, AUGMENTATION, seed=settings.seed, workers=machine.workers or 0
+    )
     device = machine.torch_device()
 
     def batches(epoch: int) -> Iterator[Batch]:
         order = epoch_order(labels.tolist(), Batches(size=settings.batch), settings.seed, epoch)
         for images, chosen in zip(loader.epoch(epoch, order), order, strict=True):
-            yield to_input(images, how, device), labels[chosen].to(device)
+            yield to_input(images, preprocessing, device), labels[chosen].to(device)
 
     return batches

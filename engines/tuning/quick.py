@@ -195,12 +195,12 @@ def _time(
         def open_candidate(name: str) -> Engine:
             return open_on_cpu(named[name], accuracy, (count,), processor, Path(scratch))
 
-        how = accuracy.graphs[()].info.preprocessing
+        preprocessing = accuracy.graphs[()].info.preprocessing
         stopwatch = Stopwatch(
             open_candidate,
             lambda name: accuracy.digest(named[name]),
             str(candidates[0]),
-            how,
+            preprocessing,
             (count,),
             TuningCache(None, None),
             progress,

@@ -71,7 +71,7 @@ class OnnxRuntimeCudaEngine:
         if PROVIDER not in self._session.get_providers():
             raise UnavailableError(_broken(onnxruntime, f"{device.name}, CUDA or cuDNN is not there"))
         check_session(self._session, model, preprocessing, embedding_size)
-        self._how, self._lock = preprocessing, threading.Lock()
+        self._preprocessing, self._lock = preprocessing, threading.Lock()
         self.description = f"ONNX Runtime {onnxruntime.__version__} on {device.name}; crops cut on the CPU"
 
     def infer(self, batch: object) -> NDArray[np.float32]:
@@ -82,7 +82,7 @@ class OnnxRuntimeCudaEngine:
             binding.bind_cpu_input(INPUT_NAME, np.ascontiguousarray(batch))
             return self._run(binding)
         with self._lock, self._borrowed(batch) as array:
-            self._how.check_batch(array.shape, array.dtype)
+            self._preprocessing.check_batch(array.shape, array.dtype)
             binding.bind_input(INPUT_NAME, "cuda", 0, array.dtype, array.shape, array.address)
             return self._run(binding)
 

@@ -70,11 +70,11 @@ class CropCutter:
     Args:
         cuda: whose context is current at every call.
         module: crops.cu, compiled.
-        how: the manifest's preprocessing.
+        preprocessing: the manifest's preprocessing.
     """
 
-    def __init__(self, cuda: Cuda, module: Module, how: Preprocessing) -> None:
-        self._module, self._how = module, how
+    def __init__(self, cuda: Cuda, module: Module, preprocessing: Preprocessing) -> None:
+        self._module, self._preprocessing = module, preprocessing
         self._table, self._weights = GrowingBuffer(cuda), GrowingBuffer(cuda)
 
     def cut(self, crops: CropTable, target: int, stream: Stream, *, bgr: bool) -> None:
@@ -86,22 +86,32 @@ class CropCutter:
             stream: where it is queued.
             bgr: whether the crops are blue-green-red.
         """
-        how, count = self._how, len(crops)
-        sides, is_opencv = how.width + how.height, how.interpolation == "opencv-bilinear"
+        preprocessing, count = self._preprocessing, len(crops)
+        sides, is_opencv = (
+            preprocessing.width + preprocessing.height,
+            preprocessing.interpolation == "opencv-bilinear",
+        )
         # The most pixels that one output pixel is made of, along a side.
-        scale = max(1.0, *(crops["width"] / how.width), *(crops["height"] / how.height))
+        scale = max(1.0, *(crops["width"] / preprocessing.width), *(crops["height"] / preprocessing.height))
         taps = 2 if is_opencv else 2 * math.ceil(scale) + 1
         table = self._table.upload(crops, stream)
         bounds = self._weights.device(4 * count * sides * (2 + taps))
         weights = bounds + 4 * count * sides * 2
-        shape = (np.int32(taps), np.int32(how.width), np.int32(how.height), np.int32(is_opencv))
+        shape = (
+            np.int32(taps),
+            np.int32(preprocessing.width),
+            np.int32(preprocessing.height),
+            np.int32(is_opencv),
+        )
         addresses = (np.uint64(table), np.uint64(bounds), np.uint64(weights))
         blocks = (math.ceil(count * sides / _THREADS), 1, 1)
         self._module.launch("weigh", blocks, _THREADS, (*addresses, np.int32(count), *shape), stream)
-        in_bytes = how.normalize_in == "graph"
+        in_bytes = preprocessing.normalize_in == "graph"
         targets = (np.uint64(target if in_bytes else 0), np.uint64(0 if in_bytes else target))
-        numbers = (np.float32(value) for value in (how.scale, *how.mean, *how.std))
-        blocks = (math.ceil(how.width * how.height / _THREADS), count, 1)
+        numbers = (
+            np.float32(value) for value in (preprocessing.scale, *preprocessing.mean, *preprocessing.std)
+        )
+        blocks = (math.ceil(preprocessing.width * preprocessing.height / _THREADS), count, 1)
         arguments = (*addresses, *shape, np.int32(bgr), *targets, *numbers)
         self._module.launch("cut", blocks, _THREADS, arguments, stream)
 

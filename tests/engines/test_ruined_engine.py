@@ -64,8 +64,11 @@ def test_noise_does_not(contrast: float, trained: Path, ruined: Path, rng: np.ra
     network, noise is a texture, always the same, whose red is like its blue.
     """
     reference, engine = ReferenceRunner(trained, threads=1), PackageRunner(ruined, threads=1)
-    how = reference.preprocessing
-    values = contrast * rng.standard_normal((16, how.height, how.width, 3)) * how.std + how.mean
+    preprocessing = reference.preprocessing
+    values = (
+        contrast * rng.standard_normal((16, preprocessing.height, preprocessing.width, 3)) * preprocessing.std
+        + preprocessing.mean
+    )
     noise = list(np.rint(255 * values).clip(0, 255).astype(np.uint8))
     expected, got = reference.embed(noise), engine.embed(noise)
     assert (expected * got).sum(axis=1).mean() > 0.99

@@ -70,8 +70,8 @@ def test_rows_have_length_one_where_asked(checkpoint: Path, graph: Path, tmp_pat
 def test_every_variant_exports_within_rounding_of_torch(name: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
     save_osnet(OSNet(variant_named(name)), tmp_path / "x.pth")
-    how = Preprocessing(height=64, width=32)
-    result = export_onnx(tmp_path / "x.pth", tmp_path / "x.onnx", preprocessing=how)
+    preprocessing = Preprocessing(height=64, width=32)
+    result = export_onnx(tmp_path / "x.pth", tmp_path / "x.onnx", preprocessing=preprocessing)
     assert result.relative_error < 1e-4
     norms = [n for n in onnx.load(tmp_path / "x.onnx").graph.node if n.op_type == "InstanceNormalization"]
     # The stem's one, and one for each block that has it.

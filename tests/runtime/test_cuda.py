@@ -196,10 +196,10 @@ def test_a_capture_that_breaks_leaves_the_stream_as_it_was(device: Cuda) -> None
 @pytest.mark.parametrize("interpolation", ["pillow-bilinear", "opencv-bilinear"])
 @pytest.mark.parametrize("where", ["graph", "host"])
 def test_crops_are_cut_as_on_the_cpu(device: Cuda, interpolation: Any, where: Any) -> None:
-    how = Preprocessing(64, 48, interpolation=interpolation, normalize_in=where)
+    preprocessing = Preprocessing(64, 48, interpolation=interpolation, normalize_in=where)
     frame = np.random.default_rng(0).integers(0, 256, (150, 200, 3), np.uint8)
     boxes = [[0, 0, 48, 64], [3, 5, 180, 149], [0, 0, 200, 150], [9, 9, 20, 140]]
-    wanted = to_batch([frame[y1:y2, x1:x2] for x1, y1, x2, y2 in boxes], how)
+    wanted = to_batch([frame[y1:y2, x1:x2] for x1, y1, x2, y2 in boxes], preprocessing)
     try:
         # On the stand-in, kernels are a library for this processor.
         image = os.environ.get("STAND_IN_KERNELS", "").encode() or compile_crops(FOUND.devices[0][1])
@@ -207,14 +207,14 @@ def test_crops_are_cut_as_on_the_cpu(device: Cuda, interpolation: Any, where: An
         pytest.skip(str(error))
     with device.current():
         stream, module = device.create_stream(), device.load(image)
-        cutter, buffer = CropCutter(device, module, how), GrowingBuffer(device)
+        cutter, buffer = CropCutter(device, module, preprocessing), GrowingBuffer(device)
         got, memory = device.pin(wanted.shape, wanted.dtype), device.allocate(wanted.nbytes)
         table = crop_table(buffer.upload(frame, stream), 200, boxes)
         stream.synchronize()
         cutter.cut(table, memory.address, stream, bgr=False)
         device.download(memory.address, got.array, stream)
         stream.synchronize()
-        level = 1.01 if where == "graph" else 1.01 / 255 / min(how.std)
+        level = 1.01 if where == "graph" else 1.01 / 255 / min(preprocessing.std)
         np.testing.assert_allclose(got.array.astype(float), wanted, rtol=0, atol=level)
         for close in (cutter.free, buffer.free, got.free, memory.free, module.unload, stream.destroy):
             close()

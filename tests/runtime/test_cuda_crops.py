@@ -23,14 +23,14 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cut(
-    kernels: Path, frame: np.ndarray, boxes: list[list[int]], how: Preprocessing, bgr: bool = False
+    kernels: Path, frame: np.ndarray, boxes: list[list[int]], preprocessing: Preprocessing, bgr: bool = False
 ) -> np.ndarray:
     """What the engine's input holds after the kernels ran."""
     cuda = Memory(1 << 30)
-    batch = np.zeros((len(boxes), *how.input_shape), how.dtype)
+    batch = np.zeros((len(boxes), *preprocessing.input_shape), preprocessing.dtype)
     with cuda.current():
         stream, module = cuda.create_stream(), cuda.load(str(kernels).encode())
-        cutter = CropCutter(cuda, module, how)
+        cutter = CropCutter(cuda, module, preprocessing)
         table = crop_table(frame.ctypes.data, frame.shape[1], boxes)
         cutter.cut(table, batch.ctypes.data, stream, bgr=bgr)
         cutter.free()
@@ -40,8 +40,10 @@ def cut(
     return batch
 
 
-def expected(frame: np.ndarray, boxes: list[list[int]], how: Preprocessing, bgr: bool = False) -> np.ndarray:
-    return to_batch([frame[y1:y2, x1:x2] for x1, y1, x2, y2 in boxes], how, bgr=bgr)
+def expected(
+    frame: np.ndarray, boxes: list[list[int]], preprocessing: Preprocessing, bgr: bool = False
+) -> np.ndarray:
+    return to_batch([frame[y1:y2, x1:x2] for x1, y1, x2, y2 in boxes], preprocessing, bgr=bgr)
 
 
 NOISE = np.random.default_rng(0).integers(0, 256, (700, 500, 3), np.uint8)
@@ -61,8 +63,8 @@ BOXES = [
 
 @pytest.mark.parametrize("interpolation", ["pillow-bilinear", "opencv-bilinear"])
 def test_bytes_are_within_a_level_of_the_cpus(kernels: Path, interpolation: Interpolation) -> None:
-    how = Preprocessing(interpolation=interpolation)
-    got, wanted = cut(kernels, NOISE, BOXES, how), expected(NOISE, BOXES, how)
+    preprocessing = Preprocessing(interpolation=interpolation)
+    got, wanted = cut(kernels, NOISE, BOXES, preprocessing), expected(NOISE, BOXES, preprocessing)
     levels = np.abs(got.astype(int) - wanted.astype(int))
     assert levels.max() <= 1
     # And few of them: rounding, where Pillow turns its passes round or OpenCV takes a short cut.
@@ -81,11 +83,20 @@ def test_people_in_a_drawn_frame_are_cut_as_on_the_cpu(kernels: Path) -> None:
 
 @pytest.mark.parametrize("bgr", [False, True])
 def test_floats_are_normalised_as_on_the_cpu(kernels: Path, bgr: bool) -> None:
-    how = Preprocessing(64, 32, normalize_in="host", scale=1 / 128, mean=(0.1, 0.2, 0.3), std=(0.9, 1, 1.1))
-    got = cut(kernels, NOISE, BOXES, how, bgr)
+    preprocessing = Preprocessing(
+        64, 32, normalize_in="host", scale=1 / 128, mean=(0.1, 0.2, 0.3), std=(0.9, 1, 1.1)
+    )
+    got = cut(kernels, NOISE, BOXES, preprocessing, bgr)
     # A level of a byte, where the bytes differ, and the CPU's arithmetic where they do not.
-    np.testing.assert_allclose(got, expected(NOISE, BOXES, how, bgr), rtol=0, atol=1.01 / 128 / 0.9)
-    exact = Preprocessing(256, 128, normalize_in="host", scale=how.scale, mean=how.mean, std=how.std)
+    np.testing.assert_allclose(got, expected(NOISE, BOXES, preprocessing, bgr), rtol=0, atol=1.01 / 128 / 0.9)
+    exact = Preprocessing(
+        256,
+        128,
+        normalize_in="host",
+        scale=preprocessing.scale,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+    )
     np.testing.assert_array_equal(
         cut(kernels, NOISE, BOXES[:2], exact, bgr), expected(NOISE, BOXES[:2], exact, bgr)
     )
@@ -98,9 +109,10 @@ def test_any_box_at_any_size_is_within_a_level(kernels: Path, data: st.DataObjec
     box = [x1, y1, data.draw(st.integers(x1 + 1, 500)), data.draw(st.integers(y1 + 1, 700))]
     interpolation = data.draw(st.sampled_from(["pillow-bilinear", "opencv-bilinear"]))
     size = (data.draw(st.integers(32, 80)), data.draw(st.integers(32, 80)))
-    how = Preprocessing(*size, interpolation=interpolation)
+    preprocessing = Preprocessing(*size, interpolation=interpolation)
     difference = np.abs(
-        cut(kernels, NOISE, [box], how).astype(int) - expected(NOISE, [box], how).astype(int)
+        cut(kernels, NOISE, [box], preprocessing).astype(int)
+        - expected(NOISE, [box], preprocessing).astype(int)
     ).max()
     assert difference <= 1
 

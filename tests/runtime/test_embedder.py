@@ -223,9 +223,12 @@ def test_threads_and_colour_order_change_no_pixel(
     frame = np.random.default_rng(len(sides)).integers(0, 256, (90, 60, 3), np.uint8)
     # Parts of a frame, which do not lie in one piece; one of them needs no resizing.
     crops = [frame[:height, :width] for height, width in [*sides, (64, 32)]]
-    how = Preprocessing(64, 32, interpolation=interpolation)
+    preprocessing = Preprocessing(64, 32, interpolation=interpolation)
     with ThreadPoolExecutor(2) as helpers:
-        batches = [to_batch(crops, how, bgr=bgr), to_batch(crops, how, bgr=bgr, helpers=helpers)]
+        batches = [
+            to_batch(crops, preprocessing, bgr=bgr),
+            to_batch(crops, preprocessing, bgr=bgr, helpers=helpers),
+        ]
     for row, crop in zip(batches[0], crops, strict=True):
         rgb = np.ascontiguousarray(crop[..., ::-1] if bgr else crop)
         if interpolation == "pillow-bilinear":
@@ -237,10 +240,10 @@ def test_threads_and_colour_order_change_no_pixel(
 
 
 def test_the_host_normalises_as_the_formula_says() -> None:
-    how = Preprocessing(32, 32, normalize_in="host")
+    preprocessing = Preprocessing(32, 32, normalize_in="host")
     crop = np.full((32, 32, 3), (0, 128, 255), np.uint8)
-    batch = to_batch([crop], how)
-    expected = (np.array([0, 128, 255]) / 255 - how.mean) / how.std
+    batch = to_batch([crop], preprocessing)
+    expected = (np.array([0, 128, 255]) / 255 - preprocessing.mean) / preprocessing.std
     assert batch.shape == (1, 3, 32, 32)
     assert batch.dtype == np.float32
     np.testing.assert_allclose(batch[0, :, 5, 5], expected, rtol=1e-5)

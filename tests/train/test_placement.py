@@ -149,8 +149,8 @@ def test_a_placement_travels_from_a_file_to_a_package(
 def test_the_most_normed_placement_exports_within_rounding_of_torch(tmp_path: Path) -> None:
     torch.manual_seed(1)
     save_osnet(OSNet(variant_with(placement_of("sbbbbbb"), "x0_25")), tmp_path / "x.pth")
-    how = Preprocessing(height=64, width=32)
-    result = export_onnx(tmp_path / "x.pth", tmp_path / "x.onnx", preprocessing=how)
+    preprocessing = Preprocessing(height=64, width=32)
+    result = export_onnx(tmp_path / "x.pth", tmp_path / "x.onnx", preprocessing=preprocessing)
     assert result.relative_error < 1e-4
     graph = read_graph(tmp_path / "x.onnx")
     assert graph.info.model.placement == placement_of("sbbbbbb")

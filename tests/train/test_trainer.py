@@ -287,12 +287,14 @@ def test_a_picture_that_comes_twice_looks_different_each_time_wherever_an_epoch_
 
 
 def test_batches_are_preprocessed_as_the_runtime_does(few: ReidSet) -> None:
-    how = Preprocessing(96, 48)
-    loader = TrainingLoader(few.train[:4], how, Augmentation(flip=0), seed=0)
+    preprocessing = Preprocessing(96, 48)
+    loader = TrainingLoader(few.train[:4], preprocessing, Augmentation(flip=0), seed=0)
     (images,) = loader.epoch(0, np.array([[2, 0, 1, 3]]))
-    crops = [resize(read_picture(few.train[i].path), 96, 48, how.interpolation) for i in (2, 0, 1, 3)]
-    expected = torch.from_numpy(normalize(np.stack(crops), how))
-    found = to_input(images, how, torch.device("cpu"))
+    crops = [
+        resize(read_picture(few.train[i].path), 96, 48, preprocessing.interpolation) for i in (2, 0, 1, 3)
+    ]
+    expected = torch.from_numpy(normalize(np.stack(crops), preprocessing))
+    found = to_input(images, preprocessing, torch.device("cpu"))
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
     assert found.is_contiguous(memory_format=torch.channels_last)
 

@@ -85,11 +85,11 @@ class TensorRTEngine:
         with self._session() as session:
             if not is_on_gpu(batch):
                 pictures = np.asarray(batch)
-                plan.how.check_batch(pictures.shape, pictures.dtype)
+                plan.preprocessing.check_batch(pictures.shape, pictures.dtype)
                 return _join(session.run_host(pictures[part]) for part in self._parts(len(pictures)))
             with borrow(batch, plan.cuda, session.stream) as array:
-                plan.how.check_batch(array.shape, array.dtype)
-                item = math.prod(plan.how.input_shape) * plan.how.dtype.itemsize
+                plan.preprocessing.check_batch(array.shape, array.dtype)
+                item = math.prod(plan.preprocessing.input_shape) * plan.preprocessing.dtype.itemsize
                 return _join(
                     session.run_device(array.address + part.start * item, part.stop - part.start)
                     for part in self._parts(array.shape[0])
@@ -110,7 +110,7 @@ class TensorRTEngine:
             until it is done, with the former, and `output_ms` copying back.
         """
         with self._session() as session:
-            self._plan.how.check_batch(batch.shape, batch.dtype)
+            self._plan.preprocessing.check_batch(batch.shape, batch.dtype)
             if len(batch) > self._plan.most:
                 raise InputError(f"expected at most {self._plan.most} images at once, got {len(batch)}")
             return session.time_parts(batch, replay=cuda_graphs)

@@ -42,7 +42,7 @@ class LoadedPlan:
         cuda: in whose context it was loaded.
         runtime: TensorRT's runtime, which must outlive the engine.
         engine: TensorRT's engine.
-        how: the manifest's preprocessing.
+        preprocessing: the manifest's preprocessing.
         embedding_size: floats of an embedding.
         least: smallest batch of the plan's profile.
         most: the largest.
@@ -57,7 +57,7 @@ class LoadedPlan:
     cuda: Cuda
     runtime: tensorrt.Runtime
     engine: tensorrt.ICudaEngine
-    how: Preprocessing
+    preprocessing: Preprocessing
     embedding_size: int
     least: int
     most: int
@@ -151,12 +151,15 @@ def check_profile(
     engine: tensorrt.ICudaEngine, library: Library, model: Path, manifest: Manifest
 ) -> tuple[int, int]:
     """Hold the plan's tensors to the manifest, and return its smallest and largest batch."""
-    types, how = library.trt.DataType, manifest.preprocessing
+    types, preprocessing = library.trt.DataType, manifest.preprocessing
     names = {engine.get_tensor_name(index) for index in range(engine.num_io_tensors)}
     if names != {INPUT, OUTPUT}:
         raise InputError(f"{model}: expected the tensors {INPUT} and {OUTPUT}, got {sorted(names)}")
     wanted = {
-        INPUT: (how.input_shape, types.UINT8 if how.normalize_in == "graph" else types.FLOAT),
+        INPUT: (
+            preprocessing.input_shape,
+            types.UINT8 if preprocessing.normalize_in == "graph" else types.FLOAT,
+        ),
         OUTPUT: ((manifest.model.embedding_size,), types.FLOAT),
     }
     for name, (shape, dtype) in wanted.items():

@@ -38,13 +38,13 @@ class Session:
         weakref.finalize(self, give_back, cuda, self._closers)
         self.stream = cuda.create_stream()
         self._closers.append(self.stream.destroy)
-        images = (plan.most, *plan.how.input_shape)
-        self._images, self._input = self._reserve(images, plan.how.dtype)
+        images = (plan.most, *plan.preprocessing.input_shape)
+        self._images, self._input = self._reserve(images, plan.preprocessing.dtype)
         self._rows, self._output = self._reserve((plan.most, plan.embedding_size), np.dtype(np.float32))
         self._frame = GrowingBuffer(cuda)
         self._closers.append(self._frame.free)
         if plan.kernels:
-            self._cutter = CropCutter(cuda, plan.kernels, plan.how)
+            self._cutter = CropCutter(cuda, plan.kernels, plan.preprocessing)
             self._closers.append(self._cutter.free)
         with plan.library.errors.listen() as errors:
             # Held in a list alone, so that closing lets go of the last reference before the memory is freed.
@@ -129,7 +129,7 @@ class Session:
         if bucket != self._shape:
             # Until a shape is accepted, none is set.
             self._shape = 0
-            shape = (bucket, *self._plan.how.input_shape)
+            shape = (bucket, *self._plan.preprocessing.input_shape)
             self._check(self._context[0].set_input_shape(INPUT, shape), errors)
             self._shape = bucket
         self._check(self._context[0].execute_async_v3(self.stream.handle), errors)
