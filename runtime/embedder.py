@@ -167,7 +167,7 @@ class Embedder:
             )
         if self.engine.crops_problem:
             raise UnavailableError(
-                f"pictures cannot be cut on the GPU: {self.engine.crops_problem}; or copy them to the host"
+                f"images cannot be cut on the GPU: {self.engine.crops_problem}; or copy them to the host"
             )
         return self.engine
 

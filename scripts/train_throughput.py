@@ -98,7 +98,7 @@ def main(
     for name, times in seconds.items():
         ratios = sorted(plain / own for plain, own in zip(seconds["plain"], times, strict=True))
         click.echo(
-            f"{arch} batch {batch}, {name}: {len(pictures) / statistics.median(times):.1f} pictures/s, "
+            f"{arch} batch {batch}, {name}: {len(pictures) / statistics.median(times):.1f} images/s, "
             f"{statistics.median(ratios):.2f}x of plain ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         )
 

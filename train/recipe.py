@@ -94,7 +94,7 @@ class Batches:
         if self.size % unit or self.size // (processes * self.accumulate) < 2:
             raise InputError(
                 f"expected a batch size that {processes} processes can share, a multiple of {unit} of 2 "
-                f"pictures or more each; got {self.size}"
+                f"images or more each; got {self.size}"
             )
 
 

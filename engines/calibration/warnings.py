@@ -31,7 +31,7 @@ def find_warnings(drawn: HowDrawn, count: int, people: int) -> Iterator[str]:
         )
     if count < _FEW:
         yield (
-            f"fewer than {_FEW} pictures: {count}. Rare large values are missing and will be cut off: by "
+            f"fewer than {_FEW} images: {count}. Rare large values are missing and will be cut off: by "
             "a tenth or more somewhere in 2 of 3 new images with a set of 32, in 1 of 11 with one of 512; "
             "draw 256 or more"
         )
@@ -44,7 +44,7 @@ def find_warnings(drawn: HowDrawn, count: int, people: int) -> Iterator[str]:
         yield (
             f"grey images: {drawn.grey:,} of {count:,}. An engine whose ranges have hardly seen colour "
             "cuts off every colour image somewhere; right for infrared cameras alone, else add "
-            "pictures by day"
+            "images by day"
         )
     if people and not drawn.held_out:
         yield (

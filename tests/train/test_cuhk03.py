@@ -100,7 +100,7 @@ def test_the_first_protocol_of_cuhk03_has_twenty_splits_and_its_own_score(tmp_pa
         pytest.param(
             ["images_detected/x", "splits_new_detected.json"],
             "",
-            "expected lists of .picture",
+            "expected lists of .image",
             id="empty lists",
         ),
     ],

@@ -40,7 +40,7 @@ def test_a_sound_set_is_counted_and_nothing_more_is_said(
     assert ["train", "3", "3", "18"] in lines
     assert ["query", "2", "3", "6"] in lines
     assert ["gallery", "2", "3", "6"] in lines
-    assert lines[-1] == ["every", "picture", "can", "be", "decoded"]
+    assert lines[-1] == ["every", "image", "can", "be", "decoded"]
     assert not any(line[:1] == ["warning:"] for line in lines)
 
 
@@ -105,8 +105,8 @@ def resized(width: int, height: int) -> Callable[[Path], object]:
             ["people both trained on and looked for: 1, such as 4"],
             id="one person in both",
         ),
-        pytest.param(resized(12, 40), ["pictures smaller than 48x16: 1, such as", "(40x12)"], id="tiny"),
-        pytest.param(resized(90, 60), ["pictures wider than high: 1, such as"], id="wide"),
+        pytest.param(resized(12, 40), ["images smaller than 48x16: 1, such as", "(40x12)"], id="tiny"),
+        pytest.param(resized(90, 60), ["images wider than high: 1, such as"], id="wide"),
         pytest.param(
             copied,
             ["copies of another image, byte by byte: 2,", "equal images under different identities: 3,"],

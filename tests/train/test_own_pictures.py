@@ -156,7 +156,7 @@ def test_pictures_below_a_folder_are_read_by_a_pattern_and_the_others_counted(tm
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    with pytest.warns(match=r"pictures that do not fit .*: 2, such as other\.jpg"):
+    with pytest.warns(match=r"images that do not fit .*: 2, such as other\.jpg"):
         found = open_set(f"{tmp_path}::{{split}}/{{identity}}_{{camera}}_*")
     assert told(found) == [[("zoe_2_1.jpg", 2, 2)], [("anna_1_1.JPG", 1, 1)], [("anna_2_1.jpg", 1, 2)]]
 

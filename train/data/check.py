@@ -145,12 +145,12 @@ def _picture_doubts(found: ReidSet, opened: Sequence[_Opened]) -> Iterator[str]:
     tiny = [each for each in good if each.height < _LEAST_HEIGHT or each.width < _LEAST_WIDTH]
     if tiny:
         yield (
-            f"pictures smaller than {_LEAST_HEIGHT}x{_LEAST_WIDTH}: {len(tiny):,}, such as "
+            f"images smaller than {_LEAST_HEIGHT}x{_LEAST_WIDTH}: {len(tiny):,}, such as "
             f"{tiny[0].path.name} ({tiny[0].height}x{tiny[0].width})"
         )
     wide = [each for each in good if each.width > each.height]
     if wide:
-        yield f"pictures wider than high: {len(wide):,}, such as {wide[0].path.name}; are they of people?"
+        yield f"images wider than high: {len(wide):,}, such as {wide[0].path.name}; are they of people?"
     copies = Counter(each.digest for each in good)
     spare = sum(copies.values()) - len(copies)
     if spare:

@@ -49,9 +49,7 @@ def read_pattern(folder: Path | str, pattern: str) -> ReidSet:
     if not described:
         first = f"of {len(others)} the first is {others[0]}" if others else "it holds none at all"
         raise InputError(f"no image in {folder} fits {pattern}: {first}; change the pattern")
-    warnings = (
-        (f"pictures that do not fit {pattern}: {len(others):,}, such as {others[0]}",) if others else ()
-    )
+    warnings = (f"images that do not fit {pattern}: {len(others):,}, such as {others[0]}",) if others else ()
     return set_of(folder.resolve().name, folder, described, warnings)
 
 
