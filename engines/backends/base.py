@@ -13,6 +13,7 @@ import onnx
 
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
+from osnet_edge.engines.graph.float16 import typed_graph
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.targets import TargetSpec
@@ -173,15 +174,19 @@ class Builder:
 
 
 def write_graph(graph: ExportedGraph, destination: Path, resolved: BuildSpec) -> None:
-    """Write a package's graph: as exported, or with Q/DQ in it.
+    """Write a package's graph: as exported, in float16, or with Q/DQ in it.
 
     The library optimises it for the device at hand while it loads, so that one package runs on x86 and ARM,
     or on any GPU, and on a newer library too.
     """
     if resolved.quantized:
         onnx.save(resolved.quantized.make().model, destination)
-    else:
+        return
+    typed = typed_graph(graph, resolved.precision)
+    if typed is graph:
         shutil.copyfile(graph.path, destination)
+    else:
+        onnx.save(typed.model, destination)
 
 
 def best_sizes(batches: Sequence[int]) -> tuple[int, ...]:

@@ -7,12 +7,9 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import onnx
-
 from osnet_edge.engines.backends.base import Builder, middle, write_graph
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
-from osnet_edge.engines.graph.float16 import to_half
 from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.runtime.cuda.probe import probe
@@ -36,10 +33,7 @@ class OnnxRuntimeCudaBuilder(Builder):
         progress: Callable[[str], None] = lambda step: None,
     ) -> Target:
         """Write the graph, see `Builder`; what of float16 stays float32 see `engines.graph.float16`."""
-        if resolved.precision == "fp16":
-            onnx.save(to_half(graph).model, destination)
-        else:
-            write_graph(graph, destination, resolved)
+        write_graph(graph, destination, resolved)
         return Target(
             backend=self.backend.name,
             backend_version=_version(),

@@ -29,6 +29,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.engines.graph.running import batches_of, tensor_runner
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Picture, Preprocessing
 
 #: Operators without inputs that matter; they say their type themselves.
@@ -61,6 +62,19 @@ def to_half(graph: Graph) -> Graph:
         InputError: it holds float16 already, or a weight that float16 cannot hold.
     """
     return Graph(_Conversion(graph).model)
+
+
+def typed_graph(graph: Graph, precision: Precision) -> Graph:
+    """Return a float32 graph as a precision without Q/DQ has it written: bf16 is the library's to choose.
+
+    Raises:
+        InputError: no such precision is written into graphs, or float16 cannot hold it.
+    """
+    if precision == "fp16":
+        return to_half(graph)
+    if precision not in ("fp32", "bf16"):
+        raise InputError(f"expected a graph in fp32, bf16 or fp16, got {precision}")
+    return graph
 
 
 def half_tensors(graph: Graph) -> list[str]:

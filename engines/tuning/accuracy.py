@@ -9,7 +9,7 @@ from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.golden import make_golden
-from osnet_edge.engines.graph.float16 import check_overflow, to_half
+from osnet_edge.engines.graph.float16 import check_overflow, typed_graph
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.int8 import NO_GROUP, Calibration, GroupTimer, HeldOut, decide_int8
 from osnet_edge.engines.quantization.quantizer import METHOD, Quantized, Quantizer
@@ -80,8 +80,7 @@ class Accuracy:
         """Return a candidate's graph, typed as its engine runs it: around INT8 it is float16 on a GPU."""
         if candidate.quantized:
             return self._quantized(candidate).make(half=not BACKENDS[candidate.backend].on_cpu)
-        graph = self.graphs[candidate.rewrite]
-        return to_half(graph) if candidate.precision == "fp16" else graph
+        return typed_graph(self.graphs[candidate.rewrite], candidate.precision)
 
     def resolve(self, candidate: Candidate, capabilities: tuple[str, ...]) -> BuildSpec:
         """Return what a candidate's package is built as."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 
-from osnet_edge.engines.graph.float16 import to_half
+from osnet_edge.engines.graph.float16 import typed_graph
 from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.runtime.backends.tensorrt.library import Library
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.package.manifest import BatchRange
-from osnet_edge.runtime.precisions import Precision
+from osnet_edge.runtime.precisions import PRECISIONS, Precision
 
 if TYPE_CHECKING:
     import tensorrt
@@ -50,8 +50,9 @@ def make_network(
         # Needed up to TensorRT 9, ignored by 10, gone from 11.
         bits |= 1 << int(flags.EXPLICIT_BATCH)
     network = builder.create_network(bits)
-    if strong and precision == "fp16":
-        graph = to_half(graph)
+    if not PRECISIONS[precision].calibrated:
+        typed = typed_graph(graph, precision)
+        graph = typed if strong else graph
     library.load_plugins()
     parser = trt.OnnxParser(network, library.logger)
     with library.errors.listen() as errors:
