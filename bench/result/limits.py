@@ -13,9 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from osnet_edge.bench._require import require
+from osnet_edge.runtime.precisions import PRECISIONS
 
 #: Bytes of a number in a precision.
-BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
+BYTES: dict[str, int] = {name: traits.bytes for name, traits in PRECISIONS.items()}
 
 
 @dataclass(frozen=True)
