@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
-from osnet_edge.engines.build_spec import BuildSpec
+from osnet_edge.engines.build_spec import DEFAULT_BATCH, BuildSpec
 from osnet_edge.engines.golden import (
     GoldenPairs,
     first_difference,
@@ -39,8 +40,6 @@ from osnet_edge.runtime.processor import ANY
 
 #: Where a manifest's `tools` say what the target `cpu:fastest` became, and why.
 CHOICE_KEY = "cpu:fastest"
-#: Past 32, OSNet gains nothing on a CPU, and a frame seldom holds more people.
-DEFAULT_BATCH = BatchRange(1, 8, 32)
 
 
 def build_package(
@@ -101,13 +100,14 @@ def build_package(
     resolved = resolved or resolve_precision(
         read, spec, precision, calibration, batch.opt, golden_crops, progress
     )
+    resolved = dataclasses.replace(resolved, batch=batch, options=options)
     if resolved.choice:
         tools[CHOICE_KEY] = resolved.choice
     with write_folder_aside(output, replace=replace) as folder:
         progress("writing golden pairs")
         pairs = make_golden(read, golden_crops, resolved.precision, resolved.quantized)
         golden = write_golden(pairs, folder)
-        manifest = write_package(folder, read, resolved, batch, golden, tools, progress, options, tuning)
+        manifest = write_package(folder, read, resolved, golden, tools, progress, tuning)
         progress("proving the engine")
         _prove(folder, manifest, resolved, pairs)
     return manifest
@@ -117,11 +117,9 @@ def write_package(
     folder: Path,
     graph: ExportedGraph,
     resolved: BuildSpec,
-    batch: BatchRange,
     golden: Golden,
     tools: dict[str, str],
     progress: Callable[[str], None],
-    options: BuilderOptions = DEFAULTS,
     tuning: Tuning | None = None,
 ) -> Manifest:
     """Build a package's model file, beside the golden pairs that are there, and write its manifest.
@@ -130,11 +128,9 @@ def write_package(
         folder: the package being made.
         graph: the float32 graph.
         resolved: what is built of it.
-        batch: batch sizes the engine takes.
         golden: the pairs.
         tools: versions of what made it.
         progress: called with a line for each step.
-        options: of a TensorRT builder.
         tuning: that the package won.
 
     Returns:
@@ -148,8 +144,8 @@ def write_package(
         model=graph.info.model,
         preprocessing=graph.info.preprocessing,
         precision=resolved.precision,
-        batch=batch,
-        target=builder.build(graph, folder / name, resolved, batch, options, progress),
+        batch=resolved.batch,
+        target=builder.build(graph, folder / name, resolved, progress),
         model_file=name,
         onnx_sha256=graph.sha256,
         files={each: file_entry(folder / each) for each in (name, golden.file)},

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from osnet_edge.engines.build import DEFAULT_BATCH, file_entry, tools_of, write_package
-from osnet_edge.engines.build_spec import BuildSpec
+from osnet_edge.engines.build import file_entry, tools_of, write_package
+from osnet_edge.engines.build_spec import DEFAULT_BATCH, BuildSpec
 from osnet_edge.engines.golden import make_golden, write_golden
 from osnet_edge.engines.graph.reading import ExportedGraph, read_graph
 from osnet_edge.engines.int8 import Calibration
@@ -122,12 +122,14 @@ def build_from_recipe(
     recipe = read_recipe(folder)
     graph = read_graph(folder / recipe.graph)
     spec = TargetSpec(recipe.backend, recipe.capabilities, processor=_processor(recipe))
-    resolved = BuildSpec(spec, recipe.precision, _quantized(recipe, folder, graph), recipe.int8)
+    resolved = BuildSpec(
+        spec, recipe.precision, _quantized(recipe, folder, graph), recipe.int8, batch=recipe.batch
+    )
     tools = {**recipe.tools, "built by": f"osnet-edge {version('osnet-edge')} by a recipe"}
     with write_folder_aside(output) as fresh:
         # Computed where the recipe was made: what it is held to is not the device's own word.
         shutil.copyfile(folder / recipe.golden.file, fresh / recipe.golden.file)
-        return write_package(fresh, graph, resolved, recipe.batch, recipe.golden, tools, progress)
+        return write_package(fresh, graph, resolved, recipe.golden, tools, progress)
 
 
 def _processor(recipe: Recipe) -> str:

@@ -22,7 +22,7 @@ from osnet_edge.runtime.backends.registry import BACKENDS, Backend, BackendName
 from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanSchedule
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.graph_info import GraphInfo
-from osnet_edge.runtime.package.manifest import BatchRange, Target
+from osnet_edge.runtime.package.manifest import Target
 from osnet_edge.runtime.precisions import Precision
 
 
@@ -53,8 +53,6 @@ class Builder:
         graph: ExportedGraph,
         destination: Path,
         resolved: BuildSpec,
-        batch: BatchRange,
-        options: BuilderOptions = DEFAULTS,
         progress: Callable[[str], None] = lambda step: None,
     ) -> Target:
         """Build the model file of a package.
@@ -62,9 +60,7 @@ class Builder:
         Args:
             graph: the float32 graph.
             destination: the file to write, whole or not at all.
-            resolved: target, precision, and what makes the graph with Q/DQ.
-            batch: batch sizes that the engine takes.
-            options: of a builder that has any.
+            resolved: target, precision, batch sizes, and what makes the graph with Q/DQ.
             progress: called with a line for each step.
 
         Returns:
@@ -165,8 +161,6 @@ class Builder:
         self,
         graph: ExportedGraph,
         resolved: BuildSpec,
-        batch: BatchRange,
-        options: BuilderOptions,
         folder: Path,
     ) -> PlanSchedule | None:
         """Return what a plan launches, read off one that is built into a folder; None where none can be."""

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.engines.backends.base import Builder, write_graph
-from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.graph.running import expose
@@ -25,7 +24,7 @@ from osnet_edge.engines.quantization.rules import (
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.onnxruntime import OnnxRuntimeEngine, session_options
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, GraphInfo
-from osnet_edge.runtime.package.manifest import BatchRange, Target
+from osnet_edge.runtime.package.manifest import Target
 from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.processor import AARCH64, ANY, AVX2, BF16, DOTPROD, VNNI
 
@@ -44,8 +43,6 @@ class OnnxRuntimeBuilder(Builder):
         graph: ExportedGraph,
         destination: Path,
         resolved: BuildSpec,
-        batch: BatchRange,
-        options: BuilderOptions = DEFAULTS,
         progress: Callable[[str], None] = lambda step: None,
     ) -> Target:
         """Write the graph, see `Builder`."""

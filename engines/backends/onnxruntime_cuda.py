@@ -8,13 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from osnet_edge.engines.backends.base import Builder, middle, write_graph
-from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import UnavailableError
-from osnet_edge.runtime.package.manifest import BatchRange, Target
+from osnet_edge.runtime.package.manifest import Target
 
 
 class OnnxRuntimeCudaBuilder(Builder):
@@ -28,8 +27,6 @@ class OnnxRuntimeCudaBuilder(Builder):
         graph: ExportedGraph,
         destination: Path,
         resolved: BuildSpec,
-        batch: BatchRange,
-        options: BuilderOptions = DEFAULTS,
         progress: Callable[[str], None] = lambda step: None,
     ) -> Target:
         """Write the graph, see `Builder`; what of float16 stays float32 see `engines.graph.float16`."""

@@ -17,7 +17,6 @@ import onnx
 
 from osnet_edge.engines.backends.base import Builder, best_sizes, write_graph
 from osnet_edge.engines.backends.onnxruntime import cpu_target
-from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.quantization.rules import OPENVINO, OPENVINO_REDUCED, QdqRules
@@ -30,7 +29,7 @@ from osnet_edge.runtime.backends.openvino import (
     read_arranged,
 )
 from osnet_edge.runtime.package.graph_info import GraphInfo
-from osnet_edge.runtime.package.manifest import BatchRange, Target
+from osnet_edge.runtime.package.manifest import Target
 from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.processor import AARCH64, ANY, AVX2, BF16, DOTPROD, VNNI, this_processor
 
@@ -48,8 +47,6 @@ class OpenVinoBuilder(Builder):
         graph: ExportedGraph,
         destination: Path,
         resolved: BuildSpec,
-        batch: BatchRange,
-        options: BuilderOptions = DEFAULTS,
         progress: Callable[[str], None] = lambda step: None,
     ) -> Target:
         """Write the graph, see `Builder`.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from osnet_edge.engines.backends.registry import builder_of
@@ -210,12 +210,11 @@ def _estimate(
     scratch: Path,
 ) -> Times:
     work, builder = accuracy.graph(candidate).work, builder_of(candidate.backend)
-    schedule = builder.schedule(
-        accuracy.graphs[candidate.rewrite],
+    resolved = replace(
         accuracy.resolve(candidate, capabilities),
-        candidate.batch_range(batches),
-        candidate.options,
-        scratch,
+        batch=candidate.batch_range(batches),
+        options=candidate.options,
     )
+    schedule = builder.schedule(accuracy.graphs[candidate.rewrite], resolved, scratch)
     milliseconds = tuple(estimate(work, ceilings, size, schedule) for size in sorted(batches))
     return Times(milliseconds, launches=launches_of(work, schedule))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from osnet_edge.engines.backends.base import Builder, best_sizes, middle
-from osnet_edge.engines.backends.tensorrt.options import DEFAULTS, BuilderOptions
+from osnet_edge.engines.backends.tensorrt.options import BuilderOptions
 from osnet_edge.engines.backends.tensorrt.plan import build_plan
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph
@@ -18,7 +18,7 @@ from osnet_edge.runtime.backends.tensorrt.plan_file import TensorRTName
 from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanSchedule, read_plan_schedule
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import UnavailableError
-from osnet_edge.runtime.package.manifest import BatchRange, Target
+from osnet_edge.runtime.package.manifest import Target
 
 
 class TensorRTBuilder(Builder):
@@ -51,8 +51,6 @@ class TensorRTBuilder(Builder):
         graph: ExportedGraph,
         destination: Path,
         resolved: BuildSpec,
-        batch: BatchRange,
-        options: BuilderOptions = DEFAULTS,
         progress: Callable[[str], None] = lambda step: None,
     ) -> Target:
         """Build the plan, see `Builder`."""
@@ -63,8 +61,8 @@ class TensorRTBuilder(Builder):
             capabilities=resolved.spec.capabilities,
             precision=resolved.precision,
             quantized=resolved.quantized,
-            batch=batch,
-            options=options,
+            batch=resolved.batch,
+            options=resolved.options,
             progress=progress,
         )
 
@@ -99,13 +97,11 @@ class TensorRTBuilder(Builder):
         self,
         graph: ExportedGraph,
         resolved: BuildSpec,
-        batch: BatchRange,
-        options: BuilderOptions,
         folder: Path,
     ) -> PlanSchedule | None:
         """Return what a plan will launch, where one can be built on this machine, see `Builder`."""
         if not self.builds_elsewhere:
             return None
         plan = folder / self.model_name
-        self.build(graph, plan, resolved, batch, options)
+        self.build(graph, plan, resolved)
         return read_plan_schedule(plan)
