@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from osnet_edge.bench.measure.plan import Plan, TestSet
     from osnet_edge.bench.result.result import BenchResult
 
-#: People in the frames that are timed, where not said.
+#: Default number of people in the frames that are timed.
 _PEOPLE = "1,8,32"
-#: What `--full` adds, where an option is not given.
+#: Defaults that `--full` uses for options that were not given.
 _FULL = {"streams": "1,2", "people": _PEOPLE, "cold_starts": 5, "layers": True, "limits": True}
 
 
 class BenchCommand(click.Command):
-    """A command of packages, and of two more commands that go by the first word."""
+    """A command that takes packages, with two subcommands selected by the first word."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take `diff` and `merge` for commands, unless a package of that name lies here."""
+        """Treat `diff` and `merge` as commands, unless a package with that name is here."""
         found = {"diff": bench_diff, "merge": bench_merge}.get(args[0] if args else "")
         if found is None or Path(args[0]).is_dir():
             return super().parse_args(ctx, args)
-        # Runs it with what follows, as a group of commands would.
+        # Runs the subcommand with the remaining arguments, as a click group does.
         with found.make_context(f"{ctx.info_name} {args[0]}", args[1:], parent=ctx.parent) as inner:
             ctx.exit(found.invoke(inner) or 0)
         return args
@@ -58,30 +58,44 @@ class BenchCommand(click.Command):
 @click.option("--batch", default="1,8,32", show_default=True, help="Batch sizes to time.")
 @click.option("--duration", default=3.0, show_default=True, help="Seconds to time each engine at each batch.")
 @click.option(
-    "--reference", metavar="ONNX", help="Float32 graph to compare with; a CPU package brings its own."
+    "--reference",
+    metavar="ONNX",
+    help="Float32 ONNX graph to compare with; default: the CPU package's own graph.",
 )
 @threads_option
-@click.option("--people", metavar="N,...", help="Also time frames with so many people, boxes to embeddings.")
-@click.option("--frames", metavar="FOLDER", help="MOT17 sequences to take them from; default: drawn ones.")
-@click.option("--streams", metavar="N,...", help="Also measure the throughput of so many callers at once.")
-@click.option("--sustained", default=0.0, metavar="SECONDS", help="Also run each engine for so long.")
-@click.option("--cold-starts", type=int, default=0, metavar="N", help="Also start so many processes of each.")
-@click.option("--layers", is_flag=True, help="Also ask backends for the times of their layers.")
-@click.option("--limits", is_flag=True, help="Also measure what this machine and graph allow.")
-@click.option("--full", is_flag=True, help="All of these but --sustained, with usual numbers.")
+@click.option("--people", metavar="N,...", help="Also time frames with N people, from boxes to embeddings.")
+@click.option("--frames", metavar="FOLDER", help="MOT17 sequences for these frames; default: drawn frames.")
+@click.option("--streams", metavar="N,...", help="Also measure the throughput of N concurrent callers.")
+@click.option("--sustained", default=0.0, metavar="SECONDS", help="Also run each engine for SECONDS.")
 @click.option(
-    "--versus", metavar="NAME,...", help="Add torch, ort, openvino, boxmot or trtexec as people use them."
+    "--cold-starts",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Also measure cold starts: N new processes per engine.",
 )
-@click.option("--weights", metavar="CHECKPOINT", help="What --versus runs: the packages' own checkpoint.")
+@click.option("--layers", is_flag=True, help="Also measure the time of each layer.")
+@click.option("--limits", is_flag=True, help="Also measure the machine's ceilings and compute a roofline.")
+@click.option(
+    "--full", is_flag=True, help="All of these except --sustained and --versus, with default numbers."
+)
+@click.option(
+    "--versus", metavar="NAME,...", help="Compare with alternatives: torch, ort, openvino, boxmot, trtexec."
+)
+@click.option(
+    "--weights",
+    metavar="CHECKPOINT",
+    help="Checkpoint for --versus: the one that the packages were built from.",
+)
 @click.option("--json", "json_file", metavar="FILE", help="Write the result as JSON; - for standard output.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write a row for each engine and batch as CSV.")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write a CSV with one row per engine and batch size.")
 @click.option("--markdown", is_flag=True, help="Print the tables in Markdown.")
-@click.option("--report", metavar="FILE", help="Write the result as one HTML page.")
+@click.option("--report", metavar="FILE", help="Write the result as a self-contained HTML page.")
 def bench(packages: tuple[str, ...], **options: Any) -> None:
-    """Measure engine PACKAGES in turns, beside the float32 reference.
+    """Measure engine PACKAGES in rounds, with the float32 reference.
 
-    Each runs in a process of its own: one that dies is a row that says so, and the rest goes on. Ctrl-C ends
-    the measuring and keeps what was measured.
+    Each engine runs in its own process. If a process crashes, its row says so, and the others continue.
+    Ctrl-C stops the benchmark and keeps all results until then.
 
     \b
     Example:
@@ -119,7 +133,7 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
 
 
 def _outputs(options: dict[str, Any]) -> dict[str, str]:
-    """Return the files to write, by kind, once it is sure that they can be."""
+    """Return the output files by kind, after checking that they can be written."""
     from osnet_edge.runtime.files import require_writable
 
     kinds = {"json": options["json_file"], "csv": options["csv_file"], "report": options["report"]}
@@ -129,7 +143,7 @@ def _outputs(options: dict[str, Any]) -> dict[str, str]:
     if "report" in files:
         from osnet_edge.bench.report.page import templates
 
-        # Before minutes of measuring, not after them.
+        # Check before minutes of measuring, not after.
         templates()
     if len(set(files.values())) != len(files):
         twice = next(path for path in files.values() if list(files.values()).count(path) > 1)
@@ -141,7 +155,7 @@ def _outputs(options: dict[str, Any]) -> dict[str, str]:
 def _targets(
     packages: tuple[str, ...], reference: str | None, threads: int
 ) -> tuple[list[BenchTarget], str | None]:
-    """Return what is measured, the reference first, and the reference's graph where there is one."""
+    """Return the engines to measure, the reference first, and the reference's graph if there is one."""
     from osnet_edge.bench.measure.engine_process import BenchTarget
     from osnet_edge.bench.measure.runners import REFERENCE_NAME, PackageRunner, ReferenceRunner
     from osnet_edge.runtime.package.manifest import read_manifest
@@ -155,7 +169,7 @@ def _targets(
         for name, package in zip(names, packages, strict=True)
     ]
     for package, manifest in manifests.items() if reference is None else ():
-        # A package for the CPU holds the exported graph itself, also where it computes in bf16.
+        # A package for the CPU has the exported graph itself, even if it computes in bf16.
         if manifest.files[manifest.model_file].sha256 == manifest.onnx_sha256:
             reference = str(Path(package) / manifest.model_file)
             break
@@ -240,7 +254,7 @@ def _write(result: BenchResult, json_file: str | None, outputs: dict[str, str], 
 
 
 def _command(packages: tuple[str, ...], options: dict[str, Any], threads: int) -> str:
-    """Return what to type to repeat the measurement, without what only says where results go."""
+    """Return the command that repeats the measurement, without output options."""
     given = {
         "--data": options["data"],
         "--batch": options["batch"],

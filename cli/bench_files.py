@@ -12,15 +12,19 @@ from osnet_edge.runtime.errors import InputError
 @click.argument("old")
 @click.argument("new")
 @click.option(
-    "--fail-over", default="5%", show_default=True, metavar="SHARE", help="Loss that fails, such as 5%."
+    "--fail-over",
+    default="5%",
+    show_default=True,
+    metavar="SHARE",
+    help="Loss above which the command fails, such as 5%.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
 @click.pass_context
 def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_json: bool) -> int:
-    """Compare result NEW with OLD; exit code 1 where an engine got worse by more than --fail-over.
+    """Compare result NEW with OLD; exit code 1 if an engine got worse by more than --fail-over.
 
-    A time counts as worse only where the intervals of the two medians do not touch, so that noise alone fails
-    nothing; accuracy counts where more of it was lost than --fail-over, relative.
+    A time counts as worse only if the intervals of the two medians do not overlap, so noise alone does not
+    make the command fail. Accuracy counts as worse if its relative loss is more than --fail-over.
 
     \b
     Example:
@@ -53,14 +57,14 @@ def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_js
     default=0.5,
     show_default=True,
     metavar="POINTS",
-    help="mAP that a choice may lose against its float32 reference.",
+    help="Largest loss in points of mAP against the float32 reference.",
 )
 @click.option("--markdown", is_flag=True, help="Print the table of choices in Markdown.")
 def bench_merge(results: tuple[str, ...], output: str, budget: float, markdown: bool) -> None:
-    """Put RESULTS of several machines on one page, with the engine to choose for each machine.
+    """Put RESULTS of several machines on one page, and choose an engine for each machine.
 
-    The choice is the quickest engine on a frame (or, where none was timed, on a batch) among those that
-    lose no more than --budget points of mAP.
+    The chosen engine is the fastest on a frame, among those that lose no more than --budget points of mAP. If
+    no frames were timed, it is the fastest on a batch.
 
     \b
     Example:
@@ -88,7 +92,7 @@ def _parse_share(text: str) -> float:
     """Parse a share such as `5%`.
 
     Raises:
-        InputError: it has another form, or is not in 0 to 1000 %.
+        InputError: the text has another form, or the share is not in 0 to 1000 %.
     """
     try:
         share = float(text.strip().removesuffix("%")) / 100

@@ -1,4 +1,4 @@
-"""The work of a graph, counted where graphs are read, and handed to where it is compared with a machine."""
+"""Counts the work of a graph, so that the bench can compare it with the machine's ceilings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def count_graph(path: str) -> Work:
     """Count an exported graph's work for one image.
 
     Raises:
-        InputError: it is no such graph.
+        InputError: the file is not an exported graph.
     """
     graph = read_onnx(Path(path))
     ends = [graph.tensors[each[0].name] for each in (graph.model.graph.input, graph.model.graph.output)]

@@ -43,17 +43,17 @@ if TYPE_CHECKING:
     type=click.Choice([*PRECISIONS, "auto"]),
     default="fp32",
     show_default=True,
-    help="Of weights and arithmetic; fp16 is for GPUs, bf16 for OpenVINO; auto: the fastest in --budget.",
+    help="Precision of weights and arithmetic; fp16: GPUs, bf16: OpenVINO, auto: fastest within --budget.",
 )
-@click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes the engine takes; default 1,8,32.")
+@click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes that the engine accepts; default 1,8,32.")
 @placement_option
 @click.option(
     "--calibration",
     metavar="FILE",
-    help="Calibration set, for int8 and auto; in fp16 its images must not leave float16's range.",
+    help="Calibration set for int8 and auto; with fp16, used to check the range of float16.",
 )
 @budget_options
-@click.option("--force", is_flag=True, help="Replace a package that is already there.")
+@click.option("--force", is_flag=True, help="Replace an existing package.")
 @json_flag
 def build(
     graph: str,
@@ -117,7 +117,7 @@ def build(
 
 
 def golden_crops() -> Picture:
-    """Draw the people of golden pairs, of another size than the input: they prove the resizing too."""
+    """Draw the people of golden pairs, not at the input size, so that they verify the resizing too."""
     from osnet_edge.train.synthetic import sample_crops
 
     return sample_crops(4, height=200, width=80, seed=1)

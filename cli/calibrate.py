@@ -18,23 +18,25 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--data", multiple=True, metavar="SET,...", help="Re-ID sets; their training images count.")
-@click.option("--frames", multiple=True, metavar="FOLDER", help="Frames with boxes in MOT17's layout.")
+@click.option(
+    "--data", multiple=True, metavar="SET,...", help="Re-ID sets; only their training images are used."
+)
+@click.option("--frames", multiple=True, metavar="FOLDER", help="Frames with boxes, in the MOT17 layout.")
 @output_option("file.json")
-@click.option("--images", default=512, show_default=True, metavar="N", help="Pictures to draw.")
+@click.option("--images", default=512, show_default=True, metavar="N", help="Number of images to draw.")
 @click.option(
     "--held-out",
     default=256,
     show_default=True,
     metavar="PEOPLE",
-    help="People, half of those whom 2 cameras saw at most, to calibrate nothing and measure accuracy on.",
+    help="People held out for measuring accuracy; at most half of those seen by 2 cameras.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same images.")
 @click.option(
     "--exclude",
     multiple=True,
     metavar="SET,...",
-    help="Sets to be evaluated on: refuse a source with a query or gallery image of theirs.",
+    help="Test sets: refuse a source that contains one of their query or gallery images.",
 )
 @json_flag
 def calibrate(
@@ -49,9 +51,9 @@ def calibrate(
 ) -> None:
     """Draw images for INT8 calibration, evenly over people and cameras, without near-duplicates.
 
-    The file lists them with hashes and says how they were drawn. Beside them stand images of people who
-    are held out, on whom `build --precision auto` measures what INT8 costs. Options that name sets or folders
-    may be given several times.
+    The file lists the images with their hashes and says how they were drawn. It also lists images of the
+    people who are held out; `build --precision auto` measures INT8's loss on them. Options that name sets or
+    folders may be given several times.
 
     \b
     Example:
@@ -70,7 +72,7 @@ def calibrate(
     excluded = _refuse_tested(candidates, exclude)
     with bar("reading who is held out", len(held)) as advance:
         for each in held:
-            # A build may be far off: what cannot be read is better said now.
+            # The build may come much later, so report an unreadable image now.
             read_picture(each.path)
             advance(1)
     with bar("drawing", min(images, len(left))) as advance:
@@ -94,14 +96,14 @@ def _specs(given: Iterable[str]) -> tuple[str, ...]:
 
 
 def _candidates(data: Sequence[str], frames: Sequence[str]) -> list[Candidate]:
-    """Read what there is to draw from; people and cameras of different sources are never the same."""
+    """Read the images to draw from; different sources never share people or cameras."""
     from osnet_edge.engines.calibration import Candidate
     from osnet_edge.train.data import training_pictures
     from osnet_edge.train.data.boxed_frames import read_boxed_frames
 
     if not data and not frames:
         raise InputError("expected --data with a re-ID set, or --frames with frames and boxes, got neither")
-    # Where splits are drawn, those of seed 0 are what `eval` tests on, whatever our images are drawn by.
+    # If splits are drawn, `eval` tests on those of seed 0, whatever seed draws our images.
     crops = training_pictures(_specs(data)) if data else ()
     found = [Candidate(p.path, p.identity, p.camera) for p in crops]
     people, cameras = len({p.identity for p in crops}), len({p.camera for p in crops})
@@ -110,7 +112,7 @@ def _candidates(data: Sequence[str], frames: Sequence[str]) -> list[Candidate]:
 
 
 def _refuse_tested(candidates: Sequence[Candidate], exclude: Sequence[str]) -> tuple[str, ...]:
-    """Hold that no image is, byte by byte, a query or gallery image of a set; return the sets."""
+    """Check that no image is a byte-exact copy of a query or gallery image of a set; return the sets."""
     from osnet_edge.runtime.files import sha256_of
     from osnet_edge.train.data import open_sets
 
@@ -171,13 +173,13 @@ def _calibration_set(
 
 
 def _listed(candidates: Sequence[Candidate]) -> tuple[CalibrationPicture, ...]:
-    """Write images down, with their hashes, sorted."""
+    """Return the entries of the images for the file, with hashes, sorted."""
     from osnet_edge.engines.calibration import CalibrationPicture
     from osnet_edge.runtime.files import sha256_of
 
     hashes = {path: sha256_of(path) for path in dict.fromkeys(c.path for c in candidates)}
     pictures = [
-        # Without links to folders, since `..` after one leads elsewhere.
+        # Resolve links to folders, since `..` after a link leads elsewhere.
         CalibrationPicture(
             str(c.path.parent.resolve() / c.path.name), hashes[c.path], c.identity, c.camera, c.box
         )
@@ -198,7 +200,7 @@ def _print(made: CalibrationSet, output: str) -> None:
 
 
 def _document(made: CalibrationSet, output: str) -> dict[str, Any]:
-    """Return what the file says but for the images."""
+    """Return the file's content except the images."""
     from osnet_edge.runtime.package.schema import to_json
 
     return {

@@ -12,7 +12,7 @@ from osnet_edge.runtime.errors import InputError
 
 @click.group()
 def data() -> None:
-    """Check sets of images, and make drawn ones."""
+    """Check re-ID sets, and draw synthetic ones."""
 
 
 data.add_command(check)
@@ -20,11 +20,11 @@ data.add_command(check)
 
 @data.command()
 @output_option("folder")
-@click.option("--train-people", default=200, show_default=True, help="People to train on.")
-@click.option("--test-people", default=40, show_default=True, help="Other people, to test on.")
-@click.option("--cameras", default=3, show_default=True, help="Cameras, at least 2.")
+@click.option("--train-people", default=200, show_default=True, help="Number of people to train on.")
+@click.option("--test-people", default=40, show_default=True, help="Number of other people, to test on.")
+@click.option("--cameras", default=3, show_default=True, help="Number of cameras, at least 2.")
 @click.option(
-    "--pictures", default=4, show_default=True, help="Pictures of a person on a camera, at least 2."
+    "--pictures", default=4, show_default=True, help="Images of each person on each camera, at least 2."
 )
 @click.option(
     "--style",
@@ -32,7 +32,9 @@ data.add_command(check)
     show_default=True,
     help="Light and lens of all cameras: plain, dusk, fluorescent, haze, infrared, neon or cheap.",
 )
-@click.option("--frames", default=0, show_default=True, help="Draw whole frames with boxes instead, so many.")
+@click.option(
+    "--frames", default=0, show_default=True, help="Draw this number of whole frames with boxes instead."
+)
 @click.option("--people", default=12, show_default=True, help="People in each frame.")
 @click.option("--frame-size", default="720x1280", show_default=True, metavar="HxW", help="Size of a frame.")
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same bytes.")
@@ -48,7 +50,7 @@ def synthesize(
     frame_size: str,
     seed: int,
 ) -> None:
-    """Draw a synthetic re-ID set in the Market-1501 layout, or frames with boxes in MOT17's.
+    """Draw a synthetic re-ID set in the Market-1501 layout, or frames with boxes in the MOT17 layout.
 
     \b
     Example:

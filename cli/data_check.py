@@ -1,4 +1,4 @@
-"""`osnet-edge data check`: what a set holds, what looks wrong, and what cannot be decoded."""
+"""`osnet-edge data check`: counts a set's images, and lists suspicious and unreadable ones."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ _HEADERS = ("split", "identities", "cameras", "pictures")
 @click.command()
 @click.argument("spec", metavar="SET")
 @click.option("--sheet", metavar="FILE.png", help="Draw a contact sheet: people in rows, cameras in columns.")
-@click.option("--split", default=0, show_default=True, help="Which split, of a set that has several.")
-@click.option("--seed", default=0, show_default=True, help="Draws the splits of sets without fixed ones.")
+@click.option("--split", default=0, show_default=True, help="Index of the split, if the set has several.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed that draws the splits of a set without fixed splits."
+)
 @json_flag
 @click.pass_context
 def check(context: click.Context, spec: str, sheet: str | None, split: int, seed: int, as_json: bool) -> None:
-    """Open every image of SET: count them, and list what looks wrong.
+    """Open every image of SET, count them, and list problems.
 
     SET is a name in $OSNET_EDGE_DATA, a folder, NAME=FOLDER, a CSV, or FOLDER::PATTERN such as
-    'cams::{camera}/{identity}_*.jpg'. An image that cannot be decoded makes the exit code 1.
+    'cams::{camera}/{identity}_*.jpg'. If an image cannot be decoded, the exit code is 1.
 
     \b
     Example:

@@ -10,20 +10,22 @@ import click
 
 from osnet_edge.runtime.errors import InputError
 
-#: The size trained at and exported: a quarter of the usual pixels, so that the fit takes a minute or two.
+#: Input size for training and export: a quarter of the usual pixels, so that training takes a minute or two.
 _SIZE = "128x64"
-#: Stands in a folder that a demo made, and that another may remove.
+#: Marks a folder that a demo created, so that another demo may remove it.
 _MARK = ".osnet-edge-demo"
 
 
 @click.command()
-@click.option("-o", "--output", default="demo", show_default=True, metavar="FOLDER", help="Folder to make.")
-@click.option("--train-people", default=150, show_default=True, help="Drawn people to train on.")
-@click.option("--test-people", default=40, show_default=True, help="Other drawn people, to test on.")
+@click.option("-o", "--output", default="demo", show_default=True, metavar="FOLDER", help="Folder to create.")
+@click.option("--train-people", default=150, show_default=True, help="Number of drawn people to train on.")
+@click.option(
+    "--test-people", default=40, show_default=True, help="Number of other drawn people, to test on."
+)
 @click.option("--epochs", default=9, show_default=True, help="Passes over the images.")
 @click.option("--duration", default=2.0, show_default=True, help="Seconds to time each engine at each batch.")
-@click.option("--seed", default=0, show_default=True, help="Of people, weights and order.")
-@click.option("--force", is_flag=True, help="Remove the folder first if it is there.")
+@click.option("--seed", default=0, show_default=True, help="Seed of people, weights and order.")
+@click.option("--force", is_flag=True, help="Remove an existing folder first.")
 def demo(
     output: str,
     train_people: int,
@@ -33,9 +35,9 @@ def demo(
     seed: int,
     force: bool,
 ) -> None:
-    """Run the whole chain on drawn people, into a report.
+    """Run the whole chain on drawn people, and write a report.
 
-    Draws people, fits a small OSNet to them, exports it, builds every engine possible here, and measures.
+    Draws people, trains a small OSNet on them, exports it, builds and measures every engine possible here.
 
     \b
     Example:
@@ -69,7 +71,7 @@ def demo(
 
 
 def _build_all(folder: Path, graph: str) -> tuple[list[str], list[str]]:
-    """Build for each target this machine can build for; return the packages that run here, and the others."""
+    """Build for each target possible on this machine; return the packages that run here, and the others."""
     from osnet_edge.runtime.backends.base import find_support
     from osnet_edge.runtime.backends.openvino import installed_precisions as openvino_precisions
     from osnet_edge.runtime.backends.registry import BACKENDS

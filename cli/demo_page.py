@@ -35,12 +35,12 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
     """Write `report.html` into the demo's folder.
 
     Args:
-        folder: with `people`, `run/osnet.pth`, `osnet-cpu` and `result.json` in it.
-        others: packages that were built and cannot run here.
-        seed: of the random weights that training started from.
+        folder: the demo's folder, with `people`, `run/osnet.pth`, `osnet-cpu` and `result.json`.
+        others: packages that were built but cannot run here.
+        seed: seed of the random weights that training started from.
 
     Returns:
-        A sentence on what training gained.
+        A sentence on the gain from training.
     """
     people = read_market1501(folder / "people")
     result = read_result(folder / "result.json")
@@ -70,7 +70,7 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
 
 
 def _gain(folder: Path, people: ReidSet, result: BenchResult, seed: int) -> str:
-    """Score the network before its training in the same way, and return what the training gained."""
+    """Score the untrained network in the same way, and return the gain from training."""
     torch.manual_seed(seed)
     fitted = load_osnet(folder / "run" / "osnet.pth")
     preprocessing = Embedder.load(folder / "osnet-cpu").manifest.preprocessing

@@ -1,4 +1,4 @@
-"""`osnet-edge device`: what runs on a camera; a timer calls `update`, and the rest is for hands."""
+"""`osnet-edge device`: the agent on a camera; a timer runs `update`, people run the other commands."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from osnet_edge.ship.device.state import Event
 
 F = TypeVar("F", bound=Callable[..., Any])
-#: Ends of a run that leave the camera with what it should have, or on its way there.
+#: Outcomes that leave the camera with the right release, or on the way to it.
 _WELL = ("installed", "current", "waiting", "trial")
 _LIMITS: tuple[tuple[str, str, str], ...] = (
     ("--package-mb", "MB", "Largest package; default 256."),
-    ("--reserve-mb", "MB", "Disk space that stays free; default 64."),
-    ("--prove-s", "SECONDS", "For loading and proving an engine; default 120."),
-    ("--prove-mb", "MB", "Memory for that; default 2048."),
-    ("--build-s", "SECONDS", "For building an engine here; default 3600."),
-    ("--build-mb", "MB", "Memory for that; default 4096."),
-    ("--latency-ms", "MS", "What an image may take at most, p50; default: anything."),
+    ("--reserve-mb", "MB", "Disk space to keep free; default 64."),
+    ("--prove-s", "SECONDS", "Time limit for loading and verifying an engine; default 120."),
+    ("--prove-mb", "MB", "Memory limit for loading and verifying; default 2048."),
+    ("--build-s", "SECONDS", "Time limit for building an engine on the device; default 3600."),
+    ("--build-mb", "MB", "Memory limit for building; default 4096."),
+    ("--latency-ms", "MS", "Largest latency per image, p50; default: no limit."),
 )
 
 
@@ -58,7 +58,7 @@ def _limit_options(command: F) -> F:
 
 @click.group()
 def device() -> None:
-    """Keep a camera's engine up to date: signed, proven here, undone by itself when wrong.
+    """Update a camera's engine: signed, verified here, rolled back by itself if it fails.
 
     \b
     Example:
@@ -70,31 +70,51 @@ def device() -> None:
 
 @device.command()
 @store_option
-@click.option("--device", required=True, metavar="NAME", help="Its name in the fleet.")
-@click.option("--url", default="", help="Of the repository; none for a device that is shipped to by hand.")
-@click.option("--root", metavar="FILE", help="The root metadata to trust, N.root.json; needed with --url.")
-@click.option("--model", metavar="NAME", help="What kind of device it is; default: what its board says.")
-@click.option("--channel", default="stable", show_default=True, help="Whose releases it takes.")
-@click.option("--ring", default="default", show_default=True, help="Which part of the fleet it is in.")
+@click.option("--device", required=True, metavar="NAME", help="The device's name in the fleet.")
+@click.option(
+    "--url", default="", help="URL of the repository; leave out if engines come only by `osnet-edge ship`."
+)
+@click.option("--root", metavar="FILE", help="Root metadata to trust, N.root.json; required with --url.")
+@click.option("--model", metavar="NAME", help="Device model; default: read from the board.")
+@click.option(
+    "--channel", default="stable", show_default=True, help="Channel whose releases the device installs."
+)
+@click.option(
+    "--ring",
+    default="default",
+    show_default=True,
+    help="Ring (part of the fleet) that the device belongs to.",
+)
 @click.option(
     "--prefer",
     type=click.Choice(["fast", "accurate"]),
     default="fast",
     show_default=True,
-    help="What the best of several fitting packages is, by the bench.",
+    help="How to choose among several packages that fit, by their bench results.",
 )
 @click.option(
-    "--probe", metavar="COMMAND", help="Judge a new engine by a command that exits 0 when all is well."
+    "--probe", metavar="COMMAND", help="Health check of a new engine: a command that exits 0 if all is well."
 )
-@click.option("--heartbeat", metavar="FILE", help="Judge it by the file that FollowingEmbedder writes.")
-@click.option("--notify", metavar="COMMAND", help="Run when the link was turned, to tell a program of it.")
-@click.option("--manual", is_flag=True, help="Judge it by a person: osnet-edge device confirm.")
-@click.option("--window", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Of judging.")
+@click.option("--heartbeat", metavar="FILE", help="Health check: the file that FollowingEmbedder writes.")
 @click.option(
-    "--interval", type=float, default=5.0, show_default=True, metavar="SECONDS", help="Between looks."
+    "--notify", metavar="COMMAND", help="Command to run after the link was switched, to notify a program."
+)
+@click.option("--manual", is_flag=True, help="Health check: a person runs osnet-edge device confirm.")
+@click.option(
+    "--window", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Length of the trial."
+)
+@click.option(
+    "--interval",
+    type=float,
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between health checks.",
 )
 @_limit_options
-@click.option("--systemd", metavar="DIR", help="Write units too, such as to /etc/systemd/system.")
+@click.option(
+    "--systemd", metavar="DIR", help="Also write systemd units to DIR, such as /etc/systemd/system."
+)
 def init(
     store: str,
     device: str,
@@ -113,7 +133,7 @@ def init(
     systemd: str | None,
     **limits: float | None,
 ) -> None:
-    """Make a camera's store, or tell an existing one anew; engines and history stay.
+    """Create a camera's store, or change its settings; engines and history stay.
 
     \b
     Example:
@@ -149,15 +169,20 @@ def init(
 
 @device.command()
 @store_option
-@click.option("--retry", is_flag=True, help="Try what was bad on this device once more.")
+@click.option("--retry", is_flag=True, help="Try releases again that failed on this device.")
 @click.option(
-    "--wait", type=float, default=0, metavar="SECONDS", help="For another update to end; default 0."
+    "--wait",
+    type=float,
+    default=0,
+    metavar="SECONDS",
+    help="How long to wait for another running update; default 0.",
 )
 @json_flag
 def update(store: str, retry: bool, wait: float, as_json: bool) -> int:
-    """Bring this camera to the release that it should have, or leave it as it is.
+    """Install the release that this camera should have.
 
-    Exit code 0 when it has it or waits for its turn, 1 when an update was refused or taken back.
+    The exit code is 0 if the camera has this release or is not in its share yet, and 1 if an update was
+    refused or rolled back.
 
     \b
     Example:
@@ -170,10 +195,10 @@ def update(store: str, retry: bool, wait: float, as_json: bool) -> int:
 
 @device.command()
 @store_option
-@click.option("--prometheus", is_flag=True, help="Prometheus text instead of a line of JSON.")
-@click.option("-o", "--output", metavar="FILE", help="Write it to a file, whole or not at all.")
+@click.option("--prometheus", is_flag=True, help="Print Prometheus text instead of JSON.")
+@click.option("-o", "--output", metavar="FILE", help="Write the status to a file, atomically.")
 def status(store: str, prometheus: bool, output: str | None) -> None:
-    """Say what this camera has, as one line of JSON.
+    """Show this camera's engine and state, as one line of JSON.
 
     \b
     Example:
@@ -190,7 +215,7 @@ def status(store: str, prometheus: bool, output: str | None) -> None:
         return
     with write_aside(output) as partial:
         partial.write_text(text, encoding="utf-8")
-        # For a collector that runs as somebody else.
+        # The collector runs as another user.
         partial.chmod(0o644)
 
 
@@ -211,10 +236,10 @@ def confirm(store: str, as_json: bool) -> int:
 
 @device.command()
 @store_option
-@click.option("--why", default="asked for on the device", help="For the status.")
+@click.option("--why", default="asked for on the device", help="Reason to show in the status.")
 @json_flag
 def rollback(store: str, why: str, as_json: bool) -> int:
-    """Go back to the engine before, and never take this one again.
+    """Roll back to the previous engine, and never install this one again.
 
     \b
     Example:
@@ -229,12 +254,14 @@ def rollback(store: str, why: str, as_json: bool) -> int:
 @device.command()
 @click.argument("archive")
 @store_option
-@click.option("--release", default="by-hand", show_default=True, help="What to call it.")
-@click.option("--package", default="by-hand", show_default=True, help="Likewise of the package in it.")
-@click.option("--bytes", "size", type=int, metavar="N", help="Of an archive on standard input (-).")
+@click.option("--release", default="by-hand", show_default=True, help="Name of the release.")
+@click.option("--package", default="by-hand", show_default=True, help="Name of the package in it.")
+@click.option(
+    "--bytes", "size", type=int, metavar="N", help="Size of an archive read from standard input (-)."
+)
 @json_flag
 def install(archive: str, store: str, release: str, package: str, size: int | None, as_json: bool) -> int:
-    """Stage, prove and try an ARCHIVE that was brought by hand; `osnet-edge ship` calls it on the far side.
+    """Install an ARCHIVE by hand: stage, verify, try it. `osnet-edge ship` runs this on the host.
 
     \b
     Example:
@@ -258,10 +285,10 @@ def install(archive: str, store: str, release: str, package: str, size: int | No
 
 @device.command()
 @store_option
-@click.option("--needs", required=True, metavar="JSON", help="What the package needs.")
-@click.option("--bytes", "size", type=int, required=True, metavar="N", help="Of its archive.")
+@click.option("--needs", required=True, metavar="JSON", help="Requirements of the package.")
+@click.option("--bytes", "size", type=int, required=True, metavar="N", help="Size of its archive.")
 def fits(store: str, needs: str, size: int) -> int:
-    """Say whether a package would fit, changing nothing; `osnet-edge ship --dry-run` asks it.
+    """Check whether a package fits; changes nothing. `osnet-edge ship --dry-run` runs this.
 
     \b
     Example:
@@ -291,7 +318,7 @@ def _health(probe: str | None, heartbeat: str | None, manual: bool, window: floa
 
 @contextmanager
 def _agent(store: str) -> Iterator[HandAgent]:
-    """Give an agent that shows what it does while the block runs."""
+    """Yield an agent that shows its progress while the block runs."""
     from osnet_edge.ship.device.by_hand import HandAgent
     from osnet_edge.ship.device.store import Store
 

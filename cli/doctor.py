@@ -1,4 +1,4 @@
-"""`osnet-edge doctor`: what this machine can do, and what it lacks."""
+"""`osnet-edge doctor`: what this machine can build and run, and what is missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIBRARIES = (
 @click.command()
 @json_flag
 def doctor(as_json: bool) -> None:
-    """Say what this machine can build and run, and what it lacks.
+    """Show what this machine can build and run, and what is missing.
 
     \b
     Example:
@@ -60,12 +60,12 @@ def _version(name: str, distribution: str) -> str | None:
     try:
         return version(distribution)
     except PackageNotFoundError:
-        # Distributions of another name carry the same library (opencv-python, a vendor's torch).
+        # The same library may come in another distribution (opencv-python, a vendor's torch).
         return "installed"
 
 
 def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]]:
-    """Say of each target which devices it can be built for and run on here, and what is missing."""
+    """Return, for each target, whether it can be built and run here, and what is missing."""
     from osnet_edge.runtime.backends.base import find_support
     from osnet_edge.runtime.backends.registry import BACKENDS
 

@@ -1,4 +1,4 @@
-"""`osnet-edge eval`: what checkpoints are worth on test sets."""
+"""`osnet-edge eval`: scores of checkpoints and packages on test sets."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
     from osnet_edge.runtime.preprocessing import Preprocessing
     from osnet_edge.train.data import ReidSet
 
-#: More on one page than a person looks at.
+#: A person does not look at more on one page.
 _MOST_QUERIES = 200
-#: More at once than any network is quicker with.
+#: No network gets faster with a larger batch.
 _MOST_PICTURES = 1024
 
 
 @click.command("eval")
 @click.argument("checkpoints", nargs=-1, required=True)
 @click.option("--data", required=True, metavar="SET,...", help="Sets to test on: names, folders, tables.")
-@click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Size of the input.")
+@click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Input size.")
 @click.option(
     "--distance",
     type=click.Choice(["cosine", "euclidean", "both"]),
     default="cosine",
     show_default=True,
-    help="How embeddings are compared.",
+    help="Distance between embeddings.",
 )
-@click.option("--rerank", is_flag=True, help="Score after k-reciprocal re-ranking too.")
-@click.option("--batch", default=16, show_default=True, help="Pictures embedded at once.")
+@click.option("--rerank", is_flag=True, help="Also score after k-reciprocal re-ranking.")
+@click.option("--batch", default=16, show_default=True, help="Batch size for embedding.")
 @threads_option
 @click.option("--pictures", metavar="FILE", help="Write a page of rankings and attention maps (HTML).")
-@click.option("--queries", default=8, show_default=True, help="Queries of each set on that page.")
+@click.option("--queries", default=8, show_default=True, help="Number of queries of each set on that page.")
 @click.option("--markdown", is_flag=True, help="Print the tables in Markdown.")
 @json_flag
 def evaluate(
@@ -60,8 +60,8 @@ def evaluate(
 ) -> None:
     """Score CHECKPOINTS on test sets: Rank-1 to Rank-20, mAP and mINP.
 
-    Several checkpoints or sets make a table of sources by targets. A checkpoint goes by its file's name. An
-    engine package may stand in the place of one, and is scored through the runtime.
+    With several checkpoints or sets, the result is a table of sources by targets. Each checkpoint is named by
+    its file name. You can also give engine packages; they are scored with the runtime.
 
     \b
     Example:
@@ -87,7 +87,7 @@ def evaluate(
     threads = checked_threads(threads)
     if pictures:
         require_writable(pictures)
-    # What can be wrong is looked at before the first image is embedded.
+    # Check all inputs before the first image is embedded.
     if rerank:
         scipy_sparse()
     sources = _load_sources(checkpoints, Preprocessing(height=height, width=width), threads)
@@ -114,7 +114,7 @@ def evaluate(
 def _load_sources(
     checkpoints: Sequence[str], preprocessing: Preprocessing, threads: int
 ) -> dict[str, SetEmbedder]:
-    """Load the checkpoints and packages, by the names of their files; a package brings its own input size."""
+    """Load the checkpoints and packages, keyed by file name; a package has its own input size."""
     from osnet_edge.bench.measure.accuracy import PackageEmbedder
     from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.files import MANIFEST_NAME
@@ -133,7 +133,7 @@ def _load_sources(
 
 
 def _open_targets(data: str) -> dict[str, tuple[ReidSet, ...]]:
-    """Open the sets, by their names, and hold that every split of each can be scored."""
+    """Open the sets, keyed by name, and check that every split can be scored."""
     from osnet_edge.bench.metrics.evaluate import check_split
     from osnet_edge.train.data import open_sets, parse_specs
 
@@ -158,7 +158,7 @@ def _score(
     rerank: bool,
     threads: int,
 ) -> list[DomainScores]:
-    """Score a source on a set by every distance asked for, and re-ranked."""
+    """Score a source on a set with every requested distance, and with re-ranking if requested."""
     from osnet_edge.bench import Reranking
     from osnet_edge.bench.report.cross_domain import DomainScores
 
@@ -182,7 +182,7 @@ def _score(
 def _pictures(
     name: str, embedder: SetEmbedder, embedded: EmbeddedSet, distance: str, count: int
 ) -> PictureSection:
-    """Show some queries: where a network looks, and what is nearest; an engine does not show the former."""
+    """Show some queries with attention maps and nearest images; an engine has no attention maps."""
     from osnet_edge.bench.report.pictures import ranking_section, spread
     from osnet_edge.train.attention import attention_pictures
     from osnet_edge.train.embed import TorchEmbedder
@@ -218,6 +218,6 @@ def _write_page(
 
 
 def _command(checkpoints: Sequence[str], data: str, size: str, distance: str, rerank: bool) -> str:
-    """Return what to type to repeat the scores."""
+    """Return the command that repeats the scores."""
     options = ["--data", data, "--size", size, "--distance", distance, *(["--rerank"] if rerank else [])]
     return shlex.join(["osnet-edge", "eval", *checkpoints, *options])

@@ -16,7 +16,7 @@ from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing
 @click.argument("checkpoint")
 @output_option("ONNX file")
 @click.option(
-    "--arch", default="auto", show_default=True, help="Variant, or auto to recognise it by its shapes."
+    "--arch", default="auto", show_default=True, help="Variant, or auto to recognise it by tensor shapes."
 )
 @placement_option
 @click.option(
@@ -43,7 +43,7 @@ from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing
     default="none",
     show_default=True,
     metavar="none|auto|PASS,...",
-    help="Passes that rewrite the network for GPUs, see below; auto is all of them.",
+    help="Passes that rewrite the network for GPUs, see below; auto: all of them.",
 )
 @click.option("--l2-normalize", is_flag=True, help="Scale embeddings to length 1 in the graph.")
 @json_flag
@@ -67,8 +67,8 @@ def export(
       osnet-edge export osnet_x0_25_msmt17.pth -o osnet.onnx
       osnet-edge export osnet_x0_25_msmt17.pth --rewrite auto -o osnet-gpu.onnx
 
-    A pass changes which operations the graph is made of, and what it computes by no more than rounding. With
-    all of them a GPU launches a third of the kernels; a CPU is slower by them.
+    A pass replaces operations of the graph; its output changes by no more than rounding. With all passes, a
+    GPU launches a third of the kernels. On a CPU the passes make the network slower.
 
     \b
     Passes:

@@ -1,4 +1,4 @@
-"""`osnet-edge inspect`: what a package is, and what its engine will launch."""
+"""`osnet-edge inspect`: the content of a package, and the kernels that its engine will launch."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from osnet_edge.runtime.processor import ANY
 @click.command()
 @click.argument("package")
 @click.option("--prove", is_flag=True, help="Load the engine and run its golden pairs.")
-@click.option("--plot", metavar="SVG", help="Draw INT8's decision, group by group.")
+@click.option("--plot", metavar="SVG", help="Draw the INT8 decision for each group of layers.")
 @json_flag
 def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
-    """Show what an engine PACKAGE is, and check its files; a plan is read without TensorRT.
+    """Show an engine PACKAGE and check its files; reading a plan needs no TensorRT.
 
     \b
     Example:
@@ -39,7 +39,7 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
     embedder = Embedder.load(package) if prove else None
     manifest = embedder.manifest if embedder else open_package(Path(package))
     distance = embedder.prove() if embedder else None
-    # Read from a plan's own bytes, without TensorRT.
+    # Read from the bytes of the plan, without TensorRT.
     plan = Path(package) / manifest.model_file if BACKENDS[manifest.target.backend].machine_bound else None
     schedule = read_plan_schedule(plan) if plan else None
     if plot:
@@ -67,7 +67,7 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
 
 
 def _runs_here(package: str) -> str:
-    """Load the engine and say yes, or why not."""
+    """Load the engine; return yes, or the reason why it failed."""
     from osnet_edge.runtime.embedder import Embedder
 
     try:
@@ -91,7 +91,7 @@ def _draw(manifest: Manifest, package: str, plot: str) -> None:
 
 
 def _processor(target: Target) -> str:
-    """Return what processor a package is for: of a plan the machine that it was built on."""
+    """Return the processor that a package is for; for a plan, the machine that built it."""
     if target.processor:
         return "any processor" if target.processor == ANY else target.processor
     return target.machine

@@ -8,7 +8,7 @@ from osnet_edge.runtime.package.decisions import AccuracyLoss, GroupDecision, In
 
 
 def describe_int8(decision: Int8) -> str:
-    """Return the decision in one line; where INT8 was dropped, why, and what it would lose."""
+    """Return the decision in one line; if INT8 was dropped, with the reason and the loss."""
     if used := sum(each.int8 for each in decision.groups):
         parts = [f"{used} of {len(decision.groups)} groups, {decision.macs:.0%} of the multiply-accumulates"]
     else:
@@ -37,7 +37,7 @@ def describe_loss(loss: AccuracyLoss) -> str:
 
 
 def group_lines(decision: Int8 | None) -> Iterator[str]:
-    """Yield what was quantised, then one line for each group; nothing where INT8 was not asked for."""
+    """Yield the quantised share, then one line for each group; nothing if INT8 was not requested."""
     if decision is None:
         return
     if decision.pairs:

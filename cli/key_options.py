@@ -1,4 +1,4 @@
-"""Options of commands that sign: where the keys are, and how a passphrase comes."""
+"""Options of commands that sign: key files and passphrases."""
 
 from __future__ import annotations
 
@@ -22,19 +22,31 @@ KEY_HELP = "A file, or env:NAME for a variable that holds it."
 repository_option = click.option(
     "--repo", "repository", required=True, metavar="DIR", help="The repository's folder."
 )
-channel_option = click.option("--channel", default="stable", show_default=True, help="Whose releases.")
+channel_option = click.option(
+    "--channel", default="stable", show_default=True, help="Channel of the releases."
+)
 
 
 def signing_options(command: F) -> F:
-    """Add what changing targets needs: keys, or a draft for keys that are elsewhere; and expiry."""
+    """Add the options for changing targets: keys, or a draft if the keys are elsewhere, and expiry."""
     for option in (
         click.option(
-            "--targets-key", "targets", multiple=True, metavar="KEY", help=f"Signs packages. {KEY_HELP}"
+            "--targets-key",
+            "targets",
+            multiple=True,
+            metavar="KEY",
+            help=f"Targets key, signs packages. {KEY_HELP}",
         ),
-        click.option("--online-key", "online", metavar="KEY", help=f"Signs what is now. {KEY_HELP}"),
-        click.option("--draft", metavar="FILE", help="Write what the targets' keys must sign, elsewhere."),
         click.option(
-            "--expires", type=float, metavar="DAYS", help="Of the targets' signatures; default 180."
+            "--online-key", "online", metavar="KEY", help=f"Online key, signs the current state. {KEY_HELP}"
+        ),
+        click.option(
+            "--draft",
+            metavar="FILE",
+            help="Write a draft, to be signed with targets keys on another machine.",
+        ),
+        click.option(
+            "--expires", type=float, metavar="DAYS", help="Validity of the targets' signatures; default 180."
         ),
     ):
         command = option(command)
@@ -42,7 +54,7 @@ def signing_options(command: F) -> F:
 
 
 def open_repository(folder: str, **days: float | None) -> Repository:
-    """Open a repository, with other days of expiry where they are given."""
+    """Open a repository, with these days of expiry if given."""
     from osnet_edge.ship.publish.repository import Expiry, Repository
 
     given = {role: value for role, value in days.items() if value is not None}
@@ -52,7 +64,7 @@ def open_repository(folder: str, **days: float | None) -> Repository:
 
 
 def open_keys(places: Iterable[str]) -> list[CryptoSigner]:
-    """Open private keys, asking for a passphrase where one is encrypted and somebody is there to type it."""
+    """Open private keys; ask for a passphrase if a key is encrypted and a terminal is there."""
     from osnet_edge.ship.publish import keys
 
     def ask(place: str) -> str:
@@ -66,9 +78,9 @@ class Signing:
     """The keys of a command that changes targets, opened before any work is done.
 
     Args:
-        targets: where the targets' keys are.
-        online: where the online key is.
-        draft: a file for what keys that are elsewhere must sign.
+        targets: files or variables of the targets keys.
+        online: file or variable of the online key.
+        draft: file to write for signing with keys on another machine.
 
     Raises:
         InputError: a key cannot be opened, or there are neither keys nor a draft.
@@ -85,7 +97,7 @@ class Signing:
         self._draft = draft
 
     def finish(self, repository: Repository, made: Any) -> bool:
-        """Sign and install what was made, or write it down; return whether it is in place."""
+        """Sign and install the new metadata, or write the draft; return whether it is installed."""
         from osnet_edge.ship.publish.repository import sign, write_draft
 
         sign(made, self._targets)

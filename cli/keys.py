@@ -1,4 +1,4 @@
-"""`osnet-edge keys`: keys, the root that names them, and signing where a key is."""
+"""`osnet-edge keys`: create keys, draft the root, and sign on the machine that has the key."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from osnet_edge.runtime.errors import InputError
 
 @click.group()
 def keys() -> None:
-    """Make and rotate the keys that a fleet trusts.
+    """Create and rotate the keys that a fleet trusts.
 
-    The root names everybody else's keys, and is signed by several people's, offline. Targets' keys sign
-    packages and decisions. The online key says what is now, and must be at hand every few days.
+    The root lists all other keys; several people sign it, offline. Targets keys sign packages and rollout
+    decisions. The online key signs the current state of the repository, and is used every few days.
 
     \b
     Example:
@@ -33,9 +33,11 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("file")
-@click.option("--encrypt", is_flag=True, help="By a passphrase: typed, or in OSNET_EDGE_KEY_PASSPHRASE.")
+@click.option(
+    "--encrypt", is_flag=True, help="Encrypt with a passphrase: typed, or from OSNET_EDGE_KEY_PASSPHRASE."
+)
 def new(file: str, encrypt: bool) -> None:
-    """Make a key in FILE, which stays, and its public half in FILE.pub, which travels.
+    """Create a private key in FILE, and its public key in FILE.pub; copy only FILE.pub.
 
     \b
     Example:
@@ -56,14 +58,20 @@ def new(file: str, encrypt: bool) -> None:
 
 @keys.command()
 @repository_option
+@click.option("--root", "root_keys", multiple=True, required=True, metavar="PUB", help="Public root key.")
 @click.option(
-    "--root", "root_keys", multiple=True, required=True, metavar="PUB", help="A root key's public half."
+    "--threshold", type=int, default=2, show_default=True, help="Number of root keys that must sign."
 )
-@click.option("--threshold", type=int, default=2, show_default=True, help="Root keys that must sign.")
-@click.option("--targets", multiple=True, required=True, metavar="PUB", help="A targets key's public half.")
-@click.option("--targets-threshold", type=int, default=1, show_default=True, help="Of those, that must sign.")
-@click.option("--online", multiple=True, required=True, metavar="PUB", help="An online key's public half.")
-@click.option("--expires", type=float, metavar="DAYS", help="Of the root; default 365.")
+@click.option("--targets", multiple=True, required=True, metavar="PUB", help="Public targets key.")
+@click.option(
+    "--targets-threshold",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Number of targets keys that must sign.",
+)
+@click.option("--online", multiple=True, required=True, metavar="PUB", help="Public online key.")
+@click.option("--expires", type=float, metavar="DAYS", help="Validity of the root; default 365.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Draft to write.")
 def root(
     repository: str,
@@ -75,7 +83,7 @@ def root(
     expires: float | None,
     output: str,
 ) -> None:
-    """Draft the first root, or the next one: to rotate a key, name others; to renew, the same again.
+    """Draft a root: name new keys to rotate, or the same keys to renew.
 
     \b
     Example:
@@ -98,7 +106,7 @@ def root(
 @click.argument("draft")
 @click.option("--key", "places", multiple=True, required=True, metavar="KEY", help=KEY_HELP)
 def sign(draft: str, places: tuple[str, ...]) -> None:
-    """Add a signature to a DRAFT, where the key is; neither network nor repository is needed.
+    """Sign a DRAFT; needs no network and no repository.
 
     \b
     Example:
@@ -118,9 +126,11 @@ def sign(draft: str, places: tuple[str, ...]) -> None:
 @keys.command()
 @click.argument("draft")
 @repository_option
-@click.option("--online-key", "online", metavar="KEY", help=f"For targets: signs what is now. {KEY_HELP}")
+@click.option(
+    "--online-key", "online", metavar="KEY", help=f"For a targets draft: signs the current state. {KEY_HELP}"
+)
 def install(draft: str, repository: str, online: str | None) -> None:
-    """Put a signed DRAFT in place; below the threshold it is refused.
+    """Install a signed DRAFT; refused if it has too few signatures.
 
     \b
     Example:
@@ -144,9 +154,9 @@ def install(draft: str, repository: str, online: str | None) -> None:
 @keys.command()
 @repository_option
 @click.option("--online-key", "online", required=True, metavar="KEY", help=KEY_HELP)
-@click.option("--expires", type=float, metavar="DAYS", help="Of the timestamp; default 7.")
+@click.option("--expires", type=float, metavar="DAYS", help="Validity of the timestamp; default 7.")
 def refresh(repository: str, online: str, expires: float | None) -> None:
-    """Sign what is now anew, before it expires: for a daily job, with the online key alone.
+    """Renew the online signatures before they expire; for a daily job, needs only the online key.
 
     \b
     Example:
@@ -161,7 +171,7 @@ def refresh(repository: str, online: str, expires: float | None) -> None:
 @repository_option
 @json_flag
 def show(repository: str, as_json: bool) -> None:
-    """Show who signs what, and until when.
+    """Show all keys, what they sign, and expiry dates.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The command `osnet-edge`: exit code 0 when done, 1 when that failed, 2 when the input was wrong."""
+"""The command `osnet-edge`: exit code 0 on success, 1 on failure, 2 on wrong input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 
 from osnet_edge.runtime.errors import OsnetEdgeError, first_line
 
-#: The commands, in their order, each with the function of its module that it is.
+#: The commands in order, each with its module and function.
 _COMMANDS = {
     "export": "export:export",
     "calibrate": "calibrate:calibrate",
@@ -37,7 +37,7 @@ _COMMANDS = {
     "device": "device:device",
 }
 
-#: Which extra brings a library that a command needs.
+#: The extra that installs each library.
 _EXTRAS = {
     "cryptography": "fleet",
     "cv2": "opencv",
@@ -51,7 +51,7 @@ _EXTRAS = {
     "tuf": "device",
 }
 
-#: Failures of the system that another path would not have.
+#: System errors that depend on the path.
 _CHOSEN = {
     errno.EACCES,
     errno.EBUSY,
@@ -64,14 +64,14 @@ _CHOSEN = {
 
 
 class Commands(click.Group):
-    """A group that imports a command when it is named: `device status` waits for no other's libraries."""
+    """A group that imports a command only when it is run, so that `device status` starts fast."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the commands' names."""
         return sorted(_COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Return a command; None where there is none of that name."""
+        """Return a command; None if there is none with this name."""
         if name not in _COMMANDS:
             return None
         module, function = _COMMANDS[name].split(":")
@@ -81,7 +81,7 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="osnet-edge")
-@click.option("-v", "--verbose", is_flag=True, help="Show the log of what runs underneath, TensorRT's too.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the logs of the libraries, with TensorRT's.")
 def cli(verbose: bool) -> None:
     """OSNet person re-identification, from a checkpoint to a measured engine.
 
@@ -91,13 +91,13 @@ def cli(verbose: bool) -> None:
       osnet-edge build  osnet.onnx --target cpu -o osnet-cpu
       osnet-edge bench  osnet-cpu --data viper
     """
-    # What goes wrong underneath is in our own message, which is the only line that a failure should have.
+    # Our own message includes the library's error; a failure should print only one line.
     level = logging.INFO if verbose else logging.CRITICAL
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; every foreseen failure is one line on standard error.
+    """Run the command line; every expected failure is one line on standard error.
 
     Args:
         arguments: without the program's name; None takes the process's own.
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     if arguments is None:
-        # A stop by the system cleans up as Ctrl-C does.
+        # On SIGTERM, clean up as on Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with warnings.catch_warnings():
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _note(message: Warning | str, *where: object, **more: object) -> None:
-    """Show a warning as one line, without the place in our code that gave it."""
+    """Show a warning as one line, without its place in our code."""
     click.echo(f"note: {' '.join(str(message).split())}", err=True)
 
 
@@ -150,14 +150,14 @@ def _fail_for_module(error: ModuleNotFoundError) -> int:
 
 
 def _fail_for_system(error: OSError) -> int:
-    """Tell of a full disk, a file without permission and their like; the user's to mend, so no traceback."""
+    """Report errors such as a full disk or missing permission without a traceback; the user can fix them."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _fail(
             f"the disk is full ({error.filename or error.strerror}); nothing was left half-written", 1
         )
     if error.errno is None:
         return _fail(first_line(error), 1)
-    # Names and permissions are the caller's to choose; the rest is the machine's.
+    # The caller chooses names and permissions; other errors are the machine's.
     code = 2 if error.errno in _CHOSEN else 1
     return _fail(f"{error.strerror}: {error.filename}; choose another path", code)
 

@@ -1,4 +1,4 @@
-"""Options that several commands take, and how their texts become values."""
+"""Options shared by several commands, and the parsing of their values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def output_option(what: str) -> Callable[[F], F]:
-    """Return the option `-o`, for what is made."""
+    """Return the option `-o` for the output."""
     return click.option("-o", "--output", required=True, metavar="PATH", help=f"{what} to write.")
 
 
@@ -33,26 +33,26 @@ def json_flag(command: F) -> F:
 
 
 placement_option = click.option(
-    "--placement", metavar="FILE", help="Placement file that it must have been trained with."
+    "--placement", metavar="FILE", help="Placement file that the checkpoint must have been trained with."
 )
 
 
 def processor_option(default: str = "this") -> Callable[[F], F]:
-    """Return `--processor`: what a CPU's INT8 and bf16 are made for, see `osnet_edge.runtime.processor`."""
+    """Return `--processor`: the kind of CPU to build INT8 or bf16 for, see `osnet_edge.runtime.processor`."""
     return click.option(
         "--processor",
         type=click.Choice(["this", *PROCESSORS]),
         default=default,
         show_default=True,
-        help="Kind of CPU that int8 and bf16 are made for; any: right on all that the library has INT8 for.",
+        help="Kind of CPU to build int8 or bf16 for; any: every CPU for which the library supports INT8.",
     )
 
 
 def budget_options(command: F) -> F:
-    """Add `--budget` and `--budget-rank1`: what may be lost, see `read_calibration`."""
+    """Add `--budget` and `--budget-rank1`: the largest accepted loss, see `read_calibration`."""
     for name, help_text in (
-        ("--budget-rank1", "Likewise of Rank-1."),
-        ("--budget", "Points of mAP that may be lost, such as 0.5."),
+        ("--budget-rank1", "Largest accepted loss in points of Rank-1."),
+        ("--budget", "Largest accepted loss in points of mAP, such as 0.5."),
     ):
         command = click.option(name, type=float, metavar="POINTS", help=help_text)(command)
     return command
@@ -61,16 +61,16 @@ def budget_options(command: F) -> F:
 def read_calibration(
     file: str | None, budget: float | None, rank1: float | None, *, budget_alone: bool = False
 ) -> Calibration | None:
-    """Read a calibration set, with what may be lost.
+    """Read a calibration set with its accuracy budget.
 
     Args:
-        file: of the set; None gives none.
+        file: of the set; None returns None.
         budget: points of mAP.
         rank1: points of Rank-1.
         budget_alone: whether a budget may come without a set.
 
     Raises:
-        InputError: it is no set, or no budget, or the budget comes without a set.
+        InputError: the file is not a calibration set, the budget is invalid, or a budget comes without a set.
     """
     from osnet_edge.engines.calibration import read_calibration_set
     from osnet_edge.engines.int8 import Calibration
@@ -85,7 +85,7 @@ def read_calibration(
 
 
 def typed_command() -> str:
-    """Return the command that is being run as it could be typed: what was given, defaults left out."""
+    """Return the running command line as the user could type it, without default values."""
     context = click.get_current_context()
     words = context.command_path.split()
     for parameter in context.command.params:
@@ -104,7 +104,7 @@ def typed_command() -> str:
 
 
 threads_option = click.option(
-    "--threads", type=int, metavar="N", help="CPU threads; default: cores, 4 at most."
+    "--threads", type=int, metavar="N", help="CPU threads; default: number of cores, at most 4."
 )
 
 

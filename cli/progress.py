@@ -1,4 +1,4 @@
-"""What a person sees while they wait, on standard error, so that results can be piped."""
+"""Progress on standard error, so that results can be piped."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Protocol
 
 import click
 
-#: Seconds between lines where standard error is no terminal: a log shows life, and is not flooded.
+#: Seconds between progress lines if standard error is not a terminal, so that a log is not flooded.
 _LOG_INTERVAL = 10.0
 _PERCENT = 100
 
 
 def step(text: str) -> None:
-    """Say what is being done now, or a warning as it stands."""
+    """Show the current step, or a warning."""
     click.echo(text if text.startswith("warning: ") else f"  {text} ...", err=True)
 
 
 def say(text: str) -> None:
-    """Say something while a bar is shown: in a terminal the bar's line is taken, and it goes on below."""
+    """Show a message above a bar; in a terminal it takes the bar's line, and the bar continues below."""
     cleared = "\r\x1b[K" if sys.stderr.isatty() else ""
     click.echo(f"{cleared}  {text}", err=True)
 
 
 class Advance(Protocol):
-    """What a block calls as it goes: with the number of items just done, and how it goes in a few words."""
+    """Called by a block with the number of items just done, and a short status."""
 
     def __call__(self, count: int, note: str = "") -> None:
         """Show it."""
@@ -35,7 +35,7 @@ class Advance(Protocol):
 
 @contextmanager
 def bar(label: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
-    """Show progress with the time left; the block calls what it gets with the number of items just done."""
+    """Show progress with the time left; the block passes the number of items just done."""
     if not shown:
         yield _ignore
     elif sys.stderr.isatty():
@@ -49,7 +49,7 @@ def bar(label: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
 
 @contextmanager
 def shares() -> Iterator[Callable[[str, float], None]]:
-    """Show jobs one after another; the block calls with a job's name and the share of it done, in [0, 1]."""
+    """Show jobs one after another; the block passes a job's name and the share done, in [0, 1]."""
     with ExitStack() as stack:
         shown, done = "", 0
         update: Advance = _ignore

@@ -1,4 +1,4 @@
-"""`osnet-edge publish` and `osnet-edge rollout`: packages to a fleet, and who takes them when."""
+"""`osnet-edge publish` and `osnet-edge rollout`: publish packages to a fleet, and control the rollout."""
 
 from __future__ import annotations
 
@@ -30,15 +30,32 @@ if TYPE_CHECKING:
 @repository_option
 @channel_option
 @click.option(
-    "--release", required=True, metavar="NAME", help="A new one, or one that gets further packages."
+    "--release", required=True, metavar="NAME", help="A new release, or an existing one to add packages to."
 )
 @click.option(
-    "--for", "requirements", default="", metavar="WHAT,...", help="Device models, trt-10.3, sm87, mem-4g."
+    "--for",
+    "requirements",
+    default="",
+    metavar="WHAT,...",
+    help="Extra requirements: device models, trt-10.3, sm87, mem-4g.",
 )
-@click.option("--bench", "results", multiple=True, metavar="JSON", help="Results of osnet-edge bench.")
-@click.option("--share", type=float, metavar="PERCENT", help="Of the fleet that takes it; default 100.")
-@click.option("--ring", "rings", multiple=True, metavar="NAME=PERCENT", help="Another share for a ring.")
-@click.option("--not-before", metavar="TIME", help="When it begins, such as 2026-11-23T06:00:00Z.")
+@click.option(
+    "--bench",
+    "results",
+    multiple=True,
+    metavar="JSON",
+    help="Result of osnet-edge bench, for accuracy and latency.",
+)
+@click.option(
+    "--share",
+    type=float,
+    metavar="PERCENT",
+    help="Share of the fleet that installs the release; default 100.",
+)
+@click.option(
+    "--ring", "rings", multiple=True, metavar="NAME=PERCENT", help="A different share for one ring."
+)
+@click.option("--not-before", metavar="TIME", help="Start time, such as 2026-11-23T06:00:00Z.")
 @signing_options
 def publish(
     packages: tuple[str, ...],
@@ -89,12 +106,16 @@ def publish(
 @click.argument("release", required=False)
 @repository_option
 @channel_option
-@click.option("--share", type=float, metavar="PERCENT", help="Of the fleet that takes it.")
-@click.option("--ring", "rings", multiple=True, metavar="NAME=PERCENT", help="Another share for a ring.")
-@click.option("--not-before", metavar="TIME", help="When it begins; now, to begin at once.")
-@click.option("--pause/--resume", default=None, help="Whether no further device takes it.")
-@click.option("--recall", metavar="WHY", help="No device may keep it.")
-@click.option("--to", "back", metavar="RELEASE", help="With --recall: what they go back to.")
+@click.option("--share", type=float, metavar="PERCENT", help="Share of the fleet that installs the release.")
+@click.option(
+    "--ring", "rings", multiple=True, metavar="NAME=PERCENT", help="A different share for one ring."
+)
+@click.option("--not-before", metavar="TIME", help="Start time; now: start at once.")
+@click.option(
+    "--pause/--resume", default=None, help="Stop or continue installing the release on more devices."
+)
+@click.option("--recall", metavar="WHY", help="Recall the release: devices that have it go back.")
+@click.option("--to", "back", metavar="RELEASE", help="With --recall: the release to go back to.")
 @signing_options
 @json_flag
 def rollout(
@@ -113,7 +134,7 @@ def rollout(
     expires: float | None,
     as_json: bool,
 ) -> None:
-    """Decide anew about a RELEASE, or show a channel's releases where none is named.
+    """Change the rollout of a RELEASE; without RELEASE, show all releases.
 
     \b
     Example:
@@ -180,7 +201,7 @@ def _rings(given: tuple[str, ...]) -> dict[str, float]:
 
 
 def _measured(packages: tuple[str, ...], results: tuple[str, ...]) -> dict[Path, Measured]:
-    """Find in results of the bench what they say of each package, by its name."""
+    """Return the bench figures of each package, by its name."""
     from osnet_edge.bench.result.result import read_result
     from osnet_edge.ship.publish.releases import Measured
 

@@ -1,4 +1,4 @@
-"""`osnet-edge recipe`: what a device needs to build its engine itself."""
+"""`osnet-edge recipe`: everything that a device needs to build its engine itself."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("graph")
 @output_option("recipe folder")
-@click.option("--target", required=True, metavar="TARGET", help="As for build, such as tensorrt.")
+@click.option("--target", required=True, metavar="TARGET", help="Target as for build, such as tensorrt.")
 @processor_option("any")
 @click.option(
     "--precision",
     type=click.Choice([*PRECISIONS]),
     default="fp32",
     show_default=True,
-    help="Of weights and arithmetic.",
+    help="Precision of weights and arithmetic.",
 )
-@click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes the engine takes; default 1,8,32.")
-@click.option("--calibration", metavar="FILE", help="Calibration set, for int8.")
+@click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes that the engine accepts; default 1,8,32.")
+@click.option("--calibration", metavar="FILE", help="Calibration set for int8.")
 @budget_options
 def recipe(
     graph: str,
@@ -47,10 +47,10 @@ def recipe(
     budget: float | None,
     budget_rank1: float | None,
 ) -> None:
-    """Write a recipe by which a device builds its engine from GRAPH itself, once.
+    """Write a recipe: the device builds its own engine from GRAPH, once.
 
-    It is for targets whose engines fit one device alone, such as TensorRT on a Jetson: the library need not
-    be on this machine. Publish it as a package.
+    Use it for targets whose engines fit only the device that built them, such as TensorRT on a Jetson. This
+    machine does not need the library. Publish the recipe like a package.
 
     \b
     Example:

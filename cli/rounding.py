@@ -1,4 +1,4 @@
-"""The rounding that a build would give a checkpoint, for training to learn with."""
+"""The INT8 rounding that a build applies to a checkpoint, for quantisation-aware training."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def rounding_of(
     size: tuple[int, int],
     progress: Callable[[str], None] = lambda step: None,
 ) -> NetworkRounding:
-    """Calibrate a checkpoint as a build for TensorRT does, and return what becomes of its layers.
+    """Calibrate a checkpoint as a build for TensorRT does, and return the rounding of its layers.
 
-    Those are the coarsest steps that any engine takes: what bears them bears OpenVINO's and ONNX Runtime's.
+    TensorRT rounds most coarsely: a network trained for it also works with OpenVINO and ONNX Runtime.
 
     Args:
-        checkpoint: its file.
+        checkpoint: file of the checkpoint.
         calibration: a calibration set's file; the table is kept beside it.
         size: of the images, height and width in pixels.
         progress: called with a line for each step.
@@ -74,7 +74,7 @@ def rounding_of(
 
 
 def module_of(node: str) -> str:
-    """Return the name of the module in an OSNet that a node of its exported graph stands for.
+    """Return the name of the OSNet module that a node of the exported graph comes from.
 
     Example:
         >>> module_of("/osnet/conv2/conv2.0/conv2b/conv2b.1/conv1/Conv")
@@ -82,7 +82,7 @@ def module_of(node: str) -> str:
     """
     parts: list[str] = []
     for scope in node.split("/")[2:-1]:
-        # A member of a list is called by the list's name and its number.
+        # A list member is named by the list's name and its index.
         if parts and scope.startswith(f"{parts[-1]}."):
             parts[-1] = scope
         else:
@@ -91,7 +91,7 @@ def module_of(node: str) -> str:
 
 
 def without_held_out(pictures: Sequence[Picture], calibration: str) -> tuple[Picture, ...]:
-    """Return training images but those of people whom a calibration set holds out, to be measured on."""
+    """Return training images without the people that a calibration set holds out for measuring."""
     from osnet_edge.engines.calibration import read_calibration_set
 
     files = {Path(each.path).resolve() for each in read_calibration_set(calibration).held_out}

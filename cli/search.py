@@ -1,4 +1,4 @@
-"""`osnet-edge search`: where instance norm should stand, learned from images."""
+"""`osnet-edge search`: learn the placement of instance norm from images."""
 
 from __future__ import annotations
 
@@ -12,23 +12,30 @@ from osnet_edge.cli.progress import bar, say
 
 
 @click.command()
-@click.option("--data", required=True, metavar="SET,...", help="Sets to learn from, combined.")
+@click.option("--data", required=True, metavar="SET,...", help="Training sets, combined.")
 @output_option("folder")
-@click.option("--combineall", is_flag=True, help="Learn from the sets' test images too, as the paper does.")
-@click.option("--width", default="x1_0", show_default=True, help="Of the network that is searched.")
+@click.option("--combineall", is_flag=True, help="Also train on the sets' test images, as the paper does.")
+@click.option("--width", default="x1_0", show_default=True, help="Width of the network.")
 @click.option("--epochs", default=120, show_default=True, help="Passes over the images.")
-@click.option("--batch", default=512, show_default=True, help="Pictures a step.")
-@click.option("--learning-rate", default=0.1, show_default=True, help="Of SGD, at first.")
-@click.option("--share-rate", type=float, help="The same for the designs' shares; default: as much.")
-@click.option("--temperature", default=10.0, show_default=True, help="Of the Gumbel-softmax at first.")
-@click.option("--lowest", default=1.0, show_default=True, help="Temperature that it falls to.")
+@click.option("--batch", default=512, show_default=True, help="Batch size.")
+@click.option("--learning-rate", default=0.1, show_default=True, help="Initial learning rate of SGD.")
 @click.option(
-    "--halve-every", default=0, metavar="N", help="Epochs from one halving to the next; default a sixth."
+    "--share-rate", type=float, help="Learning rate of the designs' shares; default: --learning-rate."
+)
+@click.option(
+    "--temperature", default=10.0, show_default=True, help="Initial temperature of the Gumbel-softmax."
+)
+@click.option("--lowest", default=1.0, show_default=True, help="Final temperature.")
+@click.option(
+    "--halve-every",
+    default=0,
+    metavar="N",
+    help="Epochs between halvings of the temperature; default: a sixth of --epochs.",
 )
 @click.option("--stem/--no-stem", default=True, show_default=True, help="Instance norm in the stem.")
-@click.option("--affine", is_flag=True, help="Let norms scale and shift while searching.")
-@click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Size to search at.")
-@click.option("--seed", default=0, show_default=True, help="Of weights, shares, order and augmentation.")
+@click.option("--affine", is_flag=True, help="Let norms learn scale and shift during the search.")
+@click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Input size.")
+@click.option("--seed", default=0, show_default=True, help="Seed of weights, shares, order and augmentation.")
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -56,11 +63,11 @@ def search(
     device: str,
     workers: int | None,
 ) -> None:
-    """Search for the placement of instance norm that suits the images of --data.
+    """Search the best placement of instance norm for the images of --data.
 
-    The folder gets placement.json for `train --placement`, search.jsonl with the probabilities after each
-    epoch, and search.svg, which draws them. The defaults are the paper's, for a GPU; a smaller batch wants a
-    lower rate.
+    The output folder gets placement.json for `train --placement`, search.jsonl with the probabilities after
+    each epoch, and search.svg with their chart. The defaults are the paper's, for a GPU. A smaller batch
+    needs a lower learning rate.
 
     \b
     Example:

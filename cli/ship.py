@@ -1,4 +1,4 @@
-"""`osnet-edge ship`: a package to a few devices by hand, over the system's own ssh."""
+"""`osnet-edge ship`: ship a package to a few devices by hand, over the system's ssh."""
 
 from __future__ import annotations
 
@@ -23,17 +23,30 @@ _COLUMNS = ("host", "result", "release", "latency ms", "seconds", "why")
 @click.command()
 @click.argument("package")
 @click.argument("hosts", nargs=-1, required=True)
-@click.option("--release", metavar="NAME", help="What to call it there; default: the package's name.")
-@click.option("--store", default=DEFAULT_STORE, show_default=True, metavar="DIR", help="On each host.")
 @click.option(
-    "--remote", default="osnet-edge", show_default=True, metavar="COMMAND", help="osnet-edge on each host."
+    "--release", metavar="NAME", help="Name of the release on the hosts; default: the package's name."
 )
-@click.option("--jobs", type=click.IntRange(1, 256), default=16, show_default=True, help="Hosts at once.")
+@click.option("--store", default=DEFAULT_STORE, show_default=True, metavar="DIR", help="Store on each host.")
 @click.option(
-    "--timeout", type=float, default=1800, show_default=True, metavar="SECONDS", help="For each host."
+    "--remote",
+    default="osnet-edge",
+    show_default=True,
+    metavar="COMMAND",
+    help="Command osnet-edge on each host.",
 )
-@click.option("-F", "ssh_config", metavar="FILE", help="ssh configuration, instead of the user's.")
-@click.option("--dry-run", is_flag=True, help="Log in and look whether it fits; change nothing.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), default=16, show_default=True, help="Number of hosts in parallel."
+)
+@click.option(
+    "--timeout",
+    type=float,
+    default=1800,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time limit for each host.",
+)
+@click.option("-F", "ssh_config", metavar="FILE", help="ssh configuration file instead of the user's.")
+@click.option("--dry-run", is_flag=True, help="Log in and check whether the package fits; change nothing.")
 @json_flag
 def ship(
     package: str,
@@ -47,10 +60,10 @@ def ship(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Ship a PACKAGE, or a recipe, to HOSTS: stage, prove and flip there, as an update does.
+    """Ship a PACKAGE or a recipe to HOSTS over ssh, and install it as an update does.
 
-    Over the system's ssh with its configuration, keys and agent; a host whose key is not known is refused.
-    The exit code is the worst host's.
+    Uses the system's ssh with its configuration, keys and agent. A host with an unknown key is refused. The
+    exit code is the highest of all hosts.
 
     \b
     Example:

@@ -20,57 +20,57 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recipe")
-@click.option("--data", required=True, metavar="SET,...", help="What to train on, combined.")
+@click.option("--data", required=True, metavar="SET,...", help="Training sets, combined.")
 @output_option("run folder")
-@click.option("--weights", metavar="CHECKPOINT", help="Start from these, not from random ones.")
-@click.option("--teacher", metavar="CHECKPOINT", help="A network whose similarities to learn as well.")
-@click.option("--quantize", is_flag=True, help="Learn to bear INT8's rounding, from --weights.")
-@click.option("--calibration", metavar="FILE", help="Calibration set, with --quantize: as build takes it.")
-@click.option("--arch", help="Variant; default: the recipe's, or that of --weights.")
+@click.option("--weights", metavar="CHECKPOINT", help="Start from these weights, not from random weights.")
+@click.option("--teacher", metavar="CHECKPOINT", help="Teacher network for distillation of similarities.")
 @click.option(
-    "--placement", metavar="FILE", help="Where instance norm stands, as osnet-edge search writes it."
+    "--quantize", is_flag=True, help="Quantisation-aware training for INT8, starting from --weights."
 )
+@click.option("--calibration", metavar="FILE", help="Calibration set for --quantize, the same as for build.")
+@click.option("--arch", help="Variant; default: from the recipe or --weights.")
+@click.option("--placement", metavar="FILE", help="Placement of instance norm, written by osnet-edge search.")
 @click.option("--epochs", type=int, help="Passes over the images; default: the recipe's.")
-@click.option("--size", metavar="HxW", help="Size to train at; default: the recipe's.")
-@click.option("--seed", type=int, help="Of weights, order and augmentation; default: the recipe's.")
+@click.option("--size", metavar="HxW", help="Input size; default: the recipe's.")
+@click.option("--seed", type=int, help="Seed of weights, order and augmentation; default: the recipe's.")
 @click.option(
     "--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change any other field of the recipe."
 )
-@click.option("--test", metavar="SET,...", help="Score on these sets as it goes.")
+@click.option("--test", metavar="SET,...", help="Test sets to score during training.")
 @click.option("--test-every", default=10, show_default=True, metavar="EPOCHS", help="How often to score.")
-@click.option("--resume", is_flag=True, help="Go on with the run in the output folder.")
+@click.option("--resume", is_flag=True, help="Continue the run in the output folder.")
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Where to train; auto: a GPU where there is one.",
+    help="Where to train; auto: on a GPU if there is one.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="auto",
     show_default=True,
-    help="Of the arithmetic; weights stay float32. auto: 16 bits on a GPU.",
+    help="Precision of arithmetic; weights stay float32. auto: 16 bits on a GPU.",
 )
 @click.option("--workers", type=int, help="Processes that decode images; default: 1 on a CPU, else up to 8.")
-@click.option("--compile", is_flag=True, help="Let torch.compile make kernels first.")
+@click.option("--compile", is_flag=True, help="Use torch.compile.")
 def train(recipe: str, data: str, output: str, test: str | None, resume: bool, **options: Any) -> None:
-    """Train an OSNet by RECIPE, a shipped name or a .toml file.
+    """Train an OSNet with RECIPE: a shipped recipe's name or a .toml file.
 
     The run folder gets osnet.pth, the recipe as it was used, run.json with the figures of every epoch, and
-    last.ckpt, from which --resume goes on.
+    last.ckpt for --resume.
 
     \b
     Shipped recipes:
-      quick               a short fit from random weights, as in the demo
-      adapt               a trained network to new images, in minutes
+      quick               short training from random weights, as in the demo
+      adapt               adapt a trained network to new images, in minutes
       scratch             same domain, from random weights (the paper's)
       finetune_x1_0, finetune_x1_0_cosine, finetune_x0_75, finetune_x0_5,
-      finetune_x0_25      same domain, from given weights
+      finetune_x0_25      same domain, from --weights
       ibn_x1_0, ain_x1_0  across domains
-      multi_source        several sources, for domains never seen
-      quantize            a trained network to INT8's rounding, without identities
+      multi_source        several sources, for unseen domains
+      quantize            fine-tune for INT8's rounding, without identities
     \b
     Example:
       osnet-edge train quick --data synthetic-set -o run
@@ -86,7 +86,7 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
         with process_group(machine.torch_device()) as group:
             _train(recipe, data, output, test, resume, machine, group, options)
     except OtherProcessError:
-        # That one has said why.
+        # The failed process has already printed the reason.
         click.get_current_context().exit(OtherProcessError.exit_code)
 
 
@@ -100,7 +100,7 @@ def _train(
     group: Group,
     options: dict[str, Any],
 ) -> None:
-    """Train in one process of a group, of which the first speaks."""
+    """Train in one process of a group; only the first process prints."""
     from osnet_edge.cli.rounding import without_held_out
     from osnet_edge.train.checkpoint import load_osnet
     from osnet_edge.train.data import parse_specs, training_pictures
@@ -149,11 +149,11 @@ def _train(
 
 
 def _rounding(options: dict[str, Any], recipe: Recipe, group: Group) -> NetworkRounding | None:
-    """Calibrate the weights, in the first process; the others read the table that it leaves."""
+    """Calibrate the weights in the first process; the others read the table that it writes."""
     from osnet_edge.cli.rounding import rounding_of
 
     if not (options["weights"] and options["calibration"]):
-        # Where the recipe quantises, the learner says what is missing.
+        # If the recipe quantises, the learner reports what is missing.
         return None
     size = recipe.network.height, recipe.network.width
     found = None
@@ -166,7 +166,7 @@ def _rounding(options: dict[str, Any], recipe: Recipe, group: Group) -> NetworkR
 
 
 def _changes(recipe: str, options: dict[str, Any], weights: OSNet | None) -> list[str]:
-    """Return what the options change in the recipe, the most particular last."""
+    """Return the changes that the options make to the recipe, the most specific last."""
     from osnet_edge.train.recipe import read_recipe
     from osnet_edge.train.variants import read_placement, variant_named, variant_with
 
@@ -191,7 +191,7 @@ def _changes(recipe: str, options: dict[str, Any], weights: OSNet | None) -> lis
 
 
 def _facts(recipe: str, data: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return what the run's record should say of the command."""
+    """Return the command's entries for the run's record."""
     from osnet_edge.runtime.files import sha256_of
     from osnet_edge.train.data import parse_specs
 

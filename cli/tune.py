@@ -1,4 +1,4 @@
-"""`osnet-edge tune`: ways to run a network timed against each other, and the fastest built."""
+"""`osnet-edge tune`: times candidate engines against each other, and builds the fastest."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from osnet_edge.engines.graph.reading import ExportedGraph
     from osnet_edge.runtime.precisions import Precision
 
-#: Tried where no `--rewrite` is given. Which is best is the tuner's to find; one of each kind is here, and no
-#: more, since each costs its share of the time.
+#: Rewrites to try without `--rewrite`. There is only one of each kind, because each takes tuning time; the
+#: tuner finds the best.
 CPU_REWRITES = ("none", "gate", "gate,sum", "streams,gate,sum", "auto")
 GPU_REWRITES = ("none", "gate,sum", "streams,gate,sum", "streams,dense,gate,sum", "auto")
 #: A checkpoint is a zip file, as torch writes it since 1.6, or a pickle; an ONNX file is neither.
@@ -44,35 +44,48 @@ _CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
 @click.command()
 @click.argument("model")
 @click.option(
-    "--target", required=True, metavar="TARGET", help="As for build: cpu, cpu:fastest, openvino, rtx:sm86 ..."
+    "--target",
+    required=True,
+    metavar="TARGET",
+    help="Target as for build: cpu, cpu:fastest, openvino, rtx:sm86 ...",
 )
 @processor_option()
-@click.option("--batch", default="1,8,32", show_default=True, metavar="N,...", help="Batch sizes, all alike.")
-@click.option("-o", "--output", metavar="PATH", help="Package folder to write; without it, only the table.")
+@click.option(
+    "--batch",
+    default="1,8,32",
+    show_default=True,
+    metavar="N,...",
+    help="Batch sizes to time, all with equal weight.",
+)
+@click.option(
+    "-o", "--output", metavar="PATH", help="Package folder to write; default: only print the table."
+)
 @budget_options
 @click.option(
     "--calibration",
     metavar="FILE",
-    help="Calibration set; on the people it holds out, losses are measured.",
+    help="Calibration set; losses are measured on the people that it holds out.",
 )
 @click.option(
-    "--precision", metavar="NAME,...", help="Precisions to try; default: all that the budget can be held on."
+    "--precision",
+    metavar="NAME,...",
+    help="Precisions to try; default: all whose loss can be checked against the budget.",
 )
 @click.option(
     "--rewrite",
     "rewrites",
     multiple=True,
     metavar="none|auto|PASS,...",
-    help="A rewrite to try, see export; repeat it. Default: a few, other ones for CPUs than for GPUs.",
+    help="Rewrite to try, see export; may be repeated. Default: a few, different for CPUs and GPUs.",
 )
 @click.option(
     "--size", default="256x128", show_default=True, metavar="HxW", help="Input size of a checkpoint."
 )
-@click.option("--device", metavar="NAME", help="GPU to estimate for, where the target cannot run here.")
+@click.option("--device", metavar="NAME", help="GPU to estimate for, if the target cannot run here.")
 @click.option("--plot", metavar="SVG", help="Draw speed against accuracy, with the Pareto front.")
-@click.option("--cache", metavar="FOLDER", help="Where times are kept; default: the user's cache.")
-@click.option("--fresh", is_flag=True, help="Time everything anew, whatever is kept.")
-@click.option("--force", is_flag=True, help="Replace a package that is already there.")
+@click.option("--cache", metavar="FOLDER", help="Folder for cached timings; default: the user's cache.")
+@click.option("--fresh", is_flag=True, help="Ignore the cache and time everything again.")
+@click.option("--force", is_flag=True, help="Replace an existing package.")
 @json_flag
 def tune(
     model: str,
@@ -93,11 +106,11 @@ def tune(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Find the fastest way to run MODEL, a checkpoint or an ONNX graph, and build it.
+    """Find and build the fastest engine for MODEL, a checkpoint or an ONNX graph.
 
-    A checkpoint is exported once for each rewrite; an ONNX graph has the one it was exported with. Where the
-    target runs here, candidates are timed against each other; elsewhere a cost model ranks them, and the
-    manifest says so. Stopped, it goes on where it was.
+    A checkpoint is exported once for each rewrite; an ONNX graph keeps the rewrite it was exported with. If
+    the target runs here, candidates are timed against each other. If not, a cost model ranks them, and the
+    manifest says so. An interrupted run continues at the next start.
 
     \b
     Example:
@@ -114,7 +127,7 @@ def tune(
     from osnet_edge.engines.tuning.tune import tune as run
 
     if output:
-        # Before anything is exported, which takes its time.
+        # Check before the export, which takes time.
         require_place(Path(output), replace=force)
     given = read_calibration(calibration, budget, budget_rank1, budget_alone=True)
     started, facts = time.monotonic(), machine_facts()
@@ -149,16 +162,16 @@ def tune(
 def graphs_of(
     model: str, target: str, rewrites: tuple[str, ...], size: tuple[int, int]
 ) -> Iterator[tuple[tuple[ExportedGraph, ...], tuple[str, ...]]]:
-    """Give the graphs to try, in a scratch folder, and notes on those that cannot be.
+    """Yield the graphs to try, in a scratch folder, and notes on rewrites that cannot be tried.
 
     Args:
         model: a checkpoint or an ONNX file.
-        target: whose default rewrites are taken where none are asked for.
+        target: gives the default rewrites if `rewrites` is empty.
         rewrites: as `export --rewrite` spells them.
         size: height and width of the input, in pixels, for a checkpoint.
 
     Raises:
-        InputError: it is neither, or a graph with another rewrite than those asked for.
+        InputError: it is neither, or a graph whose rewrite is not among the requested ones.
     """
     from osnet_edge.engines.graph.reading import read_graph
     from osnet_edge.export.rewrite import parse_rewrite
@@ -176,7 +189,7 @@ def graphs_of(
 
     with tempfile.TemporaryDirectory(prefix="osnet-edge-tune-") as scratch:
         graphs = []
-        # The published graph comes first, asked for or not: it is what all others must beat.
+        # The published graph always comes first: all others must be faster than it.
         for passes in dict.fromkeys([(), *asked]):
             step(f"exporting with the rewrite {','.join(passes) or 'none'}")
             path = Path(scratch) / f"{'-'.join(passes) or 'none'}.onnx"

@@ -9,7 +9,7 @@ from osnet_edge.runtime.package.tuning import TunedCandidate, Tuning
 
 
 def tuning_lines(tuning: Tuning | None) -> Iterator[str]:
-    """Yield the table, fastest first, what won and why, and notes; nothing where there was no tuning."""
+    """Yield the table, fastest first, the winner and the reason, and notes; nothing without tuning."""
     if tuning is None:
         return
     sizes = [str(size) for size in tuning.batches]
@@ -23,7 +23,7 @@ def tuning_lines(tuning: Tuning | None) -> Iterator[str]:
         "why not",
     )
     rows = [_row(each, sizes, tuning) for each in tuning.candidates]
-    # The last column holds words too, which aligning to the right would push away from their row.
+    # The last column has text too; right alignment would move it away from its row.
     last = [row.pop() for row in rows]
     text = aligned(TextTable(headers[:-1], rows)).splitlines()
     where = "measured on" if tuning.how == "measured" else "estimated, not measured, for"
