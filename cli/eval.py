@@ -79,6 +79,7 @@ def evaluate(
 
     from osnet_edge.bench.measure.accuracy import embed_set, images_of
     from osnet_edge.bench.metrics.reranking import scipy_sparse
+    from osnet_edge.bench.report.page import templates
     from osnet_edge.runtime.backends.onnxruntime import checked_threads
     from osnet_edge.runtime.embed_files import embed_files
     from osnet_edge.runtime.files import require_writable
@@ -87,6 +88,7 @@ def evaluate(
     threads = checked_threads(threads)
     if pictures:
         require_writable(pictures)
+        templates()
     # Check all inputs before the first image is embedded.
     if rerank:
         scipy_sparse()

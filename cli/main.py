@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("interrupted; nothing was left half-written", 1)
     except OsnetEdgeError as error:
         return _fail(str(error), error.exit_code)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         return _fail_for_module(error)
     except MemoryError:
         return _fail("there is not enough memory for this; ask for smaller batches or images", 1)
@@ -140,8 +140,12 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _fail_for_module(error: ModuleNotFoundError) -> int:
+def _fail_for_module(error: ImportError) -> int:
     missing = (error.name or "").split(".")[0]
+    if not isinstance(error, ModuleNotFoundError) and missing != "osnet_edge":
+        # Installed, and one of its own libraries cannot be opened, for example.
+        reason = str(error).splitlines()[0] if str(error) else "no reason given"
+        return _fail(f"a library cannot be loaded: {reason}; install it again", 1)
     if missing not in _EXTRAS:
         raise error
     return _fail(
