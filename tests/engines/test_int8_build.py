@@ -171,7 +171,9 @@ def test_auto_takes_no_engine_that_computes_something_else_than_its_graph(
     assert manifest.comparison is not None
     times = manifest.comparison.milliseconds
     for name in (name for name in times if times[name] < times["openvino fp32"]):
-        assert f"{name} embeddings differ from the golden ones" in manifest.comparison.why
+        # On a busy machine it may not even be surely faster, and is not asked for its embeddings.
+        reasons = ("embeddings differ from the golden ones", "is not surely faster than ")
+        assert any(f"{name} {reason}" in manifest.comparison.why for reason in reasons)
 
 
 @pytest.mark.parametrize(
