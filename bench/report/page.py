@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from osnet_edge.bench.report import numbers
 from osnet_edge.bench.report.cross_domain import DomainScores, cross_tables, lead, score_table
-from osnet_edge.bench.report.figures import STYLE, marker, result_figures
+from osnet_edge.bench.report.drawing import STYLE, marker
+from osnet_edge.bench.report.figures import result_figures
 from osnet_edge.bench.report.fleet import choices, fleet_table
 from osnet_edge.bench.report.pictures import PictureSection
 from osnet_edge.bench.report.summary import caution, fastest, summary

@@ -8,11 +8,9 @@ from xml.etree import ElementTree
 import bench_examples as examples
 import pytest
 
+from osnet_edge.bench.report.drawing import STYLE, Series, named
 from osnet_edge.bench.report.figures import (
-    STYLE,
-    Series,
     decision_chart,
-    named,
     pareto_chart,
     result_figures,
 )
