@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from importlib.metadata import PackageNotFoundError, version
 
 import click
 
@@ -57,11 +56,10 @@ def doctor(as_json: bool) -> None:
 def _version(name: str, distribution: str) -> str | None:
     if importlib.util.find_spec(name) is None:
         return None
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        # The same library may come in another distribution (opencv-python, a vendor's torch).
-        return "installed"
+    from osnet_edge.runtime.installed import installed_version
+
+    # The same library may come in another distribution (opencv-python, a vendor's torch).
+    return installed_version(distribution) or "installed"
 
 
 def _targets(libraries: dict[str, str | None]) -> dict[str, dict[str, list[str]]]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from osnet_edge.runtime.backends.registry import backend_named
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.files import MANIFEST_NAME, sha256_of, write_json
+from osnet_edge.runtime.installed import installed_version
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.precisions import PRECISIONS
 from osnet_edge.runtime.processor import ANY, this_processor
@@ -63,19 +64,11 @@ def _place(package: Path, manifest: Manifest) -> Path | None:
 
 
 def _what_it_depends_on(package: Path, manifest: Manifest) -> dict[str, object]:
-    here = this_processor()
+    here, backend = this_processor(), backend_named(manifest.target.backend)
     return {
         # Which has the hashes of all other files.
         "manifest_sha256": sha256_of(package / MANIFEST_NAME),
-        "backend": f"{manifest.target.backend} {_version(manifest.target.backend)}",
-        "osnet-edge": _version("osnet-edge"),
+        "backend": f"{manifest.target.backend} {backend.version_here or ''}",
+        "osnet-edge": installed_version("osnet-edge") or "",
         "processor": [here.architecture, *here.features],
     }
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        # The same library by another name, as onnxruntime-gpu brings it.
-        return ""

@@ -18,7 +18,7 @@ import numpy as np
 from osnet_edge.bench.measure.engine_process import BenchTarget
 from osnet_edge.bench.measure.runners import BareRunner, Batch, Runner, RunnerFacts
 from osnet_edge.bench.metrics.distances import FloatArray
-from osnet_edge.bench.result.machine import installed_version
+from osnet_edge.bench.result.machine import version_of
 from osnet_edge.bench.versus.boxmot import BoxMotRunner
 from osnet_edge.bench.versus.exported import load_onnxruntime, load_openvino
 from osnet_edge.bench.versus.trtexec import PROGRAMS, TrtexecRunner
@@ -155,7 +155,7 @@ class TorchRunner(BareRunner):
             size_bytes=Path(weights).stat().st_size,
             package_bytes=None,
             load_seconds=seconds,
-            versions={"torch": installed_version("torch")},
+            versions={"torch": version_of("torch")},
         )
         super().__init__(facts, infer, preprocessing)
 

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE
 from osnet_edge.bench.measure.layer_times import engine_layers, onnxruntime_layers
 from osnet_edge.bench.metrics.distances import FloatArray
-from osnet_edge.bench.result.machine import installed_version
 from osnet_edge.bench.result.measurements import BatchLatency, Layers
 from osnet_edge.runtime.backends.onnxruntime import default_threads
+from osnet_edge.runtime.backends.registry import backend_named
 from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.embedder import Embedder
@@ -132,7 +133,8 @@ class PackageRunner(Runner):
         seconds = time.perf_counter() - started
         manifest, target = embedder.manifest, embedder.manifest.target
         # A plan runs with the version that built it; of the others the installed one counts.
-        version = target.backend_version if target.exact_version else installed_version(target.backend)
+        here = backend_named(target.backend).version_here or NOT_AVAILABLE
+        version = target.backend_version if target.exact_version else here
         self._embedder, self._threads, self._on_device = embedder, threads, target.device == "cuda"
         facts = RunnerFacts(
             variant=manifest.model.variant,

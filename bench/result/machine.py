@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from osnet_edge.bench.devices.jetson import JetsonFacts, read_jetson
 from osnet_edge.bench.devices.nvml import GpuFacts, open_nvml
 from osnet_edge.bench.devices.sysfs import NOT_AVAILABLE, field, first_line, kibibytes
 from osnet_edge.runtime.backends.onnxruntime import allowed_cores
+from osnet_edge.runtime.installed import installed_version
 from osnet_edge.runtime.processor import this_processor
 
 _LIBRARIES = ("numpy", "onnxruntime")
@@ -74,7 +74,7 @@ def machine_facts(
         accelerator=accelerator,
         versions={
             "python": platform.python_version(),
-            **{name: installed_version(name) for name in _LIBRARIES},
+            **{name: version_of(name) for name in _LIBRARIES},
             **(versions or {}),
         },
         load=load_average(root),
@@ -102,9 +102,6 @@ def load_average(root: Path = Path("/")) -> float | None:
     return float(words[0]) if words and words[0].replace(".", "", 1).isdigit() else None
 
 
-def installed_version(library: str) -> str:
+def version_of(library: str) -> str:
     """Return the version of an installed distribution, or `NOT_AVAILABLE`."""
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return NOT_AVAILABLE
+    return installed_version(library) or NOT_AVAILABLE

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from osnet_edge.bench.measure.runners import Boxes, Runner, RunnerFacts
-from osnet_edge.bench.result.machine import installed_version
+from osnet_edge.bench.result.machine import version_of
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.preprocessing import Picture
 
@@ -59,7 +59,7 @@ class BoxMotRunner(Runner):
                 size_bytes=size,
                 package_bytes=None,
                 load_seconds=seconds,
-                versions={"boxmot": installed_version("boxmot")},
+                versions={"boxmot": version_of("boxmot")},
             )
         )
 

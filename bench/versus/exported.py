@@ -12,7 +12,7 @@ from pathlib import Path
 
 from osnet_edge.bench.measure.runners import BareRunner, Batch, RunnerFacts, open_by_hand
 from osnet_edge.bench.metrics.distances import FloatArray
-from osnet_edge.bench.result.machine import installed_version
+from osnet_edge.bench.result.machine import version_of
 from osnet_edge.runtime.backends.openvino import open_core
 from osnet_edge.runtime.preprocessing import Preprocessing
 
@@ -59,5 +59,5 @@ def _facts(graph: str, variant: str, library: str, seconds: float) -> RunnerFact
         size_bytes=Path(graph).stat().st_size,
         package_bytes=None,
         load_seconds=seconds,
-        versions={library: installed_version(library)},
+        versions={library: version_of(library)},
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
@@ -78,7 +77,7 @@ def cpu_target(builder: Builder, resolved: BuildSpec) -> Target:
     """Return what an engine on a CPU was built for: float32 computes right on any processor."""
     return Target(
         backend=builder.backend.name,
-        backend_version=version(builder.backend.distributions[0]),
+        backend_version=builder.backend.version_here or "",
         device="cpu",
         machine=platform.machine(),
         compute_capabilities=(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from osnet_edge.engines.backends.base import Builder, middle, write_graph
@@ -13,6 +12,7 @@ from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import UnavailableError
+from osnet_edge.runtime.installed import installed_version
 from osnet_edge.runtime.package.manifest import Target
 
 
@@ -33,7 +33,8 @@ class OnnxRuntimeCudaBuilder(Builder):
         write_graph(graph, destination, resolved)
         return Target(
             backend=self.backend.name,
-            backend_version=_version(),
+            # Built where it may not run: the golden pairs are made by the other one.
+            backend_version=installed_version(*self.backend.distributions, "onnxruntime") or "",
             device="cuda",
             machine=platform.machine(),
             compute_capabilities=(),
@@ -50,11 +51,3 @@ class OnnxRuntimeCudaBuilder(Builder):
     def best_batches(self, batches: Sequence[int], *, timed: bool) -> tuple[int | None, ...]:
         """Return one size: the library is built for none."""
         return (middle(batches),)
-
-
-def _version() -> str:
-    try:
-        return version("onnxruntime-gpu")
-    except PackageNotFoundError:
-        # Built where it will not run: the golden pairs are made by this one.
-        return version("onnxruntime")

@@ -8,7 +8,7 @@ from typing import Any
 from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.calibration import load_pictures
-from osnet_edge.engines.golden import make_golden
+from osnet_edge.engines.golden import GoldenPairs, make_golden
 from osnet_edge.engines.graph.float16 import check_overflow, typed_graph
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.int8 import NO_GROUP, Calibration, GroupTimer, HeldOut, decide_int8
@@ -64,6 +64,7 @@ class Accuracy:
         self._set = sha256_of(request.file) if request else ""
         self._held_out: HeldOut | None = None
         self._quick: dict[tuple[BackendName, tuple[str, ...]], Quantized] = {}
+        self._golden: dict[str, GoldenPairs] = {}
         self._in_range: set[tuple[str, ...]] = set()
         self.losses: dict[Candidate, AccuracyLoss] = {}
         self.decided: dict[Candidate, Quantized] = {}
@@ -133,9 +134,12 @@ class Accuracy:
         Raises:
             CheckError: it computes something else than its graph says.
         """
-        graph = self.graphs[candidate.rewrite]
-        quantized = self._quantized(candidate) if candidate.quantized else None
-        make_golden(graph, self._golden_crops, candidate.precision, quantized).hold(engine, most)
+        key = str(self.digest(candidate))
+        if key not in self._golden:
+            quantized = self._quantized(candidate) if candidate.quantized else None
+            graph = self.graphs[candidate.rewrite]
+            self._golden[key] = make_golden(graph, self._golden_crops, candidate.precision, quantized)
+        self._golden[key].hold(engine, most)
 
     def _measure(self, candidate: Candidate, lose: Callable[[HeldOut], AccuracyLoss] | None) -> AccuracyLoss:
         key = ["loss", self.digest(candidate), self._set]

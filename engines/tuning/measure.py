@@ -11,7 +11,6 @@ from osnet_edge.engines.tuning.choice import Outcome, Times, pick
 from osnet_edge.engines.tuning.halving import DEFAULT_PLAN, Field, Plan, halve
 from osnet_edge.engines.tuning.race import Race, Round, surely_faster
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
-from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.package.decisions import AccuracyLoss
 
 #: Rungs from here on are the last one once more.
@@ -61,11 +60,6 @@ def measure(
             accuracy.hold_to_graph(candidate, engine, stopwatch.largest)
             return people.loss_by(engine, stopwatch.largest)
 
-        if not candidate.rounds and candidate != candidates[0]:
-            try:
-                accuracy.hold_to_graph(candidate, stopwatch.engine(str(candidate)), stopwatch.largest)
-            except OsnetEdgeError as error:
-                return str(error)
         return accuracy.refuse(candidate, lose)
 
     retimed = 0

@@ -137,7 +137,8 @@ def cpu_backends(spec: TargetSpec) -> tuple[BackendName, ...]:
         UnavailableError: the target names a library that is not here.
     """
     if spec.fastest:
-        return tuple(name for name in CPU_BACKENDS if find_support(name).builds)
+        # Where none is, the first says so when it is opened.
+        return tuple(name for name in CPU_BACKENDS if find_support(name).builds) or CPU_BACKENDS[:1]
     if not spec.row.on_cpu:
         return ()
     # Whoever names it is called with what is missing.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from osnet_edge.runtime.backends.onnxruntime import default_threads
 from osnet_edge.runtime.backends.registry import BACKENDS
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.installed import installed_version
 from osnet_edge.runtime.package.manifest import Manifest, read_manifest
 from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.processor import this_processor
@@ -166,12 +166,7 @@ def _device(request: TuneRequest) -> str:
 
 def _context(device: str, request: TuneRequest) -> Any:
     """Return what everything that is remembered depends on."""
-    versions = {}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
+    versions = {name: found for name in _LIBRARIES if (found := installed_version(name))}
     here = this_processor()
     return {
         "format": 2,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osnet_edge.runtime.backends.base import Support, check_tensors
-from osnet_edge.runtime.backends.registry import BackendName
+from osnet_edge.runtime.backends.registry import BACKENDS, BackendName
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.forks import fork_waits, keep_in_children
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
@@ -76,10 +76,11 @@ def load(model: Path, manifest: Manifest, threads: int | None) -> OnnxRuntimeEng
 
 def support(name: BackendName) -> Support:
     """Say what this machine can do: any CPU runs it."""
-    try:
-        return Support(version("onnxruntime"), ("this CPU",), ("this CPU",))
-    except PackageNotFoundError:
+    if find_spec("onnxruntime") is None:
         return Support(None)
+    # A vendor's build may come in a distribution of another name.
+    version = BACKENDS[name].version_here or "installed"
+    return Support(version, ("this CPU",), ("this CPU",))
 
 
 def session_options(threads: int | None = None) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from osnet_edge.runtime.backends.base import Support, check_tensors
 from osnet_edge.runtime.backends.onnxruntime import checked_threads
-from osnet_edge.runtime.backends.registry import BackendName
+from osnet_edge.runtime.backends.registry import BACKENDS, BackendName
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.forks import fork_waits, keep_in_children
 from osnet_edge.runtime.package.manifest import Manifest
@@ -123,10 +122,7 @@ def load(model: Path, manifest: Manifest, threads: int | None) -> OpenVinoEngine
 
 def support(name: BackendName) -> Support:
     """Say what this machine can do, and in which precisions."""
-    try:
-        installed: str | None = version("openvino")
-    except PackageNotFoundError:
-        installed = None
+    installed = BACKENDS[name].version_here
     try:
         precisions = cpu_precisions(open_core())
     except UnavailableError as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.installed import installed_version
 from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.processor import AARCH64, DOTPROD
 
@@ -50,6 +51,11 @@ class Backend:
     machine_bound: bool = False
     cuts_sums: bool = False
     int8_from: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def version_here(self) -> str | None:
+        """The version of its library that is installed; None where none is, or none that tells."""
+        return installed_version(*self.distributions)
 
     @property
     def on_cpu(self) -> bool:

@@ -6,10 +6,9 @@ import os
 import platform
 import re
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from osnet_edge.runtime.backends.registry import BACKENDS, Backend
+from osnet_edge.runtime.backends.registry import BACKENDS
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.processor import PROCESSORS, this_processor
 
@@ -50,7 +49,7 @@ def find_facts(model: str) -> DeviceFacts:
         machine=platform.machine(),
         compute_capability=gpus[0].compute_capability if gpus else "",
         memory_mb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
-        backends={name: found for name, backend in BACKENDS.items() if (found := _version(backend))},
+        backends={name: found for name, backend in BACKENDS.items() if (found := backend.version_here)},
         processors=tuple(name for name in PROCESSORS if this_processor().is_a(name)),
     )
 
@@ -80,12 +79,3 @@ def plain_model(text: str) -> str:
     words = re.sub("[^a-z0-9.]+", "-", text.lower()).strip("-.")
     words = re.split("-(?:engineering|developer|devkit|module|rev)", words.removeprefix("nvidia-"))[0]
     return words[:100] or platform.machine()
-
-
-def _version(backend: Backend) -> str:
-    for distribution in backend.distributions:
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            continue
-    return ""

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,15 @@ import pytest
 from osnet_edge.bench import from_json
 from osnet_edge.cli.main import main
 from osnet_edge.engines.build import build_package
+from osnet_edge.engines.graph.reading import read_graph
+from osnet_edge.engines.targets import parse_target
+from osnet_edge.engines.tuning.quick import choose_library
 from osnet_edge.runtime import Embedder, InputError, UnavailableError
 from osnet_edge.runtime.backends import openvino as openvino_cpu
 from osnet_edge.runtime.backends.openvino import arrange
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.package.manifest import BatchRange, read_manifest
+from osnet_edge.runtime.precisions import PRECISIONS
 from osnet_edge.runtime.preprocessing import to_batch
 from osnet_edge.train.synthetic import sample_crops
 
@@ -248,6 +253,18 @@ def test_a_package_for_the_fastest_library_says_which_and_why(
     # Whichever the machine favours by more than noise; between, ONNX Runtime is always there.
     if float(said[2]) < float(said[3]):
         assert said[1] == "onnxruntime"
+
+
+def test_a_library_that_is_quick_and_wrong_is_passed_over_with_the_reason(
+    graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    # No distance from the graph is small enough, so OpenVINO counts as wrong whatever its time.
+    monkeypatch.setitem(PRECISIONS, "fp32", replace(PRECISIONS["fp32"], golden_distance=-1.0))
+    spec = parse_target("cpu:fastest")
+    found = choose_library(read_graph(graph), spec, 1, sample_crops(2, 100, 40), lambda step: None)
+    assert found.spec.backend == "onnxruntime"
+    assert "openvino embeddings differ from the golden ones" in found.choice
 
 
 def edited(package: Path, copy: Path, **fields: object) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 
 from osnet_edge.runtime.backends.registry import BACKENDS
@@ -10,6 +9,7 @@ from osnet_edge.runtime.backends.tensorrt.library import Library, same_version
 from osnet_edge.runtime.backends.tensorrt.plan_file import PlanHeader, read_plan_header
 from osnet_edge.runtime.cuda.probe import CudaDevice
 from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.installed import installed_version
 from osnet_edge.runtime.package.manifest import Manifest
 
 #: What NVIDIA's wheels are called, by CUDA's major version.
@@ -82,8 +82,4 @@ def check_driver(library: Library, supported: str) -> None:
 
 
 def _is_installed(distribution: str) -> bool:
-    try:
-        importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+    return installed_version(distribution) is not None
