@@ -46,7 +46,8 @@ def check_target(manifest: Manifest) -> None:
     """Hold a package to this machine, as far as it can be told before anything is loaded.
 
     Raises:
-        InputError: it is a plan that was built on another kind of machine.
+        InputError: it is a plan that was built on another kind of machine, or its backend has no such
+            precision.
         UnavailableError: it is in INT8, and its library would cut its sums off on this processor, or
             has none for it.
     """
@@ -56,6 +57,11 @@ def check_target(manifest: Manifest) -> None:
         raise InputError(
             f"this engine was built on {target.machine} and this machine is {platform.machine()}; "
             f"a {backend.title} engine runs on the kind of machine that it was built for: build it again here"
+        )
+    if manifest.precision not in backend.precisions:
+        known = " or ".join(filter(None, [", ".join(backend.precisions[:-1]), backend.precisions[-1]]))
+        raise InputError(
+            f"expected {known} for {backend.target}, got {manifest.precision}; build the package again"
         )
     if manifest.precision == "int8":
         here, bits = this_processor(), manifest.int8.weight_bits if manifest.int8 else 8

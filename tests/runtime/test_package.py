@@ -68,6 +68,7 @@ def set_field(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("true for a number", set_field("batch", "max", value=True), "batch.max: expected a whole number"),
         ("batches that fall", set_field("batch", "opt", value=64), "1 <= min <= opt <= max"),
         ("an unknown backend", set_field("target", "backend", value="tflite"), "expected 'onnxruntime' or"),
+        ("no such precision there", set_field("precision", value="bf16"), "expected fp32 or int8 for cpu"),
         ("two means", set_field("preprocessing", "mean", value=[0, 0]), "mean: expected a list of 3"),
         ("std of zero", set_field("preprocessing", "std", value=[0, 1, 1]), "expected a positive scale"),
         ("a size of no image", set_field("preprocessing", "width", value=0), "32 to 4096 pixels a side"),
