@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from osnet_edge.cli.data_check import check
+from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.options import output_option, parse_size
 from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def data() -> None:
     """Check re-ID sets, and draw synthetic ones."""
 

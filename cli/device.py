@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.options import json_flag
 from osnet_edge.cli.progress import shares, step
 from osnet_edge.runtime.errors import InputError
@@ -56,7 +57,7 @@ def _limit_options(command: F) -> F:
     return command
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def device() -> None:
     """Update a camera's engine: signed, verified here, rolled back by itself if it fails.
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.key_options import KEY_HELP, open_keys, open_repository, repository_option
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.runtime.errors import InputError
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def keys() -> None:
     """Create and rotate the keys that a fleet trusts.
 
