@@ -63,6 +63,7 @@ _CHOSEN = {
     errno.EBUSY,
     errno.EISDIR,
     errno.ELOOP,
+    errno.ENOENT,
     errno.ENAMETOOLONG,
     errno.ENOTDIR,
     errno.EPERM,
