@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -110,15 +111,18 @@ def check_session(session: Any, model: Path, preprocessing: Preprocessing, embed
     check_tensors(model, got, preprocessing, embedding_size, byte="tensor(uint8)", real="tensor(float)")
 
 
-def checked_threads(threads: int | None) -> int:
+def checked_threads(threads: object) -> int:
     """Return a number of threads as it was asked for, or the default where it was not.
 
     Raises:
         InputError: it is no such number.
     """
-    if threads is not None and not 1 <= threads <= _THREAD_LIMIT:
-        raise InputError(f"expected 1 to {_THREAD_LIMIT} threads, got {threads}")
-    return default_threads() if threads is None else threads
+    if threads is None:
+        return default_threads()
+    # NumPy's whole numbers are fine; True is one by accident.
+    if not isinstance(threads, Integral) or isinstance(threads, bool) or not 1 <= threads <= _THREAD_LIMIT:
+        raise InputError(f"expected 1 to {_THREAD_LIMIT} threads, got {threads!r}")
+    return int(threads)
 
 
 def default_threads() -> int:
