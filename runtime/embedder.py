@@ -105,8 +105,8 @@ class Embedder:
 
         Args:
             crops: a list of H x W x 3 uint8 arrays of any sizes or of PIL images, or one array (N, H, W, 3);
-                RGB. For engines on a GPU they may lie in its memory, as arrays of torch, CuPy or another library with
-                `__dlpack__` or `__cuda_array_interface__`.
+                RGB. For engines on a GPU they may lie in its memory, as arrays of torch, CuPy or
+                another library with `__dlpack__` or `__cuda_array_interface__`.
             bgr: whether they are blue-green-red instead, as OpenCV reads images.
             l2_normalize: whether rows get length 1, so that a dot product is the cosine similarity.
 
