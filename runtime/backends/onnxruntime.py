@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +119,11 @@ def checked_threads(threads: object) -> int:
     if threads is None:
         return default_threads()
     # NumPy's whole numbers are fine; True is one by accident.
-    if not isinstance(threads, Integral) or isinstance(threads, bool) or not 1 <= threads <= _THREAD_LIMIT:
+    if (
+        not isinstance(threads, int | np.integer)
+        or isinstance(threads, bool)
+        or not 1 <= threads <= _THREAD_LIMIT
+    ):
         raise InputError(f"expected 1 to {_THREAD_LIMIT} threads, got {threads!r}")
     return int(threads)
 
