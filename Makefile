@@ -1,7 +1,6 @@
 # `make demo` and `make test` are all the set-up there is: each makes .venv if it must, then runs.
 PYTHON ?= python3
 BIN := .venv/bin
-ROOMS := bench cli engines export runtime ship train
 STUB := .venv/stubs/tensorrt_bindings/tensorrt.pyi
 # Strict: links in place of an import hook, so that mypy finds the package too.
 EDITABLE := --config-settings editable_mode=strict -e
@@ -12,14 +11,14 @@ demo: installed
 	$(BIN)/osnet-edge demo -o demo --force
 
 test: installed lint types
-	$(BIN)/python -m pytest -n 2 --doctest-modules --pyargs tests $(ROOMS:%=osnet_edge.%)
+	$(BIN)/python -m pytest -n 2 --doctest-modules --pyargs tests osnet_edge
 
 lint: installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: installed
-	$(BIN)/mypy $(ROOMS:%=-p osnet_edge.%)
+	$(BIN)/mypy -p osnet_edge
 	$(BIN)/mypy scripts
 
 # Every time, since a strict editable install knows only the files that were there when it was made.

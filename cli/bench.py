@@ -12,6 +12,7 @@ import click
 
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.options import parse_numbers, threads_option
+from osnet_edge.cli.paths import CHECKPOINT, PACKAGE, InputPath, OutputFile
 from osnet_edge.cli.progress import say, shares
 from osnet_edge.runtime.errors import InputError
 
@@ -51,7 +52,7 @@ class BenchCommand(click.Command):
 
 
 @click.command(cls=BenchCommand)
-@click.argument("packages", nargs=-1, required=True)
+@click.argument("packages", nargs=-1, required=True, type=PACKAGE)
 @click.option(
     "--data", metavar="SET", help="Folder, CSV or pattern of a set, or its name in $OSNET_EDGE_DATA."
 )
@@ -59,12 +60,18 @@ class BenchCommand(click.Command):
 @click.option("--duration", default=3.0, show_default=True, help="Seconds to time each engine at each batch.")
 @click.option(
     "--reference",
+    type=InputPath("a float32 ONNX graph"),
     metavar="ONNX",
     help="Float32 ONNX graph to compare with; default: the CPU package's own graph.",
 )
 @threads_option
 @click.option("--people", metavar="N,...", help="Also time frames with N people, from boxes to embeddings.")
-@click.option("--frames", metavar="FOLDER", help="MOT17 sequences for these frames; default: drawn frames.")
+@click.option(
+    "--frames",
+    type=InputPath("a folder of MOT17 sequences", "folder"),
+    metavar="FOLDER",
+    help="MOT17 sequences for these frames; default: drawn frames.",
+)
 @click.option("--streams", metavar="N,...", help="Also measure the throughput of N concurrent callers.")
 @click.option("--sustained", default=0.0, metavar="SECONDS", help="Also run each engine for SECONDS.")
 @click.option(
@@ -84,13 +91,28 @@ class BenchCommand(click.Command):
 )
 @click.option(
     "--weights",
+    type=CHECKPOINT,
     metavar="CHECKPOINT",
     help="Checkpoint for --versus: the one that the packages were built from.",
 )
-@click.option("--json", "json_file", metavar="FILE", help="Write the result as JSON; - for standard output.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write a CSV with one row per engine and batch size.")
+@click.option(
+    "--json",
+    "json_file",
+    type=OutputFile("-"),
+    metavar="FILE",
+    help="Write the result as JSON; - for standard output.",
+)
+@click.option(
+    "--csv",
+    "csv_file",
+    type=OutputFile(),
+    metavar="FILE",
+    help="Write a CSV with one row per engine and batch size.",
+)
 @click.option("--markdown", is_flag=True, help="Print the tables in Markdown.")
-@click.option("--report", metavar="FILE", help="Write the result as a self-contained HTML page.")
+@click.option(
+    "--report", type=OutputFile(), metavar="FILE", help="Write the result as a self-contained HTML page."
+)
 def bench(packages: tuple[str, ...], **options: Any) -> None:
     """Measure engine PACKAGES in rounds, with the float32 reference.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from osnet_edge.cli.options import echo_json
+from osnet_edge.cli.paths import RESULT, OutputFile
 from osnet_edge.runtime.errors import InputError
 
 
 @click.command("diff")
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", type=RESULT)
+@click.argument("new", type=RESULT)
 @click.option(
     "--fail-over",
     default="5%",
@@ -48,9 +49,15 @@ def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_js
 
 
 @click.command("merge")
-@click.argument("results", nargs=-1, required=True)
+@click.argument("results", nargs=-1, required=True, type=RESULT)
 @click.option(
-    "-o", "--output", default="fleet.html", show_default=True, metavar="FILE", help="Page to write."
+    "-o",
+    "--output",
+    type=OutputFile(),
+    default="fleet.html",
+    show_default=True,
+    metavar="FILE",
+    help="Page to write.",
 )
 @click.option(
     "--budget",

@@ -18,6 +18,7 @@ from osnet_edge.cli.options import (
     processor_option,
     read_calibration,
 )
+from osnet_edge.cli.paths import CALIBRATION, GRAPH
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.backends.registry import SPELLINGS
 from osnet_edge.runtime.package.schema import to_json
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("graph")
-@output_option("package folder")
+@click.argument("graph", type=GRAPH)
+@output_option("package folder", folder=True)
 @click.option(
     "--target",
     required=True,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 @placement_option
 @click.option(
     "--calibration",
+    type=CALIBRATION,
     metavar="FILE",
     help="Calibration set for int8 and auto; with fp16, used to check the range of float16.",
 )

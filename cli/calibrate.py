@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag, output_option
+from osnet_edge.cli.paths import InputPath
 from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
 
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 @click.option(
     "--data", multiple=True, metavar="SET,...", help="Re-ID sets; only their training images are used."
 )
-@click.option("--frames", multiple=True, metavar="FOLDER", help="Frames with boxes, in the MOT17 layout.")
+@click.option(
+    "--frames",
+    type=InputPath("frames with boxes", "folder"),
+    multiple=True,
+    metavar="FOLDER",
+    help="Frames with boxes, in the MOT17 layout.",
+)
 @output_option("file.json")
 @click.option("--images", default=512, show_default=True, metavar="N", help="Number of images to draw.")
 @click.option(

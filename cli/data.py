@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from osnet_edge.cli.data_check import check
+from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.options import output_option, parse_size
 from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def data() -> None:
     """Check re-ID sets, and draw synthetic ones."""
 
@@ -19,7 +20,7 @@ data.add_command(check)
 
 
 @data.command()
-@output_option("folder")
+@output_option("folder", folder=True)
 @click.option("--train-people", default=200, show_default=True, help="Number of people to train on.")
 @click.option("--test-people", default=40, show_default=True, help="Number of other people, to test on.")
 @click.option("--cameras", default=3, show_default=True, help="Number of cameras, at least 2.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag
+from osnet_edge.cli.paths import OutputFile
 from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
 
@@ -20,7 +21,12 @@ _HEADERS = ("split", "identities", "cameras", "pictures")
 
 @click.command()
 @click.argument("spec", metavar="SET")
-@click.option("--sheet", metavar="FILE.png", help="Draw a contact sheet: people in rows, cameras in columns.")
+@click.option(
+    "--sheet",
+    type=OutputFile(),
+    metavar="FILE.png",
+    help="Draw a contact sheet: people in rows, cameras in columns.",
+)
 @click.option("--split", default=0, show_default=True, help="Index of the split, if the set has several.")
 @click.option(
     "--seed", default=0, show_default=True, help="Seed that draws the splits of a set without fixed splits."

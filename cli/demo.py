@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from osnet_edge.cli.paths import OutputFolder
 from osnet_edge.runtime.errors import InputError
 
 #: Input size for training and export: a quarter of the usual pixels, so that training takes a minute or two.
@@ -17,7 +18,15 @@ _MARK = ".osnet-edge-demo"
 
 
 @click.command()
-@click.option("-o", "--output", default="demo", show_default=True, metavar="FOLDER", help="Folder to create.")
+@click.option(
+    "-o",
+    "--output",
+    type=OutputFolder(),
+    default="demo",
+    show_default=True,
+    metavar="FOLDER",
+    help="Folder to create.",
+)
 @click.option("--train-people", default=150, show_default=True, help="Number of drawn people to train on.")
 @click.option(
     "--test-people", default=40, show_default=True, help="Number of other drawn people, to test on."

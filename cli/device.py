@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.options import json_flag
+from osnet_edge.cli.paths import InputPath, OutputFile
 from osnet_edge.cli.progress import shares, step
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside
@@ -56,7 +58,7 @@ def _limit_options(command: F) -> F:
     return command
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def device() -> None:
     """Update a camera's engine: signed, verified here, rolled back by itself if it fails.
 
@@ -74,7 +76,12 @@ def device() -> None:
 @click.option(
     "--url", default="", help="URL of the repository; leave out if engines come only by `osnet-edge ship`."
 )
-@click.option("--root", metavar="FILE", help="Root metadata to trust, N.root.json; required with --url.")
+@click.option(
+    "--root",
+    type=InputPath("root metadata, N.root.json"),
+    metavar="FILE",
+    help="Root metadata to trust, N.root.json; required with --url.",
+)
 @click.option("--model", metavar="NAME", help="Device model; default: read from the board.")
 @click.option(
     "--channel", default="stable", show_default=True, help="Channel whose releases the device installs."
@@ -196,7 +203,9 @@ def update(store: str, retry: bool, wait: float, as_json: bool) -> int:
 @device.command()
 @store_option
 @click.option("--prometheus", is_flag=True, help="Print Prometheus text instead of JSON.")
-@click.option("-o", "--output", metavar="FILE", help="Write the status to a file, atomically.")
+@click.option(
+    "-o", "--output", type=OutputFile(), metavar="FILE", help="Write the status to a file, atomically."
+)
 def status(store: str, prometheus: bool, output: str | None) -> None:
     """Show this camera's engine and state, as one line of JSON.
 
@@ -252,7 +261,7 @@ def rollback(store: str, why: str, as_json: bool) -> int:
 
 
 @device.command()
-@click.argument("archive")
+@click.argument("archive", type=InputPath("an archive of a package", but="-"))
 @store_option
 @click.option("--release", default="by-hand", show_default=True, help="Name of the release.")
 @click.option("--package", default="by-hand", show_default=True, help="Name of the package in it.")

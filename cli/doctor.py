@@ -15,6 +15,7 @@ _LIBRARIES = (
     ("torch", "torch", "train and export"),
     ("onnx", "onnx", "export and build"),
     ("onnxsim", "onnxsim", "export"),
+    ("jinja2", "jinja2", "pages: bench --report, bench merge, eval --pictures"),
     ("cv2", "opencv-python-headless", "resize with opencv-bilinear"),
 )
 

@@ -8,14 +8,15 @@ import click
 import numpy as np
 
 from osnet_edge.cli.options import output_option, threads_option
+from osnet_edge.cli.paths import PACKAGE, PICTURES
 from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside
 
 
 @click.command()
-@click.argument("package")
-@click.argument("pictures", nargs=-1, required=True)
+@click.argument("package", type=PACKAGE)
+@click.argument("pictures", nargs=-1, required=True, type=PICTURES)
 @output_option("npz file")
 @threads_option
 def embed(package: str, pictures: tuple[str, ...], output: str, threads: int | None) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag, parse_size, threads_option
+from osnet_edge.cli.paths import CHECKPOINT_OR_PACKAGE, OutputFile
 from osnet_edge.cli.progress import bar, step
 from osnet_edge.runtime.errors import InputError
 
@@ -28,7 +29,12 @@ _MOST_PICTURES = 1024
 
 
 @click.command("eval")
-@click.argument("checkpoints", nargs=-1, required=True)
+@click.argument(
+    "checkpoints",
+    nargs=-1,
+    required=True,
+    type=CHECKPOINT_OR_PACKAGE,
+)
 @click.option("--data", required=True, metavar="SET,...", help="Sets to test on: names, folders, tables.")
 @click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Input size.")
 @click.option(
@@ -41,7 +47,12 @@ _MOST_PICTURES = 1024
 @click.option("--rerank", is_flag=True, help="Also score after k-reciprocal re-ranking.")
 @click.option("--batch", default=16, show_default=True, help="Batch size for embedding.")
 @threads_option
-@click.option("--pictures", metavar="FILE", help="Write a page of rankings and attention maps (HTML).")
+@click.option(
+    "--pictures",
+    type=OutputFile(),
+    metavar="FILE",
+    help="Write a page of rankings and attention maps (HTML).",
+)
 @click.option("--queries", default=8, show_default=True, help="Number of queries of each set on that page.")
 @click.option("--markdown", is_flag=True, help="Print the tables in Markdown.")
 @json_flag

@@ -7,13 +7,14 @@ from typing import cast
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_size, placement_option
+from osnet_edge.cli.paths import CHECKPOINT
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing
 
 
 @click.command()
-@click.argument("checkpoint")
+@click.argument("checkpoint", type=CHECKPOINT)
 @output_option("ONNX file")
 @click.option(
     "--arch", default="auto", show_default=True, help="Variant, or auto to recognise it by tensor shapes."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from osnet_edge.cli.paths import KEY, OutputFile
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,15 +34,21 @@ def signing_options(command: F) -> F:
         click.option(
             "--targets-key",
             "targets",
+            type=KEY,
             multiple=True,
             metavar="KEY",
             help=f"Targets key, signs packages. {KEY_HELP}",
         ),
         click.option(
-            "--online-key", "online", metavar="KEY", help=f"Online key, signs the current state. {KEY_HELP}"
+            "--online-key",
+            "online",
+            type=KEY,
+            metavar="KEY",
+            help=f"Online key, signs the current state. {KEY_HELP}",
         ),
         click.option(
             "--draft",
+            type=OutputFile(),
             metavar="FILE",
             help="Write a draft, to be signed with targets keys on another machine.",
         ),

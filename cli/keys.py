@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
+from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.key_options import KEY_HELP, open_keys, open_repository, repository_option
 from osnet_edge.cli.options import echo_json, json_flag
+from osnet_edge.cli.paths import DRAFT, KEY, PUBLIC_KEY, OutputFile
 from osnet_edge.runtime.errors import InputError
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def keys() -> None:
     """Create and rotate the keys that a fleet trusts.
 
@@ -32,7 +34,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.argument("file")
+@click.argument("file", type=OutputFile())
 @click.option(
     "--encrypt", is_flag=True, help="Encrypt with a passphrase: typed, or from OSNET_EDGE_KEY_PASSPHRASE."
 )
@@ -58,11 +60,21 @@ def new(file: str, encrypt: bool) -> None:
 
 @keys.command()
 @repository_option
-@click.option("--root", "root_keys", multiple=True, required=True, metavar="PUB", help="Public root key.")
+@click.option(
+    "--root",
+    "root_keys",
+    type=PUBLIC_KEY,
+    multiple=True,
+    required=True,
+    metavar="PUB",
+    help="Public root key.",
+)
 @click.option(
     "--threshold", type=int, default=2, show_default=True, help="Number of root keys that must sign."
 )
-@click.option("--targets", multiple=True, required=True, metavar="PUB", help="Public targets key.")
+@click.option(
+    "--targets", type=PUBLIC_KEY, multiple=True, required=True, metavar="PUB", help="Public targets key."
+)
 @click.option(
     "--targets-threshold",
     type=int,
@@ -70,9 +82,11 @@ def new(file: str, encrypt: bool) -> None:
     show_default=True,
     help="Number of targets keys that must sign.",
 )
-@click.option("--online", multiple=True, required=True, metavar="PUB", help="Public online key.")
+@click.option(
+    "--online", type=PUBLIC_KEY, multiple=True, required=True, metavar="PUB", help="Public online key."
+)
 @click.option("--expires", type=float, metavar="DAYS", help="Validity of the root; default 365.")
-@click.option("-o", "--output", required=True, metavar="FILE", help="Draft to write.")
+@click.option("-o", "--output", type=OutputFile(), required=True, metavar="FILE", help="Draft to write.")
 def root(
     repository: str,
     root_keys: tuple[str, ...],
@@ -103,8 +117,8 @@ def root(
 
 
 @keys.command()
-@click.argument("draft")
-@click.option("--key", "places", multiple=True, required=True, metavar="KEY", help=KEY_HELP)
+@click.argument("draft", type=DRAFT)
+@click.option("--key", "places", type=KEY, multiple=True, required=True, metavar="KEY", help=KEY_HELP)
 def sign(draft: str, places: tuple[str, ...]) -> None:
     """Sign a DRAFT; needs no network and no repository.
 
@@ -124,10 +138,14 @@ def sign(draft: str, places: tuple[str, ...]) -> None:
 
 
 @keys.command()
-@click.argument("draft")
+@click.argument("draft", type=DRAFT)
 @repository_option
 @click.option(
-    "--online-key", "online", metavar="KEY", help=f"For a targets draft: signs the current state. {KEY_HELP}"
+    "--online-key",
+    "online",
+    type=KEY,
+    metavar="KEY",
+    help=f"For a targets draft: signs the current state. {KEY_HELP}",
 )
 def install(draft: str, repository: str, online: str | None) -> None:
     """Install a signed DRAFT; refused if it has too few signatures.
@@ -153,7 +171,7 @@ def install(draft: str, repository: str, online: str | None) -> None:
 
 @keys.command()
 @repository_option
-@click.option("--online-key", "online", required=True, metavar="KEY", help=KEY_HELP)
+@click.option("--online-key", "online", type=KEY, required=True, metavar="KEY", help=KEY_HELP)
 @click.option("--expires", type=float, metavar="DAYS", help="Validity of the timestamp; default 7.")
 def refresh(repository: str, online: str, expires: float | None) -> None:
     """Renew the online signatures before they expire; for a daily job, needs only the online key.

@@ -12,6 +12,7 @@ from importlib import import_module
 
 import click
 
+from osnet_edge.cli.group import CommandGroup
 from osnet_edge.runtime.errors import OsnetEdgeError, first_line
 
 #: The commands in order, each with its module and function.
@@ -51,19 +52,25 @@ _EXTRAS = {
     "tuf": "device",
 }
 
+#: What click raises with a group's help for a message.
+_HELP: tuple[type[Exception], ...] = (
+    (click.exceptions.NoArgsIsHelpError,) if hasattr(click.exceptions, "NoArgsIsHelpError") else ()
+)
+
 #: System errors that depend on the path.
 _CHOSEN = {
     errno.EACCES,
     errno.EBUSY,
     errno.EISDIR,
     errno.ELOOP,
+    errno.ENOENT,
     errno.ENAMETOOLONG,
     errno.ENOTDIR,
     errno.EPERM,
 }
 
 
-class Commands(click.Group):
+class Commands(CommandGroup):
     """A group that imports a command only when it is run, so that `device status` starts fast."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -114,8 +121,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = cli.main(args=arguments, prog_name="osnet-edge", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
+        if isinstance(error, _HELP):
+            # A group without a command, since click 8.2; before, click prints the help itself.
+            error.show()
+            return error.exit_code
         where = error.ctx.command_path if error.ctx else "osnet-edge"
-        return _fail(f"{error.format_message().rstrip('.')}; see {where} --help", 2)
+        message = error.format_message().rstrip(".")
+        return _fail(f"{message}{' See' if message.endswith('?') else '; see'} {where} --help", 2)
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):

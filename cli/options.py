@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from osnet_edge.cli.paths import PLACEMENT, OutputFile, OutputFolder
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.processor import PROCESSORS
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def output_option(what: str) -> Callable[[F], F]:
+def output_option(what: str, *, folder: bool = False) -> Callable[[F], F]:
     """Return the option `-o` for the output."""
-    return click.option("-o", "--output", required=True, metavar="PATH", help=f"{what} to write.")
+    kind = OutputFolder() if folder else OutputFile()
+    return click.option("-o", "--output", type=kind, required=True, metavar="PATH", help=f"{what} to write.")
 
 
 def json_flag(command: F) -> F:
@@ -33,7 +35,10 @@ def json_flag(command: F) -> F:
 
 
 placement_option = click.option(
-    "--placement", metavar="FILE", help="Placement file that the checkpoint must have been trained with."
+    "--placement",
+    type=PLACEMENT,
+    metavar="FILE",
+    help="Placement file that the checkpoint must have been trained with.",
 )
 
 

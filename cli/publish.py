@@ -15,6 +15,7 @@ from osnet_edge.cli.key_options import (
     signing_options,
 )
 from osnet_edge.cli.options import echo_json, json_flag
+from osnet_edge.cli.paths import RESULT, InputPath
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.schema import to_json
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("packages", nargs=-1, required=True)
+@click.argument(
+    "packages", nargs=-1, required=True, type=InputPath("an engine package or a recipe", "folder")
+)
 @repository_option
 @channel_option
 @click.option(
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--bench",
     "results",
+    type=RESULT,
     multiple=True,
     metavar="JSON",
     help="Result of osnet-edge bench, for accuracy and latency.",

@@ -14,6 +14,7 @@ from osnet_edge.cli.options import (
     processor_option,
     read_calibration,
 )
+from osnet_edge.cli.paths import CALIBRATION, GRAPH
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.precisions import PRECISIONS
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("graph")
-@output_option("recipe folder")
+@click.argument("graph", type=GRAPH)
+@output_option("recipe folder", folder=True)
 @click.option("--target", required=True, metavar="TARGET", help="Target as for build, such as tensorrt.")
 @processor_option("any")
 @click.option(
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     help="Precision of weights and arithmetic.",
 )
 @click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes that the engine accepts; default 1,8,32.")
-@click.option("--calibration", metavar="FILE", help="Calibration set for int8.")
+@click.option("--calibration", type=CALIBRATION, metavar="FILE", help="Calibration set for int8.")
 @budget_options
 def recipe(
     graph: str,

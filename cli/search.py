@@ -13,7 +13,7 @@ from osnet_edge.cli.progress import bar, say
 
 @click.command()
 @click.option("--data", required=True, metavar="SET,...", help="Training sets, combined.")
-@output_option("folder")
+@output_option("folder", folder=True)
 @click.option("--combineall", is_flag=True, help="Also train on the sets' test images, as the paper does.")
 @click.option("--width", default="x1_0", show_default=True, help="Width of the network.")
 @click.option("--epochs", default=120, show_default=True, help="Passes over the images.")

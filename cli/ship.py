@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag
+from osnet_edge.cli.paths import InputPath
 from osnet_edge.cli.progress import bar, say
 from osnet_edge.ship.device.store import DEFAULT_STORE
 
@@ -21,7 +22,7 @@ _COLUMNS = ("host", "result", "release", "latency ms", "seconds", "why")
 
 
 @click.command()
-@click.argument("package")
+@click.argument("package", type=InputPath("an engine package or a recipe", "folder"))
 @click.argument("hosts", nargs=-1, required=True)
 @click.option(
     "--release", metavar="NAME", help="Name of the release on the hosts; default: the package's name."
@@ -45,7 +46,13 @@ _COLUMNS = ("host", "result", "release", "latency ms", "seconds", "why")
     metavar="SECONDS",
     help="Time limit for each host.",
 )
-@click.option("-F", "ssh_config", metavar="FILE", help="ssh configuration file instead of the user's.")
+@click.option(
+    "-F",
+    "ssh_config",
+    type=InputPath("an ssh configuration file"),
+    metavar="FILE",
+    help="ssh configuration file instead of the user's.",
+)
 @click.option("--dry-run", is_flag=True, help="Log in and check whether the package fits; change nothing.")
 @json_flag
 def ship(

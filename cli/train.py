@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.options import output_option, parse_size, typed_command
+from osnet_edge.cli.paths import CALIBRATION, CHECKPOINT, PLACEMENT
 from osnet_edge.cli.progress import bar, say, step
 from osnet_edge.runtime.errors import InputError
 
@@ -21,15 +22,35 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("recipe")
 @click.option("--data", required=True, metavar="SET,...", help="Training sets, combined.")
-@output_option("run folder")
-@click.option("--weights", metavar="CHECKPOINT", help="Start from these weights, not from random weights.")
-@click.option("--teacher", metavar="CHECKPOINT", help="Teacher network for distillation of similarities.")
+@output_option("run folder", folder=True)
+@click.option(
+    "--weights",
+    type=CHECKPOINT,
+    metavar="CHECKPOINT",
+    help="Start from these weights, not from random weights.",
+)
+@click.option(
+    "--teacher",
+    type=CHECKPOINT,
+    metavar="CHECKPOINT",
+    help="Teacher network for distillation of similarities.",
+)
 @click.option(
     "--quantize", is_flag=True, help="Quantisation-aware training for INT8, starting from --weights."
 )
-@click.option("--calibration", metavar="FILE", help="Calibration set for --quantize, the same as for build.")
+@click.option(
+    "--calibration",
+    type=CALIBRATION,
+    metavar="FILE",
+    help="Calibration set for --quantize, the same as for build.",
+)
 @click.option("--arch", help="Variant; default: from the recipe or --weights.")
-@click.option("--placement", metavar="FILE", help="Placement of instance norm, written by osnet-edge search.")
+@click.option(
+    "--placement",
+    type=PLACEMENT,
+    metavar="FILE",
+    help="Placement of instance norm, written by osnet-edge search.",
+)
 @click.option("--epochs", type=int, help="Passes over the images; default: the recipe's.")
 @click.option("--size", metavar="HxW", help="Input size; default: the recipe's.")
 @click.option("--seed", type=int, help="Seed of weights, order and augmentation; default: the recipe's.")

@@ -21,6 +21,7 @@ from osnet_edge.cli.options import (
     processor_option,
     read_calibration,
 )
+from osnet_edge.cli.paths import CALIBRATION, InputPath, OutputFile, OutputFolder
 from osnet_edge.cli.progress import step
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.runtime.errors import InputError
@@ -42,7 +43,7 @@ _CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=InputPath("a checkpoint or an ONNX file"))
 @click.option(
     "--target",
     required=True,
@@ -58,11 +59,16 @@ _CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
     help="Batch sizes to time, all with equal weight.",
 )
 @click.option(
-    "-o", "--output", metavar="PATH", help="Package folder to write; default: only print the table."
+    "-o",
+    "--output",
+    type=OutputFolder(),
+    metavar="PATH",
+    help="Package folder to write; default: only print the table.",
 )
 @budget_options
 @click.option(
     "--calibration",
+    type=CALIBRATION,
     metavar="FILE",
     help="Calibration set; losses are measured on the people that it holds out.",
 )
@@ -82,7 +88,9 @@ _CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
     "--size", default="256x128", show_default=True, metavar="HxW", help="Input size of a checkpoint."
 )
 @click.option("--device", metavar="NAME", help="GPU to estimate for, if the target cannot run here.")
-@click.option("--plot", metavar="SVG", help="Draw speed against accuracy, with the Pareto front.")
+@click.option(
+    "--plot", type=OutputFile(), metavar="SVG", help="Draw speed against accuracy, with the Pareto front."
+)
 @click.option("--cache", metavar="FOLDER", help="Folder for cached timings; default: the user's cache.")
 @click.option("--fresh", is_flag=True, help="Ignore the cache and time everything again.")
 @click.option("--force", is_flag=True, help="Replace an existing package.")

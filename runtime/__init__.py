@@ -9,9 +9,9 @@ Example:
 
 from __future__ import annotations
 
-import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from osnet_edge.runtime.lazy import hand_on
 
 if TYPE_CHECKING:
     from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from osnet_edge.runtime.following import FollowingEmbedder
     from osnet_edge.runtime.package.manifest import Manifest, read_manifest
     from osnet_edge.runtime.preprocessing import Preprocessing
-
-# ONNX Runtime since 1.29 tells Microsoft of its sessions, unless this is there when it is imported. Nothing
-# leaves a camera unasked; and the thread that tells makes a forked child hang at its end.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 #: Where each name is; it is imported when it is asked for, so that what embeds nothing, as a camera's
 #: `osnet-edge device status`, does not wait for numpy and Pillow.
@@ -52,8 +48,4 @@ __all__ = [
     "read_manifest",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = hand_on(__name__, _HOMES)

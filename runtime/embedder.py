@@ -104,9 +104,9 @@ class Embedder:
         """Embed crops.
 
         Args:
-            crops: a list of H x W x 3 uint8 arrays of any sizes, or one array (N, H, W, 3); RGB. For engines
-                on a GPU they may lie in its memory, as arrays of torch, CuPy or another library with
-                `__dlpack__` or `__cuda_array_interface__`.
+            crops: a list of H x W x 3 uint8 arrays of any sizes or of PIL images, or one array (N, H, W, 3);
+                RGB. For engines on a GPU they may lie in its memory, as arrays of torch, CuPy or
+                another library with `__dlpack__` or `__cuda_array_interface__`.
             bgr: whether they are blue-green-red instead, as OpenCV reads images.
             l2_normalize: whether rows get length 1, so that a dot product is the cosine similarity.
 
@@ -120,7 +120,7 @@ class Embedder:
         if crops_on_gpu := on_gpu(crops):
             embeddings = self._device_engine().infer_crops(crops_on_gpu, bgr=bgr)
         else:
-            embeddings = self.infer_crops(check_crops(crops), bgr=bgr)
+            embeddings = self.infer_crops(check_crops(crops, bgr=bgr), bgr=bgr)
         return normalize_rows(embeddings) if l2_normalize else embeddings
 
     def embed_boxes(

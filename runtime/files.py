@@ -44,7 +44,7 @@ def write_aside(target: Path | str) -> Iterator[Path]:
         InputError: the folder does not exist, or the target is a folder.
     """
     target = Path(target)
-    require_writable(target)
+    _require_file_place(target)
     aside = _make_aside(target)
     try:
         partial = aside / target.name
@@ -72,7 +72,7 @@ def write_folder_aside(target: Path | str, *, replace: bool = False) -> Iterator
         InputError: the parent does not exist, or the target is there and may not be replaced.
     """
     target = Path(target)
-    require_folder(target, replace=replace)
+    _require_folder_place(target, replace=replace)
     aside = _make_aside(target)
     fresh, old = aside / "new", aside / "old"
     try:
@@ -151,12 +151,38 @@ def sha256_of(path: Path | str) -> str:
 
 
 def require_writable(target: Path | str) -> None:
-    """Hold that a file can be put at `target`, before work is put into its content.
+    """Hold that a file can be put at `target`, before work is put into its content; its folder is tried.
 
     Raises:
-        InputError: its folder does not exist or is an engine package, or it is no plain file itself.
+        InputError: its folder does not exist, takes nothing or is an engine package, or it is no plain file
+            itself.
     """
-    target = Path(target)
+    _require_file_place(Path(target))
+    _try_folder(Path(target).parent)
+
+
+def require_folder(target: Path, *, replace: bool = False) -> None:
+    """Hold that a folder can be made at `target`, before work is put into its content; its parent is tried.
+
+    Raises:
+        InputError: the parent does not exist or takes nothing, or the target is there and may not be
+            replaced.
+    """
+    _require_folder_place(target, replace=replace)
+    _try_folder(target.parent)
+
+
+def require_place(target: Path | str) -> None:
+    """Hold that something of this name can be put into its folder, whether it is there or not.
+
+    Raises:
+        InputError: the folder does not exist or takes nothing, or the name is too long.
+    """
+    _require_place(Path(target))
+    _try_folder(Path(target).parent)
+
+
+def _require_file_place(target: Path) -> None:
     _require_place(target)
     if target.is_dir():
         raise InputError(f"expected a file name to write to, but {target} is a folder; name a file in it")
@@ -168,12 +194,7 @@ def require_writable(target: Path | str) -> None:
         )
 
 
-def require_folder(target: Path, *, replace: bool = False) -> None:
-    """Hold that a folder can be made at `target`, before work is put into its content.
-
-    Raises:
-        InputError: the parent does not exist, or the target is there and may not be replaced.
-    """
+def _require_folder_place(target: Path, *, replace: bool) -> None:
     _require_place(target)
     if (target.exists() or target.is_symlink()) and not (replace and target.is_dir()):
         raise InputError(f"{target} is already there; remove it, or name another output")
@@ -184,6 +205,18 @@ def _require_place(target: Path) -> None:
         raise InputError(f"the folder {target.parent} does not exist; make it first, or write elsewhere")
     if len(os.fsencode(target.name)) > _LONGEST_NAME:
         raise InputError(f"expected a name of at most {_LONGEST_NAME} bytes, got {target.name[:40]}...")
+
+
+def _try_folder(folder: Path) -> None:
+    """Make something in a folder and remove it: permissions alone do not tell of a disk that is read-only."""
+    try:
+        os.rmdir(tempfile.mkdtemp(ASIDE_SUFFIX, ".try.", folder))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(
+            f"nothing can be written in the folder {folder} ({error.strerror}); write elsewhere"
+        ) from None
 
 
 def _make_aside(target: Path) -> Path:

@@ -162,11 +162,12 @@ def resize(
     return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def check_crops(crops: object) -> list[Picture]:
+def check_crops(crops: object, *, bgr: bool = False) -> list[Picture]:
     """Return crops as a list of H x W x 3 uint8 arrays.
 
     Args:
-        crops: a sequence of such arrays, or one array (N, H, W, 3).
+        crops: a sequence of such arrays or of PIL images, or one array (N, H, W, 3).
+        bgr: whether arrays are blue-green-red; images are turned round to match.
 
     Raises:
         InputError: anything else; the message names the first crop that does not fit.
@@ -179,6 +180,12 @@ def check_crops(crops: object) -> list[Picture]:
         crops = list(crops)
     if not isinstance(crops, Sequence) or isinstance(crops, str | bytes):
         raise InputError(f"expected a list of H x W x 3 uint8 arrays, got {type(crops).__name__}")
+    # Pillow knows an image's colours: palettes, grey and RGBA become RGB, as files read by `embed` do.
+    order = -1 if bgr else 1
+    crops = [
+        np.asarray(each.convert("RGB"))[..., ::order] if isinstance(each, Image.Image) else each
+        for each in crops
+    ]
     for index, crop in enumerate(crops):
         if not isinstance(crop, np.ndarray):
             raise InputError(f"crop {index}: expected an H x W x 3 uint8 array, got {type(crop).__name__}")
@@ -186,4 +193,4 @@ def check_crops(crops: object) -> list[Picture]:
             raise InputError(f"crop {index}: expected H x W x 3 of uint8, got {crop.shape} of {crop.dtype}")
         if 0 in crop.shape:
             raise InputError(f"crop {index}: holds no pixel, its shape is {crop.shape}")
-    return list(crops)
+    return crops

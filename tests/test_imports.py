@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import osnet_edge
+
 ROOT = Path(__file__).parents[1]
+#: The package itself, on top of all rooms: what `import osnet_edge` gives.
+API = "api"
 #: Which rooms a room may lean on. `runtime` is the floor: it carries the errors, the files written aside
 #: and the preprocessing, which training must share with the camera to the pixel.
 ARROWS = {
@@ -53,6 +57,12 @@ def test_arrows_between_rooms_go_one_way(room: str) -> None:
     for path, names in imported(ROOT / room).items():
         rooms = {name.split(".")[1] for name in names if name.startswith("osnet_edge.")}
         assert rooms <= ARROWS[room] | {room}, path
+
+
+@pytest.mark.parametrize("folder", [*ARROWS, API, "scripts", "tests"])
+def test_openvino_is_imported_where_it_is_kept_from_telling(folder: str) -> None:
+    for path, names in imported(ROOT / folder).items():
+        assert "openvino" not in {name.split(".")[0] for name in names}, f"{path}: use import_openvino"
 
 
 @pytest.mark.parametrize("folder", BARRED)
@@ -128,7 +138,42 @@ def test_a_status_needs_neither_numpy_nor_what_verifies_signatures() -> None:
     assert not loaded & {"numpy", "PIL", "tuf", "securesystemslib", "cryptography", "onnxruntime"}
 
 
+@pytest.mark.parametrize(
+    ("room", "names"),
+    [
+        ("osnet_edge", {"Embedder", "FollowingEmbedder", "InputError", "__version__", "read_manifest"}),
+        ("osnet_edge.runtime", {"Embedder", "Manifest", "Preprocessing", "UnavailableError"}),
+    ],
+)
+def test_public_names_are_listed_before_they_are_imported(room: str, names: set[str]) -> None:
+    code = (
+        f"import {room} as r, sys; print(*dir(r)); assert 'numpy' not in sys.modules; "
+        "assert all(getattr(r, name) for name in r.__all__)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert names <= set(ran.stdout.split())
+
+
+def test_the_package_says_where_things_are() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", "import osnet_edge; help(osnet_edge)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for room in (*ARROWS, "docs/RUNTIME.md"):
+        assert room in ran.stdout, room
+
+
+def test_the_package_runs_as_its_command() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "osnet_edge", "--version"], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == f"osnet-edge, version {osnet_edge.__version__}\n"
+
+
 def test_every_folder_with_code_is_installed() -> None:
+    assert Path(osnet_edge.__file__).resolve() == ROOT / API / "__init__.py"
     folders = {path.parent for room in ARROWS for path in (ROOT / room).rglob("*.py")}
     for folder in folders:
         name = "osnet_edge." + ".".join(folder.relative_to(ROOT).parts)

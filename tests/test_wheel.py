@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+#: What of the checkout is the package's own folder.
+API = "api"
 ROOMS = ("bench", "cli", "engines", "export", "runtime", "ship", "train")
 
 
@@ -23,7 +25,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = folder / "source"
     source.mkdir()
     # With what must not be in it, which stands beside the rooms.
-    for room in (*ROOMS, "scripts"):
+    for room in (*ROOMS, API, "scripts"):
         shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -46,12 +48,14 @@ def test_every_source_file_is_in_the_wheel_and_nothing_else(installed: Path) -> 
     for folder in (ROOT / "ship" / "device" / "units", ROOT / "bench" / "report" / "templates"):
         data |= {str(path.relative_to(ROOT)) for path in folder.iterdir()}
     package = installed / "osnet_edge"
-    assert {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()} == sources | typed | data
+    own = {path.name for path in (ROOT / API).iterdir() if path.suffix in (".py", ".typed")}
+    files = {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()}
+    assert files == sources | typed | data | own
 
 
 def test_the_wheel_embeds_without_the_checkout(installed: Path, package: Path, tmp_path: Path) -> None:
     code = (
-        "import sys, numpy, osnet_edge.runtime as r; assert sys.argv[2] in r.__file__, r.__file__; "
+        "import sys, numpy, osnet_edge as r; assert sys.argv[2] in r.__file__, r.__file__; "
         "print(r.Embedder.load(sys.argv[1])([numpy.zeros((9, 9, 3), numpy.uint8)]).shape)"
     )
     ran = subprocess.run(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from osnet_edge.bench.measure.engine_process import threads_in_environment
 from osnet_edge.bench.measure.latency import interleave, rounds_within, time_calls
 from osnet_edge.bench.result.limits import Ceilings
-from osnet_edge.runtime.backends.openvino import HINTS, installed_precisions, open_core
+from osnet_edge.runtime.backends.openvino import HINTS, import_openvino, installed_precisions, open_core
 from osnet_edge.runtime.precisions import Precision
 
 #: Well beyond any cache, in bytes; and a matrix whose product takes some 10 ms on a core.
@@ -73,9 +73,8 @@ def _numpy_product(seconds: float) -> float:
 
 def _openvino_product(precision: Precision, threads: int, seconds: float) -> float:
     """Return the operations in a second of a product with a constant matrix, as layers have."""
-    import openvino
-    from openvino import opset13 as ops
-
+    openvino = import_openvino()
+    ops = openvino.opset13
     weights = np.random.default_rng(0).integers(-127, 128, (_SIDE, _SIDE)).astype(np.int8)
     data = ops.parameter([_SIDE, _SIDE], np.float32)
     if precision == "int8":

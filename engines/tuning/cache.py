@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
-from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import write_json
+from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.files import require_writable, write_json
 from osnet_edge.runtime.package.schema import from_json, parse_json, to_json
 
 T = TypeVar("T")
@@ -21,17 +21,19 @@ class TuningCache:
     Whatever cannot be read as such an entry is as good as absent, and is written anew.
 
     Args:
-        folder: made when something is first kept; None keeps nothing.
+        folder: made at once, so that no time is spent on what cannot be kept; None keeps nothing.
         context: what every entry depends on, such as the machine and the libraries' versions.
         fresh: whether what is there already is left unread.
 
     Raises:
-        InputError: a file is where the folder should be.
+        InputError: a file is where the folder should be, or nothing can be made there.
     """
 
     def __init__(self, folder: Path | None, context: Any, *, fresh: bool = False) -> None:
         if folder is not None and folder.exists() and not folder.is_dir():
             raise InputError(f"expected --cache as a folder, found a file at {folder}; name another place")
+        if folder is not None:
+            _try(folder)
         self._folder, self._context, self._fresh = folder, context, fresh
 
     def read(self, kind: type[T], key: Any) -> T | None:
@@ -52,7 +54,6 @@ class TuningCache:
         """Keep a value (a dataclass that `from_json` reads) under a key."""
         if self._folder is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
         write_json(self._folder / self._name(key), {"key": self._describe(key), "value": to_json(value)})
 
     def _describe(self, key: Any) -> Any:
@@ -64,7 +65,24 @@ class TuningCache:
         return f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
 
+def _try(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        require_writable(folder / "x.json")
+    except (InputError, OSError) as error:
+        raise InputError(
+            f"timings cannot be kept in {folder} ({first_line(error)}); name another with --cache"
+        ) from None
+
+
 def default_folder() -> Path:
-    """Return where tunings are kept: the user's folder for caches (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    """Return where tunings are kept: the user's folder for caches (XDG Base Directory Specification).
+
+    Raises:
+        InputError: the user has no home.
+    """
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        raise InputError("this user has no home to keep timings in; name a folder with --cache") from None
     return Path(base) / "osnet-edge" / "tuning"

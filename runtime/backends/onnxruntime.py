@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from osnet_edge.runtime.backends.base import Support, check_tensors
 from osnet_edge.runtime.backends.registry import BACKENDS, BackendName
-from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.forks import fork_waits, keep_in_children
+from osnet_edge.runtime.installed import import_library
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -35,7 +36,7 @@ class OnnxRuntimeEngine:
 
     Raises:
         InputError: the file is no ONNX graph of the expected input and output, or no such number of threads.
-        UnavailableError: ONNX Runtime is not installed.
+        UnavailableError: ONNX Runtime is not installed, or cannot be opened.
     """
 
     @fork_waits()
@@ -43,13 +44,7 @@ class OnnxRuntimeEngine:
         self, model: Path, preprocessing: Preprocessing, embedding_size: int, threads: int | None = None
     ) -> None:
         # Imported here so that `import osnet_edge.runtime` stays quick, and works without this backend.
-        try:
-            import onnxruntime
-        except ImportError:
-            raise UnavailableError(
-                "this engine needs ONNX Runtime, which is not installed: pip install onnxruntime"
-            ) from None
-
+        onnxruntime = import_library("onnxruntime", "ONNX Runtime", "pip install onnxruntime")
         options = session_options(threads)
         try:
             self._session = onnxruntime.InferenceSession(
@@ -115,15 +110,22 @@ def check_session(session: Any, model: Path, preprocessing: Preprocessing, embed
     check_tensors(model, got, preprocessing, embedding_size, byte="tensor(uint8)", real="tensor(float)")
 
 
-def checked_threads(threads: int | None) -> int:
+def checked_threads(threads: object) -> int:
     """Return a number of threads as it was asked for, or the default where it was not.
 
     Raises:
         InputError: it is no such number.
     """
-    if threads is not None and not 1 <= threads <= _THREAD_LIMIT:
-        raise InputError(f"expected 1 to {_THREAD_LIMIT} threads, got {threads}")
-    return default_threads() if threads is None else threads
+    if threads is None:
+        return default_threads()
+    # NumPy's whole numbers are fine; True is one by accident.
+    if (
+        not isinstance(threads, int | np.integer)
+        or isinstance(threads, bool)
+        or not 1 <= threads <= _THREAD_LIMIT
+    ):
+        raise InputError(f"expected 1 to {_THREAD_LIMIT} threads, got {threads!r}")
+    return int(threads)
 
 
 def default_threads() -> int:

@@ -19,6 +19,7 @@ from osnet_edge.runtime.cuda.arrays import CudaArray, borrow, is_on_gpu
 from osnet_edge.runtime.cuda.bindings import open_cuda
 from osnet_edge.runtime.cuda.probe import probe, require_device
 from osnet_edge.runtime.errors import UnavailableError, first_line
+from osnet_edge.runtime.installed import import_library
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -131,12 +132,7 @@ def import_with_cuda() -> Any:
     Raises:
         UnavailableError: it is not installed, or without that provider, or too old.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise UnavailableError(
-            f"this engine needs ONNX Runtime for CUDA, which is not installed: {_INSTALL}"
-        ) from None
+    onnxruntime = import_library("onnxruntime", "ONNX Runtime for CUDA", _INSTALL)
     if PROVIDER not in onnxruntime.get_available_providers():
         raise UnavailableError(
             f"this engine needs ONNX Runtime's CUDA provider, and onnxruntime {onnxruntime.__version__} has "

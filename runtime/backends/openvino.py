@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from osnet_edge.runtime.backends.onnxruntime import checked_threads
 from osnet_edge.runtime.backends.registry import BACKENDS, BackendName
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.forks import fork_waits, keep_in_children
+from osnet_edge.runtime.installed import import_library
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -31,9 +33,13 @@ FORKED = (
     "with multiprocessing's spawn, or load no engine before the fork"
 )
 
+#: The module that OpenVINO tells its maker by.
+_TELEMETRY = "openvino_telemetry"
+
 _core: Any = None
 _core_process = 0
 _core_lock = threading.Lock()
+_import_lock = threading.Lock()
 
 
 class OpenVinoEngine:
@@ -195,6 +201,28 @@ def compile_options(
 
 
 @fork_waits()
+def import_openvino() -> Any:
+    """Import OpenVINO, without what tells its maker of each import; every import of ours is this one.
+
+    OpenVINO tells by the module `openvino_telemetry`, and has a stand-in that tells nothing for where that is
+    not installed. While it is imported here it finds it as not installed.
+
+    Raises:
+        UnavailableError: it is not installed, or cannot be opened.
+    """
+    with _import_lock:
+        before = sys.modules.get(_TELEMETRY)
+        # So Python marks a module that must not be imported.
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+        try:
+            return import_library("openvino", "OpenVINO", "pip install openvino")
+        finally:
+            del sys.modules[_TELEMETRY]
+            if before is not None:
+                sys.modules[_TELEMETRY] = before
+
+
+@fork_waits()
 def _process_core() -> Any:
     """Return the one core of this process, made at the first call and never let go.
 
@@ -203,13 +231,7 @@ def _process_core() -> Any:
     next Ctrl-C ends the process in a segmentation fault (seen in OpenVINO 2026.4).
     """
     global _core, _core_process
-    # Imported here so that `import osnet_edge.runtime` stays quick, and works without this backend.
-    try:
-        import openvino
-    except ImportError:
-        raise UnavailableError(
-            "this engine needs OpenVINO, which is not installed: pip install openvino"
-        ) from None
+    openvino = import_openvino()
     with _core_lock:
         if _core is None:
             # Once by one thread: two that make their first tensors at the same moment wait for each other for
@@ -295,8 +317,7 @@ def _compute_gates_once(graph: Any) -> None:
     OpenVINO fuses a sigmoid with the product behind it, and then computes it anew for every pixel. It fuses
     nothing across a change of shape, which itself costs nothing.
     """
-    from openvino import opset13 as ops
-
+    ops = import_openvino().opset13
     for node in graph.get_ordered_ops():
         if node.get_type_name() != "Sigmoid":
             continue
@@ -313,8 +334,7 @@ def _subtract_mean_from_rows(graph: Any) -> None:
     the transposition is a matter of names; in front of the subtraction it is carried out, and undone again.
     The mean is repeated to a whole row of pixels, for a kernel that repeats three numbers is slow.
     """
-    from openvino import opset13 as ops
-
+    ops = import_openvino().opset13
     (picture,) = graph.get_parameters()
     nodes = [picture]
     for kind in ("Convert", "Transpose", "Subtract"):

@@ -63,8 +63,7 @@ def without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_package_is_the_graph_as_exported(openvino_package: Path, graph: Path) -> None:
-    import openvino
-
+    openvino = openvino_cpu.import_openvino()
     target = read_manifest(openvino_package).target
     assert (target.backend, target.device, target.exact_version) == ("openvino", "cpu", False)
     # Its own version has a build number behind what pip calls it.

@@ -113,7 +113,7 @@ def test_units_name_the_store_and_the_program(fleet: Fleet, tmp_path: Path) -> N
             "expected the repository's address as https://",
         ),
         (["--device", "c", "--root", "{package}/manifest.json"], "as signed TUF root metadata"),
-        (["--device", "c", "--root", "nowhere"], "cannot read the root metadata"),
+        (["--device", "c", "--root", "nowhere"], "expected root metadata, N.root.json, found nothing at"),
         (["--device", "c", "--probe", "true", "--manual"], "one of --probe, --heartbeat and --manual"),
         (["--device", "c", "--prove-s", "0"], "expected a positive prove_s"),
         (["--device", "c", "--reserve-mb", "nan"], "expected a positive reserve_mb"),

@@ -30,8 +30,12 @@ def exported(checkpoint: Callable[[Bench], str], *options: str) -> Arguments:
 
 
 @each(
-    ("no such checkpoint", exported(lambda b: "missing.pth"), "there is no file missing.pth"),
-    ("a folder for a checkpoint", exported(lambda b: str(b.folder)), "is a folder; name the .pth in it"),
+    (
+        "no such checkpoint",
+        exported(lambda b: "missing.pth"),
+        "a .pth file, found nothing at missing.pth",
+    ),
+    ("a folder for a checkpoint", exported(lambda b: str(b.folder)), "given; name a file in it"),
     ("an empty file", exported(lambda b: b.file(b"")), "is empty; download"),
     ("a web page saved as .pth", exported(lambda b: b.file(b"\n<!DOCTYPE html>")), "is a web page"),
     ("plain text", exported(lambda b: b.file(b"hello")), "begins with b'hello'"),
@@ -135,7 +139,7 @@ def test_options(case: Case, refused: Refused) -> None:
         "the folder none does not exist",
     ),
     ("a folder as output", lambda b: ["export", good_checkpoint(b), "-o", str(b.folder)], "is a folder"),
-    ("a name too long", lambda b: ["export", good_checkpoint(b), "-o", "x" * 300], "choose another path"),
+    ("a name too long", lambda b: ["export", good_checkpoint(b), "-o", "x" * 300], "at most 255 bytes"),
     (
         "the checkpoint as output",
         lambda b: ["export", given(b, b.checkpoint), "-o", str(b.folder / "osnet.pth")],

@@ -96,7 +96,7 @@ def test_recipes(case: Case, refused: Refused) -> None:
     (
         "weights that are not there",
         lambda b: trained(b, "--weights", "none.pth"),
-        "there is no file none.pth",
+        "found nothing at none.pth",
     ),
     (
         "a placement that is none",

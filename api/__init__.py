@@ -1,0 +1,79 @@
+"""OSNet person re-identification, from a checkpoint to a measured engine on a camera.
+
+Example:
+    from osnet_edge import Embedder
+
+    embedder = Embedder.load("osnet-cpu")       # a package made by `osnet-edge build`
+    embeddings = embedder(crops)                # H x W x 3 uint8 arrays, or PIL images, to (N, 512)
+
+Where things are:
+    osnet_edge.runtime   a package to embeddings: Embedder, FollowingEmbedder, read_manifest, the errors
+    osnet_edge.export    a checkpoint to ONNX: export_onnx
+    osnet_edge.engines   ONNX to a package: build_package
+    osnet_edge.bench     scores, latencies and reports
+    osnet_edge.train     the networks and their training: load_osnet, save_osnet
+    osnet_edge.ship      signed releases, and the agent that installs them
+    osnet_edge.cli       the command `osnet-edge`
+
+All but `osnet_edge.bench` need no library until a name is used. docs/RUNTIME.md goes from a checkpoint to
+embeddings in Python.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime since 1.29 tells Microsoft of its sessions, unless this is there when it is imported. Nothing
+# leaves a camera unasked; and the thread that tells makes a forked child hang at its end. Python runs this
+# file before any other of the package, so that it holds for each of them, and for the processes they start.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+from osnet_edge.runtime.lazy import hand_on
+
+if TYPE_CHECKING:
+    from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder
+    from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError
+    from osnet_edge.runtime.following import FollowingEmbedder
+    from osnet_edge.runtime.package.manifest import Manifest, read_manifest
+
+    __version__: str
+
+_HOMES = {
+    "BoxEmbeddings": "runtime.embedder",
+    "CheckError": "runtime.errors",
+    "Embedder": "runtime.embedder",
+    "FollowingEmbedder": "runtime.following",
+    "InputError": "runtime.errors",
+    "Manifest": "runtime.package.manifest",
+    "OsnetEdgeError": "runtime.errors",
+    "UnavailableError": "runtime.errors",
+    "read_manifest": "runtime.package.manifest",
+}
+
+__all__ = [
+    "BoxEmbeddings",
+    "CheckError",
+    "Embedder",
+    "FollowingEmbedder",
+    "InputError",
+    "Manifest",
+    "OsnetEdgeError",
+    "UnavailableError",
+    "__version__",
+    "read_manifest",
+]
+
+_find, _names = hand_on(__name__, _HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("osnet-edge")
+    return _find(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*_names(), "__version__"})

@@ -1,0 +1,109 @@
+"""Paths that are typed: what must be there is looked for first, and what is written is tried first.
+
+Both happen while the command line is read, before a library is imported or any work is done. A shell
+completes file names for them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from click.shell_completion import CompletionItem
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import require_place, require_writable
+
+
+# click before 8.5 knows no type of the value.
+class _Path(click.ParamType):  # type: ignore[type-arg]
+    """A path as it was typed, for which a shell completes file names."""
+
+    name = "path"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete file names."""
+        return [CompletionItem(incomplete, type="file")]
+
+
+class InputPath(_Path):
+    """Something that must be there.
+
+    Args:
+        what: it is, for the message, such as `a calibration set`.
+        kind: what may hold it.
+        advice: what to do where nothing is there.
+        but: what may be typed in place of a path, such as `env:NAME`, begins with this.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        kind: Literal["file", "folder", "file or folder"] = "file",
+        *,
+        advice: str = "name one that is there",
+        but: str | None = None,
+    ) -> None:
+        self.what, self.kind, self.advice, self.but = what, kind, advice, but
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path as typed.
+
+        Raises:
+            InputError: nothing is there, or a file where a folder should be, or a folder for a file.
+        """
+        path = Path(value)
+        found = "folder" if path.is_dir() else "file" if path.exists() else ""
+        if (self.but and value.startswith(self.but)) or (found and found in self.kind):
+            return str(value)
+        if not found:
+            raise InputError(
+                f"expected {self.what}, found nothing at {value or 'an empty name'}; {self.advice}"
+            )
+        advice = "name a file in it" if found == "folder" else "name the folder"
+        raise InputError(f"expected {self.what}, found a {found} at {value}; {advice}")
+
+
+class OutputFile(_Path):
+    """A file to write, whose folder must be there and take it.
+
+    Args:
+        but: what may be typed in place of a path, such as `-` for standard output.
+    """
+
+    def __init__(self, but: str | None = None) -> None:
+        self.but = but
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path as typed; raises as `require_writable` does."""
+        if value != self.but:
+            require_writable(value)
+        return str(value)
+
+
+class OutputFolder(_Path):
+    """A folder to make, in one that must be there and take it.
+
+    Whether it may be replaced is for the command to say.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path as typed; raises as `require_place` does."""
+        require_place(value)
+        return str(value)
+
+
+PACKAGE = InputPath("an engine package", "folder", advice="osnet-edge build makes one")
+RESULT = InputPath("a result of a measurement", advice="osnet-edge bench --json FILE makes one")
+GRAPH = InputPath("an ONNX graph", advice="osnet-edge export makes one of a checkpoint")
+CHECKPOINT = InputPath("a checkpoint, a .pth file")
+CALIBRATION = InputPath("a calibration set", advice="osnet-edge calibrate makes one")
+PLACEMENT = InputPath("a placement file", advice="osnet-edge search makes one")
+KEY = InputPath("a key, as a file or env:NAME", advice="osnet-edge keys new makes one", but="env:")
+PUBLIC_KEY = InputPath("a public key, a .pub file", advice="osnet-edge keys new makes one")
+DRAFT = InputPath("a draft", advice="osnet-edge keys root, publish --draft and rollout --draft make one")
+PICTURES = InputPath("pictures or a folder of them", "file or folder")
+CHECKPOINT_OR_PACKAGE = InputPath("a checkpoint or an engine package", "file or folder")

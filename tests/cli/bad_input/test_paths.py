@@ -1,0 +1,184 @@
+"""Every path of every command: nothing there, the wrong kind of thing there, an output nobody can write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from osnet_edge.cli.bench_files import bench_diff, bench_merge
+from osnet_edge.cli.main import cli, main
+from osnet_edge.cli.paths import InputPath, OutputFile, OutputFolder
+
+#: Texts that are no paths, by how the help calls them, and those whose reader says more: a set may be a name.
+TEXTS = {
+    *("COMMAND", "FIELD=VALUE", "HxW", "MIN,OPT,MAX", "N,...", "NAME", "NAME,...", "NAME=PERCENT"),
+    *("RELEASE", "SHARE", "TARGET", "TEXT", "TIME", "WHAT,...", "WHY", "[RELEASE]", "none|auto|PASS,..."),
+    *("SET", "SET,...", "RECIPE", "JSON", "HOSTS..."),
+    # Folders that hold state, which the commands make or refuse by what is in them; see below.
+    *("DIR", "FOLDER"),
+}
+#: A file that another program will write, wherever it likes.
+LATER = ("device", "init", "heartbeat")
+#: A folder in which nobody can make anything, the system administrator included.
+UNWRITABLE = Path("/sys")
+
+
+def leaves(
+    group: click.Group, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*words, name))
+        elif command:
+            yield (*words, name), command
+
+
+COMMANDS = [*leaves(cli), (("bench", "diff"), bench_diff), (("bench", "merge"), bench_merge)]
+PARAMETERS = [(words, each) for words, command in COMMANDS for each in command.params]
+
+
+def given(words: tuple[str, ...], parameter: click.Parameter, value: str) -> list[str]:
+    """A command line with one value, which is looked at before what is missing is missed."""
+    if isinstance(parameter, click.Option):
+        return [*words, parameter.opts[0], value]
+    # As many arguments in front of it as it takes; each is good.
+    return [*words, value]
+
+
+def of(kind: type[click.ParamType]) -> pytest.MarkDecorator:
+    found = [
+        pytest.param(words, each, id=" ".join((*words, each.opts[0])))
+        for words, each in PARAMETERS
+        if isinstance(each.type, kind) and (*words, each.name) not in BEHIND
+    ]
+    return pytest.mark.parametrize(("words", "parameter"), found)
+
+
+#: Arguments that stand behind others.
+BEHIND = {("bench", "diff", "new"), ("embed", "pictures")}
+
+
+def said(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
+    code = main(arguments)
+    err = capfd.readouterr().err
+    assert code == 2, err
+    assert err.count("\n") == 1
+    assert err.startswith("error: ")
+    return err
+
+
+def test_every_text_that_is_no_path_is_known() -> None:
+    for words, each in PARAMETERS:
+        if each.type is click.STRING and (*words, each.name) != LATER:
+            metavar = each.make_metavar(click.Context(cli))
+            assert metavar in TEXTS, (words, each.name)
+
+
+@of(InputPath)
+def test_nothing_is_there(
+    words: tuple[str, ...], parameter: click.Parameter, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    line = said(given(words, parameter, str(tmp_path / "none")), capfd)
+    assert isinstance(parameter.type, InputPath)
+    assert f"expected {parameter.type.what}, found nothing at {tmp_path}/none; " in line
+
+
+@of(InputPath)
+def test_something_else_is_there(
+    words: tuple[str, ...], parameter: click.Parameter, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert isinstance(parameter.type, InputPath)
+    if parameter.type.kind == "file or folder":
+        pytest.skip("takes files and folders")
+    wrong, name = ("a folder", tmp_path) if parameter.type.kind == "file" else ("a file", tmp_path / "file")
+    line = said(given(words, parameter, str(name)), capfd)
+    assert f"expected {parameter.type.what}, found {wrong} at {name}; " in line
+
+
+@of(OutputFile)
+def test_a_file_goes_into_no_folder(
+    words: tuple[str, ...], parameter: click.Parameter, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "none"
+    assert f"the folder {folder} does not exist" in said(given(words, parameter, f"{folder}/x"), capfd)
+    assert f"{tmp_path} is a folder; name a file in it" in said(given(words, parameter, str(tmp_path)), capfd)
+
+
+@of(OutputFolder)
+def test_a_folder_goes_into_no_folder(
+    words: tuple[str, ...], parameter: click.Parameter, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "none"
+    assert f"the folder {folder} does not exist" in said(given(words, parameter, f"{folder}/x"), capfd)
+
+
+@pytest.mark.skipif(not UNWRITABLE.is_dir(), reason="needs a folder in which nothing can be made: /sys")
+@of((OutputFile, OutputFolder))  # type: ignore[arg-type]
+def test_a_folder_that_takes_nothing_is_tried_before_any_work(
+    words: tuple[str, ...], parameter: click.Parameter, capfd: pytest.CaptureFixture[str]
+) -> None:
+    line = said(given(words, parameter, f"{UNWRITABLE}/osnet-edge-test"), capfd)
+    assert f"nothing can be written in the folder {UNWRITABLE} (" in line
+
+
+BEHIND_OTHERS = {
+    "pictures of nowhere": (
+        lambda package: ["embed", package, "none"],
+        "expected pictures or a folder of them, found nothing at none",
+    ),
+    "a second result of nowhere": (
+        lambda package: ["bench", "diff", f"{package}/manifest.json", "none"],
+        "found nothing at none; osnet-edge bench --json FILE makes one",
+    ),
+    "a set of nowhere": (
+        lambda package: ["bench", package, "--data", "none"],
+        "found nothing called none",
+    ),
+    "a recipe of nowhere": (
+        lambda package: ["train", "none.toml", "--data", package, "-o", "run"],
+        "none.toml",
+    ),
+    "a repository of nowhere": (
+        lambda package: ["keys", "show", "--repo", "none"],
+        "none",
+    ),
+    "a store of nowhere": (lambda package: ["device", "status", "--store", "none"], "none"),
+    "a store that is a file": (
+        lambda package: ["device", "status", "--store", f"{package}/manifest.json"],
+        "manifest.json",
+    ),
+    "a cache that is a file": (
+        lambda package: [
+            *("tune", f"{package}/model.onnx", "--target", "cpu"),
+            *("--cache", f"{package}/manifest.json"),
+        ],
+        "expected --cache as a folder",
+    ),
+    "a cache where nothing can be made": (
+        lambda package: ["tune", f"{package}/model.onnx", "--target", "cpu", "--cache", "/sys/none"],
+        "name another with --cache",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND_OTHERS)
+def test_what_is_read_behind_others(name: str, package: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments, message = BEHIND_OTHERS[name]
+    assert message in said(arguments(str(package)), capfd)
+
+
+def test_a_user_without_a_home_is_told_of_the_cache_before_anything_is_timed(
+    package: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/sys/none")
+    started = time.monotonic()
+    line = said(["tune", f"{package}/model.onnx", "--target", "cpu"], capfd)
+    assert "name another with --cache" in line
+    assert time.monotonic() - started < 60

@@ -1,0 +1,59 @@
+"""What a newcomer types: names alone, mistyped ones, and the documented route in Python."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from osnet_edge import Embedder, InputError
+from osnet_edge.cli.main import main
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("words", [[], ["data"], ["device"], ["keys"]])
+def test_a_group_alone_shows_its_help(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    main(words)
+    text = "".join(capfd.readouterr())
+    assert text.startswith("Usage: ")
+    assert "\nCommands:\n" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "near"), [(["bulid"], "build"), (["keys", "shw"], "show"), (["device", "up"], "update")]
+)
+def test_a_mistyped_command_gets_the_nearest(
+    words: list[str], near: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert f"there is no command '{words[-1]}'; did you mean {near}? See " in capfd.readouterr().err
+
+
+def test_the_documented_route_from_a_checkpoint(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = (
+        (DOCS / "RUNTIME.md").read_text().split("## From a checkpoint to a package")[1].split("\n## ")[0]
+    )
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(checkpoint, "osnet.pth")
+    exec("\n".join(re.findall(r"^    (.*)$", section, re.M)), {})
+    assert Embedder.load("osnet-cpu").prove() < 1e-3
+
+
+def test_pil_images_are_crops(package: Path) -> None:
+    embedder = Embedder.load(package)
+    crop = np.random.default_rng(0).integers(0, 256, (60, 30, 3), np.uint8)
+    image = Image.fromarray(crop)
+    np.testing.assert_array_equal(embedder([image]), embedder([crop]))
+    np.testing.assert_array_equal(embedder([image], bgr=True), embedder([crop]))
+
+
+def test_threads_in_words_are_refused(package: Path) -> None:
+    with pytest.raises(InputError, match="expected 1 to 512 threads, got '2'"):
+        Embedder.load(package, threads="2")  # type: ignore[arg-type]
