@@ -6,6 +6,7 @@ A private key is made where it will stay. What travels is its public half, `NAME
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,6 +29,10 @@ from osnet_edge.runtime.package.schema import parse_json
 #: Holds the passphrase of encrypted keys, where nobody is there to type it.
 PASSPHRASE_VARIABLE = "OSNET_EDGE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
 _ENVIRONMENT = "env:"
+#: PEM, or its lines without the first: in base64, Ed25519 keys of PKCS #8 begin so, and encrypted ones.
+_KEY_TEXT = re.compile(r"\n|PRIVATE|-----|M(C4CAQ|IG)[A-Za-z0-9+/]{40}")
+#: Of a file's path or a variable's name.
+_LONGEST_PLACE = 1024
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -45,6 +50,7 @@ def make_key(path: Path, passphrase: bytes | None = None) -> SSlibKey:
     Raises:
         InputError: there is something at `path` already.
     """
+    _refuse_text(str(path))
     require_writable(path)
     private = Ed25519PrivateKey.generate()
     encryption: KeySerializationEncryption = (
@@ -78,6 +84,7 @@ def read_public(path: Path) -> Key:
     Raises:
         InputError: it is none.
     """
+    _refuse_text(str(path))
     try:
         document = parse_json(path.read_bytes(), str(path), "name another")
         return Key.from_dict(document.pop("keyid"), document)
@@ -139,7 +146,22 @@ def open_keys(places: Iterable[str], ask: Callable[[str], str] | None) -> list[C
     return signers
 
 
+def _refuse_text(where: str) -> None:
+    """Refuse the text of a key in place of its name, without showing any of it.
+
+    Raises:
+        InputError: it is such a text.
+    """
+    if _KEY_TEXT.search(where) or len(where) > _LONGEST_PLACE:
+        raise InputError(
+            "expected a key as a file or as env:NAME, got the text of a key itself (not shown here): put "
+            "the text into a variable NAME and write env:NAME, without a dollar sign; a command line "
+            "is no secret, so replace that key if other people use this machine"
+        )
+
+
 def _read_pem(where: str) -> bytes:
+    _refuse_text(where)
     if where.startswith(_ENVIRONMENT):
         name = where.removeprefix(_ENVIRONMENT)
         if not os.environ.get(name):
