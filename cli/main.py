@@ -114,8 +114,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = cli.main(args=arguments, prog_name="osnet-edge", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else "osnet-edge"
-        return _fail(f"{error.format_message().rstrip('.')}; see {where} --help", 2)
+        where, message = error.ctx.command_path if error.ctx else "osnet-edge", error.format_message()
+        if "PRIVATE KEY" in message:
+            # A variable's text in place of its name, which begins like an option.
+            message = "expected a key as a file or as env:NAME, got the text of a key itself (not shown here)"
+        return _fail(f"{message.rstrip('.')}; see {where} --help", 2)
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):

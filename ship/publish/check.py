@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.ship.channel import LARGEST, format_time, target_of
 from osnet_edge.ship.publish.releases import channels_of
-from osnet_edge.ship.publish.repository import LARGEST_TARGETS, Repository
+from osnet_edge.ship.publish.repository import LARGEST_TARGETS, Current, Repository
 from osnet_edge.ship.publish.writing import unfinished
 
 #: From this share of what cameras read, it is time to drop old releases.
@@ -86,7 +86,7 @@ def examine(repository: Repository) -> list[Finding]:
     except InputError as error:
         if not found:
             found.append(Finding(str(error), _COPY))
-    if begun := unfinished(repository.folder):
+    if begun := {name for name in unfinished(repository.folder) if _is_newer(name, current)}:
         found.append(
             Finding(
                 f"a command was cut short before {', '.join(sorted(begun))} was in use: what it did is not "
@@ -148,3 +148,9 @@ def warnings_of(repository: Repository, now: datetime | None = None) -> list[Fin
 
 def _is_channel(path: str) -> bool:
     return path.startswith(target_of("").split("/")[0] + "/")
+
+
+def _is_newer(name: str, current: Current) -> bool:
+    """Return whether an unfinished file has a higher version than what is in place: others are forgotten."""
+    snapshot = current.snapshot.version if current.snapshot else 0
+    return int(name.split(".")[0]) > (current.version if ".targets." in name else snapshot)

@@ -107,7 +107,7 @@ def draft_release(
             name = check_name("package", package.resolve().name)
             archive = Path(folder) / f"{name}.tar"
             packed = write_archive(package, archive)
-            files.append(_put(repository, current, f"packages/{release}/{name}.tar", archive))
+            files.append(repository.put(f"packages/{release}/{name}.tar", archive, current))
             offers.append(_artifact(name, files[-1], packed, requirements, measured))
     number = before.releases[-1].number + 1 if before.releases else 1
     made = known or Release(
@@ -198,16 +198,6 @@ def _known(channel: Channel, release: str) -> Release:
         names = ", ".join(each.name for each in channel.releases) or "none"
         raise InputError(f"expected a release of {channel.channel} ({names}), got {release}")
     return known
-
-
-def _put(repository: Repository, current: Current, target: str, archive: Path) -> TargetFile:
-    file = repository.put(target, archive)
-    there = current.files.get(target)
-    if there and there.hashes != file.hashes:
-        raise InputError(
-            f"{target} is another package already, maybe of another channel; publish it under another release"
-        )
-    return file
 
 
 def _draft(

@@ -13,6 +13,7 @@ Versions of snapshot and targets only rise; one that a writer began and did not 
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ from osnet_edge.ship.publish.writing import (
 T = TypeVar("T", Root, Snapshot, Targets, Timestamp)
 _SERIALIZER = JSONSerializer(compact=False)
 _ONLINE = (Snapshot.type, Timestamp.type)
+#: How often, and after how many seconds, what looks damaged is looked at again.
+_LOOKS, _LOOK_S = 5, 0.1
 #: The largest targets metadata that a camera reads; some 12,000 archives.
 LARGEST_TARGETS = 2_000_000
 #: In targets metadata, beside TUF's own fields: the version that they were drafted from.
@@ -181,7 +184,7 @@ class Repository:
             InputError: the repository is damaged: something that it leads to is missing, or it leads to older
                 metadata than were published.
         """
-        while True:
+        for _ in range(_LOOKS):
             content = read_if_there(self._metadata / "timestamp.json")
             current = Current() if content is None else self._follow(content)
             snapshot = current.snapshot.version if current.snapshot else 0
@@ -191,9 +194,8 @@ class Repository:
             } - unfinished(self.folder)
             if not newer:
                 return current
-            # A writer may have ended between our looks.
-            if read_if_there(self._metadata / "timestamp.json") == content:
-                break
+            # A writer may have ended between our looks, and no lock kept it from us.
+            time.sleep(_LOOK_S)
         if content is None:
             raise self._damaged("timestamp.json")
         raise InputError(
@@ -273,9 +275,23 @@ class Repository:
                 verify(self.root(), Root.type, draft)
             self._create(f"{root.version}.root.json", draft)
 
-    def put(self, target: str, source: Path) -> TargetFile:
-        """Copy a file to its address, where nothing refers to it yet; what is there and whole is kept."""
+    def put(self, target: str, source: Path, current: Current | None = None) -> TargetFile:
+        """Copy a file to its address, where nothing refers to it yet; what is there and whole is kept.
+
+        Args:
+            target: its path.
+            source: the file.
+            current: where given, a target that has other content in it is refused.
+
+        Raises:
+            InputError: the path is another file's.
+        """
         file = TargetFile.from_file(target, str(source), ["sha256"])
+        there = current.files.get(target) if current else None
+        if there and there.hashes != file.hashes:
+            raise InputError(
+                f"{target} is another package already, maybe of another channel: name another release"
+            )
         place = self.place_of(file)
         place.parent.mkdir(parents=True, exist_ok=True)
         if self.fault_of(file):
@@ -442,15 +458,26 @@ class Repository:
         begun: dict[str, Metadata[Any]] = {f"{version}.snapshot.json": snapshot}
         if targets:
             begun = {f"{targets.signed.version}.targets.json": targets, **begun}
-        note_unfinished(self.folder, *begun)
-        for name, made in begun.items():
-            self._create(name, made)
+        notes = note_unfinished(self.folder, *begun)
         place, content = self._metadata / "timestamp.json", timestamp.to_bytes(_SERIALIZER)
-        if not replace_file(place, content, current.content):
-            raise self._lost("timestamp.json")
-        forget_unfinished(self.folder)
+        created = []
+        try:
+            for name, made in begun.items():
+                if self._create(name, made):
+                    created.append(self._metadata / name)
+            if not replace_file(place, content, current.content):
+                raise self._lost("timestamp.json")
+        except BaseException:
+            # Unless the timestamp leads to them already, in which case only the disk has yet to be told.
+            if read_if_there(place) != content:
+                for path in created:
+                    path.unlink(missing_ok=True)
+            forget_unfinished(notes)
+            raise
+        forget_unfinished(notes)
 
-    def _create(self, name: str, metadata: Metadata[Any]) -> None:
+    def _create(self, name: str, metadata: Metadata[Any]) -> bool:
+        """Create a numbered file; return whether it was not there, the same, already."""
         content = metadata.to_bytes(_SERIALIZER)
         try:
             create_file(self._metadata / name, content)
@@ -458,6 +485,8 @@ class Repository:
             # The same, of a run that was cut short, is as good as ours.
             if read_if_there(self._metadata / name) != content:
                 raise self._lost(name) from None
+            return False
+        return True
 
     def _follow(self, content: bytes) -> Current:
         timestamp = self._stamp(content)

@@ -13,20 +13,23 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from osnet_edge.runtime.errors import CheckError, InputError, first_line
 from osnet_edge.runtime.files import ASIDE_SUFFIX, sync, write_all, write_aside
 
 #: Beside `metadata` and `targets`, which are all that is copied to a web server.
 LOCK_NAME = ".lock"
-#: Names of metadata that a writer has begun to put in place; what is not in it has been published.
+#: Names of metadata that a writer has begun to put in place; what is not in this folder has been published.
 UNFINISHED_NAME = ".unfinished"
 #: How long a writer waits for another one.
 WAIT_S = 30.0
 _POLL_S = 0.05
+#: Between a name and whose note of it this is.
+_OWNER = "+"
 #: How a file system says that it has no locks, or no hard links.
 _WITHOUT = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EMLINK)
 
@@ -141,25 +144,29 @@ def read_if_there(path: Path) -> bytes | None:
         return None
 
 
-def note_unfinished(folder: Path, *names: str) -> None:
-    """Write down, on the disk, that these metadata files are about to be put in place."""
-    descriptor = os.open(folder / UNFINISHED_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
-        write_all(descriptor, "".join(f"{name}\n" for name in names).encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def note_unfinished(folder: Path, *names: str) -> list[Path]:
+    """Write down, on the disk, that these metadata files are about to be put in place; return the notes."""
+    place = folder / UNFINISHED_NAME
+    place.mkdir(exist_ok=True)
+    # Another writer may have begun with the same name: each has notes of its own.
+    notes = [place / f"{name}{_OWNER}{uuid4().hex}" for name in names]
+    for note in notes:
+        note.touch()
+    sync(place)
     sync(folder)
+    return notes
 
 
 def unfinished(folder: Path) -> set[str]:
-    """Return the metadata files that writers began to put in place since the last one that ended well."""
-    return set((read_if_there(folder / UNFINISHED_NAME) or b"").decode(errors="replace").split())
+    """Return the metadata files that writers began to put in place, and neither finished nor took back."""
+    place = folder / UNFINISHED_NAME
+    return {path.name.split(_OWNER)[0] for path in place.iterdir()} if place.is_dir() else set()
 
 
-def forget_unfinished(folder: Path) -> None:
-    """Note that all is in place."""
-    (folder / UNFINISHED_NAME).unlink(missing_ok=True)
+def forget_unfinished(notes: Iterable[Path]) -> None:
+    """Forget that something is unfinished: all of it is in place, or none of it."""
+    for note in notes:
+        note.unlink(missing_ok=True)
 
 
 class _ChangedError(Exception):

@@ -215,6 +215,7 @@ def test_the_lock_is_not_among_what_is_copied(tmp_path: Path) -> None:
     fleet: Fleet = make_fleet(tmp_path / "fleet")
     fleet.publish("r1", tiny_package(1))
     hidden = {path.name for path in fleet.folder.iterdir() if path.name.startswith(".")}
-    assert hidden == {writing.LOCK_NAME}
+    assert hidden == {writing.LOCK_NAME, writing.UNFINISHED_NAME}
+    assert writing.unfinished(fleet.folder) == set()
     assert not [path for path in (fleet.folder / "metadata").iterdir() if path.name.startswith(".")]
     assert json.loads((fleet.folder / "metadata" / "timestamp.json").read_text())["signed"]["version"] == 1
