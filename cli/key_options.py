@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from osnet_edge.cli.paths import KEY, OutputFile
+from osnet_edge.cli.progress import step
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,6 +27,26 @@ repository_option = click.option(
 channel_option = click.option(
     "--channel", default="stable", show_default=True, help="Channel of the releases."
 )
+
+
+class Given(click.types.StringParamType):
+    """Text that is not empty: an unset variable in a script must not decide anything."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> str:
+        """Return the text, or refuse it."""
+        if not str(value).strip():
+            self.fail("expected a value, got an empty one; is a variable not set?", param, context)
+        return str(value)
+
+
+def refuse_empty(command: click.Command) -> click.Command:
+    """Refuse empty values of all options and arguments of a command that take text."""
+    for parameter in command.params:
+        if parameter.type is click.STRING:
+            parameter.type = Given()
+    return command
 
 
 def signing_options(command: F) -> F:
@@ -110,9 +131,20 @@ class Signing:
         sign(made, self._targets)
         if self._draft is None:
             repository.install_targets(made, self._online)
+            warn(repository)
             return True
         write_draft(Path(self._draft), made)
         click.echo(
             f"{self._draft}: to be signed with osnet-edge keys sign, and put in place with keys install"
         )
         return False
+
+
+def warn(repository: Repository) -> bool:
+    """Show what is about to expire or to grow too large, on standard error; return if cameras refuse it."""
+    from osnet_edge.ship.publish.check import warnings_of
+
+    found = warnings_of(repository)
+    for each in found:
+        step(f"warning: {each.what}; {each.mend}")
+    return any(each.serious for each in found)

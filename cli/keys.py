@@ -8,9 +8,18 @@ from pathlib import Path
 import click
 
 from osnet_edge.cli.group import CommandGroup
-from osnet_edge.cli.key_options import KEY_HELP, open_keys, open_repository, repository_option
+from osnet_edge.cli.key_options import (
+    KEY_HELP,
+    Signing,
+    open_keys,
+    open_repository,
+    refuse_empty,
+    repository_option,
+    signing_options,
+    warn,
+)
 from osnet_edge.cli.options import echo_json, json_flag
-from osnet_edge.cli.paths import DRAFT, KEY, PUBLIC_KEY, OutputFile
+from osnet_edge.cli.paths import DRAFT, KEY, PUBLIC_KEY, OutputFile, OutputKey
 from osnet_edge.runtime.errors import InputError
 
 
@@ -33,8 +42,9 @@ def keys() -> None:
     """
 
 
+@refuse_empty
 @keys.command()
-@click.argument("file", type=OutputFile())
+@click.argument("file", type=OutputKey())
 @click.option(
     "--encrypt", is_flag=True, help="Encrypt with a passphrase: typed, or from OSNET_EDGE_KEY_PASSPHRASE."
 )
@@ -58,69 +68,71 @@ def new(file: str, encrypt: bool) -> None:
     )
 
 
+@refuse_empty
 @keys.command()
 @repository_option
 @click.option(
-    "--root",
-    "root_keys",
-    type=PUBLIC_KEY,
-    multiple=True,
-    required=True,
-    metavar="PUB",
-    help="Public root key.",
+    "--root", "root_keys", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public root key."
 )
+@click.option("--threshold", type=int, help="Number of root keys that must sign; of the first root, 2.")
+@click.option("--targets", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public targets key.")
 @click.option(
-    "--threshold", type=int, default=2, show_default=True, help="Number of root keys that must sign."
+    "--targets-threshold", type=int, help="Number of targets keys that must sign; of the first root, 1."
 )
-@click.option(
-    "--targets", type=PUBLIC_KEY, multiple=True, required=True, metavar="PUB", help="Public targets key."
-)
-@click.option(
-    "--targets-threshold",
-    type=int,
-    default=1,
-    show_default=True,
-    help="Number of targets keys that must sign.",
-)
-@click.option(
-    "--online", type=PUBLIC_KEY, multiple=True, required=True, metavar="PUB", help="Public online key."
-)
+@click.option("--online", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public online key.")
 @click.option("--expires", type=float, metavar="DAYS", help="Validity of the root; default 365.")
 @click.option("-o", "--output", type=OutputFile(), required=True, metavar="FILE", help="Draft to write.")
 def root(
     repository: str,
     root_keys: tuple[str, ...],
-    threshold: int,
+    threshold: int | None,
     targets: tuple[str, ...],
-    targets_threshold: int,
+    targets_threshold: int | None,
     online: tuple[str, ...],
     expires: float | None,
     output: str,
 ) -> None:
-    """Draft a root: name new keys to rotate, or the same keys to renew.
+    """Draft a root: name the keys of a role to rotate it; keys and thresholds that are not named stay.
 
     \b
     Example:
       osnet-edge keys root --repo fleet --root alice.key.pub --root bob.key.pub --root dora.key.pub \\
-          --threshold 2 --targets targets2.key.pub --online online.key.pub -o root.draft
+          --targets targets2.key.pub -o root.draft
+      osnet-edge keys root --repo fleet -o root.draft     # the same keys for another year
     """
     from osnet_edge.ship.publish.keys import read_public
-    from osnet_edge.ship.publish.repository import Signers, write_draft
+    from osnet_edge.ship.publish.repository import Signers, describe, write_draft
 
+    place = open_repository(repository, root=expires)
+    before = place.signers() if place.versions("root") else Signers.none()
     read = [tuple(read_public(Path(file)) for file in files) for files in (root_keys, targets, online)]
-    signers = Signers(read[0], threshold, read[1], targets_threshold, read[2])
-    draft = open_repository(repository, root=expires).draft_root(signers)
+    for option, keys, known in zip(
+        ("--root", "--targets", "--online"), read, (before.root, before.targets, before.online), strict=True
+    ):
+        if not keys and not known:
+            raise InputError(f"expected {option} PUB: this is the first root, and has no keys to keep")
+    signers = Signers(
+        read[0] or before.root,
+        before.root_threshold if threshold is None else threshold,
+        read[1] or before.targets,
+        before.targets_threshold if targets_threshold is None else targets_threshold,
+        read[2] or before.online,
+    ).checked()
+    draft = place.draft_root(signers)
     write_draft(Path(output), draft)
     click.echo(
         f"{output}: root version {draft.signed.version}, until {draft.signed.expires:%Y-%m-%d}; to be signed"
     )
+    for line in describe(draft):
+        click.echo(f"  {line}")
 
 
+@refuse_empty
 @keys.command()
 @click.argument("draft", type=DRAFT)
 @click.option("--key", "places", type=KEY, multiple=True, required=True, metavar="KEY", help=KEY_HELP)
 def sign(draft: str, places: tuple[str, ...]) -> None:
-    """Sign a DRAFT; needs no network and no repository.
+    """Sign a DRAFT, and show what it says; needs no network and no repository.
 
     \b
     Example:
@@ -130,6 +142,9 @@ def sign(draft: str, places: tuple[str, ...]) -> None:
     from osnet_edge.ship.publish import repository
 
     read = repository.read_draft(Path(draft))
+    # Before a passphrase is typed: whoever signs must have seen what.
+    for line in repository.describe(read):
+        click.echo(f"  {line}")
     repository.sign(read, open_keys(places))
     repository.write_draft(Path(draft), read)
     click.echo(
@@ -137,6 +152,7 @@ def sign(draft: str, places: tuple[str, ...]) -> None:
     )
 
 
+@refuse_empty
 @keys.command()
 @click.argument("draft", type=DRAFT)
 @repository_option
@@ -160,31 +176,78 @@ def install(draft: str, repository: str, online: str | None) -> None:
     read, place = read_draft(Path(draft)), open_repository(repository)
     if read.signed.type == "root":
         place.install_root(read)
+        warn(place)
     elif read.signed.type == "targets":
         if online is None:
             raise InputError("expected --online-key with a draft of targets")
         place.install_targets(read, open_keys([online]))
+        warn(place)
     else:
         raise InputError(f"expected a draft of root or targets, got {read.signed.type}")
     click.echo(f"{repository}: {read.signed.type} version {read.signed.version} is in place")
 
 
+@refuse_empty
 @keys.command()
 @repository_option
 @click.option("--online-key", "online", type=KEY, required=True, metavar="KEY", help=KEY_HELP)
 @click.option("--expires", type=float, metavar="DAYS", help="Validity of the timestamp; default 7.")
-def refresh(repository: str, online: str, expires: float | None) -> None:
+@click.option(
+    "--recover",
+    is_flag=True,
+    help="For a repository whose timestamp is lost: lead to the newest signed targets that are here.",
+)
+def refresh(repository: str, online: str, expires: float | None, recover: bool) -> int:
     """Renew the online signatures before they expire; for a daily job, needs only the online key.
+
+    The exit code is 1 if cameras refuse the repository nevertheless, since other signatures have expired.
 
     \b
     Example:
       osnet-edge keys refresh --repo fleet --online-key env:ONLINE_KEY
     """
-    place = open_repository(repository, timestamp=expires)
-    place.refresh(open_keys([online]))
+    place, signers = open_repository(repository, timestamp=expires), open_keys([online])
+    if recover:
+        version = place.recover(signers)
+        click.echo(f"{repository}: leads to targets version {version} now; see osnet-edge rollout --check")
+    else:
+        place.refresh(signers)
+    refused = warn(place)
     click.echo(f"{repository}: what is now was signed anew, for {place.expiry.timestamp:g} days")
+    return int(refused)
 
 
+@refuse_empty
+@keys.command()
+@repository_option
+@signing_options
+def renew(
+    repository: str,
+    targets: tuple[str, ...],
+    online: str | None,
+    draft: str | None,
+    expires: float | None,
+) -> None:
+    """Sign the targets metadata anew: before their 180 days are over, and after targets keys were rotated.
+
+    What is published, and who takes it, stays the same.
+
+    \b
+    Example:
+      osnet-edge keys renew --repo fleet --targets-key targets.key --online-key online.key
+    """
+    place, signing = open_repository(repository, targets=expires), Signing(targets, online, draft)
+    with place.writing():
+        if place.current().targets is None:
+            raise InputError(f"{repository} has nothing to renew; publish a package first")
+        made = place.draft_targets([])
+        if signing.finish(place, made):
+            click.echo(
+                f"{repository}: targets version {made.signed.version}, until {made.signed.expires:%Y-%m-%d}"
+            )
+
+
+@refuse_empty
 @keys.command()
 @repository_option
 @json_flag

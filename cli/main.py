@@ -127,6 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return error.exit_code
         where = error.ctx.command_path if error.ctx else "osnet-edge"
         message = error.format_message().rstrip(".")
+        if "PRIVATE KEY" in message:
+            # A variable's text in place of its name, which begins like an option.
+            message = "expected a key as a file or as env:NAME, got the text of a key itself (not shown here)"
         return _fail(f"{message}{' See' if message.endswith('?') else '; see'} {where} --help", 2)
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)

@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import require_place, require_writable
+from osnet_edge.ship.publish.key_text import refuse_key_text
 
 
 # click before 8.5 knows no type of the value.
@@ -84,6 +85,24 @@ class OutputFile(_Path):
         return str(value)
 
 
+class InputKey(InputPath):
+    """A key that must be there; its text, typed in place of its name, is refused and not printed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the place as typed; raises as `InputPath` and `refuse_key_text` do."""
+        refuse_key_text(value)
+        return super().convert(value, param, ctx)
+
+
+class OutputKey(OutputFile):
+    """A key to write; the text of one, typed in place of its name, is refused and not printed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path as typed; raises as `OutputFile` and `refuse_key_text` do."""
+        refuse_key_text(value)
+        return super().convert(value, param, ctx)
+
+
 class OutputFolder(_Path):
     """A folder to make, in one that must be there and take it.
 
@@ -102,8 +121,8 @@ GRAPH = InputPath("an ONNX graph", advice="osnet-edge export makes one of a chec
 CHECKPOINT = InputPath("a checkpoint, a .pth file")
 CALIBRATION = InputPath("a calibration set", advice="osnet-edge calibrate makes one")
 PLACEMENT = InputPath("a placement file", advice="osnet-edge search makes one")
-KEY = InputPath("a key, as a file or env:NAME", advice="osnet-edge keys new makes one", but="env:")
-PUBLIC_KEY = InputPath("a public key, a .pub file", advice="osnet-edge keys new makes one")
+KEY = InputKey("a key, as a file or env:NAME", advice="osnet-edge keys new makes one", but="env:")
+PUBLIC_KEY = InputKey("a public key, a .pub file", advice="osnet-edge keys new makes one")
 DRAFT = InputPath("a draft", advice="osnet-edge keys root, publish --draft and rollout --draft make one")
 PICTURES = InputPath("pictures or a folder of them", "file or folder")
 CHECKPOINT_OR_PACKAGE = InputPath("a checkpoint or an engine package", "file or folder")

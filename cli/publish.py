@@ -11,6 +11,7 @@ from osnet_edge.cli.key_options import (
     Signing,
     channel_option,
     open_repository,
+    refuse_empty,
     repository_option,
     signing_options,
 )
@@ -23,9 +24,11 @@ from osnet_edge.runtime.package.schema import to_json
 if TYPE_CHECKING:
     from osnet_edge.ship.channel import Channel
     from osnet_edge.ship.publish.releases import Measured
+    from osnet_edge.ship.publish.repository import Repository
     from osnet_edge.ship.requirements import Requirements
 
 
+@refuse_empty
 @click.command()
 @click.argument(
     "packages", nargs=-1, required=True, type=InputPath("an engine package or a recipe", "folder")
@@ -38,7 +41,6 @@ if TYPE_CHECKING:
 @click.option(
     "--for",
     "requirements",
-    default="",
     metavar="WHAT,...",
     help="Extra requirements: device models, trt-10.3, sm87, mem-4g.",
 )
@@ -66,7 +68,7 @@ def publish(
     repository: str,
     channel: str,
     release: str,
-    requirements: str,
+    requirements: str | None,
     results: tuple[str, ...],
     share: float | None,
     rings: tuple[str, ...],
@@ -91,21 +93,25 @@ def publish(
     place, signing = open_repository(repository, targets=expires), Signing(targets, online, draft)
     asked = share is not None or rings or not_before is not None
     rollout = Rollout(100.0 if share is None else share, _rings(rings), not_before or "")
-    made = draft_release(
-        place,
-        channel,
-        release,
-        _measured(packages, results),
-        requirements=requirements,
-        rollout=rollout if asked else None,
-        progress=step,
-    )
-    if signing.finish(place, made):
+    measured = _measured(packages, results)
+    with place.writing():
+        made = draft_release(
+            place,
+            channel,
+            release,
+            measured,
+            requirements=requirements or "",
+            rollout=rollout if asked else None,
+            progress=step,
+        )
+        installed = signing.finish(place, made)
+    if installed:
         click.echo(
             f"{repository}: {', '.join(Path(each).name for each in packages)} in {release} of {channel}"
         )
 
 
+@refuse_empty
 @click.command()
 @click.argument("release", required=False)
 @repository_option
@@ -120,6 +126,10 @@ def publish(
 )
 @click.option("--recall", metavar="WHY", help="Recall the release: devices that have it go back.")
 @click.option("--to", "back", metavar="RELEASE", help="With --recall: the release to go back to.")
+@click.option("--drop", is_flag=True, help="Forget an old release, and delete its archives.")
+@click.option(
+    "--check", is_flag=True, help="Without RELEASE: examine the repository, and say how to mend it."
+)
 @signing_options
 @json_flag
 def rollout(
@@ -132,12 +142,14 @@ def rollout(
     pause: bool | None,
     recall: str | None,
     back: str | None,
+    drop: bool,
+    check: bool,
     targets: tuple[str, ...],
     online: str | None,
     draft: str | None,
     expires: float | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Change the rollout of a RELEASE; without RELEASE, show all releases.
 
     \b
@@ -146,17 +158,29 @@ def rollout(
       osnet-edge rollout 2026.11 --repo fleet --share 50 --targets-key targets.key --online-key online.key
       osnet-edge rollout 2026.11 --repo fleet --recall "boxes flicker" --to 2026.10 \\
           --targets-key targets.key --online-key online.key
+      osnet-edge rollout --repo fleet --check
     """
-    from osnet_edge.ship.publish.releases import draft_rollout, read_channel
+    from osnet_edge.ship.publish.releases import draft_drop, draft_rollout, read_channel
 
     place = open_repository(repository, targets=expires)
+    decides = rings or any(each is not None for each in (share, not_before, pause, recall, back))
+    if check:
+        if release or decides or drop:
+            raise InputError("expected --check without a release and without a decision")
+        return _check(place, as_json)
     if release is None:
+        if decides or drop:
+            raise InputError("expected a RELEASE with a decision, got none; is a variable not set?")
         _show(read_channel(place, channel), as_json)
-        return
+        return 0
+    if drop and decides:
+        raise InputError("expected --drop without another decision")
     if back and not recall:
         raise InputError("expected --recall WHY with --to")
-    if all(each is None for each in (share, not_before, pause, recall)) and not rings:
-        raise InputError("expected a decision: --share, --ring, --not-before, --pause, --resume or --recall")
+    if not decides and not drop:
+        raise InputError(
+            "expected a decision: --share, --ring, --not-before, --pause, --resume, --recall or --drop"
+        )
 
     signing = Signing(targets, online, draft)
 
@@ -169,9 +193,28 @@ def rollout(
         "back_to": back,
     }
     changes = {field: value for field, value in decided.items() if value is not None}
-    made = draft_rollout(place, channel, release, **changes)
-    if signing.finish(place, made):
-        _show(read_channel(place, channel), as_json)
+    with place.writing():
+        if drop:
+            made = draft_drop(place, channel, release)
+        else:
+            made = draft_rollout(place, channel, release, **changes)
+        if signing.finish(place, made):
+            _show(read_channel(place, channel), as_json)
+    return 0
+
+
+def _check(place: Repository, as_json: bool) -> int:
+    from osnet_edge.ship.publish.check import examine
+
+    found = examine(place)
+    if as_json:
+        echo_json([to_json(each) for each in found])
+    else:
+        for each in found:
+            click.echo(f"{'damaged' if each.serious else 'warning'}: {each.what}; {each.mend}")
+        if not found:
+            click.echo(f"{place.folder}: all is there, signed by today's keys, and not about to expire")
+    return int(any(each.serious for each in found))
 
 
 def _show(channel: Channel, as_json: bool) -> None:

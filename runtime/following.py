@@ -77,12 +77,13 @@ class FollowingEmbedder:
     ) -> None:
         self._path, self._threads, self._interval = Path(path), threads, interval
         self._heartbeat = Path(heartbeat) if heartbeat else None
+        self._begin()
+        if on_hangup:
+            # Before the first load, which takes seconds: by default the signal ends the program.
+            signal.signal(signal.SIGHUP, self._hang_up)
         self._tried, self._failed = self._look(), ""
         self._serving = _Serving(Embedder.load(self._path.resolve(), threads=threads))
         self._stopped = False
-        self._begin()
-        if on_hangup:
-            signal.signal(signal.SIGHUP, self._hang_up)
         self._beat()
         self._start()
         _followers.add(self)

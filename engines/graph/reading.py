@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto
+from onnx.external_data_helper import uses_external_data
 
 from osnet_edge.engines.graph.layers import Layer, find_layers
 from osnet_edge.engines.graph.tensors import Tensor, infer_tensors
@@ -112,8 +113,14 @@ def read_onnx(path: Path) -> Graph:
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"expected an ONNX file, found {found} at {path}; make one with osnet-edge export")
     try:
-        model: ModelProto = onnx.load(path)
+        model: ModelProto = onnx.load(path, load_external_data=False)
+        outside = [each.name for each in model.graph.initializer if uses_external_data(each)]
+        if outside:
+            # A path that leads anywhere; some versions of ONNX Runtime follow it out of the folder.
+            raise InputError(f"{path} keeps {outside[0][:80]} in another file; export it into one file")
         onnx.checker.check_model(model)
+    except InputError:
+        raise
     except Exception as error:
         # protobuf's and onnx's exceptions have no common base of their own to catch.
         reason = first_line(error)

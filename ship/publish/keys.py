@@ -24,6 +24,7 @@ from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import require_writable, write_json
 from osnet_edge.runtime.package.schema import parse_json
+from osnet_edge.ship.publish.key_text import refuse_key_text
 
 #: Holds the passphrase of encrypted keys, where nobody is there to type it.
 PASSPHRASE_VARIABLE = "OSNET_EDGE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
@@ -45,6 +46,7 @@ def make_key(path: Path, passphrase: bytes | None = None) -> SSlibKey:
     Raises:
         InputError: there is something at `path` already.
     """
+    refuse_key_text(str(path))
     require_writable(path)
     private = Ed25519PrivateKey.generate()
     encryption: KeySerializationEncryption = (
@@ -78,6 +80,7 @@ def read_public(path: Path) -> Key:
     Raises:
         InputError: it is none.
     """
+    refuse_key_text(str(path))
     try:
         document = parse_json(path.read_bytes(), str(path), "name another")
         return Key.from_dict(document.pop("keyid"), document)
@@ -140,6 +143,7 @@ def open_keys(places: Iterable[str], ask: Callable[[str], str] | None) -> list[C
 
 
 def _read_pem(where: str) -> bytes:
+    refuse_key_text(where)
     if where.startswith(_ENVIRONMENT):
         name = where.removeprefix(_ENVIRONMENT)
         if not os.environ.get(name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +14,7 @@ from tuf.api.metadata import Metadata, TargetFile, Targets
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.recipe import Recipe
 from osnet_edge.ship.channel import (
+    LARGEST,
     SCHEMA_VERSION,
     Artifact,
     Channel,
@@ -26,7 +27,7 @@ from osnet_edge.ship.channel import (
 )
 from osnet_edge.ship.device.config import check_name
 from osnet_edge.ship.publish.archive import Packed, write_archive
-from osnet_edge.ship.publish.repository import Repository
+from osnet_edge.ship.publish.repository import Current, Repository
 from osnet_edge.ship.requirements import narrow
 
 
@@ -39,17 +40,31 @@ class Measured:
     latency_ms: float | None = None
 
 
-def read_channel(repository: Repository, name: str) -> Channel:
+def read_channel(repository: Repository, name: str, current: Current | None = None) -> Channel:
     """Read a channel of a repository; one that nothing was published to is empty.
 
+    Args:
+        repository: where it is.
+        name: of the channel.
+        current: what the repository says; None reads it.
+
     Raises:
-        InputError: the document is of another version.
+        InputError: the document is of another version, missing or damaged.
     """
     check_name("channel", name)
-    target = target_of(name)
-    if target not in repository.files():
+    target, current = target_of(name), current or repository.current()
+    if target not in current.files:
         return Channel(SCHEMA_VERSION, name, ())
-    return parse_channel(repository.content(target), target)
+    return parse_channel(repository.content(target, current), target)
+
+
+def channels_of(repository: Repository, current: Current) -> list[Channel]:
+    """Read all channels of a repository."""
+    folder = target_of("").split("/")[0] + "/"
+    names = (
+        path.removeprefix(folder).removesuffix(".json") for path in current.files if path.startswith(folder)
+    )
+    return [read_channel(repository, name, current) for name in sorted(names)]
 
 
 def draft_release(
@@ -80,7 +95,8 @@ def draft_release(
         InputError: a package cannot be used, or the release has one of its name already.
     """
     check_name("release", release)
-    before = read_channel(repository, channel)
+    current = repository.current()
+    before = read_channel(repository, channel, current)
     known = before.named(release)
     if known and rollout is not None:
         raise InputError(f"{release} is out already; decide about it with osnet-edge rollout")
@@ -91,14 +107,14 @@ def draft_release(
             name = check_name("package", package.resolve().name)
             archive = Path(folder) / f"{name}.tar"
             packed = write_archive(package, archive)
-            files.append(repository.put(f"packages/{release}/{name}.tar", archive))
+            files.append(repository.put(f"packages/{release}/{name}.tar", archive, current))
             offers.append(_artifact(name, files[-1], packed, requirements, measured))
     number = before.releases[-1].number + 1 if before.releases else 1
     made = known or Release(
         release, number, format_time(datetime.now(timezone.utc)), (), rollout or Rollout()
     )
     made = replace(made, offers=(*made.offers, *offers))
-    return _draft(repository, _with(before, made), files)
+    return _draft(repository, current, _with(before, made), files)
 
 
 def draft_rollout(repository: Repository, channel: str, release: str, **changes: Any) -> Metadata[Targets]:
@@ -113,17 +129,47 @@ def draft_rollout(repository: Repository, channel: str, release: str, **changes:
     Raises:
         InputError: there is no such release, or it would go back to one that is none.
     """
-    before = read_channel(repository, channel)
-    known = before.named(release)
-    if known is None:
-        names = ", ".join(each.name for each in before.releases) or "none"
-        raise InputError(f"expected a release of {channel} ({names}), got {release}")
+    current = repository.current()
+    before = read_channel(repository, channel, current)
+    known = _known(before, release)
     rings = {**known.rollout.rings, **changes.pop("rings", {})}
     rollout = replace(known.rollout, **changes, rings=rings)
     back = before.named(rollout.back_to) if rollout.back_to else None
     if rollout.back_to and (back is None or back.number >= known.number or back.rollout.recalled):
         raise InputError(f"expected an earlier release that stands to go back to, got {rollout.back_to}")
-    return _draft(repository, _with(before, replace(known, rollout=rollout)), [])
+    return _draft(repository, current, _with(before, replace(known, rollout=rollout)), [])
+
+
+def draft_drop(repository: Repository, channel: str, release: str) -> Metadata[Targets]:
+    """Draft the metadata without a release; once they are in place, its archives are deleted.
+
+    Args:
+        repository: where it is.
+        channel: whose release.
+        release: which one.
+
+    Raises:
+        InputError: there is no such release, it is the one that cameras shall have, or a recall leads to it.
+    """
+    current = repository.current()
+    before = read_channel(repository, channel, current)
+    known = _known(before, release)
+    standing = [each for each in before.releases if not each.rollout.recalled]
+    if standing and standing[-1] is known:
+        raise InputError(
+            f"{release} is the newest release of {channel} that stands; publish another or recall it first"
+        )
+    for other in before.releases:
+        if other.rollout.back_to == release:
+            raise InputError(
+                f"the recall of {other.name} sends cameras to {release}; drop {other.name} first, or recall "
+                "it --to another"
+            )
+    after = replace(before, releases=tuple(each for each in before.releases if each is not known))
+    others = [each for each in channels_of(repository, current) if each.channel != channel]
+    kept = {offer.target for each in (after, *others) for other in each.releases for offer in other.offers}
+    dropped = {offer.target for offer in known.offers} - kept
+    return _draft(repository, current, after, [], dropped)
 
 
 def _artifact(name: str, file: TargetFile, packed: Packed, requirements: str, measured: Measured) -> Artifact:
@@ -146,9 +192,29 @@ def _with(channel: Channel, release: Release) -> Channel:
     return replace(channel, releases=tuple(sorted((*others, release), key=lambda each: each.number)))
 
 
-def _draft(repository: Repository, channel: Channel, files: list[TargetFile]) -> Metadata[Targets]:
+def _known(channel: Channel, release: str) -> Release:
+    known = channel.named(release)
+    if known is None:
+        names = ", ".join(each.name for each in channel.releases) or "none"
+        raise InputError(f"expected a release of {channel.channel} ({names}), got {release}")
+    return known
+
+
+def _draft(
+    repository: Repository,
+    current: Current,
+    channel: Channel,
+    files: list[TargetFile],
+    without: Iterable[str] = (),
+) -> Metadata[Targets]:
+    content = dump_channel(channel)
+    if len(content) > LARGEST:
+        raise InputError(
+            f"cameras read a channel of {LARGEST} bytes at most, and {channel.channel} would have "
+            f"{len(content)}: drop old releases with osnet-edge rollout RELEASE --drop"
+        )
     with tempfile.TemporaryDirectory() as folder:
         document = Path(folder) / f"{channel.channel}.json"
-        document.write_bytes(dump_channel(channel))
+        document.write_bytes(content)
         index = repository.put(target_of(channel.channel), document)
-    return repository.draft_targets([*files, index])
+    return repository.draft_targets([*files, index], without, current)

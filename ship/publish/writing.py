@@ -1,0 +1,216 @@
+"""One writer of a repository at a time: a lock where there is one, and files that nothing writes over.
+
+A lock excludes processes of one machine, and of several where the file system carries it (NFS does). Where
+it does not, two things remain: a numbered file is created only where there is none, and the timestamp is
+replaced only while it is the one that was read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from osnet_edge.runtime.errors import CheckError, InputError, first_line
+from osnet_edge.runtime.files import ASIDE_SUFFIX, sync, write_all, write_aside
+
+#: Beside `metadata` and `targets`, which are all that is copied to a web server.
+LOCK_NAME = ".lock"
+#: Names of metadata that a writer has begun to put in place; what is not in this folder has been published.
+UNFINISHED_NAME = ".unfinished"
+#: How long a writer waits for another one.
+WAIT_S = 30.0
+_POLL_S = 0.05
+#: Between a name and whose note of it this is.
+_OWNER = "+"
+#: How a file system says that it has no locks, or no hard links.
+_WITHOUT = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EMLINK)
+
+
+class WriteLock:
+    """The lock of a repository; the system lets go of it however the holder ends.
+
+    Args:
+        folder: the repository's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._depth = folder, 0
+
+    @contextmanager
+    def hold(self, wait: float = WAIT_S) -> Iterator[None]:
+        """Hold the lock while the block runs; a block within the block of the same object holds it already.
+
+        Args:
+            wait: seconds to wait for another writer.
+
+        Raises:
+            InputError: the folder does not exist, or may not be written.
+            CheckError: another writer holds it still.
+        """
+        descriptor = None if self._depth else self._take(wait)
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _take(self, wait: float) -> int:
+        path = self._folder / LOCK_NAME
+        try:
+            descriptor = _open(path)
+        except OSError as error:
+            if not self._folder.is_dir():
+                raise InputError(
+                    f"{self._folder} is no repository yet: make its root with osnet-edge keys root"
+                ) from None
+            raise InputError(f"cannot write to the repository {self._folder}: {error.strerror}") from None
+        until = time.monotonic() + wait
+        try:
+            while not _try(descriptor):
+                if time.monotonic() >= until:
+                    holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "unknown"
+                    raise CheckError(
+                        f"another osnet-edge is writing to {self._folder} ({first_line(holder)}), and "
+                        "nothing was changed: run this again when that has ended"
+                    )
+                time.sleep(_POLL_S)
+            _sign(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+
+def create_file(path: Path, content: bytes) -> None:
+    """Write a file that is not there yet, whole or not at all; of two that do so at once, one does.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    aside = Path(tempfile.mkdtemp(ASIDE_SUFFIX, f".{path.name[:40]}.", path.parent))
+    try:
+        partial = aside / path.name
+        partial.write_bytes(content)
+        sync(partial)
+        try:
+            os.link(partial, path)
+        except OSError as error:
+            if error.errno not in _WITHOUT:
+                raise
+            _create_in_place(path, content)
+        sync(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def replace_file(path: Path, content: bytes, before: bytes | None) -> bool:
+    """Replace a file's content, if it is still the one that was read.
+
+    Args:
+        path: the file.
+        content: the new content.
+        before: what was read; None where there was no file.
+
+    Returns:
+        Whether it was; if not, nothing is changed.
+    """
+    try:
+        with write_aside(path) as partial:
+            partial.write_bytes(content)
+            # Now, so that nothing slow is between the comparison and the rename.
+            sync(partial)
+            if read_if_there(path) != before:
+                raise _ChangedError
+    except _ChangedError:
+        return False
+    return True
+
+
+def read_if_there(path: Path) -> bytes | None:
+    """Return a file's content; None where there is no file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def note_unfinished(folder: Path, *names: str) -> list[Path]:
+    """Write down, on the disk, that these metadata files are about to be put in place; return the notes."""
+    place = folder / UNFINISHED_NAME
+    place.mkdir(exist_ok=True)
+    # Another writer may have begun with the same name: each has notes of its own.
+    notes = [place / f"{name}{_OWNER}{uuid4().hex}" for name in names]
+    for note in notes:
+        note.touch()
+    sync(place)
+    sync(folder)
+    return notes
+
+
+def unfinished(folder: Path) -> set[str]:
+    """Return the metadata files that writers began to put in place, and neither finished nor took back."""
+    place = folder / UNFINISHED_NAME
+    return {path.name.split(_OWNER)[0] for path in place.iterdir()} if place.is_dir() else set()
+
+
+def forget_unfinished(notes: Iterable[Path]) -> None:
+    """Forget that something is unfinished: all of it is in place, or none of it."""
+    for note in notes:
+        note.unlink(missing_ok=True)
+
+
+class _ChangedError(Exception):
+    """Somebody else wrote the file."""
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except PermissionError:
+        # A colleague's, who shares the folder with us: locks need no writing.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _try(descriptor: int) -> bool:
+    """Take the lock if it is free; True also where the file system has none."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (*_WITHOUT, errno.EBADF):
+            raise
+    return True
+
+
+def _sign(descriptor: int) -> None:
+    """Tell others who holds it."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} of {socket.gethostname()}\n".encode(), 0)
+    except OSError:
+        # It was opened for reading alone, or the disk is full: others wait without knowing for whom.
+        pass
+
+
+def _create_in_place(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        write_all(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
