@@ -30,6 +30,8 @@ _WELL = ("installed", "current", "waiting", "trial")
 _LIMITS: tuple[tuple[str, str, str], ...] = (
     ("--package-mb", "MB", "Largest package; default 256."),
     ("--reserve-mb", "MB", "Disk space to keep free; default 64."),
+    ("--metadata-s", "SECONDS", "Time limit for one file of metadata; default 120."),
+    ("--download-s", "SECONDS", "Time limit for one archive; default 3600."),
     ("--prove-s", "SECONDS", "Time limit for loading and verifying an engine; default 120."),
     ("--prove-mb", "MB", "Memory limit for loading and verifying; default 2048."),
     ("--build-s", "SECONDS", "Time limit for building an engine on the device; default 3600."),

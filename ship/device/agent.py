@@ -128,7 +128,8 @@ class Agent:
                     "network", "this device has no repository: init it with --url, or ship to it by hand"
                 )
             root, url = self._store.trusted_root.read_bytes(), self._config.url
-            self._metadata = TufVerifier(root, self._store.metadata, url, self._store.channel_file)
+            file_s = self._config.limits.metadata_s
+            self._metadata = TufVerifier(root, self._store.metadata, url, self._store.channel_file, file_s)
         self._say(f"refreshing from {self._config.url}")
         verified = self._metadata.refresh(state.seen, state.signed, self._now())
         if (verified.versions, verified.signed) != (state.seen, state.signed):

@@ -26,6 +26,7 @@ class Limits:
     Attributes:
         package_mb: largest archive.
         reserve_mb: disk space that stays free.
+        metadata_s: one file of metadata, with all tries.
         download_s: one download, resumed or not.
         prove_s: loading and verifying an engine.
         prove_mb: resident memory of that.
@@ -36,6 +37,7 @@ class Limits:
 
     package_mb: float = 256.0
     reserve_mb: float = 64.0
+    metadata_s: float = 120.0
     download_s: float = 3600.0
     prove_s: float = 120.0
     prove_mb: float = 2048.0
