@@ -12,7 +12,7 @@ from importlib import import_module
 
 import click
 
-from osnet_edge.runtime.errors import OsnetEdgeError, first_line
+from osnet_edge.runtime.errors import OsnetEdgeError, first_line, printable
 
 #: The commands in order, each with its module and function.
 _COMMANDS = {
@@ -132,11 +132,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _note(message: Warning | str, *where: object, **more: object) -> None:
     """Show a warning as one line, without its place in our code."""
-    click.echo(f"note: {' '.join(str(message).split())}", err=True)
+    click.echo(f"note: {printable(' '.join(str(message).split()))}", err=True)
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {printable(' '.join(message.split()))}", err=True)
     return code
 
 

@@ -21,7 +21,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Time
 from tuf.ngclient import Updater, UpdaterConfig
 
 from osnet_edge.runtime.errors import InputError, first_line
-from osnet_edge.runtime.files import sync_tree, write_file
+from osnet_edge.runtime.files import read_small, sync_tree, write_file
 from osnet_edge.ship.channel import LARGEST, format_time, parse_time
 from osnet_edge.ship.device.download import Fetcher, download
 from osnet_edge.ship.device.refused import Reason, RefusedError
@@ -167,8 +167,8 @@ class TufVerifier:
             raise RefusedError(
                 "limit", f"expected {target} of at most {LARGEST:,} bytes, got {file.length:,}"
             )
-        with contextlib.suppress(OSError, tuf_errors.LengthOrHashMismatchError):
-            content = self._cache.read_bytes()
+        with contextlib.suppress(OSError, InputError, tuf_errors.LengthOrHashMismatchError):
+            content = read_small(self._cache, LARGEST)
             file.verify_length_and_hashes(content)
             return content
         try:
