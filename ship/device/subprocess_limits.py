@@ -20,6 +20,8 @@ _NICE = 10
 #: PR_SET_PDEATHSIG of sys/prctl.h.
 _DEATH_SIGNAL = 1
 _MOST_OUTPUT = 1 << 20
+#: What the last line of a failure has where memory or a library was missing.
+_PASSING = ("MemoryError", "bad_alloc", "out of memory", "ImportError", "ModuleNotFoundError")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: Of the agent's environment: where the system's libraries are, temporary files, and which GPU. A relative
 #: folder among the libraries' leads nowhere, since the command runs in /.
@@ -82,7 +84,12 @@ def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: 
         errors.seek(0)
         if child.returncode != 0:
             lines = errors.read(_MOST_OUTPUT).decode(errors="replace").strip().splitlines()
-            raise CommandError(lines[-1][:300] if lines else f"exit code {child.returncode}")
+            last = lines[-1][:300] if lines else f"exit code {child.returncode}"
+            if child.returncode < 0 or any(word in last for word in _PASSING):
+                # Of the device just now, not of what was run: another try may go well.
+                killed = f" (killed by signal {-child.returncode})" if child.returncode < 0 else ""
+                raise RefusedError("limit", f"{what} lacked something on this device{killed}: {last}")
+            raise CommandError(last)
         return output.read(_MOST_OUTPUT).decode(errors="replace")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fleet import Fleet, make_camera, serving, tiny_package
 
+from osnet_edge.ship.device.refused import LASTING, RefusedError
 from osnet_edge.ship.device.subprocess_limits import run_limited, run_module
 
 #: Modules that the proof and the builder import.
@@ -69,3 +70,12 @@ def test_a_command_of_the_operator_runs_as_the_timer_would_run_it(
     assert seen[0] == "/"
     assert not [line for line in seen if line.startswith("SECRET=") or str(tmp_path) in line]
     assert "CUDA_VISIBLE_DEVICES=1" in seen
+
+
+@pytest.mark.parametrize(
+    "script", ["kill -9 $$", "echo std::bad_alloc >&2; exit 1", "echo MemoryError >&2; exit 1"]
+)
+def test_what_fails_for_want_of_memory_or_by_a_signal_is_not_remembered_as_bad(script: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        run_limited(["/bin/sh", "-c", script], 10, 500, "proving")
+    assert refused.value.reason not in LASTING
