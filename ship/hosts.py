@@ -161,8 +161,8 @@ def _ship(shipment: Shipment, host: str, sent: Callable[[int], None]) -> Shipped
     config = ["-F", shipment.ssh_config] if shipment.ssh_config else []
     command = ["ssh", *config, *_OPTIONS, "--", host, shlex.join(words)]
     output, errors = _Head(), _Head()
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(command, **pipes) as process:  # noqa: S603
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:  # noqa: S603
         readers = [
             threading.Thread(target=head.read, args=(stream, process.kill), daemon=True)
             for head, stream in ((output, process.stdout), (errors, process.stderr))
