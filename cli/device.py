@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.options import json_flag
 from osnet_edge.cli.paths import InputPath, OutputFile
 from osnet_edge.cli.progress import shares, step
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.errors import InputError, printable
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.ship.device.store import DEFAULT_STORE
 
@@ -32,6 +31,8 @@ _WELL = ("installed", "current", "waiting", "trial")
 _LIMITS: tuple[tuple[str, str, str], ...] = (
     ("--package-mb", "MB", "Largest package; default 256."),
     ("--reserve-mb", "MB", "Disk space to keep free; default 64."),
+    ("--metadata-s", "SECONDS", "Time limit for one file of metadata; default 120."),
+    ("--download-s", "SECONDS", "Time limit for one archive; default 3600."),
     ("--prove-s", "SECONDS", "Time limit for loading and verifying an engine; default 120."),
     ("--prove-mb", "MB", "Memory limit for loading and verifying; default 2048."),
     ("--build-s", "SECONDS", "Time limit for building an engine on the device; default 3600."),
@@ -147,7 +148,7 @@ def init(
       osnet-edge device init --url https://engines.example.com --root 1.root.json --device camera-7 \\
           --ring canary --heartbeat /run/osnet-edge/heartbeat --systemd /etc/systemd/system
     """
-    from osnet_edge.ship.device.config import SCHEMA_VERSION, DeviceConfig, Limits
+    from osnet_edge.ship.device.config import SCHEMA_VERSION, DeviceConfig, Limits, split_command
     from osnet_edge.ship.device.facts import find_model
     from osnet_edge.ship.device.setup import set_up, write_units
     from osnet_edge.ship.device.store import Store
@@ -164,7 +165,10 @@ def init(
         ring,
         cast("Any", prefer),
         Limits(**{name: value for name, value in limits.items() if value is not None}),
-        replace(_health(probe, heartbeat, manual, window, interval), notify=tuple(shlex.split(notify or ""))),
+        replace(
+            _health(probe, heartbeat, manual, window, interval),
+            notify=split_command("--notify", notify or ""),
+        ),
     )
     set_up(place, config, Path(root) if root else None)
     click.echo(f"{place.root}: {device}, a {config.model} in the ring {ring} of {channel}")
@@ -255,7 +259,7 @@ def rollback(store: str, why: str, as_json: bool) -> int:
       osnet-edge device rollback --why "boxes flicker"
     """
     with _agent(store) as agent:
-        event = agent.rollback(why)
+        event = agent.rollback(printable(why))
     _report(store, event, as_json)
     return 0
 
@@ -314,12 +318,12 @@ def fits(store: str, needs: str, size: int) -> int:
 
 
 def _health(probe: str | None, heartbeat: str | None, manual: bool, window: float, interval: float) -> Health:
-    from osnet_edge.ship.device.config import Health
+    from osnet_edge.ship.device.config import Health, split_command
 
     if sum((bool(probe), bool(heartbeat), manual)) > 1:
         raise InputError("expected one of --probe, --heartbeat and --manual, got several")
     if probe:
-        return Health("probe", window, interval, probe=tuple(shlex.split(probe)))
+        return Health("probe", window, interval, probe=split_command("--probe", probe))
     if heartbeat:
         return Health("heartbeat", window, interval, heartbeat=heartbeat)
     return Health("manual" if manual else "proof", window, interval)
@@ -332,7 +336,7 @@ def _agent(store: str) -> Iterator[HandAgent]:
     from osnet_edge.ship.device.store import Store
 
     with shares() as progress:
-        yield HandAgent(Store(Path(store)), say=step, progress=progress)
+        yield HandAgent(Store(Path(store).absolute()), say=step, progress=progress)
 
 
 def _report(store: str, event: Event, as_json: bool) -> int:
@@ -342,13 +346,13 @@ def _report(store: str, event: Event, as_json: bool) -> int:
     found = read_status(Store(Path(store)))
     if as_json:
         document = {"event": asdict(event), **asdict(found)}
-        click.echo(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+        # Escaped: a terminal obeys control characters beyond ASCII too.
+        click.echo(json.dumps(document, separators=(",", ":")))
     else:
         reason = f" ({event.reason})" if event.reason else ""
         why = f": {event.why}" if event.why else ""
         proof = ", ".join(f"{name} {value:.3g}" for name, value in found.proof.items())
-        click.echo(f"{event.what} {event.release}".rstrip() + reason + why)
-        click.echo(
-            f"serving {found.release or 'nothing'}" + (f" ({found.package}; {proof})" if proof else "")
-        )
+        click.echo(printable(f"{event.what} {event.release}".rstrip() + reason + why))
+        serving = f"serving {found.release or 'nothing'}" + (f" ({found.package}; {proof})" if proof else "")
+        click.echo(printable(serving))
     return 0 if event.what in _WELL else 1

@@ -71,9 +71,7 @@ def new(file: str, encrypt: bool) -> None:
 @refuse_empty
 @keys.command()
 @repository_option
-@click.option(
-    "--root", "root_keys", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public root key."
-)
+@click.option("--root", "root_keys", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public root key.")
 @click.option("--threshold", type=int, help="Number of root keys that must sign; of the first root, 2.")
 @click.option("--targets", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public targets key.")
 @click.option(

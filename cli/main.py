@@ -13,7 +13,7 @@ from importlib import import_module
 import click
 
 from osnet_edge.cli.group import CommandGroup
-from osnet_edge.runtime.errors import OsnetEdgeError, first_line
+from osnet_edge.runtime.errors import OsnetEdgeError, first_line, printable
 
 #: The commands in order, each with its module and function.
 _COMMANDS = {
@@ -121,16 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = cli.main(args=arguments, prog_name="osnet-edge", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
-        if isinstance(error, _HELP):
-            # A group without a command, since click 8.2; before, click prints the help itself.
-            error.show()
-            return error.exit_code
-        where = error.ctx.command_path if error.ctx else "osnet-edge"
-        message = error.format_message().rstrip(".")
-        if "PRIVATE KEY" in message:
-            # A variable's text in place of its name, which begins like an option.
-            message = "expected a key as a file or as env:NAME, got the text of a key itself (not shown here)"
-        return _fail(f"{message}{' See' if message.endswith('?') else '; see'} {where} --help", 2)
+        return _fail_for_usage(error)
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -147,12 +138,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _note(message: Warning | str, *where: object, **more: object) -> None:
     """Show a warning as one line, without its place in our code."""
-    click.echo(f"note: {' '.join(str(message).split())}", err=True)
+    click.echo(f"note: {printable(' '.join(str(message).split()))}", err=True)
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {printable(' '.join(message.split()))}", err=True)
     return code
+
+
+def _fail_for_usage(error: click.UsageError) -> int:
+    """Report what was typed wrong; a group without a command shows its help."""
+    if isinstance(error, _HELP):
+        # A group without a command, since click 8.2; before, click prints the help itself.
+        error.show()
+        return error.exit_code
+    where = error.ctx.command_path if error.ctx else "osnet-edge"
+    message = error.format_message().rstrip(".")
+    if "PRIVATE KEY" in message:
+        # A variable's text in place of its name, which begins like an option.
+        message = "expected a key as a file or as env:NAME, got the text of a key itself (not shown here)"
+    return _fail(f"{message}{' See' if message.endswith('?') else '; see'} {where} --help", 2)
 
 
 def _fail_for_module(error: ImportError) -> int:

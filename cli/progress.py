@@ -10,6 +10,8 @@ from typing import Protocol
 
 import click
 
+from osnet_edge.runtime.errors import printable
+
 #: Seconds between progress lines if standard error is not a terminal, so that a log is not flooded.
 _LOG_INTERVAL = 10.0
 _PERCENT = 100
@@ -17,11 +19,13 @@ _PERCENT = 100
 
 def step(text: str) -> None:
     """Show the current step, or a warning."""
+    text = printable(text)
     click.echo(text if text.startswith("warning: ") else f"  {text} ...", err=True)
 
 
 def say(text: str) -> None:
     """Show a message above a bar; in a terminal it takes the bar's line, and the bar continues below."""
+    text = printable(text)
     cleared = "\r\x1b[K" if sys.stderr.isatty() else ""
     click.echo(f"{cleared}  {text}", err=True)
 

@@ -11,6 +11,7 @@ import click
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.paths import InputPath
 from osnet_edge.cli.progress import bar, say
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.ship.device.store import DEFAULT_STORE
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from osnet_edge.ship.hosts import Shipped
 
+#: A week: what waits for longer is not waited for.
+_MOST_S = 604_800
 _COLUMNS = ("host", "result", "release", "latency ms", "seconds", "why")
 
 
@@ -77,11 +80,15 @@ def ship(
       osnet-edge ship osnet-orin root@cam-1 root@cam-2 cam-3 --dry-run
       osnet-edge ship osnet-orin root@cam-1 root@cam-2 cam-3
     """
-    from osnet_edge.ship.device.config import check_name
+    from osnet_edge.ship.device.config import check_name, split_command
     from osnet_edge.ship.hosts import Shipment, check_hosts, ship_to_all
     from osnet_edge.ship.publish.archive import write_archive
 
     hosts = check_hosts(hosts)
+    if not split_command("--remote", remote):
+        raise InputError("expected --remote as a command, got none")
+    if not 0 < timeout <= _MOST_S:
+        raise InputError(f"expected --timeout as 1 to {_MOST_S:,} seconds, got {timeout:g}")
     name = check_name("package", Path(package).resolve().name)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "package.tar"

@@ -11,9 +11,26 @@ from collections.abc import Callable
 
 
 def first_line(message: object, most: int = 300) -> str:
-    """Return the first line of an error or a message, which is what fits into ours."""
+    """Return the first line of an error or a message, printable, which is what fits into ours."""
     lines = str(message).strip().splitlines()
-    return lines[0][:most] if lines else type(message).__name__
+    return printable(lines[0][:most]) if lines else type(message).__name__
+
+
+def printable(text: str) -> str:
+    r"""Return text of whatever origin in one line that a terminal shows and does not obey.
+
+    Control characters, line ends, surrogates and what turns the direction of writing become escapes.
+
+    Example:
+        >>> printable("a\x1b[2Jb\n")
+        'a\\x1b[2Jb\\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
+        for each in text
+    )
 
 
 class OsnetEdgeError(Exception):

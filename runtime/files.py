@@ -12,6 +12,8 @@ import json
 import os
 import re
 import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ from typing import Any
 
 from osnet_edge.runtime.errors import InputError
 
+#: Links that lead to links, as Linux follows them.
+_MOST_LINKS = 40
 #: What file systems take, in bytes.
 _LONGEST_NAME = 255
 #: A folder with this file is an engine package, whose files are accounted for.
@@ -34,6 +38,9 @@ ASIDE_SUFFIX = ".aside"
 def write_aside(target: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `target`, and rename it over `target` when the block ends well.
 
+    A link is kept: the file that it leads to is replaced. Where it leads to what this process has open, as
+    `/dev/stdout` does, the content is written there when the block ends well.
+
     Args:
         target: the file to make; its folder must exist.
 
@@ -44,7 +51,15 @@ def write_aside(target: Path | str) -> Iterator[Path]:
         InputError: the folder does not exist, or the target is a folder.
     """
     target = Path(target)
+    opened = _own_descriptor(target)
+    if opened is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder, target.name)
+            sys.stdout.flush()
+            write_all(opened, Path(folder, target.name).read_bytes())
+        return
     _require_file_place(target)
+    target = _behind_links(target)
     aside = _make_aside(target)
     try:
         partial = aside / target.name
@@ -141,6 +156,28 @@ def sync_tree(folder: Path) -> None:
     sync(folder.parent)
 
 
+def read_small(path: Path | str, most: int) -> bytes:
+    """Read a file that others write, and that may be anything by now.
+
+    Args:
+        path: of it.
+        most: bytes that it may have.
+
+    Raises:
+        InputError: it is no plain file, or larger.
+        OSError: it cannot be read.
+    """
+    # Without blocking: a pipe that nobody writes to would be waited for.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InputError(f"expected {path} as a plain file, found a folder, pipe or device")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise InputError(f"expected {path} of at most {most:,} bytes, found more")
+    return content
+
+
 def sha256_of(path: Path | str) -> str:
     """Return the SHA-256 of a file's bytes as 64 lower-case hexadecimal digits (FIPS 180-4)."""
     digest = hashlib.sha256()
@@ -151,18 +188,21 @@ def sha256_of(path: Path | str) -> str:
 
 
 def require_writable(target: Path | str) -> None:
-    """Hold that a file can be put at `target`, before work is put into its content; its folder is tried.
+    """Check that a file can be put at `target`, before work is put into its content; its folder is tried.
 
     Raises:
         InputError: its folder does not exist, takes nothing or is an engine package, or it is no plain file
             itself.
     """
-    _require_file_place(Path(target))
-    _try_folder(Path(target).parent)
+    target = Path(target)
+    if _own_descriptor(target) is not None:
+        return
+    _require_file_place(target)
+    _try_folder(_behind_links(target).parent)
 
 
 def require_folder(target: Path, *, replace: bool = False) -> None:
-    """Hold that a folder can be made at `target`, before work is put into its content; its parent is tried.
+    """Check that a folder can be made at `target`, before work is put into its content; its parent is tried.
 
     Raises:
         InputError: the parent does not exist or takes nothing, or the target is there and may not be
@@ -173,7 +213,7 @@ def require_folder(target: Path, *, replace: bool = False) -> None:
 
 
 def require_place(target: Path | str) -> None:
-    """Hold that something of this name can be put into its folder, whether it is there or not.
+    """Check that something of this name can be put into its folder, whether it is there or not.
 
     Raises:
         InputError: the folder does not exist or takes nothing, or the name is too long.
@@ -188,6 +228,7 @@ def _require_file_place(target: Path) -> None:
         raise InputError(f"expected a file name to write to, but {target} is a folder; name a file in it")
     if (target.exists() or target.is_symlink()) and not target.is_file():
         raise InputError(f"expected a file name to write to, but {target} is a device, pipe or broken link")
+    target = _behind_links(target)
     if (target.parent / MANIFEST_NAME).is_file():
         raise InputError(
             f"{target.parent} is an engine package, which another file would spoil; write elsewhere"
@@ -196,7 +237,9 @@ def _require_file_place(target: Path) -> None:
 
 def _require_folder_place(target: Path, *, replace: bool) -> None:
     _require_place(target)
-    if (target.exists() or target.is_symlink()) and not (replace and target.is_dir()):
+    if target.is_symlink():
+        raise InputError(f"expected a folder to make, but {target} is a link; name what it leads to")
+    if target.exists() and not (replace and target.is_dir()):
         raise InputError(f"{target} is already there; remove it, or name another output")
 
 
@@ -217,6 +260,38 @@ def _try_folder(folder: Path) -> None:
         raise InputError(
             f"nothing can be written in the folder {folder} ({error.strerror}); write elsewhere"
         ) from None
+
+
+def _behind_links(target: Path) -> Path:
+    """Return the file that a link leads to, or the path itself where it is no link.
+
+    Raises:
+        InputError: the system does not let us write through the link: it may be somebody else's, in a folder
+            such as /tmp, and lead to a file of their choice.
+    """
+    if not target.is_symlink():
+        return target
+    try:
+        os.close(os.open(target, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)))
+    except OSError as error:
+        raise InputError(
+            f"expected a file name to write to, but {target} is a link that cannot be written through "
+            f"({error.strerror}); name what it leads to"
+        ) from None
+    return Path(os.path.realpath(target))
+
+
+def _own_descriptor(target: Path) -> int | None:
+    """Return the number of the open file of this process that a path stands for, as `/dev/stdout` does."""
+    path = os.path.abspath(target)
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(path)
+        if name.isdecimal() and os.path.realpath(folder) in (f"/proc/{os.getpid()}/fd", "/dev/fd"):
+            return int(name)
+        if not os.path.islink(path):
+            return None
+        path = os.path.normpath(os.path.join(folder, os.readlink(path)))
+    return None
 
 
 def _make_aside(target: Path) -> Path:

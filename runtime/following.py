@@ -18,13 +18,15 @@ from numpy.typing import ArrayLike
 
 from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder, Embeddings
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
-from osnet_edge.runtime.files import write_aside
+from osnet_edge.runtime.files import read_small, write_aside
 from osnet_edge.runtime.forks import fork_waits
 from osnet_edge.runtime.package.schema import parse_json
 
 T = TypeVar("T")
 #: A heartbeat is old when it missed this many looks, and a second for a slow disk.
 _MISSED = 3
+#: Of a heartbeat.
+_MOST_BYTES = 65_536
 
 
 @dataclass
@@ -165,7 +167,8 @@ class FollowingEmbedder:
         """Return what tells one turn of the link from another: where it leads, and the link's own number."""
         try:
             return str(self._path.resolve()), os.lstat(self._path).st_ino
-        except OSError:
+        except (OSError, RuntimeError):
+            # Python before 3.13 raises the latter for links that lead round in a circle.
             return "", 0
 
     def _follow(self) -> None:
@@ -223,10 +226,10 @@ def _another_fails(heartbeat: Path, package: str, seconds: float) -> bool:
     """Return whether a heartbeat of the last seconds is another process's, and tells that an engine fails."""
     try:
         is_recent = time.time() - heartbeat.stat().st_mtime < seconds
-        told = parse_json(heartbeat.read_bytes(), str(heartbeat), "it comes again")
+        told = parse_json(read_small(heartbeat, _MOST_BYTES), str(heartbeat), "it comes again")
         is_another = told["process"] != os.getpid() and told["package"] == package
         return is_recent and is_another and bool(told["errors"] or told["failed"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

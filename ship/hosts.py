@@ -7,23 +7,27 @@ import queue
 import shlex
 import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.package.schema import parse_json, to_json
+from osnet_edge.ship.device.config import split_command
 from osnet_edge.ship.requirements import Requirements
 
 #: Exit code of ssh for its own failures, as its manual has it.
 _SSH_FAILED = 255
 _NOT_FOUND = 127
 _BLOCK = 1 << 16
+#: Of what a host may answer, and seconds to wait for the rest of it once ssh has ended.
+_MOST_BYTES, _READ_S = 1_000_000, 5.0
+#: A latency over it is none.
+_MOST_MS = 1e9
 #: Never asks, never takes a key that is not known, notices a host that vanished.
 _OPTIONS = (
     *("-o", "BatchMode=yes"),
@@ -85,6 +89,8 @@ def check_hosts(hosts: Sequence[str]) -> tuple[str, ...]:
         raise UnavailableError(
             "this needs the program ssh, which is not installed: apt-get install openssh-client"
         )
+    if odd := [host for host in hosts if not host.isprintable()]:
+        raise InputError(f"expected hosts such as user@host, got {odd[0]!r}")
     if doubtful := [host for host in hosts if host.startswith("-") or not host.strip()]:
         raise InputError(f"expected hosts such as user@host, got {doubtful[0]!r}")
     return tuple(dict.fromkeys(hosts))
@@ -115,7 +121,8 @@ def ship_to_all(
         started = time.monotonic()
         try:
             result = _ship(shipment, host, events.put)
-        except OSError as error:
+        except Exception as error:
+            # Whatever one host brings about, the others are reported.
             result = Shipped(host, "failed", 1, why=first_line(error))
         return replace(result, seconds=round(time.monotonic() - started, 1))
 
@@ -143,7 +150,7 @@ def _ship(shipment: Shipment, host: str, sent: Callable[[int], None]) -> Shipped
         else ["install", "-", "--release", shipment.release, "--package", shipment.package, "--json"]
     )
     words = [
-        *shlex.split(shipment.remote),
+        *split_command("--remote", shipment.remote),
         "device",
         *action,
         "--bytes",
@@ -153,22 +160,52 @@ def _ship(shipment: Shipment, host: str, sent: Callable[[int], None]) -> Shipped
     ]
     config = ["-F", shipment.ssh_config] if shipment.ssh_config else []
     command = ["ssh", *config, *_OPTIONS, "--", host, shlex.join(words)]
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=errors) as process:  # noqa: S603
-            limit = threading.Timer(shipment.timeout, process.kill)
-            limit.start()
-            try:
-                _send(None if shipment.dry_run else shipment.archive, process, sent)
-                code = process.wait()
-            finally:
-                late = not limit.is_alive()
-                limit.cancel()
-        output.seek(0)
-        errors.seek(0)
-        stdout, stderr = output.read().decode(errors="replace"), errors.read().decode(errors="replace")
+    output, errors = _Head(), _Head()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:  # noqa: S603
+        readers = [
+            threading.Thread(target=head.read, args=(stream, process.kill), daemon=True)
+            for head, stream in ((output, process.stdout), (errors, process.stderr))
+        ]
+        limit = threading.Timer(shipment.timeout, process.kill)
+        for thread in (*readers, limit):
+            thread.start()
+        try:
+            _send(None if shipment.dry_run else shipment.archive, process, sent)
+            code = process.wait()
+        finally:
+            late = not limit.is_alive()
+            limit.cancel()
+        for reader in readers:
+            # What ssh left behind, such as a master connection, may hold the streams open.
+            reader.join(_READ_S)
+    stdout, stderr = output.text(), errors.text()
     if late:
         return Shipped(host, "failed", 1, why=f"not done within {shipment.timeout:g} s")
+    if output.is_over or errors.is_over:
+        return Shipped(host, "failed", 1, why=f"it answered more than {_MOST_BYTES:,} bytes")
     return _result(host, code, stdout, stderr, shipment.dry_run)
+
+
+class _Head:
+    """The beginning of what a host says; who says more is hung up on."""
+
+    def __init__(self) -> None:
+        self._content = bytearray()
+        self.is_over = False
+
+    def read(self, stream: IO[bytes], hang_up: Callable[[], None]) -> None:
+        """Read to the end, or to the most that there may be."""
+        while block := cast("Any", stream).read1(_BLOCK):
+            self._content += block
+            if len(self._content) > _MOST_BYTES:
+                self.is_over = True
+                hang_up()
+                return
+
+    def text(self) -> str:
+        """Return what came."""
+        return bytes(self._content).decode(errors="replace")
 
 
 def _send(archive: Path | None, process: subprocess.Popen[bytes], sent: Callable[[int], None]) -> None:
@@ -181,7 +218,7 @@ def _send(archive: Path | None, process: subprocess.Popen[bytes], sent: Callable
             while block := source.read(_BLOCK):
                 pipe.write(block)
                 sent(len(block))
-    except BrokenPipeError:
+    except (BrokenPipeError, ConnectionError):
         # It ended early, and says why in its own words.
         pass
 
@@ -190,7 +227,7 @@ def _result(host: str, code: int, stdout: str, stderr: str, dry_run: bool) -> Sh
     lines = [
         line.removeprefix("error: ") for line in stderr.strip().splitlines() if not line.startswith("  ")
     ]
-    last = lines[-1].strip() if lines else f"exit code {code}"
+    last = first_line(lines[-1]) if lines and lines[-1].strip() else f"exit code {code}"
     if code == _SSH_FAILED:
         return Shipped(host, "unreachable", 1, why=last)
     if code == _NOT_FOUND:
@@ -198,10 +235,22 @@ def _result(host: str, code: int, stdout: str, stderr: str, dry_run: bool) -> Sh
     try:
         answer = parse_json(stdout, host, "name osnet-edge there with --remote")
         if dry_run:
-            return Shipped(host, "would fit" if code == 0 else "would not fit", code, why=answer["why"])
+            why = _word(answer, "why")
+            return Shipped(host, "would fit" if code == 0 else "would not fit", code, why=why)
         event = answer["event"]
-        latency = answer["proof"].get("latency_ms") if event["what"] == "installed" else None
-        return Shipped(host, event["what"], code, answer["release"], latency, why=event["why"])
+        what, release, why = _word(event, "what"), _word(answer, "release"), _word(event, "why")
+        latency = answer["proof"].get("latency_ms") if what == "installed" else None
+        if not (latency is None or (isinstance(latency, int | float) and abs(latency) < _MOST_MS)):
+            raise ValueError("no latency")
+        return Shipped(host, what, code, release, latency, why=why)
     except (ValueError, KeyError, TypeError, AttributeError):
         # It said nothing, or it was no osnet-edge that answered.
         return Shipped(host, "failed", code or 1, why=last)
+
+
+def _word(document: dict[str, object], name: str) -> str:
+    """Return a text of an answer, in one line that a terminal may be shown."""
+    value = document[name]
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is no text")
+    return first_line(value) if value else ""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,22 @@ def free_port() -> int:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
         return port
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Count the bytes that this process takes from sockets."""
+    came: list[int] = []
+    receive = socket.socket.recv_into
+
+    def recv_into(connection: socket.socket, *given: Any, **more: Any) -> int:
+        size = receive(connection, *given, **more)
+        came.append(size)
+        return size
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "recv_into", recv_into)
+        yield came
 
 
 @contextmanager

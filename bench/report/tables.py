@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 #: Layers shown of each engine; the JSON has all.
 _LAYERS = 10
+#: How a cell begins that spreadsheets take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 #: The order of CSV that readers of it know; further columns come behind these.
 _CSV_ORDER = (
     *("engine", "role", "variant", "precision", "target", "size_bytes", "rank1", "mean_ap"),
@@ -88,8 +90,13 @@ def csv_table(result: BenchResult) -> str:
     added = sorted(columns - {*_CSV_ORDER, ""})
     writer = csv.DictWriter(text, [*_CSV_ORDER, *added], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _as_text(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _as_text(value: Any) -> Any:
+    """Return a cell that a spreadsheet shows and does not compute: names come from whoever made a package."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def further_tables(result: BenchResult) -> list[Table[Any]]:

@@ -160,5 +160,9 @@ def _parse_scalar(kind: Any, value: Any, where: str) -> Any:
 
 
 def _mismatch(where: str, expected: str, value: Any) -> InputError:
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except (RecursionError, ValueError):
+        # Nested deeper, or a number longer, than Python shows.
+        shown = type(value).__name__
     return InputError(f"{where}: expected {expected}, got {shown if len(shown) < 60 else shown[:57] + '...'}")

@@ -87,8 +87,23 @@ class Agent:
             self._store.write_state(state)
         if state.trial:
             self._say("finishing the trial that was begun")
-            return self._trials.resume(state)
+            event = self._trials.resume(state)
+            return (self._take_back_if_recalled() if event.what == "trial" else None) or event
         return self._heal(state) or self._follow()
+
+    def _take_back_if_recalled(self) -> Event | None:
+        """Go back from an engine that waits to be confirmed, where its release was recalled meanwhile."""
+        try:
+            state, channel = self._refresh(self._store.read_state())
+        except RefusedError:
+            # Without news the trial goes on.
+            return None
+        release = channel.named(state.slots[state.trial.slot].release) if state.trial else None
+        if release is None or not release.rollout.recalled:
+            return None
+        return self._trials.take_back(
+            state, "operator", f"{release.name} was recalled: {release.rollout.recalled}"
+        )
 
     def _heal(self, state: State) -> Event | None:
         """Go to the other slot where the one that serves was damaged, as flash memory does."""
@@ -128,7 +143,8 @@ class Agent:
                     "network", "this device has no repository: init it with --url, or ship to it by hand"
                 )
             root, url = self._store.trusted_root.read_bytes(), self._config.url
-            self._metadata = TufVerifier(root, self._store.metadata, url, self._store.channel_file)
+            file_s = self._config.limits.metadata_s
+            self._metadata = TufVerifier(root, self._store.metadata, url, self._store.channel_file, file_s)
         self._say(f"refreshing from {self._config.url}")
         verified = self._metadata.refresh(state.seen, state.signed, self._now())
         if (verified.versions, verified.signed) != (state.seen, state.signed):

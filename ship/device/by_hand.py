@@ -29,6 +29,7 @@ class HandAgent(Agent):
             RefusedError: another update is running.
         """
         with self._store.lock():
+            self._store.sweep()
             return self._install(archive, release, package)
 
     def install_stream(self, source: IO[bytes], size: int, release: str, package: str) -> Event:
@@ -37,17 +38,16 @@ class HandAgent(Agent):
         Raises:
             RefusedError: another update is running.
         """
-        with (
-            self._store.lock(),
-            tempfile.TemporaryDirectory(dir=self._store.downloads) as folder,
-        ):
-            archive = Path(folder) / "sent.tar"
-            try:
-                self._require_room(size)
-                _receive(source, archive, size)
-            except (RefusedError, OSError) as error:
-                return self._refused(error)
-            return self._install(archive, release, package)
+        with self._store.lock():
+            self._store.sweep()
+            with tempfile.TemporaryDirectory(dir=self._store.downloads) as folder:
+                archive = Path(folder) / "sent.tar"
+                try:
+                    self._require_room(size)
+                    _receive(source, archive, size)
+                except (RefusedError, OSError) as error:
+                    return self._refused(error)
+                return self._install(archive, release, package)
 
     def fits(self, needs: Requirements, size: int) -> str:
         """Say why a package would not fit here; empty where it would. Nothing is changed."""
@@ -90,7 +90,6 @@ class HandAgent(Agent):
 
     def _install(self, archive: Path, release: str, package: str) -> Event:
         try:
-            self._store.sweep()
             state = self._store.read_state()
             if state.trial:
                 self._trials.resume(state)

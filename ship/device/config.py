@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import PLAIN_NAME, write_json
+from osnet_edge.runtime.files import PLAIN_NAME, read_small, write_json
 from osnet_edge.runtime.package.schema import parse_document, to_json
 
 SCHEMA_VERSION = 1
 _MB = 1_000_000
+_MOST_BYTES = 1_000_000
 #: How the trial of a new engine is judged: a probe command, the heartbeat of the program that embeds, a
 #: person's `osnet-edge device confirm`, or by its proof alone.
 HealthKind = Literal["probe", "heartbeat", "manual", "proof"]
@@ -26,6 +28,7 @@ class Limits:
     Attributes:
         package_mb: largest archive.
         reserve_mb: disk space that stays free.
+        metadata_s: one file of metadata, with all tries.
         download_s: one download, resumed or not.
         prove_s: loading and verifying an engine.
         prove_mb: resident memory of that.
@@ -36,6 +39,7 @@ class Limits:
 
     package_mb: float = 256.0
     reserve_mb: float = 64.0
+    metadata_s: float = 120.0
     download_s: float = 3600.0
     prove_s: float = 120.0
     prove_mb: float = 2048.0
@@ -129,6 +133,18 @@ class DeviceConfig:
             raise InputError(f"expected the repository's address as https://..., got {self.url!r}")
 
 
+def split_command(option: str, text: str) -> tuple[str, ...]:
+    """Split a command as a shell would.
+
+    Raises:
+        InputError: a quotation has no end.
+    """
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise InputError(f"expected {option} as a command, got {text[:120]!r}: {error}") from None
+
+
 def check_name(what: str, value: str) -> str:
     """Return `value` where it is a plain name.
 
@@ -150,7 +166,7 @@ def read_config(path: Path) -> DeviceConfig:
         InputError: it is missing, or not what `osnet-edge device init` writes.
     """
     try:
-        content = path.read_bytes()
+        content = read_small(path, _MOST_BYTES)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: make the store with osnet-edge device init") from None
     advice = "run osnet-edge device init again"

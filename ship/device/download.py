@@ -1,59 +1,67 @@
-"""Bytes from a web server, in bounded amounts: metadata for TUF, and archives that can be resumed.
-
-The standard library's client: it takes proxies from the environment, and the system's certificates.
-"""
+"""Bytes from a web server, in bounded amounts: metadata for TUF, and archives that can be resumed."""
 
 from __future__ import annotations
 
-import http.client
 import os
-import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
 from tuf.ngclient import FetcherInterface
 
-from osnet_edge.runtime.errors import first_line
 from osnet_edge.runtime.files import sync, write_all
+from osnet_edge.ship.channel import LARGEST
+from osnet_edge.ship.device.exchange import Bound, ExchangeError, TooLongError, exchange
 from osnet_edge.ship.device.refused import RefusedError
 
-#: No byte for so long, and the connection is taken for dead.
-_SILENCE_S = 20.0
-#: Of metadata, in all: a server that drips bytes must not hold an update for ever.
-_METADATA_S = 120.0
-_BLOCK = 1 << 18
+T = TypeVar("T")
 #: How often a download is begun, and seconds before the second time; each further one waits twice as long.
 _TRIES, _PAUSE_S = 4, 0.5
 _PARTIAL_CONTENT, _NOT_SATISFIABLE = 206, 416
 
 
 class Fetcher(FetcherInterface):
-    """TUF's metadata over HTTP; lengths are bounded by TUF, which reads from here."""
+    """TUF's metadata over HTTP.
+
+    Args:
+        file_s: seconds for a file, with all tries.
+        seconds: for all files of a refresh.
+    """
+
+    def __init__(self, file_s: float, seconds: float) -> None:
+        self._file_s, self._until = file_s, time.monotonic() + seconds
+
+    def download_bytes(self, url: str, max_length: int) -> bytes:
+        """Download a file of at most `max_length` bytes.
+
+        Raises:
+            DownloadHTTPError: the server says that it has none.
+            DownloadLengthMismatchError: it is longer.
+            DownloadError: it does not come, or not whole.
+        """
+        until = min(self._until, time.monotonic() + self._file_s)
+        try:
+            return _in_tries(lambda: _read(url, max_length, until), until)
+        except TooLongError as error:
+            raise DownloadLengthMismatchError(f"{url}: {error}") from None
+        except ExchangeError as error:
+            if error.status:
+                raise DownloadHTTPError(f"{url}: {error}", error.status) from None
+            raise DownloadError(f"{url}: {error}") from None
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        try:
-            response = _open(url, 0)
-        except urllib.error.HTTPError as error:
-            error.close()
-            raise DownloadHTTPError(f"{url}: {error.code} {error.reason}", error.code) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise DownloadError(f"{url}: {_words(error)}") from None
-        return self._blocks(response, url)
+        yield self.download_bytes(url, LARGEST)
 
-    def _blocks(self, response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
-        until = time.monotonic() + _METADATA_S
-        with response:
-            try:
-                while block := response.read1(_BLOCK):
-                    yield block
-                    if time.monotonic() > until:
-                        raise SlowRetrievalError(f"{url}: not whole after {_METADATA_S:.0f} s")
-            except (OSError, http.client.HTTPException) as error:
-                raise DownloadError(f"{url}: {_words(error)}") from None
+
+def _read(url: str, most: int, until: float) -> bytes:
+    with exchange(url, Bound(most, until - time.monotonic())) as answer:
+        content = b"".join(answer.blocks)
+    if not answer.is_framed and not content.rstrip().endswith(b"}"):
+        # Each of ours is a JSON object.
+        raise ExchangeError("the connection ended early")
+    return content
 
 
 def download(
@@ -77,77 +85,76 @@ def download(
             disk is full.
     """
     until = time.monotonic() + seconds
-    for attempt in range(_TRIES):
-        if attempt:
-            time.sleep(min(_PAUSE_S * 2**attempt, max(0.0, until - time.monotonic())))
-            if time.monotonic() >= until:
-                break
+    try:
+        _in_tries(lambda: _go_on(url, destination, length, until, progress), until)
+    except ExchangeError as error:
+        has = destination.stat().st_size if destination.exists() else 0
+        raise RefusedError(
+            "network", f"{url}: {has:,} of {length:,} bytes came ({error}); the next try goes on there"
+        ) from None
+    sync(destination.parent)
+
+
+def _in_tries(work: Callable[[], T], until: float) -> T:
+    """Do something over a network again, with growing pauses, where that may help and time is left."""
+    for attempt in range(1, _TRIES + 1):
         try:
-            _go_on(url, destination, length, until, progress)
-        except urllib.error.HTTPError as error:
-            error.close()
-            problem = f"{error.code} {error.reason}"
-            if error.code == _NOT_SATISFIABLE:
-                # What is there is longer than what the server has.
-                destination.unlink(missing_ok=True)
-            elif error.code < http.client.INTERNAL_SERVER_ERROR:
-                break
-        except (OSError, http.client.HTTPException) as error:
-            problem = _words(error)
-        else:
-            return
-    has = destination.stat().st_size if destination.exists() else 0
-    raise RefusedError(
-        "network", f"{url}: {has:,} of {length:,} bytes came ({problem}); the next try goes on there"
-    )
+            return work()
+        except ExchangeError as error:
+            pause = _PAUSE_S * 2**attempt
+            if not error.again or attempt == _TRIES or time.monotonic() + pause >= until:
+                raise
+            time.sleep(pause)
+    raise AssertionError("the last try returns or raises")
 
 
 def _go_on(url: str, destination: Path, length: int, until: float, progress: Callable[[int], None]) -> None:
-    descriptor = os.open(destination, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Whatever else may write into the folder: no link is followed out of it.
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(destination, flags, 0o600)
     try:
         done = os.fstat(descriptor).st_size
         if done > length:
             os.ftruncate(descriptor, 0)
             done = 0
         if done < length:
-            with _open(url, done) as response:
-                if done and response.status != _PARTIAL_CONTENT:
-                    # A server that knows no ranges sends it all again.
-                    os.ftruncate(descriptor, 0)
-                    done = 0
-                os.lseek(descriptor, done, os.SEEK_SET)
-                while done < length and (block := response.read1(min(_BLOCK, length - done))):
-                    _keep(descriptor, block, destination)
-                    done += len(block)
-                    progress(done)
-                    if time.monotonic() > until:
-                        raise TimeoutError("it took too long")
+            done = _receive(url, descriptor, done, length, until, progress)
         if done < length:
-            raise ConnectionError("the connection ended early")
+            raise ExchangeError("the connection ended early")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    sync(destination.parent)
 
 
-def _keep(descriptor: int, block: bytes, destination: Path) -> None:
+def _receive(
+    url: str, descriptor: int, done: int, length: int, until: float, progress: Callable[[int], None]
+) -> int:
+    """Write what comes after the first `done` bytes; return how many there are then."""
+    try:
+        with exchange(url, Bound(length, until - time.monotonic()), done) as answer:
+            if done and answer.status != _PARTIAL_CONTENT:
+                # A server that knows no ranges sends it all again.
+                os.ftruncate(descriptor, 0)
+                done = 0
+            os.lseek(descriptor, done, os.SEEK_SET)
+            for block in answer.blocks:
+                _keep(descriptor, block[: length - done])
+                done = min(length, done + len(block))
+                progress(done)
+                if done == length:
+                    break
+    except ExchangeError as error:
+        if error.status == _NOT_SATISFIABLE:
+            # What is there is longer than what the server has.
+            os.ftruncate(descriptor, 0)
+            raise ExchangeError(str(error)) from None
+        raise
+    return done
+
+
+def _keep(descriptor: int, block: bytes) -> None:
     """Write a block; a failure of the disk is raised as one of the disk, not of the network."""
     try:
         write_all(descriptor, block)
     except OSError as error:
-        raise RefusedError("disk", f"{destination} cannot be written: {error.strerror}; make room") from None
-
-
-def _open(url: str, start: int) -> http.client.HTTPResponse:
-    request = urllib.request.Request(url)  # noqa: S310 - the scheme was checked with the configuration
-    if start:
-        request.add_header("Range", f"bytes={start}-")
-    response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=_SILENCE_S)  # noqa: S310
-    return response
-
-
-def _words(error: BaseException) -> str:
-    reason = getattr(error, "reason", None) or error
-    if isinstance(reason, ssl.SSLError):
-        return f"TLS: {first_line(reason)}"
-    return first_line(getattr(reason, "strerror", None) or reason)
+        raise RefusedError("disk", f"the archive cannot be written: {error.strerror}; make room") from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
+from osnet_edge.runtime.files import read_small
 from osnet_edge.runtime.package.schema import parse_json
 from osnet_edge.ship.device.config import Health
 from osnet_edge.ship.device.refused import RefusedError
@@ -13,6 +15,8 @@ from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
 _PROBE_S, _PROBE_MB = 30.0, 1024.0
 #: A heartbeat older than this, or than three looks, is of a program that hangs.
 _STALE_S = 10.0
+#: Of a heartbeat; ours have some 200.
+_MOST_BYTES = 65_536
 
 
 def watch(health: Health, package: Path, seconds: float) -> None:
@@ -26,11 +30,12 @@ def watch(health: Health, package: Path, seconds: float) -> None:
     Raises:
         RefusedError: the engine does not do well; the reason is `health`.
     """
-    # Seconds that pass, whatever the time of day does; a heartbeat's file has the latter.
-    until, began = time.monotonic() + seconds, time.time()
+    # Seconds that pass, whatever the time of day does.
+    until = time.monotonic() + seconds
+    heartbeat = _Heartbeat(Path(health.heartbeat), package, max(_STALE_S, 3 * health.interval_s))
     while True:
         left = until - time.monotonic()
-        well = _look(health, package, began)
+        well = _look(health, heartbeat)
         if left <= 0:
             break
         time.sleep(min(health.interval_s, left))
@@ -40,14 +45,11 @@ def watch(health: Health, package: Path, seconds: float) -> None:
         )
 
 
-def _look(health: Health, package: Path, began: float) -> bool:
+def _look(health: Health, heartbeat: _Heartbeat) -> bool:
     """Look once; return whether the engine is seen to do well just now."""
     if health.kind == "probe":
         _run_probe(health.probe)
-    if health.kind == "heartbeat":
-        fresh = max(began, time.time() - max(_STALE_S, 3 * health.interval_s))
-        return _hear(Path(health.heartbeat), package, fresh)
-    return True
+    return health.kind != "heartbeat" or heartbeat.hear()
 
 
 def _run_probe(command: tuple[str, ...]) -> None:
@@ -61,21 +63,52 @@ def _run_probe(command: tuple[str, ...]) -> None:
         raise RefusedError("health", f"the health probe {command[0]} cannot run: {error.strerror}") from None
 
 
-def _hear(file: Path, package: Path, since: float) -> bool:
-    """Return whether a heartbeat of the new engine is there; an error that it tells of is the engine's."""
-    try:
-        if file.stat().st_mtime < since:
+class _Heartbeat:
+    """A heartbeat's file, of which each beat is another file or has another time.
+
+    That it comes is told by its changes, and not by its time: the clock may be set back or forth meanwhile.
+
+    Args:
+        file: what the program writes.
+        package: the folder of the new engine.
+        stale_s: seconds without a beat after which the program is taken to hang.
+    """
+
+    def __init__(self, file: Path, package: Path, stale_s: float) -> None:
+        self._file, self._package, self._stale_s = file, package, stale_s
+        # What is there already is of before.
+        self._seen, self._heard = self._mark(), -math.inf
+
+    def hear(self) -> bool:
+        """Return whether the new engine's beat is there; an error that it tells of is the engine's."""
+        mark = self._mark()
+        if mark != self._seen:
+            self._seen, self._heard = mark, time.monotonic()
+        if time.monotonic() - self._heard > self._stale_s:
             return False
-        beat = parse_json(file.read_bytes(), str(file), "it comes again")
-        failed, calls, errors = str(beat["failed"]), int(beat["calls"]), int(beat["errors"])
-        same = Path(beat["package"]) == package.resolve()
-    except (OSError, ValueError, KeyError, TypeError):
-        # Not there yet, or being replaced by something else than our runtime.
-        return False
-    if failed and same:
-        raise RefusedError("health", f"the program could not change to the new engine: {failed[:200]}")
-    if same and errors:
-        raise RefusedError(
-            "health", f"{errors} of {calls} calls of the new engine failed in the program that uses it"
-        )
-    return same
+        try:
+            beat = parse_json(read_small(self._file, _MOST_BYTES), str(self._file), "it comes again")
+        except (OSError, ValueError):
+            # Not there yet, or being replaced by something else than our runtime.
+            return False
+        if not isinstance(beat, dict):
+            return False
+        package, failed, calls, errors = (beat.get(each) for each in ("package", "failed", "calls", "errors"))
+        if not (isinstance(package, str) and isinstance(failed, str) and type(calls) is type(errors) is int):
+            return False
+        if package != str(self._package.resolve()):
+            return False
+        if failed:
+            raise RefusedError("health", f"the program could not change to the new engine: {failed[:200]}")
+        if errors:
+            raise RefusedError(
+                "health", f"{errors} of {calls} calls of the new engine failed in the program that uses it"
+            )
+        return True
+
+    def _mark(self) -> tuple[int, int] | None:
+        try:
+            found = self._file.stat()
+        except (OSError, ValueError):
+            return None
+        return found.st_ino, found.st_mtime_ns

@@ -21,7 +21,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Time
 from tuf.ngclient import Updater, UpdaterConfig
 
 from osnet_edge.runtime.errors import InputError, first_line
-from osnet_edge.runtime.files import sync_tree, write_file
+from osnet_edge.runtime.files import read_small, sync_tree, write_file
 from osnet_edge.ship.channel import LARGEST, format_time, parse_time
 from osnet_edge.ship.device.download import Fetcher, download
 from osnet_edge.ship.device.refused import Reason, RefusedError
@@ -30,8 +30,16 @@ from osnet_edge.ship.device.refused import Reason, RefusedError
 SIGNED_FIELD = "x-osnet-edge-signed"
 #: How far a right clock may be behind the signer's.
 _CLOCK_SLACK = timedelta(days=1)
+#: Root, timestamp, snapshot, targets and the channel's document.
+_FILES = 5
+#: Each newer root is signed by the one before, so that no server can make up a longer chain than the owners
+#: did; a root a month is 40 years.
+_MOST_ROOTS = 500
 _SETTINGS = UpdaterConfig(
-    max_root_rotations=64, root_max_length=512_000, timestamp_max_length=16_384, targets_max_length=2_000_000
+    max_root_rotations=_MOST_ROOTS,
+    root_max_length=512_000,
+    timestamp_max_length=16_384,
+    targets_max_length=2_000_000,
 )
 
 
@@ -98,10 +106,14 @@ class TufVerifier:
         folder: where verified metadata is kept.
         url: of the repository.
         cache: a file for the target that is read at every look, so that it is downloaded when it changes.
+        file_s: seconds that one file of metadata may take, with all tries; all of a refresh may take
+            `_FILES` times as long.
     """
 
-    def __init__(self, root: bytes, folder: Path, url: str, cache: Path) -> None:
+    def __init__(self, root: bytes, folder: Path, url: str, cache: Path, file_s: float = 120.0) -> None:
         self._root, self._folder, self._url, self._cache = root, folder, url.rstrip("/"), cache
+        self._file_s = file_s
+        self._fetcher = Fetcher(file_s, _FILES * file_s)
         self._updater: Updater | None = None
 
     def refresh(self, seen: Mapping[str, int], signed: str, now: datetime) -> Verified:
@@ -116,11 +128,12 @@ class TufVerifier:
             RefusedError: the repository cannot be reached or believed, or the clock cannot.
         """
         _check_clock(now, signed)
+        self._fetcher = Fetcher(self._file_s, _FILES * self._file_s)
         try:
             self._updater = Updater(
                 str(self._folder),
                 f"{self._url}/metadata/",
-                fetcher=Fetcher(),
+                fetcher=self._fetcher,
                 config=_SETTINGS,
                 bootstrap=self._root,
             )
@@ -154,12 +167,12 @@ class TufVerifier:
             raise RefusedError(
                 "limit", f"expected {target} of at most {LARGEST:,} bytes, got {file.length:,}"
             )
-        with contextlib.suppress(OSError, tuf_errors.LengthOrHashMismatchError):
-            content = self._cache.read_bytes()
+        with contextlib.suppress(OSError, InputError, tuf_errors.LengthOrHashMismatchError):
+            content = read_small(self._cache, LARGEST)
             file.verify_length_and_hashes(content)
             return content
         try:
-            content = Fetcher().download_bytes(self._address(file), file.length)
+            content = self._fetcher.download_bytes(self._address(file), file.length)
             file.verify_length_and_hashes(content)
         except (tuf_errors.DownloadError, tuf_errors.RepositoryError) as error:
             raise _refusal(error, self._url) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from osnet_edge.runtime.errors import OsnetEdgeError
+from osnet_edge.runtime.errors import OsnetEdgeError, printable
 
 #: `network`: the repository could not be reached, or not whole. `clock`: this camera's is wrong. `expired`,
 #: `signature`, `replayed`: the repository's metadata. `corrupt`: a file is not the one that was signed.
@@ -43,5 +43,6 @@ class RefusedError(OsnetEdgeError):
     """
 
     def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
+        # Servers, archives and hosts have a say in it.
+        super().__init__(printable(message))
         self.reason: Reason = reason

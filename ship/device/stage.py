@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
@@ -17,7 +16,7 @@ from osnet_edge.ship.device.facts import DeviceFacts
 from osnet_edge.ship.device.host_code import refuse_host_code
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.store import empty_folder, remove
-from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
+from osnet_edge.ship.device.subprocess_limits import CommandError, run_module
 from osnet_edge.ship.device.unpack import unpack
 from osnet_edge.ship.device.verify import EngineVerifier, Proof
 from osnet_edge.ship.requirements import requirements_of
@@ -87,9 +86,9 @@ def _build_in_subprocess(recipe: Path, output: Path, limits: Limits) -> None:
     Raises:
         RefusedError: it took more, or it failed.
     """
-    command = [sys.executable, "-m", _BUILDER, str(recipe), str(output)]
+    paths = [str(recipe.absolute()), str(output.absolute())]
     try:
-        run_limited(command, limits.build_s, limits.build_mb, "building the engine")
+        run_module(_BUILDER, paths, limits.build_s, limits.build_mb, "building the engine")
     except CommandError as error:
         raise RefusedError("proof", f"the engine could not be built on this device: {error}") from None
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from osnet_edge.runtime.files import write_json
+from osnet_edge.runtime.files import read_small, write_json
 from osnet_edge.runtime.package.schema import parse_document, to_json
 from osnet_edge.ship.device.refused import LASTING
 
 SCHEMA_VERSION = 1
 #: Older ones are forgotten, oldest first: the file stays small for ever.
 _MOST_BAD = 64
+_MOST_BYTES = 1_000_000
 
 #: `starting`: the link is about to be turned. `watching`: it leads to the new engine. `returning`: the new
 #: engine failed, and the link is about to be turned back.
@@ -133,7 +134,7 @@ def read_state(path: Path) -> State:
         InputError: it is damaged.
     """
     try:
-        content = path.read_bytes()
+        content = read_small(path, _MOST_BYTES)
     except FileNotFoundError:
         return State()
     return parse_document(State, content, str(path), SCHEMA_VERSION, "set it aside")

@@ -91,7 +91,7 @@ def read_status(store: Store) -> Status:
 
 def to_line(status: Status) -> str:
     """Return the status as one line of JSON."""
-    return json.dumps(asdict(status), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(asdict(status), separators=(",", ":"))
 
 
 def to_prometheus(status: Status) -> str:

@@ -15,6 +15,7 @@ What is in its folder:
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ DEFAULT_STORE = "/var/lib/osnet-edge"
 #: What a slot holds when the journal that knew was lost.
 UNKNOWN = "unknown"
 _POLL_S = 0.05
+#: An archive that a download may go on with, by its hash.
+_ARCHIVE = re.compile(r"[0-9a-f]{64}\.tar")
 
 
 @dataclass(frozen=True)
@@ -119,12 +122,9 @@ class Store:
 
     def active(self) -> str | None:
         """Return the slot that the link leads to; None where there is no engine yet."""
-        try:
-            target = os.readlink(self.link)
-        except OSError:
-            return None
-        name = target.removeprefix("slots/")
-        return name if name in SLOTS else None
+        # However a hand spelt it: absolute, with a dot, or through another link.
+        leads_to, slots = os.path.realpath(self.link), os.path.realpath(self.root / "slots")
+        return next((name for name in SLOTS if leads_to == os.path.join(slots, name)), None)
 
     def spare(self) -> str:
         """Return the slot that the next engine goes into."""
@@ -182,6 +182,14 @@ class Store:
         for path in self.metadata.glob("tmp*"):
             # python-tuf writes aside under such names.
             path.unlink(missing_ok=True)
+        if self.downloads.is_symlink():
+            # What it leads to is not ours to clear.
+            self.downloads.unlink()
+        self.downloads.mkdir(exist_ok=True)
+        for path in self.downloads.iterdir():
+            if path.is_symlink() or not path.is_file() or not _ARCHIVE.fullmatch(path.name):
+                # What `osnet-edge ship` was sending when the power went.
+                remove(path)
         for path in (self.root / "slots").iterdir():
             # Files are a slot's own, such as the kernels that TensorRT-RTX compiled for its engine.
             if path.name not in SLOTS and path.is_dir():

@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,6 +20,13 @@ _NICE = 10
 #: PR_SET_PDEATHSIG of sys/prctl.h.
 _DEATH_SIGNAL = 1
 _MOST_OUTPUT = 1 << 20
+#: What the last line of a failure has where memory or a library was missing.
+_PASSING = ("MemoryError", "bad_alloc", "out of memory", "ImportError", "ModuleNotFoundError")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: Of the agent's environment: where the system's libraries are, temporary files, and which GPU. A relative
+#: folder among the libraries' leads nowhere, since the command runs in /.
+_KEPT = frozenset({"LD_LIBRARY_PATH", "TMPDIR", "TZ", "OMP_NUM_THREADS"})
+_KEPT_FROM = ("CUDA_", "NVIDIA_", "OSNET_EDGE_")
 
 
 class CommandError(Exception):
@@ -44,6 +52,8 @@ def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: 
         RefusedError: it ran too long or took too much memory, and was killed.
         CommandError: it failed.
     """
+    if any("\0" in word for word in command):
+        raise CommandError("a word of the command has a null character")
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
@@ -61,6 +71,9 @@ def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: 
             stdout=output,
             stderr=errors,
             start_new_session=True,
+            # Nothing of where and by whom the agent was started: by hand it is as by its timer.
+            cwd="/",
+            env=_environment(),
             preexec_fn=bind,
         )
         try:
@@ -71,8 +84,28 @@ def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: 
         errors.seek(0)
         if child.returncode != 0:
             lines = errors.read(_MOST_OUTPUT).decode(errors="replace").strip().splitlines()
-            raise CommandError(lines[-1][:300] if lines else f"exit code {child.returncode}")
+            last = lines[-1][:300] if lines else f"exit code {child.returncode}"
+            if child.returncode < 0 or any(word in last for word in _PASSING):
+                # Of the device just now, not of what was run: another try may go well.
+                killed = f" (killed by signal {-child.returncode})" if child.returncode < 0 else ""
+                raise RefusedError("limit", f"{what} lacked something on this device{killed}: {last}")
+            raise CommandError(last)
         return output.read(_MOST_OUTPUT).decode(errors="replace")
+
+
+def run_module(module: str, arguments: Sequence[str], seconds: float, megabytes: float, what: str) -> str:
+    """Run a module of ours by this Python, as `run_limited` does.
+
+    Isolated: modules come from where this Python's are installed, and neither from the current folder, nor
+    from the user's own, nor from where a variable says.
+    """
+    command = [sys.executable, "-I", "-X", "utf8", "-m", module, *arguments]
+    return run_limited(command, seconds, megabytes, what)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_FROM)}
+    return {"PATH": _PATH, "HOME": "/", "LANG": "C.UTF-8", **kept}
 
 
 def _watch(child: subprocess.Popen[bytes], seconds: float, megabytes: float, what: str) -> None:

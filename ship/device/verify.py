@@ -17,7 +17,7 @@ from osnet_edge.runtime.errors import report
 from osnet_edge.runtime.package.schema import parse_json
 from osnet_edge.ship.device.config import Limits
 from osnet_edge.ship.device.refused import RefusedError
-from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
+from osnet_edge.ship.device.subprocess_limits import CommandError, run_module
 
 #: What verifying gives: `distance`, the largest of a golden row, and `latency_ms`, p50 of one image.
 Proof = dict[str, float]
@@ -33,9 +33,10 @@ def verify_in_subprocess(package: Path, limits: Limits) -> Proof:
     Raises:
         RefusedError: it cannot be loaded, computes something else, or is too slow or too big.
     """
-    command = [sys.executable, "-m", _MODULE, str(package)]
     try:
-        stdout = run_limited(command, limits.prove_s, limits.prove_mb, "proving the engine")
+        stdout = run_module(
+            _MODULE, [str(package.absolute())], limits.prove_s, limits.prove_mb, "proving the engine"
+        )
         answer = parse_json(stdout, "the proof", "try it with osnet-edge inspect")
         proof = {str(name): float(value) for name, value in answer.items()}
     except CommandError as error:

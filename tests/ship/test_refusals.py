@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -185,6 +186,7 @@ def test_a_download_that_takes_too_long_is_not_begun_again(fleet: Fleet, tmp_pat
             self.end_headers()
             with contextlib.suppress(ConnectionError):
                 self.wfile.write(bytes(100))
+                time.sleep(2)
 
         def log_message(self, *given: object) -> None:
             """Say nothing."""
@@ -192,7 +194,7 @@ def test_a_download_that_takes_too_long_is_not_begun_again(fleet: Fleet, tmp_pat
     with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(RefusedError, match="it took too long"):
-            download(f"http://127.0.0.1:{server.server_port}/x", tmp_path / "x", 1000, seconds=0)
+            download(f"http://127.0.0.1:{server.server_port}/x", tmp_path / "x", 1000, seconds=0.5)
         server.shutdown()
     assert asked == ["/x"]
 
