@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class RunnerFacts:
         accelerator: name of the GPU that runs it; None on the CPU.
         versions: of the library that runs it, by its name.
         transfers: whether calls copy to a device and back; None where there is no device.
+        input_size: height and width of a crop, in pixels; `Runner` fills it in.
     """
 
     variant: str
@@ -64,6 +65,7 @@ class RunnerFacts:
     accelerator: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     transfers: bool | None = None
+    input_size: tuple[int, int] | None = None
 
 
 class Runner:
@@ -75,7 +77,8 @@ class Runner:
     """
 
     def __init__(self, facts: RunnerFacts, preprocessing: Preprocessing | None = None) -> None:
-        self.facts, self.preprocessing = facts, preprocessing or Preprocessing()
+        self.preprocessing = preprocessing or Preprocessing()
+        self.facts = replace(facts, input_size=(self.preprocessing.height, self.preprocessing.width))
 
     def infer(self, batch: Batch) -> FloatArray:
         """Run (N, *preprocessing.input_shape) to (N, D)."""

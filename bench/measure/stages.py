@@ -83,6 +83,7 @@ class EngineRun:
             size_bytes=self.facts.size_bytes,
             package_bytes=self.facts.package_bytes,
             load_seconds=self.facts.load_seconds,
+            input_size=self.facts.input_size,
         )
 
     @contextmanager

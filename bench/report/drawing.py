@@ -214,6 +214,33 @@ def linear_axis(label: str, low: float, high: float, count: int = 5) -> Axis:
     return Axis(label, values[0], values[-1], [(value, f"{value:.{decimals}f}") for value in values])
 
 
+#: Of the largest value over the smallest: above it, small ones could not be told apart on a linear axis.
+_CRUSHED = 5
+
+
+def time_axis(label: str, values: Sequence[float]) -> Axis:
+    """Return an axis from zero, or a logarithmic one where one value would crush the others.
+
+    Args:
+        label: its name, to which "(logarithmic)" is added where it is so.
+        values: to enclose, 0 or more.
+    """
+    least, most = min(values), max(values)
+    if least <= 0 or most / least <= _CRUSHED:
+        return linear_axis(label, 0, most * 1.02)
+    return stepped_axis(label, least / 1.15, most * 1.15)
+
+
+def stepped_axis(label: str, low: float, high: float) -> Axis:
+    """Return a logarithmic axis from `low` to `high`, with ticks at round values between them."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    # Few where it is long: ticks must not run into each other.
+    steps = (1, 1.5, 2, 3, 5, 7) if high / low < 20 else (1, 2, 5) if high / low < 500 else (1,)
+    nice = (float(f"{step}e{power}") for power in powers for step in steps)
+    ticks = [(value, f"{value:g}") for value in nice if low <= value <= high]
+    return Axis(f"{label} (logarithmic)", low, high, ticks, logarithmic=True)
+
+
 def decade_axis(label: str, values: Sequence[float], shown: Callable[[float], str]) -> Axis:
     """Return a logarithmic axis of whole decades that encloses the values."""
     logs = [math.log10(value) for value in values if value > 0] or [0.0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import TypeVar
@@ -25,7 +24,9 @@ from osnet_edge.bench.report.drawing import (
     marker,
     named,
     shortened,
+    stepped_axis,
     text_at,
+    time_axis,
 )
 from osnet_edge.bench.result.limits import Ceilings
 from osnet_edge.bench.result.result import BenchResult
@@ -62,9 +63,8 @@ def _latency(result: BenchResult, key: str) -> Figure | None:
         for slot, engine in enumerate(result.engines)
         if engine.batches
     ]
-    top = max(y for each in series for _, y in each.points)
     x = Axis("batch", -0.3, len(batches) - 0.7, [(index, str(batch)) for index, batch in enumerate(batches)])
-    plot = Plot(x, linear_axis("ms an image", 0, top))
+    plot = Plot(x, time_axis("ms an image", [y for each in series for _, y in each.points]))
     body = plot.axes()
     for each in series:
         places = [plot.place(batches.index(int(batch)), ms) for batch, ms in each.points]
@@ -100,10 +100,10 @@ def _accuracy(result: BenchResult, key: str) -> Figure | None:
     if not series:
         return None
     points = [each.points[0] for each in series]
-    # x starts at zero; y spans the points, so that small losses can be seen.
+    # y spans the points, so that small losses can be seen.
     low, high = min(y for _, y in points), max(y for _, y in points)
     pad = max((high - low) * 0.25, 0.5)
-    x = linear_axis(f"p50 ms, batch {batch}", 0, max(x for x, _ in points) * 1.05)
+    x = time_axis(f"p50 ms, batch {batch}", [x for x, _ in points])
     plot = Plot(x, linear_axis("mAP %", low - pad, high + pad))
     front = [plot.place(*point) for point in pareto_front(points, lambda point: point)]
     placed = [(plot.place(*point), each) for point, each in zip(points, series, strict=True)]
@@ -259,13 +259,10 @@ def _pareto_axes(shown: Sequence[TunedCandidate], budget: float | None) -> tuple
     low, high = min([0.0, *lost]), max([0.0, *lost, *([budget] if budget is not None else [])])
     pad = 0.12 * (high - low) or 0.1
     first, last = min(times) / 1.15, max(times) * 1.15
-    powers = range(math.floor(math.log10(first)), math.ceil(math.log10(last)) + 1)
-    nice = (float(f"{step}e{power}") for power in powers for step in (1, 1.5, 2, 3, 5, 7))
-    ticks = [(value, f"{value:g}") for value in nice if first <= value <= last]
     down = linear_axis("mAP points lost, and at most", low - pad, high + pad)
     inside = [tick for tick in down.ticks if low - pad <= tick[0] <= high + pad]
     return (
-        Axis("milliseconds an image (logarithmic)", first, last, ticks, logarithmic=True),
+        stepped_axis("milliseconds an image", first, last),
         Axis(down.label, high + pad, low - pad, inside),
     )
 

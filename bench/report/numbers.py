@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 MISSING = "-"
+#: Beside a ratio of calls that varied much, as something else ran meanwhile.
+BUSY = "busy"
 
 
 def milliseconds(value: float) -> str:

@@ -17,7 +17,7 @@ from osnet_edge.bench.report.drawing import STYLE, marker
 from osnet_edge.bench.report.figures import result_figures
 from osnet_edge.bench.report.fleet import choices, fleet_table
 from osnet_edge.bench.report.pictures import PictureSection
-from osnet_edge.bench.report.summary import caution, fastest, summary
+from osnet_edge.bench.report.summary import caution, quickest_of_all, summary
 from osnet_edge.bench.report.tables import batches, engines, further_tables
 from osnet_edge.bench.result.machine import MachineFacts
 from osnet_edge.bench.result.result import BenchResult
@@ -167,18 +167,21 @@ def _view(result: BenchResult, key: str) -> dict[str, Any]:
 
 
 def _tiles(result: BenchResult) -> list[tuple[str, str, str]]:
-    """Return the three figures that people look for first: what it is, the figure, and of what."""
+    """Return the three figures that people look for first: what it is, the figure, and of what.
+
+    Of all engines, as the table below has the reference and what it is against among its rows too.
+    """
     tiles = []
-    best, batch = fastest(result), result.common_batch
+    best, batch = quickest_of_all(result), result.common_batch
     if best is not None and batch is not None and (measured := best.at(batch)):
         p50 = numbers.milliseconds(measured.latency.p50_ms)
         tiles.append(("Shortest call", f"{p50} ms", f"{best.name}, batch {batch}, p50"))
-    rates = [(each, engine) for engine in result.candidates for each in engine.batches]
+    rates = [(each, engine) for engine in result.engines for each in engine.batches]
     if rates:
         each, engine = max(rates, key=lambda pair: pair[0].images_per_second)
         most = numbers.rate(each.images_per_second)
         tiles.append(("Most images a second", most, f"{engine.name}, batch {each.batch}"))
-    scored = [(engine.accuracy, engine) for engine in result.candidates if engine.accuracy]
+    scored = [(engine.accuracy, engine) for engine in result.engines if engine.accuracy]
     if scored:
         accuracy, engine = max(scored, key=lambda pair: pair[0].scores.mean_ap)
         mean_ap = f"{numbers.percent(accuracy.scores.mean_ap)} %"

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from osnet_edge.bench.report import numbers
-from osnet_edge.bench.result.result import BenchResult, EngineResult
+from collections.abc import Sequence
 
-# trtexec warns above 2.5 % on a GPU of its own; on a shared CPU twice that is still a usable time.
-_NOISY_CV = 0.05
+from osnet_edge.bench.report import numbers
+from osnet_edge.bench.result.latency_stats import NOISY_CV
+from osnet_edge.bench.result.result import BenchResult, EngineResult, Ratio
 
 
 def fastest(result: BenchResult) -> EngineResult | None:
     """Return the candidate with the lowest p50 at the smallest batch all were measured at, or None."""
-    batch = result.common_batch
-    if batch is None:
-        return None
-    timed = [engine for engine in result.candidates if engine.at(batch)]
-    return min(timed, key=lambda engine: _p50(engine, batch), default=None)
+    return _quickest(result, result.candidates)
+
+
+def quickest_of_all(result: BenchResult) -> EngineResult | None:
+    """Return the same of all engines, the reference and what it is against among them."""
+    return _quickest(result, result.engines)
 
 
 def summary(result: BenchResult) -> str:
@@ -23,34 +24,86 @@ def summary(result: BenchResult) -> str:
     best, batch = fastest(result), result.common_batch
     if best is None or batch is None:
         return "No batch size was measured for every engine, so they cannot be ranked by speed."
-    base = result.reference
+    base, count = result.reference, len(result.candidates)
     taken = f"{numbers.milliseconds(_p50(best, batch))} ms a call (p50)"
     if best is base:
         return f"{best.name} takes {taken} at batch {batch}; {_accuracy_of(best)}."
-    if len(result.candidates) == 1:
+    ratio = next((r for r in result.ratios() if (r.engine, r.batch) == (best.name, batch)), None)
+    if ratio and _told_apart(ratio) and ratio.speedup < 1:
+        times = f"{1 / ratio.speedup:.2f} times as fast"
+        if count == 1:
+            lead = f"At batch {batch}, {base.name} is faster, {times} as {best.name}, which takes {taken}"
+        else:
+            others = "both engines" if count == 2 else f"all {count} engines"
+            lead = (
+                f"At batch {batch}, {base.name} is faster than {others}: {times} as {best.name}, "
+                f"the fastest of them, which takes {taken}"
+            )
+        return f"{lead}; {_accuracy_kept(best, result)}."
+    if count == 1:
         lead = f"At batch {batch}, {best.name} takes {taken}"
     else:
-        lead = f"At batch {batch}, {best.name} is the fastest of {len(result.candidates)} engines: {taken}"
-    speedups = [r.speedup for r in result.ratios() if (r.engine, r.batch) == (best.name, batch)]
+        lead = f"At batch {batch}, {best.name} is the fastest of {count} engines: {taken}"
     # A clock too coarse for the engine reads 0, and then there is no ratio.
-    compared = f", {_compared(speedups[0])} {base.name}" if speedups else ""
+    compared = f", {_compared(ratio)} {base.name}{_ends(ratio)}" if ratio else ""
     return f"{lead}{compared}; {_accuracy_kept(best, result)}."
 
 
 def caution(result: BenchResult) -> str | None:
-    """Return a warning where times varied so much that small differences mean nothing, else None."""
-    worst = max((each.latency.cv for engine in result.engines for each in engine.batches), default=0.0)
-    if worst <= _NOISY_CV:
-        return None
+    """Return warnings of what makes figures hard to compare: times that vary, and unlike inputs; or None."""
+    found = [text for text in (_busy(result), _unlike_inputs(result)) if text]
+    return " ".join(found) or None
+
+
+def _busy(result: BenchResult) -> str:
+    latencies = [each.latency for engine in result.engines for each in engine.batches]
+    latencies += [each.latency for engine in result.engines for each in engine.frames]
+    noisy = [each.cv for each in latencies if each.noisy]
+    if not noisy:
+        return ""
     return (
         "The machine was not quiet: the standard deviation of the calls reaches "
-        f"{worst * 100:.0f} % of their mean. Medians and ratios hold better than means and p99."
+        f"{max(noisy) * 100:.0f} % of their mean. Medians and ratios hold better than means and p99; "
+        f'ratios of such calls are marked "{numbers.BUSY}".'
     )
 
 
-def _compared(speedup: float) -> str:
-    """Say a ratio, unless the same engine measured twice on a shared machine may show it too."""
-    return "about as fast as" if abs(speedup - 1) <= _NOISY_CV else f"{speedup:.2f} times as fast as"
+def _unlike_inputs(result: BenchResult) -> str:
+    names: dict[str, list[str]] = {}
+    for engine in result.engines:
+        if engine.input_size:
+            names.setdefault("x".join(map(str, engine.input_size)), []).append(engine.name)
+    if len(names) < 2:
+        return ""
+    each = "; ".join(f"{size}: {', '.join(engines)}" for size, engines in names.items())
+    return f"Engines take inputs of unlike sizes, so that their speeds are of unlike work ({each})."
+
+
+def _quickest(result: BenchResult, engines: Sequence[EngineResult]) -> EngineResult | None:
+    batch = result.common_batch
+    if batch is None:
+        return None
+    timed = [engine for engine in engines if engine.at(batch)]
+    return min(timed, key=lambda engine: _p50(engine, batch), default=None)
+
+
+def _told_apart(ratio: Ratio) -> bool:
+    """Say whether a ratio is more than the same engine measured twice on a shared machine may show."""
+    within = ratio.low is not None and ratio.high is not None and ratio.low <= 1 <= ratio.high
+    return not within and abs(ratio.speedup - 1) > NOISY_CV
+
+
+def _compared(ratio: Ratio) -> str:
+    if _told_apart(ratio):
+        return f"{ratio.speedup:.2f} times as fast as"
+    return "about as fast as" if abs(ratio.speedup - 1) <= NOISY_CV else "and cannot be told from"
+
+
+def _ends(ratio: Ratio) -> str:
+    """Say the interval where a difference may be chance."""
+    if _told_apart(ratio) or abs(ratio.speedup - 1) <= NOISY_CV:
+        return ""
+    return f" ({ratio.speedup:.2f} times as fast, {ratio.low:.2f} to {ratio.high:.2f})"
 
 
 def _p50(engine: EngineResult, batch: int) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -30,6 +30,10 @@ from osnet_edge.bench.result.measurements import (
 from osnet_edge.bench.result.result import BenchResult
 
 T = TypeVar("T")
+
+_BUSY_MEANS = (
+    f"{numbers.BUSY.capitalize()}: calls of one of the two varied by more than 5 % (standard deviation)."
+)
 
 #: Layers shown of each engine; the JSON has all.
 _LAYERS = 10
@@ -55,6 +59,24 @@ class EngineRow(Generic[T]):
     def name(self) -> str:
         """The engine's name."""
         return self.engine.name
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A ratio, and whether the calls of one of the two engines varied much."""
+
+    ratio: Ratio | FrameRatio
+    busy: bool
+
+    @classmethod
+    def of(
+        cls, ratio: Ratio | FrameRatio | None, *measured: BatchLatency | FrameTime | None
+    ) -> _Shown | None:
+        """Make one from the times that it is of."""
+        noisy = any(each.latency.noisy for each in measured if each)
+        # That of an engine to itself is 1, whatever runs beside.
+        busy = noisy and (measured[0] is not measured[1])
+        return None if ratio is None else cls(ratio, busy)
 
 
 def text_table(result: BenchResult) -> str:
@@ -143,7 +165,7 @@ def engines(result: BenchResult, every: bool = False) -> Table[EngineResult]:
             unit="ms",
             below=lambda engine: _interval(each.median_interval) if (each := at(engine)) else (),
         ),
-        _speed("Speed", "x ref.", lambda engine: speeds.get((engine.name, batch or 0))),
+        _speed("Speed", "x ref.", lambda engine: _ratio_shown(speeds, result, engine, batch or 0)),
     ]
     columns: list[Column[EngineResult]] = [
         Column(
@@ -206,8 +228,8 @@ def batches(result: BenchResult) -> Table[EngineRow[BatchLatency]]:
     """Return a row for each engine and batch."""
     speeds = {(each.engine, each.batch): each for each in result.ratios()}
 
-    def ratio(row: EngineRow[BatchLatency]) -> Ratio | None:
-        return speeds.get((row.name, row.measured.batch))
+    def ratio(row: EngineRow[BatchLatency]) -> _Shown | None:
+        return _ratio_shown(speeds, result, row.engine, row.measured.batch)
 
     columns: list[Column[EngineRow[BatchLatency]]] = [
         _engine(),
@@ -233,7 +255,7 @@ def batches(result: BenchResult) -> Table[EngineRow[BatchLatency]]:
     note = (
         "p50 to p99: half, 90 %, 95 % and 99 % of the calls take at most this long; below p50, what encloses "
         "it with 95 %. Rate: batch over mean latency, of one caller. Speed: the reference's time over this "
-        "engine's, median over rounds of turns, and its 95 % interval."
+        f"engine's, median over rounds of turns, and its 95 % interval. {_BUSY_MEANS}"
     )
     return _grouped("Latency at every batch", columns, _rows(result, "batches"), note)
 
@@ -248,8 +270,10 @@ def frames(result: BenchResult) -> Table[EngineRow[FrameTime]]:
     ]
 
     def against(base: str) -> Column[EngineRow[FrameTime]]:
-        def ratio(row: EngineRow[FrameTime]) -> FrameRatio | None:
-            return speeds.get((row.name, base, row.measured.people))
+        def ratio(row: EngineRow[FrameTime]) -> _Shown | None:
+            found = speeds.get((row.name, base, row.measured.people))
+            other = next(each for each in result.engines if each.name == base)
+            return _Shown.of(found, row.measured, other.with_people(row.measured.people))
 
         return _speed(f"Speed against {base}", "x, interval", ratio, text=f"against {base}")
 
@@ -534,34 +558,42 @@ def _latencies(*named: tuple[str, str]) -> Iterable[Column[EngineRow[Any]]]:
 def _speed(
     heading: str,
     unit: str,
-    ratio: Callable[[T], Ratio | FrameRatio | None],
+    ratio: Callable[[T], _Shown | None],
     text: str = "",
     csv: str = "",
     in_text: Callable[[T], str] | None = None,
 ) -> Column[T]:
     """Return a column of speeds with their intervals."""
     return Column(
-        lambda row: each.speedup if (each := ratio(row)) else None,
+        lambda row: each.ratio.speedup if (each := ratio(row)) else None,
         "{:.2f}".format,
         page=heading,
         unit=unit,
         text=text,
         csv=csv,
-        below=lambda row: _spread(ratio(row)),
+        below=lambda row: (
+            (*_spread(each), *([numbers.BUSY] if each.busy else [])) if (each := ratio(row)) else ()
+        ),
         in_text=in_text or (lambda row: _speed_text(ratio(row))),
     )
 
 
-def _spread(ratio: Ratio | FrameRatio | None) -> Sequence[str]:
-    if ratio is None or ratio.low is None or ratio.high is None:
-        return ()
-    return (f"{ratio.low:.2f} to {ratio.high:.2f}",)
+def _ratio_shown(
+    speeds: Mapping[tuple[str, int], Ratio], result: BenchResult, engine: EngineResult, batch: int
+) -> _Shown | None:
+    return _Shown.of(speeds.get((engine.name, batch)), engine.at(batch), result.reference.at(batch))
 
 
-def _speed_text(ratio: Ratio | FrameRatio | None) -> str:
-    if ratio is None:
+def _spread(shown: _Shown) -> Sequence[str]:
+    ratio = shown.ratio
+    return () if ratio.low is None or ratio.high is None else (f"{ratio.low:.2f} to {ratio.high:.2f}",)
+
+
+def _speed_text(shown: _Shown | None) -> str:
+    if shown is None:
         return numbers.MISSING
-    return " ".join([numbers.times(ratio.speedup), *(f"({each})" for each in _spread(ratio))])
+    interval = (f"({each})" for each in _spread(shown))
+    return " ".join([numbers.times(shown.ratio.speedup), *interval, *([numbers.BUSY] if shown.busy else [])])
 
 
 def _change(change: AccuracyChange | None, name: str) -> Sequence[str]:
@@ -584,7 +616,7 @@ def _yes(flag: bool) -> str:
 
 
 def _definitions(result: BenchResult) -> str:
-    text = "Speed: the reference's time over this engine's, and its 95 % interval."
+    text = f"Speed: the reference's time over this engine's, and its 95 % interval. {_BUSY_MEANS}"
     base = result.reference.accuracy
     if base is None:
         return text

@@ -22,6 +22,8 @@ from osnet_edge.bench._require import require
 from osnet_edge.runtime.errors import InputError
 
 _NS_PER_MS = 1_000_000
+#: trtexec warns above 2.5 % on a GPU of its own; on a shared CPU twice that is still a usable time.
+NOISY_CV = 0.05
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,11 @@ class LatencyStats:
             cv=math.sqrt(variance) / mean if mean else 0.0,
             iterations=count,
         )
+
+    @property
+    def noisy(self) -> bool:
+        """Whether calls varied so much that the machine was busy with something else."""
+        return self.cv > NOISY_CV
 
     def images_per_second(self, batch: int) -> float:
         """Return the throughput of one caller at `batch` images a call; 0 if the clock saw no time pass."""

@@ -316,6 +316,8 @@ class EngineResult:
         energy: of embeddings, by batch and meter.
         layers: time of each layer.
         retention: what it keeps of the reference's embeddings.
+        input_size: height and width of a crop that it takes, in pixels; None in results from before it was
+            kept.
     """
 
     name: str
@@ -339,6 +341,7 @@ class EngineResult:
     energy: tuple[Energy, ...] = ()
     layers: Layers | None = None
     retention: Retention | None = None
+    input_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         require(bool(self.name), "an engine's name", self.name)

@@ -1,7 +1,8 @@
 """The result of a benchmark: one versioned document that every table and page is made from.
 
 docs/BENCH.md says what each field means. Version 2 added turns and their intervals, frames, streams, memory,
-energy, layers, limits and rows of engines that failed; version 1 is read as one without these.
+energy, layers, limits and rows of engines that failed; version 1 is read as one without these. In version 3
+intervals of times allow for turns that depend on each other; those of older documents are computed anew.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from osnet_edge.bench._require import require
 from osnet_edge.bench.metrics.changes import AccuracyChange
+from osnet_edge.bench.metrics.statistics import median_interval
 from osnet_edge.bench.result.comparison import FrameRatio, Ratio, accuracy_changes, frame_ratios, ratios
 from osnet_edge.bench.result.limits import Ceilings, Limit, Work, limit
 from osnet_edge.bench.result.machine import MachineFacts
@@ -21,7 +23,7 @@ from osnet_edge.bench.result.measurements import Accuracy, BatchLatency, EngineR
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package import schema
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -178,7 +180,7 @@ def to_json(result: BenchResult) -> str:
 
 
 def from_json(text: str) -> BenchResult:
-    """Read what `to_json` wrote, of this version or of version 1.
+    """Read what `to_json` wrote, of this version or an older one.
 
     Raises:
         InputError: it is no JSON, of another schema version, a field is missing, unknown or of the wrong
@@ -191,9 +193,11 @@ def from_json(text: str) -> BenchResult:
     if not isinstance(document, dict) or "schema_version" not in document:
         raise InputError("expected a benchmark result, but the document has no schema_version; is it one?")
     version = document.pop("schema_version")
-    require(version in (1, SCHEMA_VERSION), f"schema_version 1 or {SCHEMA_VERSION}", version)
+    require(version in range(1, SCHEMA_VERSION + 1), f"schema_version 1 to {SCHEMA_VERSION}", version)
     names = _DERIVED_IN_1 if version == 1 else tuple(_DERIVED)
     stored = {name: document.pop(name, None) for name in names}
+    if version < SCHEMA_VERSION:
+        _renew_intervals(document, stored)
     result = schema.from_json(BenchResult, document, "result")
     for name, value in stored.items():
         # Parsed, since older results lack fields that have defaults here too.
@@ -219,6 +223,27 @@ def read_result(path: str | Path) -> BenchResult:
         raise InputError(f"{path} is no text; expected a result of osnet-edge bench --json") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _renew_intervals(document: Any, derived: dict[str, Any]) -> None:
+    """Give a document of an older version the intervals of this one, wherever it is well formed."""
+    engines = document.get("engines")
+    for engine in filter(_is_object, engines if isinstance(engines, list) else ()):
+        timed = (each for name in ("batches", "frames") for each in engine.get(name) or ())
+        for each in filter(_is_object, timed):
+            turns = each.get("turns_ms")
+            if isinstance(turns, list) and all(type(turn) in (int, float) for turn in turns):
+                ends = median_interval(turns)
+                each["median_interval"] = None if ends is None else list(ends)
+    for name in ("ratios", "frame_ratios"):
+        entries = derived.get(name)
+        for each in filter(_is_object, entries if isinstance(entries, list) else ()):
+            each.pop("low", None)
+            each.pop("high", None)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _agrees(stored: Any, derived: Any) -> bool:

@@ -117,3 +117,28 @@ def test_an_int8_decision_is_drawn_group_by_group() -> None:
     for line in (HOSTILE, "25.0%", "fc", "5.0%", "osnet"):
         assert line in lines
     assert "25% of the multiply-accumulates in INT8; mAP lost 0.20, 0.50 at most; budget 0.5" in lines
+
+
+@pytest.mark.parametrize(
+    ("rival_ms", "logarithmic"),
+    [
+        pytest.param(4.0, False, id="a rival twice as slow leaves the axis at zero"),
+        pytest.param(40.0, True, id="one twenty times as slow would crush the others"),
+    ],
+)
+def test_a_slow_rival_does_not_crush_the_latency_chart(rival_ms: float, logarithmic: bool) -> None:
+    result = examples.result(
+        examples.engine("ref", {1: 2.0, 8: 16.0}, reference=True),
+        examples.engine("quick", {1: 1.6, 8: 12.8}),
+        examples.engine("rival", {1: rival_ms, 8: rival_ms * 8}),
+    )
+    for title in ("Latency against batch", "Accuracy against latency"):
+        svg = next(each.svg for each in result_figures(result, "r") if each.title == title)
+        assert ("(logarithmic)" in svg) is logarithmic
+        places = re.findall(r'transform="translate\(([-\d.]+) ([-\d.]+)\)', svg)
+        seen = {(round(float(x)), round(float(y))) for x, y in places}
+        # Markers are 10 units wide: those of engines a fifth apart lie side by side.
+        assert len(seen) == len(places)
+        axis = 1 if title.startswith("Latency") else 0
+        first, second = (float(places[index][axis]) for index in ((0, 2) if axis else (0, 1)))
+        assert abs(first - second) > 10

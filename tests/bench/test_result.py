@@ -103,7 +103,7 @@ def test_a_result_comes_back_as_it_was(result: BenchResult) -> None:
 
 def test_the_document_says_what_a_script_looks_for() -> None:
     document = json.loads(to_json(examples.result()))
-    assert document["schema_version"] == 2
+    assert document["schema_version"] == 3
     assert document["ratios"][3]["speedup"] == 2.0
     assert document["engines"][1]["batches"][0]["latency"]["p50_ms"] == 0.85
     assert document["accuracy_changes"][1]["mean_ap"] == pytest.approx(-0.0104)
@@ -166,6 +166,21 @@ def test_a_document_of_version_1_is_read() -> None:
     assert from_json(json.dumps(document)) == examples.compared()
 
 
+def test_intervals_of_an_older_version_are_computed_anew() -> None:
+    """Version 2 took turns for independent: eight fast ones behind eight slow ones gave too narrow ends."""
+    slow, quick = examples.result().engines
+    turns = tuple(1 + index / 100 + (index >= 8) for index in range(16))
+    timed = replace(slow, batches=(BatchLatency.of(1, slow.batches[0].latency, turns),))
+    steady = replace(quick, batches=(BatchLatency.of(1, quick.batches[0].latency, (1.0,) * 16),))
+    result = examples.result(timed, steady)
+    document = json.loads(to_json(result))
+    document["schema_version"] = 2
+    document["engines"][0]["batches"][0]["median_interval"] = [turns[3], turns[12]]
+    document["ratios"][1] |= {"low": turns[3], "high": turns[12]}
+    assert from_json(json.dumps(document)) == result
+    assert result.ratios()[1].low == turns[0]
+
+
 def test_turns_give_ratios_their_spread() -> None:
     """Round by round the second engine is twice as fast, whatever the machine does meanwhile."""
     slow, quick = examples.result().engines
@@ -216,7 +231,7 @@ def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
     ("edit", "message"),
     [
         # A version this code does not know.
-        (change("schema_version", to=3), "schema_version 1 or 2, but got 3"),
+        (change("schema_version", to=4), "schema_version 1 to 3, but got 4"),
         (change("schema_version", to=None), "no schema_version"),
         # A field is missing, misspelt or of another type; the message gives the place.
         (change("machine", to=None), "'machine' is missing"),
