@@ -8,11 +8,15 @@ from pathlib import Path
 
 import click
 
+from osnet_edge.cli.options import parse_size
 from osnet_edge.cli.paths import OutputFolder
 from osnet_edge.runtime.errors import InputError
 
 #: Input size for training and export: a quarter of the usual pixels, so that training takes a minute or two.
 _SIZE = "128x64"
+#: Seconds for training, so that the whole demo ends within three minutes; and the fewest and most epochs.
+_FIT_S = 75.0
+_FEWEST_EPOCHS, _MOST_EPOCHS = 2, 9
 #: Marks a folder that a demo created, so that another demo may remove it.
 _MARK = ".osnet-edge-demo"
 
@@ -31,7 +35,11 @@ _MARK = ".osnet-edge-demo"
 @click.option(
     "--test-people", default=40, show_default=True, help="Number of other drawn people, to test on."
 )
-@click.option("--epochs", default=9, show_default=True, help="Passes over the images.")
+@click.option(
+    "--epochs",
+    type=int,
+    help="Passes over the images; default: as many as fit into a minute or so, at most 9.",
+)
 @click.option("--duration", default=2.0, show_default=True, help="Seconds to time each engine at each batch.")
 @click.option("--seed", default=0, show_default=True, help="Seed of people, weights and order.")
 @click.option("--force", is_flag=True, help="Remove an existing folder first.")
@@ -39,7 +47,7 @@ def demo(
     output: str,
     train_people: int,
     test_people: int,
-    epochs: int,
+    epochs: int | None,
     duration: float,
     seed: int,
     force: bool,
@@ -64,6 +72,7 @@ def demo(
     people, fitted, graph = f"{folder}/people", f"{folder}/run", f"{folder}/osnet.onnx"
     counts = ["--train-people", str(train_people), "--test-people", str(test_people), "--cameras", "3"]
     _run("data", "synthesize", "-o", people, *counts, "--seed", str(seed))
+    epochs = epochs or _epochs_for(Path(people))
     training = ["--data", people, "-o", fitted, "--epochs", str(epochs), "--size", _SIZE]
     _run("train", "quick", *training, "--seed", str(seed))
     _run("export", f"{fitted}/osnet.pth", "-o", graph, "--size", _SIZE)
@@ -77,6 +86,20 @@ def demo(
     click.echo("\nWriting the report ...", err=True)
     click.echo(f"\n{write_page(folder, others, seed)}")
     click.echo(f"{folder}/report.html shows all of it; open it in a browser")
+
+
+def _epochs_for(people: Path) -> int:
+    """Return how many passes over the drawn people this machine makes in the time that there is."""
+    from osnet_edge.train.data import open_set
+    from osnet_edge.train.speed import measure_training_speed
+
+    click.echo("\nMeasuring how fast this machine trains ...", err=True)
+    height, width = parse_size(_SIZE)
+    speed = measure_training_speed("osnet_x0_25", height, width)
+    images = len(open_set(str(people)).train)
+    epochs = min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, int(_FIT_S * speed / images)))
+    click.echo(f"{speed:.0f} images a second: {epochs} passes over {images:,} images", err=True)
+    return epochs
 
 
 def _build_all(folder: Path, graph: str) -> tuple[list[str], list[str]]:

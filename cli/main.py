@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -13,6 +14,7 @@ from importlib import import_module
 import click
 
 from osnet_edge.cli.group import CommandGroup
+from osnet_edge.cli.progress import say
 from osnet_edge.runtime.errors import OsnetEdgeError, first_line, printable
 
 #: The commands in order, each with its module and function.
@@ -112,6 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    # OpenMP's threads spin while they wait, and torch then is up to eight times slower beside another
+    # program. Read when torch is loaded; what the user has set stays.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if arguments is None:
         # On SIGTERM, clean up as on Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -138,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _note(message: Warning | str, *where: object, **more: object) -> None:
     """Show a warning as one line, without its place in our code."""
-    click.echo(f"note: {printable(' '.join(str(message).split()))}", err=True)
+    say(f"note: {' '.join(str(message).split())}", indent="")
 
 
 def _fail(message: str, code: int) -> int:

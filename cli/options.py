@@ -108,8 +108,32 @@ def typed_command() -> str:
     return shlex.join(words)
 
 
+class Threads(click.ParamType):  # type: ignore[type-arg]
+    """A number of CPU threads: more than there are cores only take turns, at a great cost."""
+
+    name = "threads"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number.
+
+        Raises:
+            InputError: it is no number of 1 to the cores that this process may use.
+        """
+        from osnet_edge.runtime.backends.onnxruntime import allowed_cores
+
+        cores = allowed_cores()
+        if not re.fullmatch(r"\d{1,6}", str(value)) or not 1 <= int(value) <= cores:
+            raise InputError(
+                f"expected --threads of 1 to {cores}, the cores that this process may use; got {value}"
+            )
+        return int(value)
+
+
 threads_option = click.option(
-    "--threads", type=int, metavar="N", help="CPU threads; default: number of cores, at most 4."
+    "--threads",
+    type=Threads(),
+    metavar="N",
+    help="CPU threads, at most the cores that this process may use; default: all of them, at most 4.",
 )
 
 

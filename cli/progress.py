@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
@@ -15,6 +16,8 @@ from osnet_edge.runtime.errors import printable
 #: Seconds between progress lines if standard error is not a terminal, so that a log is not flooded.
 _LOG_INTERVAL = 10.0
 _PERCENT = 100
+#: Reports from which the speed is taken.
+_RECENT = 40
 
 
 def step(text: str) -> None:
@@ -23,11 +26,47 @@ def step(text: str) -> None:
     click.echo(text if text.startswith("warning: ") else f"  {text} ...", err=True)
 
 
-def say(text: str) -> None:
+def say(text: str, *, indent: str = "  ") -> None:
     """Show a message above a bar; in a terminal it takes the bar's line, and the bar continues below."""
     text = printable(text)
     cleared = "\r\x1b[K" if sys.stderr.isatty() else ""
-    click.echo(f"{cleared}  {text}", err=True)
+    click.echo(f"{cleared}{indent}{text}", err=True)
+
+
+class TimeLeft:
+    """The time that the rest of some work will take, from its recent speed.
+
+    The first report ends the warm-up (what is loaded, compiled and allocated once), and does not count.
+
+    Args:
+        total: number of items.
+        clock: seconds.
+    """
+
+    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._total, self._clock = total, clock
+        self._reports: deque[tuple[float, int]] = deque(maxlen=_RECENT)
+        self.done = 0
+
+    def advance(self, count: int) -> None:
+        """Count items that were just done."""
+        self.done += count
+        self._reports.append((self._clock(), self.done))
+
+    def seconds(self) -> float | None:
+        """Return the seconds left; None before there are two reports."""
+        if len(self._reports) < 2 or self._reports[-1][1] == self._reports[0][1]:
+            return None
+        (begin, first), (end, last) = self._reports[0], self._reports[-1]
+        return (end - begin) / (last - first) * (self._total - last)
+
+
+def _words(seconds: float | None) -> str:
+    """Return the time left as a person reads it."""
+    if seconds is None:
+        return "time left unknown yet"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"about {minutes} min {rest} s left" if minutes else f"about {rest} s left"
 
 
 class Advance(Protocol):
@@ -40,15 +79,26 @@ class Advance(Protocol):
 @contextmanager
 def bar(label: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
     """Show progress with the time left; the block passes the number of items just done."""
+    left = TimeLeft(total)
     if not shown:
         yield _ignore
     elif sys.stderr.isatty():
+        # click's own estimate divides by all the time since the start, warm-up and all.
         with click.progressbar(
-            length=total, label=f"  {label}", file=sys.stderr, item_show_func=lambda note: note
+            length=total,
+            label=f"  {label}",
+            file=sys.stderr,
+            show_eta=False,
+            item_show_func=lambda note: note,
         ) as terminal:
-            yield lambda count, note="": terminal.update(count, note)
+
+            def update(count: int, note: str = "") -> None:
+                left.advance(count)
+                terminal.update(count, ", ".join(filter(None, (_words(left.seconds()), note))))
+
+            yield update
     else:
-        yield _log_lines(label, total)
+        yield _log_lines(label, total, left)
 
 
 @contextmanager
@@ -77,18 +127,17 @@ def _ignore(count: int, note: str = "") -> None:
     """Show nothing."""
 
 
-def _log_lines(label: str, total: int) -> Advance:
-    started = last = time.monotonic()
-    done = 0
+def _log_lines(label: str, total: int, left: TimeLeft) -> Advance:
+    last = time.monotonic()
 
     def update(count: int, note: str = "") -> None:
-        nonlocal done, last
-        done += count
+        nonlocal last
+        left.advance(count)
         now = time.monotonic()
         if now - last >= _LOG_INTERVAL:
             last = now
-            left = (now - started) / max(1, done) * (total - done)
             told = f", {note}" if note else ""
-            click.echo(f"  {label}: {done} of {total}, about {left:.0f} s left{told}", err=True)
+            done = f"{left.done} %" if total == _PERCENT else f"{left.done} of {total}"
+            click.echo(f"  {label}: {done}, {_words(left.seconds())}{told}", err=True)
 
     return update

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from osnet_edge.cli.options import output_option, parse_size, typed_command
+from osnet_edge.cli.options import output_option, parse_size, threads_option, typed_command
 from osnet_edge.cli.paths import CALIBRATION, CHECKPOINT, PLACEMENT
 from osnet_edge.cli.progress import bar, say, step
 from osnet_edge.runtime.errors import InputError
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     help="Precision of arithmetic; weights stay float32. auto: 16 bits on a GPU.",
 )
 @click.option("--workers", type=int, help="Processes that decode images; default: 1 on a CPU, else up to 8.")
+@threads_option
 @click.option("--compile", is_flag=True, help="Use torch.compile.")
 def train(recipe: str, data: str, output: str, test: str | None, resume: bool, **options: Any) -> None:
     """Train an OSNet with RECIPE: a shipped recipe's name or a .toml file.
@@ -99,8 +100,12 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
       osnet-edge train quantize --data cuhk03 --weights osnet_x0_25.pth --calibration calib.json -o run
       torchrun --nproc-per-node 2 -m osnet_edge.cli.main train scratch --data market1501 -o run
     """
+    import torch
+
     from osnet_edge.train.machine import Machine, OtherProcessError, process_group
 
+    if options["threads"]:
+        torch.set_num_threads(options["threads"])
     machine = Machine(options["device"], options["precision"], options["compile"], options["workers"])
     machine = machine.resolved()
     try:

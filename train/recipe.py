@@ -33,12 +33,14 @@ class Network:
         arch: a name that `osnet_edge.train.variants.variant_named` knows.
         height: rows of the images trained on, in pixels.
         width: columns of them.
+        start: "weights" starts from trained weights, and asks for them; "random" takes them where given.
         quantize: "int8" trains with INT8's rounding, see `osnet_edge.train.quantize`; "none" without.
     """
 
     arch: str = "osnet_x0_25"
     height: int = 256
     width: int = 128
+    start: Literal["random", "weights"] = "random"
     quantize: Literal["none", "int8"] = "none"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,6 +18,8 @@ from osnet_edge.runtime.errors import UnavailableError, first_line
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     """Give a function that tells whether Ctrl-C or SIGTERM came; a second one acts at once.
 
+    The first is answered by a warning, since the step at hand and saving may take seconds.
+
     Outside the main thread, where Python takes no signals, it always tells no.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -29,6 +32,7 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
+        warnings.warn("stopping after this step, and saving; Ctrl-C again stops without saving", stacklevel=2)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -48,7 +48,16 @@ def test_sets(case: Case, refused: Refused) -> None:
     ("a batch in words", lambda b: ["bench", str(b.package), "--batch", "big"], "expected --batch as whole"),
     ("no time", lambda b: ["bench", str(b.package), "--duration", "0"], "expected --duration in seconds"),
     ("a batch past the engine's", lambda b: ["bench", str(b.package), "--batch", "64"], "batches of 1 to 32"),
-    ("threads without end", lambda b: ["bench", str(b.package), "--threads", "9" * 9], "1 to 512 threads"),
+    (
+        "more threads than a machine has cores",
+        lambda b: ["bench", str(b.package), "--threads", "9" * 5],
+        "the cores that this process may use; got 99999",
+    ),
+    (
+        "threads that are no number",
+        lambda b: ["bench", str(b.package), "--threads", "two"],
+        "expected --threads of 1 to",
+    ),
 )
 def test_numbers(case: Case, refused: Refused) -> None:
     refused(case)

@@ -53,6 +53,11 @@ def test_sets_to_learn_from(case: Case, refused: Refused) -> None:
         "is not TOML",
     ),
     (
+        "a recipe that starts from weights, without any",
+        lambda b: ["train", "adapt", "--data", people(b), "-o", "run"],
+        "expected trained weights, from which this recipe starts",
+    ),
+    (
         "a fit of no epoch",
         lambda b: ["train", "quick", "--data", str(b.folder), "-o", "run", "--epochs", "0"],
         "expected epochs of 1 or more",
