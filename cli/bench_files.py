@@ -25,23 +25,28 @@ def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_js
     """Compare result NEW with OLD; exit code 1 if an engine got worse by more than --fail-over.
 
     A time counts as worse only if the intervals of the two medians do not overlap, so noise alone does not
-    make the command fail. Accuracy counts as worse if its relative loss is more than --fail-over.
+    make the command fail. Accuracy counts as worse if its relative loss is more than --fail-over. What was
+    not measured in both results is neither better nor worse. If the conditions differ, such as the number of
+    threads or the processor, times are shown but not judged, and a note says so.
 
     \b
     Example:
       osnet-edge bench diff main.json branch.json --fail-over 5%
     """
     share = _parse_share(fail_over)
-    from osnet_edge.bench.report.diff import changes, diff_table
+    from osnet_edge.bench.report.diff import changes, diff_table, unlike_conditions
     from osnet_edge.bench.report.render import aligned
     from osnet_edge.bench.result.result import read_result
     from osnet_edge.runtime.package.schema import to_json
 
-    found = changes(read_result(old), read_result(new), share)
+    before, after = read_result(old), read_result(new)
+    found, unlike = changes(before, after, share), unlike_conditions(before, after)
     if as_json:
-        echo_json({"fail_over": share, "changes": to_json(found)})
+        echo_json({"fail_over": share, "unlike": unlike, "changes": to_json(found)})
     else:
         click.echo(aligned(diff_table(found)), nl=False)
+    for each_unlike in unlike:
+        click.echo(f"unlike {each_unlike}; times that depend on it are not judged", err=True)
     worse = [each for each in found if each.worse]
     for each in worse:
         click.echo(f"worse: {each.engine}, {each.what}: {each.text}", err=True)
@@ -66,12 +71,16 @@ def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_js
     metavar="POINTS",
     help="Largest loss in points of mAP against the float32 reference.",
 )
+@click.option("--unmeasured", is_flag=True, help="Also choose among engines whose accuracy was not measured.")
 @click.option("--markdown", is_flag=True, help="Print the table of choices in Markdown.")
-def bench_merge(results: tuple[str, ...], output: str, budget: float, markdown: bool) -> None:
+def bench_merge(
+    results: tuple[str, ...], output: str, budget: float, unmeasured: bool, markdown: bool
+) -> None:
     """Put RESULTS of several machines on one page, and choose an engine for each machine.
 
     The chosen engine is the fastest on a frame, among those that lose no more than --budget points of mAP. If
-    no frames were timed, it is the fastest on a batch.
+    no frames were timed, it is the fastest on a batch. An engine whose accuracy was not measured is passed
+    over, unless --unmeasured is given.
 
     \b
     Example:
@@ -89,10 +98,10 @@ def bench_merge(results: tuple[str, ...], output: str, budget: float, markdown: 
     templates()
     require_writable(output)
     read = [read_result(path) for path in results]
-    table = fleet_table(choices(read, budget / 100), budget / 100)
+    table = fleet_table(choices(read, budget / 100, unmeasured=unmeasured), budget / 100)
     click.echo((in_markdown if markdown else aligned)(table.as_text()), nl=False)
     with write_aside(output) as partial:
-        partial.write_text(fleet_page(read, budget / 100), encoding="utf-8")
+        partial.write_text(fleet_page(read, budget / 100, unmeasured=unmeasured), encoding="utf-8")
 
 
 def _parse_share(text: str) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from osnet_edge.bench.report import numbers
 from osnet_edge.bench.report.render import Column, Table, TextTable
 from osnet_edge.bench.result.measurements import BatchLatency, EngineResult, FrameTime
 from osnet_edge.bench.result.result import BenchResult
 from osnet_edge.runtime.errors import InputError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Change:
         old: its value before; None where the engine had none.
         new: its value after; None where the engine has none now.
         change: relative; above 0 it grew. None where one of the two is missing.
-        worse: whether it got worse by more than is allowed.
+        worse: whether it got worse by more than is allowed; never where it was not measured in both, or under
+            unlike conditions.
         text: why, in words.
     """
 
@@ -39,7 +44,8 @@ def changes(old: BenchResult, new: BenchResult, fail_over: float) -> list[Change
 
     A median time is worse where it grew by more than `fail_over` and its interval lies above the old one's,
     so that noise alone does not count. An accuracy is worse where it fell by more than `fail_over` of itself.
-    An engine or figure that is gone is worse.
+    An engine that is gone or fails is worse. A figure that was not measured in one of the two is neither, and
+    neither are times under unlike conditions; their text says so.
 
     Args:
         old: before.
@@ -56,10 +62,19 @@ def changes(old: BenchResult, new: BenchResult, fail_over: float) -> list[Change
             f"{', '.join(engine.name for engine in new.engines)}; they go by the names of their packages"
         )
     after = {engine.name: engine for engine in new.engines}
+    unlike = [name for name, _, _ in _conditions(old, new)]
     found: list[Change] = []
     for engine in old.engines:
-        found += _engine_changes(engine, after.get(engine.name), fail_over)
+        found += _engine_changes(engine, after.get(engine.name), fail_over, unlike)
     return found
+
+
+def unlike_conditions(old: BenchResult, new: BenchResult) -> list[str]:
+    """Return what makes the times of two results hard to compare, a line each, such as unlike threads."""
+    return [
+        f"{name}: {before} in the old result, {after} in the new"
+        for name, before, after in _conditions(old, new)
+    ]
 
 
 def diff_table(found: list[Change]) -> TextTable:
@@ -75,40 +90,94 @@ def diff_table(found: list[Change]) -> TextTable:
     return Table(columns, found).as_text()
 
 
-def _engine_changes(old: EngineResult, new: EngineResult | None, fail_over: float) -> list[Change]:
+#: Where frames are from: this touches their times alone.
+_FRAMES = "frames"
+
+
+def _conditions(old: BenchResult, new: BenchResult) -> list[tuple[str, str, str]]:
+    """Return the name and both values of each condition in which two results differ."""
+    conditions: dict[str, Callable[[BenchResult], object]] = {
+        "processor": lambda each: each.machine.cpu,
+        "cores allowed": lambda each: each.machine.logical_cores,
+        "accelerator": lambda each: each.machine.accelerator,
+        "power mode": lambda each: each.machine.jetson.power_mode if each.machine.jetson else numbers.MISSING,
+        "threads": lambda each: each.settings.threads or "the engine's choice",
+        "engines take turns": lambda each: "yes" if each.settings.interleaved else "no",
+        "what is timed": lambda each: each.settings.measured,
+    }
+    pairs = [(name, str(read(old)), str(read(new))) for name, read in conditions.items()]
+    if old.settings.frames and new.settings.frames:
+        pairs.append((_FRAMES, old.settings.frames, new.settings.frames))
+    after = {engine.name: engine for engine in new.engines}
+    for engine in old.engines:
+        other = after.get(engine.name)
+        if other and engine.input_size and other.input_size:
+            before, after_that = ("x".join(map(str, each.input_size or ())) for each in (engine, other))
+            pairs.append((f"input of {engine.name}", before, after_that))
+    return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+def _engine_changes(
+    old: EngineResult, new: EngineResult | None, fail_over: float, unlike: Sequence[str]
+) -> list[Change]:
     if new is None or (new.problem and not old.problem):
         reason = "is not in the new result" if new is None else str(new.problem)
         return [Change(old.name, "engine", None, None, None, True, reason)]
+    # An input of another size is that engine's own matter; all else touches every engine's times.
+    others = [each for each in unlike if not each.startswith("input of ") and each != _FRAMES]
+    own = others + [each for each in unlike if each == f"input of {old.name}"]
     found = [
-        _time(old.name, f"p50 ms at batch {each.batch}", each, new.at(each.batch), fail_over)
-        for each in old.batches
+        _time(old.name, f"p50 ms at batch {batch}", old.at(batch), new.at(batch), fail_over, own)
+        for batch in _in_either(old.batches, new.batches, lambda each: each.batch)
     ]
+    of_frames = own + [each for each in unlike if each == _FRAMES]
     found += [
-        _time(old.name, f"p50 ms, {each.people} people", each, new.with_people(each.people), fail_over)
-        for each in old.frames
+        _time(
+            old.name,
+            f"p50 ms, {count} people",
+            old.with_people(count),
+            new.with_people(count),
+            fail_over,
+            of_frames,
+        )
+        for count in _in_either(old.frames, new.frames, lambda each: each.people)
     ]
-    if old.accuracy:
-        scores = new.accuracy.scores if new.accuracy else None
-        same = new.accuracy is None or new.accuracy.data_set == old.accuracy.data_set
-        for what, name in (("mAP %", "mean_ap"), ("Rank-1 %", "rank1")):
-            before = getattr(old.accuracy.scores, name) * 100
-            value = getattr(scores, name) * 100 if scores and same else None
-            found.append(_accuracy(old.name, what, before, value, fail_over))
-    return found
+    return [*found, *_accuracy_changes(old, new, fail_over)]
+
+
+def _in_either(old: Iterable[T], new: Iterable[T], key: Callable[[T], int]) -> list[int]:
+    return sorted({key(each) for each in (*old, *new)})
+
+
+def _accuracy_changes(old: EngineResult, new: EngineResult, fail_over: float) -> Iterator[Change]:
+    if old.accuracy is None and new.accuracy is None:
+        return
+    same = old.accuracy and new.accuracy and old.accuracy.data_set == new.accuracy.data_set
+    for what, name in (("mAP %", "mean_ap"), ("Rank-1 %", "rank1")):
+        before, after = (
+            getattr(each.accuracy.scores, name) * 100 if each.accuracy else None for each in (old, new)
+        )
+        if before is not None and after is not None and not same:
+            yield Change(old.name, what, before, after, None, False, "on another set")
+        else:
+            yield _accuracy(old.name, what, before, after, fail_over)
 
 
 def _time(
     engine: str,
     what: str,
-    old: BatchLatency | FrameTime,
+    old: BatchLatency | FrameTime | None,
     new: BatchLatency | FrameTime | None,
     fail_over: float,
+    unlike: Sequence[str],
 ) -> Change:
-    before = old.latency.p50_ms
-    if new is None:
-        return Change(engine, what, before, None, None, True, "is not in the new result")
-    after = new.latency.p50_ms
+    if old is None or new is None:
+        before, after = (each.latency.p50_ms if each else None for each in (old, new))
+        return _unmeasured(engine, what, before, after)
+    before, after = old.latency.p50_ms, new.latency.p50_ms
     change = after / before - 1 if before else 0.0
+    if unlike:
+        return Change(engine, what, before, after, change, False, f"not judged, unlike {', '.join(unlike)}")
     if change <= fail_over:
         return Change(engine, what, before, after, change, False, "")
     if old.median_interval and new.median_interval and new.median_interval[0] <= old.median_interval[1]:
@@ -117,9 +186,14 @@ def _time(
     return Change(engine, what, before, after, change, True, text)
 
 
-def _accuracy(engine: str, what: str, old: float, new: float | None, fail_over: float) -> Change:
-    if new is None:
-        return Change(engine, what, old, None, None, True, "was not measured on the same set")
+def _unmeasured(engine: str, what: str, old: float | None, new: float | None) -> Change:
+    where = "old" if old is None else "new"
+    return Change(engine, what, old, new, None, False, f"not measured in the {where} result")
+
+
+def _accuracy(engine: str, what: str, old: float | None, new: float | None, fail_over: float) -> Change:
+    if old is None or new is None:
+        return _unmeasured(engine, what, old, new)
     change = new / old - 1 if old else 0.0
     worse = change < -fail_over
     text = (

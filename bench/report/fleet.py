@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from osnet_edge.bench.report import numbers
@@ -24,7 +25,8 @@ class Choice:
         mean_ap_change: of its mAP from the float32 reference, as a share; None where it was not measured.
         joules: of an embedding, where it was measured.
         package_bytes: what must be shipped.
-        passed_over: engines that are quicker and lose too much, or failed, in words.
+        passed_over: engines that are quicker and lose too much, or how much was not measured, and those that
+            failed, in words.
     """
 
     machine: str
@@ -38,14 +40,15 @@ class Choice:
     passed_over: str
 
 
-def choices(results: Sequence[BenchResult], budget: float) -> list[Choice]:
+def choices(results: Sequence[BenchResult], budget: float, *, unmeasured: bool = False) -> list[Choice]:
     """Return the choice for each machine.
 
     Args:
         results: one for each machine.
         budget: share of mAP that may be lost against the float32 reference, such as 0.005.
+        unmeasured: whether an engine may be chosen whose accuracy was not measured.
     """
-    return [_choice(result, budget) for result in results]
+    return [_choice(result, budget, unmeasured) for result in results]
 
 
 def fleet_table(found: Sequence[Choice], budget: float) -> Table[Choice]:
@@ -65,7 +68,7 @@ def fleet_table(found: Sequence[Choice], budget: float) -> Table[Choice]:
     ]
     note = (
         f"The quickest engine that loses no more than {budget * 100:g} points of mAP against its own float32 "
-        "reference; where accuracy was not measured it cannot lose any, and the column is empty."
+        "reference. One whose accuracy was not measured is passed over, unless it was asked for."
     )
     return Table(columns, found, "Which engine for which camera", note)
 
@@ -80,20 +83,19 @@ def machine_name(result: BenchResult) -> str:
     return f"{machine.gpu.name}, {cores}" if machine.gpu else cores
 
 
-def _choice(result: BenchResult, budget: float) -> Choice:
+def _choice(result: BenchResult, budget: float, unmeasured: bool) -> Choice:
     changes = {change.engine: change.mean_ap for change in result.accuracy_changes()}
     people = max((each.people for engine in result.candidates for each in engine.frames), default=None)
     timed = [(job, engine) for engine in result.candidates if (job := _job(engine, people, result))]
-    allowed = [pair for pair in timed if changes.get(pair[1].name, 0.0) >= -budget - 1e-12]
+    unknown = 0.0 if unmeasured else -math.inf
+    allowed = [pair for pair in timed if changes.get(pair[1].name, unknown) >= -budget - 1e-12]
     failed = [f"{engine.name}: {engine.problem}" for engine in result.engines if engine.problem]
     if not allowed:
-        return Choice(machine_name(result), None, None, None, None, None, None, None, "; ".join(failed))
+        over = [_passed_over(engine, changes) for _, engine in timed]
+        words = "; ".join([*over, *failed])
+        return Choice(machine_name(result), None, None, None, None, None, None, None, words)
     (ms, words, rate), best = min(allowed, key=lambda pair: pair[0][0])
-    over = [
-        f"{engine.name}: {numbers.points(changes[engine.name])} points"
-        for job, engine in timed
-        if job[0] < ms and engine.name in changes
-    ]
+    over = [_passed_over(engine, changes) for job, engine in timed if job[0] < ms]
     energy = min((each.joules_per_image for each in best.energy), default=None)
     return Choice(
         machine=machine_name(result),
@@ -106,6 +108,11 @@ def _choice(result: BenchResult, budget: float) -> Choice:
         package_bytes=best.package_bytes or best.size_bytes,
         passed_over="; ".join([*over, *failed]),
     )
+
+
+def _passed_over(engine: EngineResult, changes: Mapping[str, float]) -> str:
+    lost = changes.get(engine.name)
+    return f"{engine.name}: " + ("mAP not measured" if lost is None else f"{numbers.points(lost)} points")
 
 
 def _job(engine: EngineResult, people: int | None, result: BenchResult) -> tuple[float, str, float] | None:

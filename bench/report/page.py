@@ -50,17 +50,18 @@ def html_report(
     return _page("report.html", title=title, results=_views(results), sections=sections)
 
 
-def fleet_page(results: Sequence[BenchResult], budget: float) -> str:
+def fleet_page(results: Sequence[BenchResult], budget: float, *, unmeasured: bool = False) -> str:
     """Return the page of several machines: which engine to choose for each, then each machine's results.
 
     Args:
         results: one for each machine.
         budget: share of mAP that may be lost, as in `choices`.
+        unmeasured: as in `choices`.
 
     Raises:
         UnavailableError: Jinja2 is not installed.
     """
-    table = fleet_table(choices(results, budget), budget)
+    table = fleet_table(choices(results, budget, unmeasured=unmeasured), budget)
     return _page("fleet.html", title="OSNet engines for a fleet", choices=table, results=_views(results))
 
 

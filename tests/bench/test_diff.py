@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,85 @@ def test_what_counts_as_worse(change: object, worse: list[str]) -> None:
     before = examples.everything()
     found = changes(before, change(before), 0.05)  # type: ignore[operator]
     assert [each.what for each in found if each.worse] == worse
+
+
+def unscored(result: BenchResult) -> BenchResult:
+    return replace(
+        result, engines=tuple(replace(e, accuracy=None, change_intervals=None) for e in result.engines)
+    )
+
+
+def of_fewer_batches(result: BenchResult) -> BenchResult:
+    return replace(result, engines=tuple(replace(each, batches=each.batches[:1]) for each in result.engines))
+
+
+@pytest.mark.parametrize("other_way", [False, True], ids=["gone", "new"])
+@pytest.mark.parametrize(
+    ("change", "figure"),
+    [
+        pytest.param(unscored, "mAP %", id="accuracy was not measured"),
+        pytest.param(of_fewer_batches, "p50 ms at batch 8", id="a batch was not measured"),
+    ],
+)
+def test_what_was_not_measured_is_neither_good_nor_bad_and_is_said(
+    change: Callable[[BenchResult], BenchResult], figure: str, other_way: bool
+) -> None:
+    old, new = examples.everything(), change(examples.everything())
+    found = changes(new, old, 0.05) if other_way else changes(old, new, 0.05)
+    assert not any(each.worse for each in found)
+    said = {each.text for each in found if each.what == figure and each.engine == "x0_25-int8"}
+    assert said == {f"not measured in the {'old' if other_way else 'new'} result"}
+
+
+def test_another_set_is_neither_good_nor_bad() -> None:
+    engines = [examples.engine("a", {1: 1.0}, 0.9, reference=True)]
+    other = [examples.engine("a", {1: 1.0}, 0.1, reference=True, data_set="hard")]
+    found = changes(examples.result(*engines), examples.result(*other), 0.05)
+    assert [(each.worse, each.text) for each in found if "mAP" in each.what] == [(False, "on another set")]
+
+
+def other_input(result: BenchResult) -> BenchResult:
+    return replace(result, engines=tuple(replace(each, input_size=(160, 64)) for each in result.engines))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(
+            lambda r: replace(r, settings=replace(r.settings, threads=2)),
+            "threads: 1 in the old result, 2 in the new",
+            id="threads",
+        ),
+        pytest.param(
+            lambda r: replace(r, machine=replace(r.machine, cpu="Other")),
+            "processor: Some CPU in the old result, Other in the new",
+            id="processor",
+        ),
+        pytest.param(
+            lambda r: replace(r, machine=replace(r.machine, logical_cores=8)),
+            "cores allowed: 2 in the old result, 8 in the new",
+            id="cores",
+        ),
+        pytest.param(
+            other_input, "input of x0_25-int8: 256x128 in the old result, 160x64 in the new", id="input size"
+        ),
+    ],
+)
+def test_times_under_unlike_conditions_are_not_judged(
+    change: Callable[[BenchResult], BenchResult],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    base = examples.everything()
+    base = replace(base, engines=tuple(replace(each, input_size=(256, 128)) for each in base.engines))
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text(to_json(base))
+    new.write_text(to_json(change(slower(base, 3.0))))
+    assert main(["bench", "diff", str(old), str(new)]) == 0
+    shown = capsys.readouterr()
+    assert f"unlike {said}" in shown.err
+    assert "not judged, unlike" in shown.out
 
 
 def test_results_of_other_engines_do_not_compare() -> None:

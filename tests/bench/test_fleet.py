@@ -26,17 +26,20 @@ def test_a_fleet_gets_the_quickest_engine_that_keeps_its_accuracy() -> None:
     found = choices(
         [
             on("nuc", base, lossy, fine),
-            # Accuracy that nobody measured cannot be lost.
-            on("nano", base, lossy, blind, dead),
-            # Nothing is left but what loses too much.
-            on("tiny", base, lossy),
+            # Accuracy that nobody measured is not within a budget.
+            on("nano", base, lossy, blind, fine, dead),
+            # Nothing is left but what loses too much, or may.
+            on("tiny", base, lossy, blind),
         ],
         budget=0.005,
     )
-    assert [each.engine for each in found] == ["fine", "blind", None]
+    assert [each.engine for each in found] == ["fine", "fine", None]
     assert found[0].milliseconds == 1.0
     assert found[0].mean_ap_change == pytest.approx(-0.001)
     assert found[0].passed_over == "lossy: -1.00 points"
+    assert "blind: mAP not measured" in found[1].passed_over
+    assert found[2].passed_over == "lossy: -1.00 points; blind: mAP not measured"
+    assert choices([on("tiny", base, blind)], 0.005, unmeasured=True)[0].engine == "blind"
     assert "dead: its process died of SIGSEGV" in found[1].passed_over
     assert choices([on("tiny", base, lossy)], budget=0.02)[0].engine == "lossy"
 
