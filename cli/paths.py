@@ -23,6 +23,14 @@ class _Path(click.ParamType):  # type: ignore[type-arg]
 
     name = "path"
 
+    def __call__(
+        self, value: Any, param: click.Parameter | None = None, ctx: click.Context | None = None
+    ) -> Any:
+        """Refuse an empty path, the text of a variable that is not set, and convert all others."""
+        if value is not None and not str(value).strip():
+            self.fail("expected a value, got an empty one; is a variable not set?", param, ctx)
+        return super().__call__(value, param, ctx)
+
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
@@ -61,9 +69,7 @@ class InputPath(_Path):
         if (self.but and value.startswith(self.but)) or (found and found in self.kind):
             return str(value)
         if not found:
-            raise InputError(
-                f"expected {self.what}, found nothing at {value or 'an empty name'}; {self.advice}"
-            )
+            raise InputError(f"expected {self.what}, found nothing at {value}; {self.advice}")
         advice = "name a file in it" if found == "folder" else "name the folder"
         raise InputError(f"expected {self.what}, found a {found} at {value}; {advice}")
 

@@ -141,6 +141,8 @@ def _train(
             load_osnet(path) if path else None for path in (options["weights"], options["teacher"])
         )
         chosen = read_recipe(recipe, _changes(recipe, options, weights))
+        if not resume:
+            chosen.network.require_weights(weights)
         if calibration and chosen.network.quantize == "none":
             raise InputError("expected a calibration set with --quantize, got one without; leave it out")
         pictures = training_pictures(parse_specs(data), combineall=chosen.batches.combineall)

@@ -81,11 +81,8 @@ def train(
     machine, run = (machine or Machine()).resolved(), RunFolder(Path(folder))
     if (identities := len({picture.identity for picture in pictures})) < 2:
         raise InputError(f"expected 2 identities or more to train on, got {identities}")
-    if recipe.network.start == "weights" and weights is None and not resume:
-        raise InputError(
-            "expected trained weights, from which this recipe starts, and got none; "
-            "pass --weights CHECKPOINT, or --set network.start=random"
-        )
+    if not resume:
+        recipe.network.require_weights(weights)
     with (
         process_group(machine.torch_device()) as group,
         deferred_interrupt() as interrupted,

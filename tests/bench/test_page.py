@@ -187,10 +187,12 @@ def test_without_jinja2_only_pages_are_refused_before_anything_is_measured(tmp_p
         from osnet_edge.bench import csv_table, text_table
         from osnet_edge.cli.main import main
         print(text_table(examples.result()), csv_table(examples.result()))
-        sys.exit(main(["bench", "no-package", "--report", "page.html"]))
+        sys.exit(main(["bench", sys.argv[1], "--report", "page.html"]))
     """
     path = {**os.environ, "PYTHONPATH": str(Path(examples.__file__).parent)}
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=path, capture_output=True, text=True)
+    package = Path(examples.__file__).parent / "frozen/before/float32"
+    command = [sys.executable, "-c", code, str(package)]
+    ran = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True)
     assert "x0_25-int8" in ran.stdout
     assert (ran.returncode, ran.stderr.splitlines()) == (
         1,

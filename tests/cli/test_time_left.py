@@ -17,7 +17,9 @@ def ticks(*times: float) -> Iterator[float]:
     ("times", "left"),
     [
         pytest.param((0.0,), None, id="one report says nothing of the speed"),
-        pytest.param((60.0, 61.0), 8.0, id="the first report ends a warm-up of a minute, which does not count"),
+        pytest.param(
+            (60.0, 61.0), 8.0, id="the first report ends a warm-up of a minute, which does not count"
+        ),
         pytest.param((60.0, 61.0, 62.0, 63.0), 6.0, id="an even speed"),
         pytest.param((1.0, 1.0), 0.0, id="two reports at one time"),
     ],
