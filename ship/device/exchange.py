@@ -151,6 +151,8 @@ def _blocks(response: http.client.HTTPResponse, length: int) -> Iterator[bytes]:
             return
         came += len(block)
         if came > length:
+            # Who has had enough by now stops here, and is not disturbed by what a server sends beyond.
+            yield block[:-1]
             raise TooLongError(length)
         yield block
 

@@ -281,7 +281,6 @@ def test_data_without_end_is_cut_off_at_the_length_that_was_signed(
         with counted(monkeypatch) as came:
             event = update(ours)
         assert sum(came) < 3_000_000
-        print(event)
         assert event.what == ("installed" if endless == ".tar" else "refused")
         held = sum(path.stat().st_size for path in ours.root.rglob("*") if path.is_file())
         assert held < 1_000_000
