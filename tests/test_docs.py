@@ -1,0 +1,78 @@
+"""Commands in README and docs are ones that there are: names, options and required values."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from osnet_edge.cli.main import cli
+from osnet_edge.runtime.errors import OsnetEdgeError
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: `camera$ osnet-edge ...`, with a prompt or without, in an indented block.
+_COMMAND = re.compile(
+    r"^ {4}(?:\w*\$ +)?(?:torchrun .* -m osnet_edge\.cli\.main|osnet-edge) (.*)$", re.MULTILINE
+)
+#: A synopsis, or what is the same as for another command.
+_LEFT_OUT = re.compile(r"\.\.\.|\[|\b[A-Z]{3,}\b")
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    text = re.sub(r"\\\n\s*", "", page.read_text(encoding="utf-8"))
+    for found in _COMMAND.finditer(text):
+        for part in found[1].split("; osnet-edge "):
+            words = shlex.split(part, comments=True)
+            if not _LEFT_OUT.search(" ".join(words).replace("env:ONLINE_KEY", "")):
+                yield words
+
+
+CASES = [
+    pytest.param(words, id=f"{page.name}: {' '.join(words)[:60]}")
+    for page in PAGES
+    for words in commands(page)
+]
+
+
+def parse(words: list[str]) -> None:
+    """Read a command line as `osnet-edge` does, without running it."""
+    context, command = click.Context(cli, info_name="osnet-edge"), cli
+    while isinstance(command, click.Group):
+        name, found, words = command.resolve_command(context, words)
+        assert name
+        assert found
+        if isinstance(found, click.Group):
+            context, command = click.Context(found, info_name=name, parent=context), found
+            if not words:
+                return
+            continue
+        # A file of the example is not here, and is asked for after all options have been read.
+        with contextlib.suppress(OsnetEdgeError, click.exceptions.Exit):
+            found.make_context(name, list(words), parent=context)
+        return
+
+
+@pytest.mark.parametrize("words", CASES)
+def test_a_documented_command_is_one_that_there_is(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parse(words)
+
+
+def test_there_are_commands_to_look_at() -> None:
+    assert len(CASES) >= 40
+
+
+@pytest.mark.parametrize(
+    "words", [["build", "x.onnx", "--goal", "cpu"], ["bulid", "x.onnx"], ["keys", "mak"]]
+)
+def test_a_wrong_command_would_be_seen(words: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        parse(words)
