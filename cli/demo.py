@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import time
 from pathlib import Path
 
 import click
 
+from osnet_edge.cli.options import parse_size
+from osnet_edge.cli.progress import step
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.train.threads import spare_busy_cores
 
 #: Input size for training and export: a quarter of the usual pixels, so that training takes a minute or two.
 _SIZE = "128x64"
 #: Marks a folder that a demo created, so that another demo may remove it.
 _MARK = ".osnet-edge-demo"
+#: Seconds for the whole demo, of three minutes: some are left for what was not foreseen.
+_LIMIT_S = 174.0
+#: Epochs that the demo needs to find most people, and those below which it finds few.
+_MOST_EPOCHS, _FEWEST_EPOCHS = 9, 2
+#: What comes after training: seconds of fixed length, such as timing, and how many more for each second that
+#: drawing took, which other work on this machine slows down alike (25 and 1.0 measured on two quiet cores).
+_LATER_S, _LATER_BY_DRAWING = 25.0, 1.0
 
 
 @click.command()
@@ -22,7 +33,11 @@ _MARK = ".osnet-edge-demo"
 @click.option(
     "--test-people", default=40, show_default=True, help="Number of other drawn people, to test on."
 )
-@click.option("--epochs", default=9, show_default=True, help="Passes over the images.")
+@click.option(
+    "--epochs",
+    type=int,
+    help="Passes over the images; default: as many as fit into three minutes, at most 9.",
+)
 @click.option("--duration", default=2.0, show_default=True, help="Seconds to time each engine at each batch.")
 @click.option("--seed", default=0, show_default=True, help="Seed of people, weights and order.")
 @click.option("--force", is_flag=True, help="Remove an existing folder first.")
@@ -30,7 +45,7 @@ def demo(
     output: str,
     train_people: int,
     test_people: int,
-    epochs: int,
+    epochs: int | None,
     duration: float,
     seed: int,
     force: bool,
@@ -39,11 +54,14 @@ def demo(
 
     Draws people, trains a small OSNet on them, exports it, builds and measures every engine possible here.
 
+    How long it trains depends on how fast this machine is now, so that all ends within three minutes. Give
+    --epochs for a result that does not depend on it.
+
     \b
     Example:
       osnet-edge demo -o demo
     """
-    folder = Path(output)
+    begun, folder = time.monotonic(), Path(output)
     if folder.exists():
         if not force:
             raise InputError(f"{folder} is already there; pass --force to remove it, or name another with -o")
@@ -54,7 +72,10 @@ def demo(
     (folder / _MARK).touch()
     people, fitted, graph = f"{folder}/people", f"{folder}/run", f"{folder}/osnet.onnx"
     counts = ["--train-people", str(train_people), "--test-people", str(test_people), "--cameras", "3"]
+    spare_busy_cores(step)
     _run("data", "synthesize", "-o", people, *counts, "--seed", str(seed))
+    if epochs is None:
+        epochs = _fitting_epochs(people, seed, time.monotonic() - begun)
     training = ["--data", people, "-o", fitted, "--epochs", str(epochs), "--size", _SIZE]
     _run("train", "quick", *training, "--seed", str(seed))
     _run("export", f"{fitted}/osnet.pth", "-o", graph, "--size", _SIZE)
@@ -68,6 +89,33 @@ def demo(
     click.echo("\nWriting the report ...", err=True)
     click.echo(f"\n{write_page(folder, others, seed)}")
     click.echo(f"{folder}/report.html shows all of it; open it in a browser")
+
+
+def _fitting_epochs(people: str, seed: int, drawing_s: float) -> int:
+    """Return how many epochs of training leave time for the rest of the demo, by training for some seconds.
+
+    Args:
+        people: the set to train on.
+        seed: of the run.
+        drawing_s: seconds that the demo has taken until now.
+    """
+    from osnet_edge.train.data import training_pictures
+    from osnet_edge.train.recipe import read_recipe
+    from osnet_edge.train.sampling import steps_an_epoch
+    from osnet_edge.train.speed import images_per_second
+
+    begun = time.monotonic()
+    click.echo("\nTrying how fast this machine trains ...", err=True)
+    height, width = parse_size(_SIZE)
+    recipe = read_recipe("quick", [f"network.height={height}", f"network.width={width}", f"seed={seed}"])
+    pictures = training_pictures([people])
+    rate = images_per_second(pictures, recipe)
+    steps = steps_an_epoch([each.identity for each in pictures], recipe.batches)
+    an_epoch = steps * recipe.batches.size / rate
+    left = _LIMIT_S - drawing_s - (time.monotonic() - begun) - _LATER_S - _LATER_BY_DRAWING * drawing_s
+    epochs = max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, int(left / an_epoch)))
+    step(f"{rate:.0f} images a second, so {epochs} epochs in about {epochs * an_epoch:.0f} s")
+    return epochs
 
 
 def _build_all(folder: Path, graph: str) -> tuple[list[str], list[str]]:

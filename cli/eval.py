@@ -13,6 +13,7 @@ import click
 from osnet_edge.cli.options import echo_json, json_flag, parse_size, threads_option
 from osnet_edge.cli.progress import bar, step
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.train.threads import spare_busy_cores
 
 if TYPE_CHECKING:
     from osnet_edge.bench.measure.accuracy import EmbeddedSet, SetEmbedder
@@ -75,17 +76,20 @@ def evaluate(
         raise InputError(f"expected --batch from 1 to {_MOST_PICTURES} images, got {batch}")
     if pictures and not pictures.endswith(".html"):
         raise InputError(f"expected --pictures as a file ending in .html, got {pictures}")
+    # Before libraries are imported, which takes seconds.
+    targets = _open_targets(data)
+    free = spare_busy_cores(step if threads is None else lambda line: None)
     import torch
 
     from osnet_edge.bench.measure.accuracy import embed_set, images_of
     from osnet_edge.bench.metrics.reranking import scipy_sparse
     from osnet_edge.bench.report.page import templates
-    from osnet_edge.runtime.backends.onnxruntime import checked_threads
+    from osnet_edge.runtime.backends.onnxruntime import default_threads
     from osnet_edge.runtime.embed_files import embed_files
     from osnet_edge.runtime.files import require_writable
     from osnet_edge.runtime.preprocessing import Preprocessing
 
-    threads = checked_threads(threads)
+    threads = min(default_threads(), free) if threads is None else threads
     if pictures:
         require_writable(pictures)
         templates()
@@ -93,7 +97,6 @@ def evaluate(
     if rerank:
         scipy_sparse()
     sources = _load_sources(checkpoints, Preprocessing(height=height, width=width), threads)
-    targets = _open_targets(data)
     torch.set_num_threads(threads)
     results: list[DomainScores] = []
     sections: list[PictureSection] = []

@@ -103,8 +103,27 @@ def typed_command() -> str:
     return shlex.join(words)
 
 
+def within_cores(context: click.Context, parameter: click.Parameter, threads: int | None) -> int | None:
+    """Return a number of threads; more than the cores this process may use only wait for each other.
+
+    Raises:
+        InputError: it is below 1, or above the cores.
+    """
+    from osnet_edge.runtime.backends.onnxruntime import allowed_cores
+
+    cores = allowed_cores()
+    if threads is not None and not 1 <= threads <= cores:
+        these = f"1 to {cores}, the number of cores that this process may use" if cores > 1 else "1"
+        raise InputError(f"expected --threads of {these}; got {threads}")
+    return threads
+
+
 threads_option = click.option(
-    "--threads", type=int, metavar="N", help="CPU threads; default: number of cores, at most 4."
+    "--threads",
+    type=int,
+    metavar="N",
+    callback=within_cores,
+    help="CPU threads, at most one for each core; default: number of cores, at most 4.",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
@@ -13,6 +14,8 @@ import click
 #: Seconds between progress lines if standard error is not a terminal, so that a log is not flooded.
 _LOG_INTERVAL = 10.0
 _PERCENT = 100
+#: Seconds of the last progress that the time left is estimated from: a machine's speed changes.
+_RECENT_S = 30.0
 
 
 def step(text: str) -> None:
@@ -34,17 +37,34 @@ class Advance(Protocol):
 
 
 @contextmanager
-def bar(label: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
-    """Show progress with the time left; the block passes the number of items just done."""
+def bar(label: str, total: int, *, shown: bool = True, percent: bool = False) -> Iterator[Advance]:
+    """Show progress with the time left; the block passes the number of items just done.
+
+    Args:
+        label: what is done.
+        total: number of items.
+        shown: whether anything is shown at all.
+        percent: whether items are hundredths, and not things that a reader could count.
+    """
+    left = TimeLeft(total)
     if not shown:
         yield _ignore
     elif sys.stderr.isatty():
         with click.progressbar(
-            length=total, label=f"  {label}", file=sys.stderr, item_show_func=lambda note: note
+            length=total,
+            label=f"  {label}",
+            file=sys.stderr,
+            show_eta=False,
+            item_show_func=lambda note: note,
         ) as terminal:
-            yield lambda count, note="": terminal.update(count, note)
+
+            def show(count: int, note: str = "") -> None:
+                left.advance(count)
+                terminal.update(count, ", ".join(part for part in (left.text(), note) if part))
+
+            yield show
     else:
-        yield _log_lines(label, total)
+        yield _log_lines(label, left, percent=percent)
 
 
 @contextmanager
@@ -61,7 +81,7 @@ def shares() -> Iterator[Callable[[str, float], None]]:
                 shown, done = what, 0
                 if not sys.stderr.isatty():
                     step(what)
-                update = stack.enter_context(bar(what, _PERCENT))
+                update = stack.enter_context(bar(what, _PERCENT, percent=True))
             now = int(share * _PERCENT)
             update(now - done)
             done = now
@@ -69,22 +89,59 @@ def shares() -> Iterator[Callable[[str, float], None]]:
         yield show
 
 
+class TimeLeft:
+    """How long the items that are left will take, by the speed of the last ones.
+
+    The first report starts the clock: what came before it, such as starting processes and warming up, tells
+    nothing about the items to come. So does whatever a resumed run had done already.
+
+    Args:
+        total: number of items.
+
+    Attributes:
+        done: items done.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+        self._recent: deque[tuple[float, int]] = deque()
+
+    def advance(self, count: int, now: float | None = None) -> None:
+        """Note that so many items were just done; `now` is in seconds on any clock that does not jump."""
+        self.done += count
+        now = time.monotonic() if now is None else now
+        self._recent.append((now, self.done))
+        while len(self._recent) > 2 and now - self._recent[1][0] >= _RECENT_S:
+            self._recent.popleft()
+
+    def seconds(self) -> float | None:
+        """Return the estimate; None where there is nothing yet to estimate from."""
+        if not self._recent:
+            return None
+        (begun, before), (now, done) = self._recent[0], self._recent[-1]
+        return (now - begun) / (done - before) * (self.total - self.done) if done > before else None
+
+    def text(self) -> str:
+        """Return the estimate in words; nothing where there is none."""
+        seconds = self.seconds()
+        return "" if seconds is None else f"about {seconds:.0f} s left"
+
+
 def _ignore(count: int, note: str = "") -> None:
     """Show nothing."""
 
 
-def _log_lines(label: str, total: int) -> Advance:
-    started = last = time.monotonic()
-    done = 0
+def _log_lines(label: str, left: TimeLeft, *, percent: bool) -> Advance:
+    last = time.monotonic()
 
     def update(count: int, note: str = "") -> None:
-        nonlocal done, last
-        done += count
+        nonlocal last
+        left.advance(count)
         now = time.monotonic()
         if now - last >= _LOG_INTERVAL:
             last = now
-            left = (now - started) / max(1, done) * (total - done)
-            told = f", {note}" if note else ""
-            click.echo(f"  {label}: {done} of {total}, about {left:.0f} s left{told}", err=True)
+            done = f"{left.done} %" if percent else f"{left.done} of {left.total}"
+            told = ", ".join(part for part in (done, left.text(), note) if part)
+            click.echo(f"  {label}: {told}", err=True)
 
     return update
