@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import cast
 
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_size, placement_option
 from osnet_edge.cli.progress import step
-from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing
 from osnet_edge.train.threads import spare_busy_cores
@@ -92,9 +90,6 @@ def export(
         interpolation=cast(Interpolation, interpolation),
         normalize_in="graph" if contract == "uint8" else "host",
     )
-    # Before libraries are imported, which takes seconds.
-    if not Path(checkpoint).exists():
-        raise InputError(f"expected a checkpoint, a .pth file, found nothing at {checkpoint}; name another")
     spare_busy_cores(step)
     from osnet_edge.export.rewrite import parse_rewrite
     from osnet_edge.export.to_onnx import export_onnx

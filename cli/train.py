@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -109,17 +108,12 @@ def _check(recipe: str, data: str, resume: bool, options: dict[str, Any]) -> Non
     """Refuse what can be told to be wrong before libraries are imported, which takes seconds.
 
     Raises:
-        InputError: a file or a set is not there, or the recipe needs what is not given.
+        InputError: there is no such recipe or set, or the recipe needs what is not given.
     """
     from osnet_edge.train.data import open_sets, parse_specs
     from osnet_edge.train.recipe import read_recipe
 
-    for name in ("weights", "teacher", "calibration", "placement"):
-        if options[name] and not Path(options[name]).is_file():
-            raise InputError(f"expected a file for --{name}, found none at {options[name]}; name another")
-    chosen = read_recipe(recipe, options["changes"])
-    if options["size"]:
-        parse_size(options["size"])
+    chosen = read_recipe(recipe, _typed_changes(options))
     if not (options["weights"] or resume):
         chosen.require_no_weights()
     for spec in parse_specs(data):
@@ -215,6 +209,12 @@ def _changes(recipe: str, options: dict[str, Any], weights: OSNet | None) -> lis
         arch = variant_with(placement, base.width).name
     if arch:
         changes.append(f"network.arch={variant_named(arch).name}")
+    return [*changes, *_typed_changes(options)]
+
+
+def _typed_changes(options: dict[str, Any]) -> list[str]:
+    """Return those of the changes that need no file and no weights."""
+    changes = []
     if options["epochs"] is not None:
         changes.append(f"batches.epochs={options['epochs']}")
     if options["size"]:

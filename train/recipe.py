@@ -241,6 +241,10 @@ class Recipe:
         Raises:
             InputError: the recipe is made to start from trained ones.
         """
+        if self.network.quantize != "none":
+            raise InputError(
+                "expected --weights with --quantize, got none; give the float network to quantise"
+            )
         if self.network.start == "weights":
             raise InputError(
                 "expected --weights with this recipe, which goes on from a trained network, got none; give a "
