@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from osnet_edge.cli.options import output_option, parse_size, threads_option, typed_command
+from osnet_edge.cli.options import output_option, parse_size, typed_command, within_cores
 from osnet_edge.cli.progress import bar, say, step
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.threads import spare_busy_cores
@@ -57,7 +57,13 @@ if TYPE_CHECKING:
     help="Precision of arithmetic; weights stay float32. auto: 16 bits on a GPU.",
 )
 @click.option("--workers", type=int, help="Processes that decode images; default: 1 on a CPU, else up to 8.")
-@threads_option
+@click.option(
+    "--threads",
+    type=int,
+    metavar="N",
+    callback=within_cores,
+    help="CPU threads, at most one for each core; default: the cores that nothing else keeps busy.",
+)
 @click.option("--compile", is_flag=True, help="Use torch.compile.")
 def train(recipe: str, data: str, output: str, test: str | None, resume: bool, **options: Any) -> None:
     """Train an OSNet with RECIPE: a shipped recipe's name or a .toml file.

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import click
 
-from osnet_edge.bench.report.render import aligned
+from osnet_edge.bench.report.render import TextTable, aligned
 from osnet_edge.runtime.backends.onnxruntime import allowed_cores
 from osnet_edge.train.checkpoint import save_osnet
 from osnet_edge.train.osnet import OSNet
@@ -71,7 +71,8 @@ def busy_machine(
             "train": ["train", "quick", *data, "--epochs", str(epochs)],
             **({"demo": ["demo"]} if demo else {}),
         }
-        rows = [["command", "busy processes", *(f"{way} s" for way in _WAYS)]]
+        headers = ("command", "busy processes", *(f"{way} s" for way in _WAYS))
+        rows: list[list[str]] = []
         for load in map(int, loads.split(",")):
             with busy_processes(load):
                 for name, command in commands.items():
@@ -86,7 +87,7 @@ def busy_machine(
                         [name, str(load), *(f"{statistics.median(seconds[way]):.1f}" for way in _WAYS)]
                     )
                     click.echo("  " + ", ".join(rows[-1]), err=True)
-    click.echo(aligned(rows), nl=False)
+    click.echo(aligned(TextTable(headers, rows)), nl=False)
 
 
 @contextmanager

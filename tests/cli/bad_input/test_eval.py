@@ -13,7 +13,6 @@ from bad_input.cases import (
     each,
     good_checkpoint,
     good_graph,
-    people,
 )
 
 
@@ -25,6 +24,11 @@ def evaluated(
         return ["eval", checkpoint(bench), "--data", given, "--threads", "1", *options]
 
     return arguments
+
+
+def scored(bench: Bench) -> str:
+    """A set that could be scored."""
+    return bench.folder_of(query={"0001_c1s1_000001_00.jpg": b"x"}, **GALLERY)
 
 
 @each(
