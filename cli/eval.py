@@ -14,12 +14,14 @@ from osnet_edge.cli.options import echo_json, json_flag, parse_size, threads_opt
 from osnet_edge.cli.paths import CHECKPOINT_OR_PACKAGE, OutputFile
 from osnet_edge.cli.progress import bar, step
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import require_writable
+from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.train.threads import spare_busy_cores
 
 if TYPE_CHECKING:
     from osnet_edge.bench.measure.accuracy import EmbeddedSet, SetEmbedder
     from osnet_edge.bench.report.cross_domain import DomainScores
     from osnet_edge.bench.report.pictures import PictureSection
-    from osnet_edge.runtime.preprocessing import Preprocessing
     from osnet_edge.train.data import ReidSet
 
 #: A person does not look at more on one page.
@@ -80,31 +82,26 @@ def evaluate(
       osnet-edge eval market.pth msmt17.pth --data viper,street --rerank --pictures page.html
     """
     height, width = parse_size(size)
-    if not 1 <= queries <= _MOST_QUERIES:
-        raise InputError(f"expected --queries from 1 to {_MOST_QUERIES}, got {queries}")
-    if not 1 <= batch <= _MOST_PICTURES:
-        raise InputError(f"expected --batch from 1 to {_MOST_PICTURES} images, got {batch}")
-    if pictures and not pictures.endswith(".html"):
-        raise InputError(f"expected --pictures as a file ending in .html, got {pictures}")
+    preprocessing = Preprocessing(height=height, width=width)
+    names = _check(checkpoints, batch, pictures, queries)
+    # Before libraries are imported, which takes seconds.
+    targets = _open_targets(data)
+    free = spare_busy_cores(step if threads is None else lambda line: None)
     import torch
 
     from osnet_edge.bench.measure.accuracy import embed_set, images_of
     from osnet_edge.bench.metrics.reranking import scipy_sparse
     from osnet_edge.bench.report.page import templates
-    from osnet_edge.runtime.backends.onnxruntime import checked_threads
+    from osnet_edge.runtime.backends.onnxruntime import default_threads
     from osnet_edge.runtime.embed_files import embed_files
-    from osnet_edge.runtime.files import require_writable
-    from osnet_edge.runtime.preprocessing import Preprocessing
 
-    threads = checked_threads(threads)
+    threads = min(default_threads(), free) if threads is None else threads
     if pictures:
-        require_writable(pictures)
         templates()
     # Check all inputs before the first image is embedded.
     if rerank:
         scipy_sparse()
-    sources = _load_sources(checkpoints, Preprocessing(height=height, width=width), threads)
-    targets = _open_targets(data)
+    sources = _load_sources(dict(zip(names, checkpoints, strict=True)), preprocessing, threads)
     torch.set_num_threads(threads)
     results: list[DomainScores] = []
     sections: list[PictureSection] = []
@@ -124,24 +121,41 @@ def evaluate(
         _write_page(pictures, results, sections, _command(checkpoints, data, size, distance, rerank))
 
 
+def _check(checkpoints: Sequence[str], batch: int, pictures: str | None, queries: int) -> list[str]:
+    """Return the checkpoints' names.
+
+    Raises:
+        InputError: an option is wrong, or two names are the same.
+    """
+    if not 1 <= queries <= _MOST_QUERIES:
+        raise InputError(f"expected --queries from 1 to {_MOST_QUERIES}, got {queries}")
+    if not 1 <= batch <= _MOST_PICTURES:
+        raise InputError(f"expected --batch from 1 to {_MOST_PICTURES} images, got {batch}")
+    if pictures:
+        if not pictures.endswith(".html"):
+            raise InputError(f"expected --pictures as a file ending in .html, got {pictures}")
+        require_writable(pictures)
+    names = [Path(checkpoint).stem for checkpoint in checkpoints]
+    if len(set(names)) != len(names):
+        raise InputError(f"expected checkpoints of different file names, got {', '.join(names)}")
+    return names
+
+
 def _load_sources(
-    checkpoints: Sequence[str], preprocessing: Preprocessing, threads: int
+    checkpoints: dict[str, str], preprocessing: Preprocessing, threads: int
 ) -> dict[str, SetEmbedder]:
-    """Load the checkpoints and packages, keyed by file name; a package has its own input size."""
+    """Load the checkpoints and packages of some names; a package has its own input size."""
     from osnet_edge.bench.measure.accuracy import PackageEmbedder
     from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.files import MANIFEST_NAME
     from osnet_edge.train.checkpoint import load_osnet
     from osnet_edge.train.embed import TorchEmbedder
 
-    names = [Path(checkpoint).stem for checkpoint in checkpoints]
-    if len(set(names)) != len(names):
-        raise InputError(f"expected checkpoints of different file names, got {', '.join(names)}")
     return {
         name: PackageEmbedder(Embedder.load(checkpoint, threads=threads))
         if (Path(checkpoint) / MANIFEST_NAME).is_file()
         else TorchEmbedder(load_osnet(checkpoint), preprocessing)
-        for name, checkpoint in zip(names, checkpoints, strict=True)
+        for name, checkpoint in checkpoints.items()
     }
 
 

@@ -11,6 +11,7 @@ from osnet_edge.cli.paths import CHECKPOINT
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing
+from osnet_edge.train.threads import spare_busy_cores
 
 
 @click.command()
@@ -90,6 +91,7 @@ def export(
         interpolation=cast(Interpolation, interpolation),
         normalize_in="graph" if contract == "uint8" else "host",
     )
+    spare_busy_cores(step)
     from osnet_edge.export.rewrite import parse_rewrite
     from osnet_edge.export.to_onnx import export_onnx
     from osnet_edge.train.variants import read_placement

@@ -108,32 +108,27 @@ def typed_command() -> str:
     return shlex.join(words)
 
 
-class Threads(click.ParamType):  # type: ignore[type-arg]
-    """A number of CPU threads: more than there are cores only take turns, at a great cost."""
+def within_cores(context: click.Context, parameter: click.Parameter, threads: int | None) -> int | None:
+    """Return a number of threads; more than the cores this process may use only wait for each other.
 
-    name = "threads"
+    Raises:
+        InputError: it is below 1, or above the cores.
+    """
+    from osnet_edge.runtime.backends.onnxruntime import allowed_cores
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number.
-
-        Raises:
-            InputError: it is no number of 1 to the cores that this process may use.
-        """
-        from osnet_edge.runtime.backends.onnxruntime import allowed_cores
-
-        cores = allowed_cores()
-        if not re.fullmatch(r"\d{1,6}", str(value)) or not 1 <= int(value) <= cores:
-            raise InputError(
-                f"expected --threads of 1 to {cores}, the cores that this process may use; got {value}"
-            )
-        return int(value)
+    cores = allowed_cores()
+    if threads is not None and not 1 <= threads <= cores:
+        these = f"1 to {cores}, the number of cores that this process may use" if cores > 1 else "1"
+        raise InputError(f"expected --threads of {these}; got {threads}")
+    return threads
 
 
 threads_option = click.option(
     "--threads",
-    type=Threads(),
+    type=int,
     metavar="N",
-    help="CPU threads, at most the cores that this process may use; default: all of them, at most 4.",
+    callback=within_cores,
+    help="CPU threads, at most one for each core; default: number of cores, at most 4.",
 )
 
 

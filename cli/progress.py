@@ -16,8 +16,8 @@ from osnet_edge.runtime.errors import printable
 #: Seconds between progress lines if standard error is not a terminal, so that a log is not flooded.
 _LOG_INTERVAL = 10.0
 _PERCENT = 100
-#: Reports from which the speed is taken.
-_RECENT = 40
+#: Seconds of the last progress that the time left is estimated from: a machine's speed changes.
+_RECENT_S = 30.0
 
 
 def step(text: str) -> None:
@@ -77,8 +77,15 @@ class Advance(Protocol):
 
 
 @contextmanager
-def bar(label: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
-    """Show progress with the time left; the block passes the number of items just done."""
+def bar(label: str, total: int, *, shown: bool = True, percent: bool = False) -> Iterator[Advance]:
+    """Show progress with the time left; the block passes the number of items just done.
+
+    Args:
+        label: what is done.
+        total: number of items.
+        shown: whether anything is shown at all.
+        percent: whether items are hundredths, and not things that a reader could count.
+    """
     left = TimeLeft(total)
     if not shown:
         yield _ignore
@@ -92,13 +99,13 @@ def bar(label: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
             item_show_func=lambda note: note,
         ) as terminal:
 
-            def update(count: int, note: str = "") -> None:
+            def show(count: int, note: str = "") -> None:
                 left.advance(count)
-                terminal.update(count, ", ".join(filter(None, (_words(left.seconds()), note))))
+                terminal.update(count, ", ".join(part for part in (left.text(), note) if part))
 
-            yield update
+            yield show
     else:
-        yield _log_lines(label, total, left)
+        yield _log_lines(label, left, percent=percent)
 
 
 @contextmanager
@@ -115,7 +122,7 @@ def shares() -> Iterator[Callable[[str, float], None]]:
                 shown, done = what, 0
                 if not sys.stderr.isatty():
                     step(what)
-                update = stack.enter_context(bar(what, _PERCENT))
+                update = stack.enter_context(bar(what, _PERCENT, percent=True))
             now = int(share * _PERCENT)
             update(now - done)
             done = now
@@ -123,11 +130,49 @@ def shares() -> Iterator[Callable[[str, float], None]]:
         yield show
 
 
+class TimeLeft:
+    """How long the items that are left will take, by the speed of the last ones.
+
+    The first report starts the clock: what came before it, such as starting processes and warming up, tells
+    nothing about the items to come. So does whatever a resumed run had done already.
+
+    Args:
+        total: number of items.
+
+    Attributes:
+        done: items done.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+        self._recent: deque[tuple[float, int]] = deque()
+
+    def advance(self, count: int, now: float | None = None) -> None:
+        """Note that so many items were just done; `now` is in seconds on any clock that does not jump."""
+        self.done += count
+        now = time.monotonic() if now is None else now
+        self._recent.append((now, self.done))
+        while len(self._recent) > 2 and now - self._recent[1][0] >= _RECENT_S:
+            self._recent.popleft()
+
+    def seconds(self) -> float | None:
+        """Return the estimate; None where there is nothing yet to estimate from."""
+        if not self._recent:
+            return None
+        (begun, before), (now, done) = self._recent[0], self._recent[-1]
+        return (now - begun) / (done - before) * (self.total - self.done) if done > before else None
+
+    def text(self) -> str:
+        """Return the estimate in words; nothing where there is none."""
+        seconds = self.seconds()
+        return "" if seconds is None else f"about {seconds:.0f} s left"
+
+
 def _ignore(count: int, note: str = "") -> None:
     """Show nothing."""
 
 
-def _log_lines(label: str, total: int, left: TimeLeft) -> Advance:
+def _log_lines(label: str, left: TimeLeft, *, percent: bool) -> Advance:
     last = time.monotonic()
 
     def update(count: int, note: str = "") -> None:
@@ -136,8 +181,8 @@ def _log_lines(label: str, total: int, left: TimeLeft) -> Advance:
         now = time.monotonic()
         if now - last >= _LOG_INTERVAL:
             last = now
-            told = f", {note}" if note else ""
-            done = f"{left.done} %" if total == _PERCENT else f"{left.done} of {total}"
-            click.echo(f"  {label}: {done}, {_words(left.seconds())}{told}", err=True)
+            done = f"{left.done} %" if percent else f"{left.done} of {left.total}"
+            told = ", ".join(part for part in (done, left.text(), note) if part)
+            click.echo(f"  {label}: {told}", err=True)
 
     return update

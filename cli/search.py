@@ -8,7 +8,8 @@ from typing import Literal, cast
 import click
 
 from osnet_edge.cli.options import output_option, parse_size
-from osnet_edge.cli.progress import bar, say
+from osnet_edge.cli.progress import bar, say, step
+from osnet_edge.train.threads import spare_busy_cores
 
 
 @click.command()
@@ -76,8 +77,14 @@ def search(
         --learning-rate 0.03 --share-rate 0.3
     """
     rows, columns = parse_size(size)
+    from osnet_edge.train.data import open_sets, parse_specs
+
+    # Before libraries are imported, which takes seconds.
+    for spec in parse_specs(data):
+        open_sets(spec)
+    spare_busy_cores(step)
     from osnet_edge.runtime.files import write_folder_aside
-    from osnet_edge.train.data import parse_specs, training_pictures
+    from osnet_edge.train.data import training_pictures
     from osnet_edge.train.machine import Machine
     from osnet_edge.train.search import SearchEpoch, SearchSettings
     from osnet_edge.train.search import search as run

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from osnet_edge.cli.options import output_option, parse_size, threads_option, typed_command
-from osnet_edge.cli.paths import CALIBRATION, CHECKPOINT, PLACEMENT
+from osnet_edge.cli.options import output_option, parse_size, typed_command, within_cores
 from osnet_edge.cli.progress import bar, say, step
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.train.threads import spare_busy_cores
 
 if TYPE_CHECKING:
     from osnet_edge.train.machine import Group, Machine
@@ -75,7 +77,13 @@ if TYPE_CHECKING:
     help="Precision of arithmetic; weights stay float32. auto: 16 bits on a GPU.",
 )
 @click.option("--workers", type=int, help="Processes that decode images; default: 1 on a CPU, else up to 8.")
-@threads_option
+@click.option(
+    "--threads",
+    type=int,
+    metavar="N",
+    callback=within_cores,
+    help="CPU threads, at most one for each core; default: the cores that nothing else keeps busy.",
+)
 @click.option("--compile", is_flag=True, help="Use torch.compile.")
 def train(recipe: str, data: str, output: str, test: str | None, resume: bool, **options: Any) -> None:
     """Train an OSNet with RECIPE: a shipped recipe's name or a .toml file.
@@ -100,12 +108,18 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
       osnet-edge train quantize --data cuhk03 --weights osnet_x0_25.pth --calibration calib.json -o run
       torchrun --nproc-per-node 2 -m osnet_edge.cli.main train scratch --data market1501 -o run
     """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        # Of several processes, the first to fail speaks for all, which takes torch to find out.
+        _check(recipe, data, resume, options)
+    quiet = resume or options["threads"] is not None
+    spare_busy_cores((lambda line: None) if quiet else step)
     import torch
 
     from osnet_edge.train.machine import Machine, OtherProcessError, process_group
+    from osnet_edge.train.run_folder import threads_of
 
-    if options["threads"]:
-        torch.set_num_threads(options["threads"])
+    if threads := options["threads"] or (threads_of(output) if resume else None):
+        torch.set_num_threads(threads)
     machine = Machine(options["device"], options["precision"], options["compile"], options["workers"])
     machine = machine.resolved()
     try:
@@ -114,6 +128,22 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
     except OtherProcessError:
         # The failed process has already printed the reason.
         click.get_current_context().exit(OtherProcessError.exit_code)
+
+
+def _check(recipe: str, data: str, resume: bool, options: dict[str, Any]) -> None:
+    """Refuse what can be told to be wrong before libraries are imported, which takes seconds.
+
+    Raises:
+        InputError: there is no such recipe or set, or the recipe needs what is not given.
+    """
+    from osnet_edge.train.data import open_sets, parse_specs
+    from osnet_edge.train.recipe import read_recipe
+
+    chosen = read_recipe(recipe, _typed_changes(options))
+    if not (options["weights"] or resume):
+        chosen.require_no_weights()
+    for spec in parse_specs(data):
+        open_sets(spec)
 
 
 def _train(
@@ -168,6 +198,7 @@ def _train(
             test=tester or (lambda model, epoch: {}),
             progress=advance,
             report=_tell if first else lambda report: None,
+            stopping=_say_stopping if first else lambda: None,
         )
     if first:
         click.echo(
@@ -206,6 +237,12 @@ def _changes(recipe: str, options: dict[str, Any], weights: OSNet | None) -> lis
         arch = variant_with(placement, base.width).name
     if arch:
         changes.append(f"network.arch={variant_named(arch).name}")
+    return [*changes, *_typed_changes(options)]
+
+
+def _typed_changes(options: dict[str, Any]) -> list[str]:
+    """Return those of the changes that need no file and no weights."""
+    changes = []
     if options["epochs"] is not None:
         changes.append(f"batches.epochs={options['epochs']}")
     if options["size"]:
@@ -239,6 +276,12 @@ def _say_classifier(weights: OSNet, identities: int) -> None:
         had = f"{weights.num_classes} identities" if weights.num_classes else "no classifier"
         text = f"the weights have {had}; a new classifier for {identities} takes its place"
     click.echo(f"  {text}", err=True)
+
+
+def _say_stopping() -> None:
+    # A signal may come in the middle of another write, which takes no second one.
+    with suppress(RuntimeError):
+        say("stopping: saving the state")
 
 
 def _tell(epoch: EpochReport) -> None:

@@ -24,11 +24,13 @@ from osnet_edge.cli.options import (
 from osnet_edge.cli.paths import CALIBRATION, InputPath, OutputFile, OutputFolder
 from osnet_edge.cli.progress import step
 from osnet_edge.cli.tune_text import tuning_lines
+from osnet_edge.engines.targets import parse_target
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import require_writable, write_aside
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.train.threads import spare_busy_cores
 
 if TYPE_CHECKING:
     from osnet_edge.engines.graph.reading import ExportedGraph
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
 #: tuner finds the best.
 CPU_REWRITES = ("none", "gate", "gate,sum", "streams,gate,sum", "auto")
 GPU_REWRITES = ("none", "gate,sum", "streams,gate,sum", "streams,dense,gate,sum", "auto")
-#: A checkpoint is a zip file, as torch writes it since 1.6, or a pickle; an ONNX file is neither.
-_CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
 
 
 @click.command()
@@ -125,9 +125,13 @@ def tune(
       osnet-edge tune osnet.pth --target cpu:fastest --budget 0.5 --calibration calib.json -o osnet-best
       osnet-edge tune osnet.pth --target rtx:sm86 --precision fp32,fp16 --device A10 -o osnet-rtx
     """
-    batches = parse_numbers(batch, "--batch")
+    batches, shape = parse_numbers(batch, "--batch"), parse_size(size)
     if plot:
         require_writable(Path(plot))
+    # Before libraries are imported, which takes seconds.
+    _require_file(Path(model))
+    parse_target(target)
+    spare_busy_cores(step)
     from osnet_edge.bench.result.machine import machine_facts
     from osnet_edge.engines.build import require_place
     from osnet_edge.engines.tuning.cache import default_folder
@@ -140,7 +144,7 @@ def tune(
     given = read_calibration(calibration, budget, budget_rank1, budget_alone=True)
     started, facts = time.monotonic(), machine_facts()
     precisions = tuple(each.strip() for each in precision.split(",")) if precision else None
-    with graphs_of(model, target, rewrites, parse_size(size)) as (graphs, notes):
+    with graphs_of(model, target, rewrites, shape) as (graphs, notes):
         request = TuneRequest(
             graphs=graphs,
             target=target,
@@ -181,11 +185,12 @@ def graphs_of(
     Raises:
         InputError: it is neither, or a graph whose rewrite is not among the requested ones.
     """
-    from osnet_edge.engines.graph.reading import read_graph
+    from osnet_edge.engines.graph.reading import is_checkpoint, read_graph
     from osnet_edge.export.rewrite import parse_rewrite
 
     asked = [parse_rewrite(text) for text in rewrites or _default_rewrites(target)]
-    if not _is_checkpoint(Path(model)):
+    _require_file(Path(model))
+    if not is_checkpoint(Path(model)):
         graph = read_graph(Path(model))
         own = graph.info.model.rewrite
         if rewrites and set(asked) != {own}:
@@ -207,17 +212,13 @@ def graphs_of(
 
 
 def _default_rewrites(target: str) -> tuple[str, ...]:
-    from osnet_edge.engines.targets import parse_target
-
     return CPU_REWRITES if parse_target(target).row.on_cpu else GPU_REWRITES
 
 
-def _is_checkpoint(path: Path) -> bool:
+def _require_file(path: Path) -> None:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
-        raise InputError(f"expected a checkpoint or an ONNX file, found {found} at {path}")
-    with path.open("rb") as file:
-        return file.read(4).startswith(_CHECKPOINT_STARTS)
+        raise InputError(f"expected a checkpoint or an ONNX file, found {found} at {path}; name another")
 
 
 def _draw(tuning: Tuning, plot: str) -> None:

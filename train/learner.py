@@ -173,7 +173,7 @@ def _check_quantized(recipe: Recipe, weights: OSNet | None, rounding: NetworkRou
     if recipe.network.quantize == "none":
         return
     if weights is None:
-        raise InputError("expected --weights with --quantize, got none; give the float network to quantise")
+        recipe.require_no_weights()
     if rounding is None:
         raise InputError(
             "expected --calibration with --quantize, got none; draw a set with osnet-edge calibrate"

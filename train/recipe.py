@@ -33,7 +33,8 @@ class Network:
         arch: a name that `osnet_edge.train.variants.variant_named` knows.
         height: rows of the images trained on, in pixels.
         width: columns of them.
-        start: "weights" starts from trained weights, and asks for them; "random" takes them where given.
+        start: "weights" for a recipe that is made to go on from a trained network, "random" for one that is
+            not; a run of the former without weights is refused.
         quantize: "int8" trains with INT8's rounding, see `osnet_edge.train.quantize`; "none" without.
     """
 
@@ -249,6 +250,22 @@ class Recipe:
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
     loss: Loss = field(default_factory=Loss)
+
+    def require_no_weights(self) -> None:
+        """Hold that a run may start from random weights.
+
+        Raises:
+            InputError: the recipe is made to start from trained ones.
+        """
+        if self.network.quantize != "none":
+            raise InputError(
+                "expected --weights with --quantize, got none; give the float network to quantise"
+            )
+        if self.network.start == "weights":
+            raise InputError(
+                "expected --weights with this recipe, which goes on from a trained network, got none; give a "
+                "checkpoint, or --set network.start=random to begin with random weights all the same"
+            )
 
     def __post_init__(self) -> None:
         """Hold what no section can say alone."""

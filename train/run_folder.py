@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -25,6 +26,8 @@ from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import torch
 
 # At the top, so that a library that is missing is said before a run's folder is made.
 from tensorboardX import SummaryWriter
@@ -39,6 +42,7 @@ from osnet_edge.train.run_state import EpochReport, Origin, RunState
 
 _SCHEMA_VERSION = 1
 _LOCK = ".lock"
+_RECORD = "run.json"
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ class RunFolder:
             "resumed": list(state.resumed),
             "epochs": to_json(state.progress.reports),
         }
-        write_json(self.root / "run.json", record)
+        write_json(self.root / _RECORD, record)
 
 
 @contextmanager
@@ -166,7 +170,12 @@ def run_facts(
     return {
         "seed": origin.recipe.seed,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in names}},
-        "machine": {"name": platform.machine(), "processes": processes, **to_json(machine)},
+        "machine": {
+            "name": platform.machine(),
+            "processes": processes,
+            "threads": torch.get_num_threads(),
+            **to_json(machine),
+        },
         "data": {
             "pictures": len(pictures),
             "identities": len({picture.identity for picture in pictures}),
@@ -174,6 +183,18 @@ def run_facts(
             "sha256": origin.data,
         },
     }
+
+
+def threads_of(folder: Path | str) -> int | None:
+    """Return the CPU threads that the run in a folder began with; None where its record does not say.
+
+    With as many, it goes on to the same weights bit for bit.
+    """
+    try:
+        threads = json.loads((Path(folder) / _RECORD).read_text())["machine"]["threads"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return threads if isinstance(threads, int) and threads >= 1 else None
 
 
 def fingerprint(pictures: Sequence[Picture]) -> str:

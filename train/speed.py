@@ -1,42 +1,51 @@
-"""How fast this machine trains a network, from a few steps: to size a run before it begins."""
+"""How fast this machine trains now, found out by training for some seconds."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-import torch
-from torch.nn import functional as F
+from osnet_edge.train.data import Picture
+from osnet_edge.train.learner import Learner
+from osnet_edge.train.loader import TrainingLoader
+from osnet_edge.train.machine import Group, Machine
+from osnet_edge.train.recipe import Recipe
+from osnet_edge.train.sampling import epoch_order
 
-from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.variants import variant_named
-
-#: Steps in which memory is allocated and kernels are chosen; they are not timed.
-_WARM_UP_STEPS = 2
+#: The first steps choose kernels and fill memory pools.
+_WARM_UP_STEPS = 3
 
 
-def measure_training_speed(
-    arch: str, height: int, width: int, *, batch: int = 32, seconds: float = 4.0
-) -> float:
-    """Return how many images a second the network learns from on this CPU, without reading them.
+def images_per_second(pictures: Sequence[Picture], recipe: Recipe, seconds: float = 4.0) -> float:
+    """Train for so many seconds as a run of `recipe` would, throw the result away, and return the speed.
 
     Args:
-        arch: variant, see `osnet_edge.train.variants.variant_named`.
-        height: rows of an image, in pixels.
-        width: columns of an image, in pixels.
-        batch: images of a step.
-        seconds: how long to measure.
+        pictures: the training split.
+        recipe: what would be done.
+        seconds: to measure for, after the first steps; an epoch at most.
 
-    Returns:
-        Images a second; forward and backward pass of random images.
+    Raises:
+        InputError: too little to train on.
     """
-    network = OSNet(variant_named(arch), num_classes=batch).train()
-    images, labels = torch.rand(batch, 3, height, width), torch.arange(batch)
-    steps, started = -_WARM_UP_STEPS, time.monotonic()
-    while steps < 1 or time.monotonic() - started < seconds:
-        if steps == 0:
-            started = time.monotonic()
-        network.zero_grad()
-        _, logits = network(images)
-        F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
+    machine = Machine().resolved()
+    learner = Learner(pictures, recipe, machine, Group(device=machine.torch_device()))
+    learner.begin_epoch(classifier_only=False)
+    loader = TrainingLoader(
+        pictures,
+        learner.preprocessing,
+        recipe.augmentation,
+        seed=recipe.seed,
+        workers=machine.workers or 0,
+    )
+    order = epoch_order(learner.labels.tolist(), recipe.batches, recipe.seed, 0)
+    begun, steps = time.monotonic(), 0
+    for images, chosen in zip(loader.epoch(0, order), order, strict=True):
+        learner.gradients(images, chosen)
+        learner.step(recipe.optimizer.learning_rate)
         steps += 1
-    return steps * batch / (time.monotonic() - started)
+        if steps == _WARM_UP_STEPS < len(order):
+            begun = time.monotonic()
+        elif steps > _WARM_UP_STEPS and time.monotonic() - begun >= seconds:
+            break
+    counted = steps - _WARM_UP_STEPS if len(order) > _WARM_UP_STEPS else steps
+    return counted * recipe.batches.size / (time.monotonic() - begun)

@@ -15,10 +15,10 @@ from osnet_edge.runtime.errors import UnavailableError, first_line
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+def deferred_interrupt(tell: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
     """Give a function that tells whether Ctrl-C or SIGTERM came; a second one acts at once.
 
-    The first is answered by a warning, since the step at hand and saving may take seconds.
+    `tell` is called when the first comes, in its signal handler.
 
     Outside the main thread, where Python takes no signals, it always tells no.
     """
@@ -32,7 +32,7 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        warnings.warn("stopping after this step, and saving; Ctrl-C again stops without saving", stacklevel=2)
+        tell()
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -47,6 +47,7 @@ def train(
     test: Test = lambda model, epoch: {},
     progress: Callable[[int, str], None] = lambda count, note: None,
     report: Callable[[EpochReport], None] = lambda epoch: None,
+    stopping: Callable[[], None] = lambda: None,
 ) -> OSNet:
     """Train an OSNet to tell identities apart.
 
@@ -66,12 +67,14 @@ def train(
         test: called with the model in eval mode and the number of epochs done, after each; gives scores.
         progress: called with how many images were just trained on, and how it goes.
         report: told of each epoch when it ends.
+        stopping: called at once when Ctrl-C comes, before the step at hand is finished and the run is saved.
 
     Returns:
         The model in eval mode, on its device; `folder` holds its checkpoint.
 
     Raises:
-        InputError: too little to train on, a folder that is taken, another recipe, data, teacher or precision
+        InputError: too little to train on, no weights for a recipe that starts from some, a folder that is
+            taken, another recipe, data, teacher or precision
             than those of the run to resume, or no state of a run.
         CheckError: the loss or the gradient is no number any more; the run's folder lists the batch.
         InterruptedRunError: Ctrl-C; the run is saved.
@@ -79,13 +82,15 @@ def train(
         OtherProcessError: another process of the group failed.
     """
     machine, run = (machine or Machine()).resolved(), RunFolder(Path(folder))
+    if not (weights or resume):
+        recipe.require_no_weights()
     if (identities := len({picture.identity for picture in pictures})) < 2:
         raise InputError(f"expected 2 identities or more to train on, got {identities}")
     if not resume:
         recipe.network.require_weights(weights)
     with (
         process_group(machine.torch_device()) as group,
-        deferred_interrupt() as interrupted,
+        deferred_interrupt(stopping) as interrupted,
         told_in_one_line(),
         ExitStack() as stack,
     ):

@@ -24,6 +24,9 @@ from osnet_edge.runtime.package.graph_info import (
     parse_graph_info,
 )
 
+#: A checkpoint is a zip file, as torch writes it since 1.6, or a pickle; an ONNX file is neither.
+_CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
+
 
 @dataclass(frozen=True, eq=False)
 class Graph:
@@ -112,6 +115,11 @@ def read_onnx(path: Path) -> Graph:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"expected an ONNX file, found {found} at {path}; make one with osnet-edge export")
+    if is_checkpoint(path):
+        raise InputError(
+            f"expected an ONNX file, found a checkpoint at {path}; export it first: osnet-edge export {path} "
+            f"-o {path.with_suffix('.onnx').name}"
+        )
     try:
         model: ModelProto = onnx.load(path, load_external_data=False)
         outside = [each.name for each in model.graph.initializer if uses_external_data(each)]
@@ -135,6 +143,12 @@ def read_onnx(path: Path) -> Graph:
     if shape[0] != 0 or 0 in shape[1:]:
         raise InputError(f"{path}: expected {INPUT_NAME} of a free batch size and a fixed image, got {shape}")
     return Graph(model)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Tell whether a file begins as torch's checkpoints do; no ONNX file does."""
+    with path.open("rb") as file:
+        return file.read(4).startswith(_CHECKPOINT_STARTS)
 
 
 def read_graph(path: Path) -> ExportedGraph:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
+
+import pytest
+
+from osnet_edge.cli import progress
+from osnet_edge.cli.progress import TimeLeft
 
 SCRIPT = """
 from osnet_edge.cli.progress import bar, say
@@ -54,3 +60,34 @@ def test_what_is_said_while_a_bar_is_shown_has_lines_of_its_own() -> None:
     assert running.wait() == 0
     assert "training" in written.decode()
     assert screen(written.decode()) == ["  epoch 1", "  epoch 2"]
+
+
+@pytest.mark.parametrize(
+    ("reports", "expected"),
+    [
+        pytest.param([], None, id="nothing is known before the first items"),
+        pytest.param([(50, 8)], None, id="the first items were slowed by warming up"),
+        pytest.param([(50, 8), (51, 8)], 84 / 8, id="the second ones tell"),
+        pytest.param([(5, 60), (7, 10), (9, 10)], 20 * 0.2, id="what a resumed run had done took no time"),
+        pytest.param([(0, 2), (90, 2), (91, 2), (130, 40)], 54 * 39 / 40, id="an old speed is forgotten"),
+    ],
+)
+def test_the_time_left_goes_by_the_last_items(
+    reports: list[tuple[float, int]], expected: float | None
+) -> None:
+    left = TimeLeft(100)
+    for now, count in reports:
+        left.advance(count, now)
+    assert left.seconds() == (expected if expected is None else pytest.approx(expected))
+
+
+def test_a_share_of_a_job_is_told_in_percent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_LOG_INTERVAL", 0.0)
+    with progress.shares() as show:
+        show("latency", 0.1)
+        show("latency", 0.35)
+    assert re.fullmatch(
+        r"  latency \.\.\.\n  latency: 10 %\n  latency: 35 %, about \d+ s left\n", capsys.readouterr().err
+    )

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 import train_throughput
 from click.testing import CliRunner
+from training_runs import epochs_listed, start, until
 
 from osnet_edge.cli.main import main
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.checkpoint import load_osnet
+from osnet_edge.train.data import training_pictures
+from osnet_edge.train.recipe import read_recipe
 from osnet_edge.train.synthetic import write_set
+from osnet_edge.train.trainer import train
 from osnet_edge.train.variants import PUBLISHED
 
 
@@ -135,3 +143,46 @@ def test_given_weights_choose_the_network_and_a_new_classifier_is_said(
     options = ["--weights", "run/osnet.pth", "--epochs", "1", *SMALL]
     assert main(["train", "finetune_x1_0", "--data", f"{street},{street}", "-o", "next", *options]) == 0
     assert "the weights have 8 identities as well, so their classifier is kept" in capsys.readouterr().err
+
+
+def test_a_recipe_that_starts_from_weights_asks_for_them(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    typed = ["train", "adapt", "--data", str(street), "-o", "run", "--epochs", "1", *SMALL]
+    typed += ["--set", "batches.pictures_per_identity=2"]
+    assert main(typed) == 2
+    assert "error: expected --weights with this recipe" in capsys.readouterr().err
+    assert not Path("run").exists()
+    with pytest.raises(InputError, match="expected --weights with this recipe"):
+        train(training_pictures([str(street)]), read_recipe("finetune_x0_25"), "run")
+    assert main([*typed, "--set", "network.start=random"]) == 0
+
+
+def test_a_run_keeps_its_number_of_threads_when_it_resumes(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = torch.get_num_threads()
+    try:
+        typed = ["train", "quick", "--data", str(street), "-o", "run", "--epochs", "1", *SMALL]
+        assert main([*typed, "--threads", "1"]) == 0
+        assert json.loads(Path("run/run.json").read_text())["machine"]["threads"] == 1
+        torch.set_num_threads(2)
+        assert main([*typed, "--resume"]) == 0
+        assert json.loads(Path("run/run.json").read_text())["machine"]["threads"] == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_ctrl_c_says_at_once_that_the_state_is_being_saved(street: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "osnet_edge.cli.main", "train", "quick", "--data", str(street)]
+    command += ["-o", "run", "--epochs", "100000", *SMALL]
+    running = start(command, tmp_path)
+    until(lambda: epochs_listed(tmp_path / "run") > 0, running)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 1
+    told = [line.split(";")[0] for line in err.splitlines() if "epoch " not in line or "interrupted" in line]
+    assert told[-2] == "  stopping: saving the state"
+    assert told[-1].startswith("error: interrupted in epoch")

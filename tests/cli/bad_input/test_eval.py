@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bad_input.cases import GALLERY, Arguments, Bench, Case, Refused, each, good_checkpoint, good_graph
+from bad_input.cases import (
+    GALLERY,
+    Arguments,
+    Bench,
+    Case,
+    Refused,
+    each,
+    good_checkpoint,
+    good_graph,
+)
 
 
 def evaluated(
@@ -17,10 +26,19 @@ def evaluated(
     return arguments
 
 
+def scored(bench: Bench) -> str:
+    """A set that could be scored."""
+    return bench.folder_of(query={"0001_c1s1_000001_00.jpg": b"x"}, **GALLERY)
+
+
 @each(
     ("an evaluation of nothing", lambda b: ["eval", "--data", "x"], "Missing argument 'CHECKPOINTS...'"),
-    ("a folder for a checkpoint", evaluated(lambda b: str(b.folder)), "is a folder; name the .pth in it"),
-    ("a graph for a checkpoint", evaluated(good_graph), "is no torch checkpoint"),
+    (
+        "a folder for a checkpoint",
+        evaluated(lambda b: str(b.folder), scored),
+        "is a folder; name the .pth in it",
+    ),
+    ("a graph for a checkpoint", evaluated(good_graph, scored), "is no torch checkpoint"),
     (
         "one checkpoint twice",
         lambda b: ["eval", good_checkpoint(b), good_checkpoint(b), "--data", "x"],
@@ -70,7 +88,11 @@ def test_sets(case: Case, refused: Refused) -> None:
     ("a distance nobody knows", evaluated(good_checkpoint, "x", "--distance", "l1"), "'l1' is not one of"),
     ("no image to look at", evaluated(good_checkpoint, "x", "--queries", "0"), "--queries from 1 to 200"),
     ("a batch of no image", evaluated(good_checkpoint, "x", "--batch", "0"), "--batch from 1 to 1024"),
-    ("scoring without a thread", evaluated(good_checkpoint, "x", "--threads", "0"), "--threads of 1 to"),
+    (
+        "scoring without a thread",
+        evaluated(good_checkpoint, "x", "--threads", "0"),
+        "expected --threads of 1",
+    ),
     ("an input of no size", evaluated(good_checkpoint, "x", "--size", "1x1"), "32 to 4096 pixels"),
 )
 def test_numbers(case: Case, refused: Refused) -> None:
