@@ -10,15 +10,13 @@ from pathlib import Path
 import click
 
 from osnet_edge.cli.options import parse_size
+from osnet_edge.cli.paths import OutputFolder
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.threads import spare_busy_cores
 
 #: Input size for training and export: a quarter of the usual pixels, so that training takes a minute or two.
 _SIZE = "128x64"
-#: Seconds for training, so that the whole demo ends within three minutes; and the fewest and most epochs.
-_FIT_S = 75.0
-_FEWEST_EPOCHS, _MOST_EPOCHS = 2, 9
 #: Marks a folder that a demo created, so that another demo may remove it.
 _MARK = ".osnet-edge-demo"
 #: Seconds for the whole demo, of three minutes: some are left for what was not foreseen.

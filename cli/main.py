@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import signal
 import sys
 import warnings
@@ -114,9 +113,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    # OpenMP's threads spin while they wait, and torch then is up to eight times slower beside another
-    # program. Read when torch is loaded; what the user has set stays.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if arguments is None:
         # On SIGTERM, clean up as on Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -6,6 +6,7 @@ completes file names for them.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,9 @@ class _Path(click.ParamType):  # type: ignore[type-arg]
         """Refuse an empty path, the text of a variable that is not set, and convert all others."""
         if value is not None and not str(value).strip():
             self.fail("expected a value, got an empty one; is a variable not set?", param, ctx)
+        if "RANK" in os.environ:
+            # Started by torchrun: every process would say the same, where later only the first one speaks.
+            return value
         return super().__call__(value, param, ctx)
 
     def shell_complete(

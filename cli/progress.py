@@ -33,42 +33,6 @@ def say(text: str, *, indent: str = "  ") -> None:
     click.echo(f"{cleared}{indent}{text}", err=True)
 
 
-class TimeLeft:
-    """The time that the rest of some work will take, from its recent speed.
-
-    The first report ends the warm-up (what is loaded, compiled and allocated once), and does not count.
-
-    Args:
-        total: number of items.
-        clock: seconds.
-    """
-
-    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._total, self._clock = total, clock
-        self._reports: deque[tuple[float, int]] = deque(maxlen=_RECENT)
-        self.done = 0
-
-    def advance(self, count: int) -> None:
-        """Count items that were just done."""
-        self.done += count
-        self._reports.append((self._clock(), self.done))
-
-    def seconds(self) -> float | None:
-        """Return the seconds left; None before there are two reports."""
-        if len(self._reports) < 2 or self._reports[-1][1] == self._reports[0][1]:
-            return None
-        (begin, first), (end, last) = self._reports[0], self._reports[-1]
-        return (end - begin) / (last - first) * (self._total - last)
-
-
-def _words(seconds: float | None) -> str:
-    """Return the time left as a person reads it."""
-    if seconds is None:
-        return "time left unknown yet"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"about {minutes} min {rest} s left" if minutes else f"about {rest} s left"
-
-
 class Advance(Protocol):
     """Called by a block with the number of items just done, and a short status."""
 
@@ -90,7 +54,6 @@ def bar(label: str, total: int, *, shown: bool = True, percent: bool = False) ->
     if not shown:
         yield _ignore
     elif sys.stderr.isatty():
-        # click's own estimate divides by all the time since the start, warm-up and all.
         with click.progressbar(
             length=total,
             label=f"  {label}",

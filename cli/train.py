@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.options import output_option, parse_size, typed_command, within_cores
+from osnet_edge.cli.paths import CALIBRATION, CHECKPOINT, PLACEMENT
 from osnet_edge.cli.progress import bar, say, step
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.threads import spare_busy_cores
@@ -171,8 +172,6 @@ def _train(
             load_osnet(path) if path else None for path in (options["weights"], options["teacher"])
         )
         chosen = read_recipe(recipe, _changes(recipe, options, weights))
-        if not resume:
-            chosen.network.require_weights(weights)
         if calibration and chosen.network.quantize == "none":
             raise InputError("expected a calibration set with --quantize, got one without; leave it out")
         pictures = training_pictures(parse_specs(data), combineall=chosen.batches.combineall)

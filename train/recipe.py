@@ -44,22 +44,6 @@ class Network:
     start: Literal["random", "weights"] = "random"
     quantize: Literal["none", "int8"] = "none"
 
-    def require_weights(self, weights: object | None) -> None:
-        """Ask for the weights that a recipe starts from.
-
-        Args:
-            weights: a network, or None where there is none.
-
-        Raises:
-            InputError: the recipe starts from trained weights, and there are none.
-        """
-        # Who quantises is asked by the learner, which names that too.
-        if self.start == "weights" and self.quantize == "none" and weights is None:
-            raise InputError(
-                "expected trained weights, from which this recipe starts, and got none; "
-                "pass --weights CHECKPOINT, or --set network.start=random"
-            )
-
 
 @dataclass(frozen=True)
 class Batches:

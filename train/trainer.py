@@ -86,8 +86,6 @@ def train(
         recipe.require_no_weights()
     if (identities := len({picture.identity for picture in pictures})) < 2:
         raise InputError(f"expected 2 identities or more to train on, got {identities}")
-    if not resume:
-        recipe.network.require_weights(weights)
     with (
         process_group(machine.torch_device()) as group,
         deferred_interrupt(stopping) as interrupted,

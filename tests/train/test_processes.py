@@ -105,7 +105,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_says_how_to_go_on(
     (os.killpg if everybody else os.kill)(running.pid, stop)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 1
-    assert "note: stopping after this step, and saving" in err
+    assert "stopping: saving the state" in err
     assert err.splitlines()[-1].endswith("saved in run/last.ckpt, go on with --resume")
     assert "Traceback" not in err
     # Nobody is left behind.

@@ -55,7 +55,7 @@ def test_sets_to_learn_from(case: Case, refused: Refused) -> None:
     (
         "a recipe that starts from weights, without any",
         lambda b: ["train", "adapt", "--data", people(b), "-o", "run"],
-        "expected trained weights, from which this recipe starts",
+        "expected --weights with this recipe, which goes on from a trained network",
     ),
     (
         "a fit of no epoch",
