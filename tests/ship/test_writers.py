@@ -69,7 +69,7 @@ def command(start: list[str], *arguments: str) -> subprocess.Popen[str]:
             # Between comparing the timestamp and renaming it another writer may still come.
             marks=pytest.mark.skipif(
                 ROUNDS_VARIABLE not in os.environ,
-                reason=f"without locks an instant is left in which a writer may be lost; set {ROUNDS_VARIABLE}",
+                reason=f"an instant is left in which a writer may be lost; set {ROUNDS_VARIABLE} to try",
             ),
         ),
     ],
