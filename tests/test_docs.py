@@ -5,17 +5,22 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+from PIL import Image
 
 from osnet_edge.cli.main import cli
 from osnet_edge.runtime.errors import OsnetEdgeError
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 #: `camera$ osnet-edge ...`, with a prompt or without, in an indented block.
 _COMMAND = re.compile(
     r"^ {4}(?:\w*\$ +)?(?:torchrun .* -m osnet_edge\.cli\.main|osnet-edge) (.*)$", re.MULTILINE
@@ -64,6 +69,22 @@ def test_a_documented_command_is_one_that_there_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     parse(words)
+
+
+def test_the_quick_start_in_python_runs_as_it_is_written(tmp_path: Path) -> None:
+    code = re.search(r"## Quick start in Python\n\n((?: {4}.*\n|\n)+)", README.read_text(encoding="utf-8"))
+    assert code
+    (tmp_path / "crops").mkdir()
+    for name, size in (("crops/a.jpg", (64, 128)), ("crops/b.jpg", (50, 99)), ("frame.jpg", (320, 240))):
+        Image.new("RGB", size, (90, 120, 30)).save(tmp_path / name)
+    (tmp_path / "osnet-cpu").symlink_to(ROOT / "tests/frozen/before/float32")
+    script = textwrap.dedent(code[1]) + "print(embeddings.shape, valid)\n"
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("cosine similarity ")
+    assert ran.stdout.endswith("(2, 8) [ True  True]\n")
 
 
 def test_there_are_commands_to_look_at() -> None:
