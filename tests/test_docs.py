@@ -47,7 +47,8 @@ CASES = [
 
 def parse(words: list[str]) -> None:
     """Read a command line as `osnet-edge` does, without running it."""
-    context, command = click.Context(cli, info_name="osnet-edge"), cli
+    # With the settings: a command keeps the help option that its first context made.
+    context, command = click.Context(cli, info_name="osnet-edge", **cli.context_settings), cli
     while isinstance(command, click.Group):
         name, found, words = command.resolve_command(context, words)
         assert name
