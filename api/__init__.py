@@ -32,24 +32,19 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 from osnet_edge.runtime.lazy import hand_on
 
 if TYPE_CHECKING:
-    from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder
-    from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError
-    from osnet_edge.runtime.following import FollowingEmbedder
-    from osnet_edge.runtime.package.manifest import Manifest, read_manifest
+    from osnet_edge.runtime import (
+        BoxEmbeddings,
+        CheckError,
+        Embedder,
+        FollowingEmbedder,
+        InputError,
+        Manifest,
+        OsnetEdgeError,
+        UnavailableError,
+        read_manifest,
+    )
 
     __version__: str
-
-_HOMES = {
-    "BoxEmbeddings": "runtime.embedder",
-    "CheckError": "runtime.errors",
-    "Embedder": "runtime.embedder",
-    "FollowingEmbedder": "runtime.following",
-    "InputError": "runtime.errors",
-    "Manifest": "runtime.package.manifest",
-    "OsnetEdgeError": "runtime.errors",
-    "UnavailableError": "runtime.errors",
-    "read_manifest": "runtime.package.manifest",
-}
 
 __all__ = [
     "BoxEmbeddings",
@@ -64,7 +59,10 @@ __all__ = [
     "read_manifest",
 ]
 
-_find, _names = hand_on(__name__, _HOMES)
+# The runtime knows where each is.
+_find, _names = hand_on(
+    __name__, dict.fromkeys((name for name in __all__ if name != "__version__"), "runtime")
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -68,12 +68,10 @@ def calibrate(
       osnet-edge calibrate --frames street --exclude viper -o street.json
     """
     from osnet_edge.engines.calibration import draw_pictures, hold_out, write_calibration_set
-    from osnet_edge.runtime.files import require_writable
     from osnet_edge.runtime.pictures import read_picture
 
     if images < 1 or seed < 0:
         raise InputError(f"expected --images of 1 or more and --seed of 0 or more, got {images} and {seed}")
-    require_writable(output)
     candidates = _candidates(data, frames)
     held, left = hold_out(candidates, held_out, seed=seed)
     excluded = _refuse_tested(candidates, exclude)

@@ -26,7 +26,7 @@ from osnet_edge.cli.progress import step
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.engines.targets import parse_target
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import require_writable, write_aside
+from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -126,10 +126,7 @@ def tune(
       osnet-edge tune osnet.pth --target rtx:sm86 --precision fp32,fp16 --device A10 -o osnet-rtx
     """
     batches, shape = parse_numbers(batch, "--batch"), parse_size(size)
-    if plot:
-        require_writable(Path(plot))
     # Before libraries are imported, which takes seconds.
-    _require_file(Path(model))
     parse_target(target)
     spare_busy_cores(step)
     from osnet_edge.bench.result.machine import machine_facts
