@@ -126,7 +126,7 @@ class Signing:
 
     def finish(self, repository: Repository, made: Any) -> bool:
         """Sign and install the new metadata, or write the draft; return whether it is installed."""
-        from osnet_edge.ship.publish.repository import sign, write_draft
+        from osnet_edge.ship.publish.signed import sign, write_draft
 
         sign(made, self._targets)
         if self._draft is None:

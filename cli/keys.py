@@ -99,7 +99,8 @@ def root(
       osnet-edge keys root --repo fleet -o root.draft     # the same keys for another year
     """
     from osnet_edge.ship.publish.keys import read_public
-    from osnet_edge.ship.publish.repository import Signers, describe, write_draft
+    from osnet_edge.ship.publish.repository import Signers
+    from osnet_edge.ship.publish.signed import describe, write_draft
 
     place = open_repository(repository, root=expires)
     before = place.signers() if place.versions("root") else Signers.none()
@@ -137,14 +138,14 @@ def sign(draft: str, places: tuple[str, ...]) -> None:
       osnet-edge keys sign root.draft --key alice.key
       osnet-edge keys sign targets.draft --key env:TARGETS_KEY
     """
-    from osnet_edge.ship.publish import repository
+    from osnet_edge.ship.publish import signed
 
-    read = repository.read_draft(Path(draft))
+    read = signed.read_draft(Path(draft))
     # Before a passphrase is typed: whoever signs must have seen what.
-    for line in repository.describe(read):
+    for line in signed.describe(read):
         click.echo(f"  {line}")
-    repository.sign(read, open_keys(places))
-    repository.write_draft(Path(draft), read)
+    signed.sign(read, open_keys(places))
+    signed.write_draft(Path(draft), read)
     click.echo(
         f"{draft}: {read.signed.type} version {read.signed.version}, {len(read.signatures)} signatures"
     )
@@ -169,7 +170,7 @@ def install(draft: str, repository: str, online: str | None) -> None:
       osnet-edge keys install root.draft --repo fleet
       osnet-edge keys install targets.draft --repo fleet --online-key online.key
     """
-    from osnet_edge.ship.publish.repository import read_draft
+    from osnet_edge.ship.publish.signed import read_draft
 
     read, place = read_draft(Path(draft)), open_repository(repository)
     if read.signed.type == "root":

@@ -19,17 +19,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from securesystemslib.signer import Key, Signer
-from tuf.api.exceptions import RepositoryError, StorageError, UnsignedMetadataError
+from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
-from tuf.api.serialization.json import JSONSerializer
 
-from osnet_edge.runtime.errors import CheckError, InputError, first_line
-from osnet_edge.runtime.files import sha256_of, write_aside, write_file
+from osnet_edge.runtime.errors import CheckError, InputError
+from osnet_edge.runtime.files import sha256_of, write_aside
 from osnet_edge.ship.channel import format_time
 from osnet_edge.ship.device.metadata import SIGNED_FIELD
+from osnet_edge.ship.publish.signed import SERIALIZER, T, read_signed, sign, verify
 from osnet_edge.ship.publish.writing import (
     WriteLock,
     create_file,
@@ -40,8 +40,6 @@ from osnet_edge.ship.publish.writing import (
     unfinished,
 )
 
-T = TypeVar("T", Root, Snapshot, Targets, Timestamp)
-_SERIALIZER = JSONSerializer(compact=False)
 _ONLINE = (Snapshot.type, Timestamp.type)
 #: How often, and after how many seconds, what looks damaged is looked at again.
 _LOOKS, _LOOK_S = 5, 0.1
@@ -81,7 +79,7 @@ class Signers:
         return cls((), 2, (), 1, ())
 
     def checked(self) -> Signers:
-        """Hold thresholds to the keys that there are.
+        """Check thresholds against the number of keys.
 
         Raises:
             InputError: a key is there twice, or a threshold is more than there are keys.
@@ -339,7 +337,7 @@ class Repository:
                     "meanwhile, and nothing of yours is in place: do it again"
                 )
             verify(self.root(), Targets.type, draft)
-            size = len(draft.to_bytes(_SERIALIZER))
+            size = len(draft.to_bytes(SERIALIZER))
             if size > LARGEST_TARGETS:
                 raise InputError(
                     f"cameras read targets metadata of {LARGEST_TARGETS} bytes at most, and these have "
@@ -459,7 +457,7 @@ class Repository:
         if targets:
             begun = {f"{targets.signed.version}.targets.json": targets, **begun}
         notes = note_unfinished(self.folder, *begun)
-        place, content = self._metadata / "timestamp.json", timestamp.to_bytes(_SERIALIZER)
+        place, content = self._metadata / "timestamp.json", timestamp.to_bytes(SERIALIZER)
         created = []
         try:
             for name, made in begun.items():
@@ -478,7 +476,7 @@ class Repository:
 
     def _create(self, name: str, metadata: Metadata[Any]) -> bool:
         """Create a numbered file; return whether it was not there, the same, already."""
-        content = metadata.to_bytes(_SERIALIZER)
+        content = metadata.to_bytes(SERIALIZER)
         try:
             create_file(self._metadata / name, content)
         except FileExistsError:
@@ -524,77 +522,6 @@ class Repository:
             f"somebody else wrote metadata/{name} of {self.folder} at the same time, and nothing of "
             "yours is in place: run this again"
         )
-
-
-def sign(metadata: Metadata[Any], signers: Iterable[Signer]) -> None:
-    """Add signatures to metadata."""
-    for signer in signers:
-        metadata.sign(signer, append=True)
-
-
-def read_draft(path: Path) -> Metadata[Any]:
-    """Read metadata that waits for signatures.
-
-    Raises:
-        InputError: it is none.
-    """
-    try:
-        return Metadata.from_file(str(path))
-    except (StorageError, RepositoryError) as error:
-        raise InputError(f"expected {path} as a draft of osnet-edge, got {first_line(error)}") from None
-
-
-def describe(draft: Metadata[Any]) -> list[str]:
-    """Return what metadata say, in lines for whoever is to sign them."""
-    signed = draft.signed
-    lines = [f"{signed.type} version {signed.version}, valid until {format_time(signed.expires)}"]
-    if isinstance(signed, Root):
-        lines += [
-            f"{name}: {role.threshold} of {len(role.keyids)}: {', '.join(key[:12] for key in role.keyids)}"
-            for name, role in signed.roles.items()
-        ]
-    if isinstance(signed, Targets):
-        files = sorted(signed.targets.values(), key=lambda file: file.path)
-        lines.append(f"{len(files)} targets, by path, bytes and SHA-256:")
-        lines += [f"{file.path} {file.length} {file.hashes['sha256'][:16]}..." for file in files]
-    return lines
-
-
-def write_draft(path: Path, draft: Metadata[Any]) -> None:
-    """Write metadata, whole or not at all, whether or not it waits for signatures."""
-    write_file(path, draft.to_bytes(_SERIALIZER))
-
-
-def read_signed(path: Path, kind: type[T]) -> Metadata[T]:
-    """Read metadata of a kind.
-
-    Raises:
-        InputError: it is none, or of another kind.
-    """
-    metadata: Metadata[T] = read_draft(path)
-    if not isinstance(metadata.signed, kind):
-        raise InputError(
-            f"expected {path} as metadata of {kind.__name__}, got {type(metadata.signed).__name__}"
-        )
-    return metadata
-
-
-def verify(root: Root, role: str, metadata: Metadata[Any]) -> None:
-    """Hold metadata to the keys that a root names for its role.
-
-    Raises:
-        InputError: fewer of them signed it than the root asks for.
-    """
-    try:
-        root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
-    except UnsignedMetadataError:
-        result = root.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
-        raise InputError(
-            f"expected {result.threshold} signatures of the {role} keys of root version {root.version}, got "
-            f"{len(result.signed)}; sign it with osnet-edge keys sign, or with the right key"
-        ) from None
-    except RepositoryError as error:
-        raise InputError(f"the {role} metadata does not hold: {error}") from None
 
 
 def _now() -> datetime:

@@ -18,7 +18,7 @@ from osnet_edge.ship.device.config import Limits
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.state import State
 from osnet_edge.ship.device.store import Store
-from osnet_edge.ship.publish.repository import sign
+from osnet_edge.ship.publish.signed import sign
 
 
 def test_a_camera_takes_what_is_published_once_and_keeps_the_engine_before(

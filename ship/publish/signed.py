@@ -1,0 +1,94 @@
+"""Signed metadata as files: drafts that travel to whoever signs them, signatures, and who had to sign.
+
+What a repository is made of is one of these at a time; how they lead to one another is `repository.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from securesystemslib.signer import Signer
+from tuf.api.exceptions import RepositoryError, StorageError, UnsignedMetadataError
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+from tuf.api.serialization.json import JSONSerializer
+
+from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.files import write_file
+from osnet_edge.ship.channel import format_time
+
+T = TypeVar("T", Root, Snapshot, Targets, Timestamp)
+#: Readable, since people sign what they have read.
+SERIALIZER = JSONSerializer(compact=False)
+
+
+def sign(metadata: Metadata[Any], signers: Iterable[Signer]) -> None:
+    """Add signatures to metadata."""
+    for signer in signers:
+        metadata.sign(signer, append=True)
+
+
+def read_draft(path: Path) -> Metadata[Any]:
+    """Read metadata that waits for signatures.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return Metadata.from_file(str(path))
+    except (StorageError, RepositoryError) as error:
+        raise InputError(f"expected {path} as a draft of osnet-edge, got {first_line(error)}") from None
+
+
+def describe(draft: Metadata[Any]) -> list[str]:
+    """Return what metadata say, in lines for whoever is to sign them."""
+    signed = draft.signed
+    lines = [f"{signed.type} version {signed.version}, valid until {format_time(signed.expires)}"]
+    if isinstance(signed, Root):
+        lines += [
+            f"{name}: {role.threshold} of {len(role.keyids)}: {', '.join(key[:12] for key in role.keyids)}"
+            for name, role in signed.roles.items()
+        ]
+    if isinstance(signed, Targets):
+        files = sorted(signed.targets.values(), key=lambda file: file.path)
+        lines.append(f"{len(files)} targets, by path, bytes and SHA-256:")
+        lines += [f"{file.path} {file.length} {file.hashes['sha256'][:16]}..." for file in files]
+    return lines
+
+
+def write_draft(path: Path, draft: Metadata[Any]) -> None:
+    """Write metadata, whole or not at all, whether or not it waits for signatures."""
+    write_file(path, draft.to_bytes(SERIALIZER))
+
+
+def read_signed(path: Path, kind: type[T]) -> Metadata[T]:
+    """Read metadata of a kind.
+
+    Raises:
+        InputError: it is none, or of another kind.
+    """
+    metadata: Metadata[T] = read_draft(path)
+    if not isinstance(metadata.signed, kind):
+        raise InputError(
+            f"expected {path} as metadata of {kind.__name__}, got {type(metadata.signed).__name__}"
+        )
+    return metadata
+
+
+def verify(root: Root, role: str, metadata: Metadata[Any]) -> None:
+    """Check that the keys which a root names for a role signed metadata.
+
+    Raises:
+        InputError: fewer of them signed it than the root asks for.
+    """
+    try:
+        root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+    except UnsignedMetadataError:
+        result = root.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
+        raise InputError(
+            f"expected {result.threshold} signatures of the {role} keys of root version {root.version}, got "
+            f"{len(result.signed)}; sign it with osnet-edge keys sign, or with the right key"
+        ) from None
+    except RepositoryError as error:
+        raise InputError(f"the {role} metadata does not hold: {error}") from None
