@@ -35,11 +35,13 @@ _FILES = 5
 #: Each newer root is signed by the one before, so that no server can make up a longer chain than the owners
 #: did; a root a month is 40 years.
 _MOST_ROOTS = 500
+#: Bytes of the largest targets metadata that a camera reads; some 12,000 archives.
+LARGEST_TARGETS = 2_000_000
 _SETTINGS = UpdaterConfig(
     max_root_rotations=_MOST_ROOTS,
     root_max_length=512_000,
     timestamp_max_length=16_384,
-    targets_max_length=2_000_000,
+    targets_max_length=LARGEST_TARGETS,
 )
 
 

@@ -28,7 +28,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Tar
 from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.files import sha256_of, write_aside
 from osnet_edge.ship.channel import format_time
-from osnet_edge.ship.device.metadata import SIGNED_FIELD
+from osnet_edge.ship.device.metadata import LARGEST_TARGETS, SIGNED_FIELD
 from osnet_edge.ship.publish.signed import SERIALIZER, T, read_signed, sign, verify
 from osnet_edge.ship.publish.writing import (
     WriteLock,
@@ -43,8 +43,6 @@ from osnet_edge.ship.publish.writing import (
 _ONLINE = (Snapshot.type, Timestamp.type)
 #: How often, and after how many seconds, what looks damaged is looked at again.
 _LOOKS, _LOOK_S = 5, 0.1
-#: The largest targets metadata that a camera reads; some 12,000 archives.
-LARGEST_TARGETS = 2_000_000
 #: In targets metadata, beside TUF's own fields: the version that they were drafted from.
 _REPLACES_FIELD = "x-osnet-edge-replaces"
 

@@ -16,10 +16,11 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_file
 from osnet_edge.ship.channel import Artifact, Channel, Release, Rollout
 from osnet_edge.ship.device import metadata as on_camera
+from osnet_edge.ship.device.metadata import LARGEST_TARGETS
 from osnet_edge.ship.publish import check
 from osnet_edge.ship.publish import repository as publishing
 from osnet_edge.ship.publish.releases import _draft, read_channel
-from osnet_edge.ship.publish.repository import LARGEST_TARGETS, Repository
+from osnet_edge.ship.publish.repository import Repository
 from osnet_edge.ship.requirements import Requirements, narrow
 
 SIGN = ["--repo", "fleet", "--targets-key", "targets.key", "--online-key", "online.key"]
