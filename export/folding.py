@@ -30,7 +30,8 @@ def fold_batch_norms(model: OSNet) -> OSNet:
         elif isinstance(module, LightConv):
             module.conv2 = fuse_conv_bn_eval(module.conv2, module.bn)
             module.add_module("bn", nn.Identity())
-    linear, norm, relu = folded.fc
-    if isinstance(linear, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
+    # Empty where the pooled features are the embedding.
+    linear, norm, relu = folded.fc or (None, None, None)
+    if isinstance(linear, nn.Linear) and isinstance(norm, nn.BatchNorm1d) and relu is not None:
         folded.fc = nn.Sequential(fuse_linear_bn_eval(linear, norm), relu)
     return folded

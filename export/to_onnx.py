@@ -30,7 +30,6 @@ from osnet_edge.runtime.package.manifest import ModelInfo
 from osnet_edge.runtime.package.placement import Placement, require_placement
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.checkpoint import load_osnet
-from osnet_edge.train.variants import EMBEDDING_SIZE
 
 #: TensorRT 8.6 to 11 and RTX read this one.
 DEFAULT_OPSET = 17
@@ -100,13 +99,13 @@ def export_onnx(
         rewritten = rewrite(fold_batch_norms(model), passes)
         network = ExportNetwork(rewritten, preprocessing, l2_normalize=l2_normalize).eval()
         graph = _simplify(_trace(network, preprocessing, opset, partial))
-        _require_contract(graph, preprocessing)
+        _require_contract(graph, preprocessing, model.variant.embedding_size)
         progress("comparing with torch")
         error = check_parity(graph.SerializeToString(), model, preprocessing, l2_normalize=l2_normalize)
         info = GraphInfo(
             model=ModelInfo(
                 variant=model.variant.name,
-                embedding_size=EMBEDDING_SIZE,
+                embedding_size=model.variant.embedding_size,
                 l2_normalized=l2_normalize,
                 checkpoint=Path(checkpoint).name,
                 checkpoint_sha256=sha256_of(checkpoint),
@@ -157,11 +156,11 @@ def _simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
     return simplified
 
 
-def _require_contract(graph: onnx.ModelProto, preprocessing: Preprocessing) -> None:
+def _require_contract(graph: onnx.ModelProto, preprocessing: Preprocessing, size: int) -> None:
     """Hold the graph to what its users count on: one input, one output, nothing dynamic but the batch."""
     expected = {
         INPUT_NAME: ["batch", *preprocessing.input_shape],
-        OUTPUT_NAME: ["batch", EMBEDDING_SIZE],
+        OUTPUT_NAME: ["batch", size],
     }
     got = {
         value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]

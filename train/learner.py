@@ -90,6 +90,11 @@ class Learner:
         self._rounding = (
             Int8Rounding(self.model, rounding) if rounding and recipe.network.quantize == "int8" else None
         )
+        if teacher and teacher.variant.embedding_size != self.model.variant.embedding_size:
+            sizes = (self.model.variant.embedding_size, teacher.variant.embedding_size)
+            raise InputError(
+                f"expected a teacher with embeddings of {sizes[0]} numbers, as the network's, got {sizes[1]}"
+            )
         self._teacher = teacher.to(self._device).eval().requires_grad_(False) if teacher else None
         self.optimizer = make_optimizer(self.model, recipe.optimizer)
         self.scaler = torch.amp.GradScaler(self._device.type, enabled=machine.precision == "fp16")

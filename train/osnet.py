@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from osnet_edge.runtime.package.placement import BlockDesign
-from osnet_edge.train.variants import EMBEDDING_SIZE, Variant
+from osnet_edge.train.variants import Variant
 
 #: Receptive fields 3, 5, 7 and 9: a block's four streams are 1 to 4 Lite convolutions deep.
 STREAM_DEPTHS = (1, 2, 3, 4)
@@ -147,7 +147,7 @@ class Block(nn.Module):
 
 
 class OSNet(nn.Module):
-    """OSNet: a stem, three stages of two omni-scale blocks, and a 512-d embedding (paper, Table 1).
+    """OSNet: a stem, three stages of two omni-scale blocks, and an embedding, 512-d in the paper (Table 1).
 
     Args:
         variant: widths and placement of instance norms, see `osnet_edge.train.variants`.
@@ -189,11 +189,13 @@ class OSNet(nn.Module):
             self.add_module(f"conv{stage + 2}", nn.Sequential(*layers))
             inputs = outputs
         self.conv5 = Conv(inputs, inputs)
-        self.fc = nn.Sequential(
-            nn.Linear(inputs, EMBEDDING_SIZE), nn.BatchNorm1d(EMBEDDING_SIZE), nn.ReLU(inplace=True)
-        )
+        size = variant.embedding_size
+        # Empty where the pooled features are the embedding.
+        self.fc = nn.Sequential()
+        if variant.linear is not None:
+            self.fc = nn.Sequential(nn.Linear(inputs, size), nn.BatchNorm1d(size), nn.ReLU(inplace=True))
         if num_classes:
-            self.classifier = nn.Linear(EMBEDDING_SIZE, num_classes)
+            self.classifier = nn.Linear(size, num_classes)
         self.num_classes = num_classes
         self._initialise()
 
@@ -204,8 +206,8 @@ class OSNet(nn.Module):
             x: (N, 3, H, W) float, RGB, ImageNet-normalised; H and W of at least 32 pixels.
 
         Returns:
-            In eval mode the embeddings (N, 512). In training mode, with a classifier, embeddings (N, 512) and
-            logits (N, num_classes).
+            In eval mode the embeddings (N, variant.embedding_size). In training mode, with a classifier,
+            embeddings and logits (N, num_classes).
         """
         x = self.maxpool(self.conv1(x))
         x = self.conv2(x)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.schema import parse_document, to_json
-from osnet_edge.train.checkpoint import check_tensor, load_tensors, save_tensors
+from osnet_edge.train.checkpoint import check_tensor, save_tensors
 from osnet_edge.train.recipe import Recipe
+from osnet_edge.train.weights.kinds import read_tensors
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ class RunState:
         Raises:
             InputError: the file cannot be read, or is of another recipe, images, teacher or precision.
         """
-        content = load_tensors(path, "start a new run")
+        content = read_tensors(path, "start a new run")
         if not isinstance(content, dict) or not {"state_dict", "moments", "run"} <= content.keys():
             raise InputError(f"{path} is not the state of a run; start a new one")
         account = _read_account(content["run"], path)

@@ -20,7 +20,10 @@ from osnet_edge.runtime.files import write_json
 from osnet_edge.runtime.package.placement import Placement, placement_of
 from osnet_edge.runtime.package.schema import from_json, parse_json, to_json
 
+#: What the published networks map to.
 EMBEDDING_SIZE = 512
+#: How the name of a network without a last linear layer ends, whose embeddings are the pooled features.
+_POOLED = "pooled"
 
 #: Channels of the stem and of the three stages.
 WIDTHS: dict[str, tuple[int, int, int, int]] = {
@@ -46,11 +49,14 @@ class Variant:
         placement: where instance norm stands.
         stream_list: whether state-dict names are those of the AIN files (`conv2.0.conv2.3.layers.1`,
             `pool2.0`) rather than those of the first OSNet files (`conv2.0.conv2d.1`, `conv2.2.0`).
+        linear: what the last linear layer maps to; None where there is none, and the embedding is what the
+            last convolution gives, averaged over the image.
     """
 
     width: str
     placement: Placement
     stream_list: bool
+    linear: int | None = EMBEDDING_SIZE
 
     def __post_init__(self) -> None:
         """Refuse a width that there is not."""
@@ -59,8 +65,20 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """The name that public checkpoints go by, or `osnet_CODE_WIDTH` of a placement without one."""
-        return f"{_NAMES.get(self.placement, f'osnet_{self.placement.code}')}_{self.width}"
+        """The name that public checkpoints go by, or `osnet_CODE_WIDTH` of a placement without one.
+
+        Behind it stands the size of an embedding that is not of 512 numbers, such as `osnet_x0_25_256d`, or
+        `pooled` where there is no last linear layer.
+        """
+        base = f"{_NAMES.get(self.placement, f'osnet_{self.placement.code}')}_{self.width}"
+        if self.linear == EMBEDDING_SIZE:
+            return base
+        return f"{base}_{_POOLED}" if self.linear is None else f"{base}_{self.linear}d"
+
+    @property
+    def embedding_size(self) -> int:
+        """How many numbers an embedding has."""
+        return self.channels[-1] if self.linear is None else self.linear
 
     @property
     def channels(self) -> tuple[int, int, int, int]:
@@ -68,12 +86,13 @@ class Variant:
         return WIDTHS[self.width]
 
 
-def variant_with(placement: Placement, width: str) -> Variant:
+def variant_with(placement: Placement, width: str, linear: int | None = EMBEDDING_SIZE) -> Variant:
     """Return the network of a placement and a width, under the names of public files where there are any.
 
     Args:
         placement: any of them.
         width: `x1_0`, `x0_75`, `x0_5` or `x0_25`.
+        linear: what its last linear layer maps to; None for none.
 
     Example:
         >>> variant_with(AIN, "x0_5").name, variant_with(placement_of("sbippop"), "x0_25").name
@@ -82,7 +101,7 @@ def variant_with(placement: Placement, width: str) -> Variant:
     Raises:
         InputError: there is no such width.
     """
-    return Variant(width, placement, stream_list=placement not in (PLAIN, IBN))
+    return Variant(width, placement, placement not in (PLAIN, IBN), linear)
 
 
 #: The nine networks with public checkpoints.
@@ -102,19 +121,26 @@ def variant_named(name: str) -> Variant:
     Example:
         >>> variant_named("osnet_siipiip_x0_25").name
         'osnet_ain_x0_25'
+        >>> variant_named("osnet_x0_5_128d").embedding_size, variant_named("osnet_x0_5_pooled").embedding_size
+        (128, 256)
 
     Raises:
         InputError: there is none of that name.
     """
     known = {known: placement for placement, known in _NAMES.items()}
-    match = re.fullmatch(rf"(osnet(?:_[a-z]+)?)_({'|'.join(WIDTHS)})", name)
-    if match and match[1] in known:
-        return variant_with(known[match[1]], match[2])
-    if match and re.fullmatch("osnet_[sn][piob]{6}", match[1]):
-        return variant_with(placement_of(match[1].removeprefix("osnet_")), match[2])
+    sizes = rf"(?:_({_POOLED}|[1-9][0-9]{{0,4}}d))?"
+    match = re.fullmatch(rf"(osnet(?:_[a-z]+)?)_({'|'.join(WIDTHS)}){sizes}", name)
+    if match:
+        size = match[3] or f"{EMBEDDING_SIZE}d"
+        linear = None if size == _POOLED else int(size.removesuffix("d"))
+        if match[1] in known:
+            return variant_with(known[match[1]], match[2], linear)
+        if re.fullmatch("osnet_[sn][piob]{6}", match[1]):
+            return variant_with(placement_of(match[1].removeprefix("osnet_")), match[2], linear)
     raise InputError(
         f"expected an OSNet variant, got {name!r}; choose one of {', '.join(VARIANTS)}, or osnet_CODE_WIDTH "
-        "with the code of a placement, such as osnet_sbippop_x0_5"
+        "with the code of a placement, such as osnet_sbippop_x0_5; behind it may stand the size of an "
+        "embedding that is not of 512, such as _256d"
     )
 
 

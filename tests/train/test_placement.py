@@ -18,7 +18,7 @@ from osnet_edge.runtime import read_manifest
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.placement import DESIGNS, Placement, placement_of
 from osnet_edge.runtime.preprocessing import Preprocessing
-from osnet_edge.train.checkpoint import load_osnet, recognise, save_osnet
+from osnet_edge.train.checkpoint import load_osnet, save_osnet
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.variants import (
     AIN,
@@ -33,6 +33,7 @@ from osnet_edge.train.variants import (
     variant_with,
     write_placement,
 )
+from osnet_edge.train.weights.recognise import recognise
 
 PLACEMENTS = st.builds(Placement, st.booleans(), st.tuples(*[st.sampled_from(DESIGNS)] * 6))
 

@@ -117,8 +117,8 @@ def code_in_a_file() -> bytes:
         (b"PK", "cannot be read .* it is truncated, damaged .*; start a new run"),
         (b"", "is empty; start a new run"),
         (b"<html>", "is a web page"),
-        # Code that would run when it is read.
-        (code_in_a_file(), "would run code from the file"),
+        # Code, which is not run; what stands for it is no state.
+        (code_in_a_file(), "is not the state of a run"),
     ],
 )
 def test_a_file_that_is_no_state_is_refused(

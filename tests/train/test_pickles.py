@@ -1,0 +1,263 @@
+"""Hostile pickles: read by Python's own unpickler each of them runs code, and read by ours none does."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.train.checkpoint import load_osnet, read_state
+from osnet_edge.train.weights.pickles import Object, read_pickle
+
+
+class Runs:
+    """Unpickled the usual way, this makes a folder."""
+
+    def __init__(self, witness: str) -> None:
+        self.witness = witness
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.witness,)
+
+
+class AsState(Runs):
+    """An object whose state is made by a call."""
+
+    def __reduce__(self) -> Any:
+        return Holder, (), {"state": Runs(self.witness)}
+
+
+class AsKeys(Runs):
+    """A dictionary whose value is made by a call, given after it was made."""
+
+    def __reduce__(self) -> Any:
+        return dict, (), None, None, iter([("weight", Runs(self.witness))])
+
+
+class AsItems(Runs):
+    """A list whose items are made by calls."""
+
+    def __reduce__(self) -> Any:
+        return list, (), None, iter([Runs(self.witness)])
+
+
+class Setting(Runs):
+    """A function of its own that sets a state (a sixth value of `__reduce__`)."""
+
+    def __reduce__(self) -> Any:
+        return str, (self.witness,), self.witness, None, None, make_folder
+
+
+class Holder:
+    pass
+
+
+def make_folder(_: object, witness: str) -> None:
+    os.mkdir(witness)
+
+
+class SetState:
+    """An object whose own `__setstate__` runs code."""
+
+    def __init__(self, witness: str) -> None:
+        self.witness = witness
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        os.mkdir(state["witness"])
+
+
+class New:
+    """An object whose own `__new__` runs code."""
+
+    def __new__(cls, witness: str) -> New:
+        os.makedirs(witness, exist_ok=True)
+        return super().__new__(cls)
+
+    def __init__(self, witness: str) -> None:
+        self.witness = witness
+
+    def __getnewargs__(self) -> Any:
+        return (self.witness,)
+
+
+class NewByName:
+    """An object whose own `__new__` runs code, and takes its arguments by name."""
+
+    def __new__(cls, *, witness: str) -> NewByName:
+        os.makedirs(witness, exist_ok=True)
+        return super().__new__(cls)
+
+    def __init__(self, *, witness: str) -> None:
+        self.witness = witness
+
+    def __getnewargs_ex__(self) -> Any:
+        return (), {"witness": self.witness}
+
+
+def by_class(kind: Callable[[str], Any]) -> Callable[[str, int], bytes]:
+    def write(witness: str, protocol: int) -> bytes:
+        content = pickle.dumps({"args": kind(witness)}, protocol)
+        if Path(witness).is_dir():
+            Path(witness).rmdir()
+        return content
+
+    return write
+
+
+def by_hand(text: str) -> Callable[[str, int], bytes]:
+    return lambda witness, _: text.replace("WITNESS", witness).encode()
+
+
+def nested(witness: str, protocol: int) -> bytes:
+    """A pickle within a pickle, which the outer one has loaded."""
+    inner = pickle.dumps(Runs(witness), protocol)
+    return b"cpickle\nloads\n(" + b"B" + len(inner).to_bytes(4, "little") + inner + b"tR."
+
+
+def by_extension(witness: str, _: int) -> bytes:
+    """A function by its number in the process's registry of extensions, see `extensions`."""
+    return b"\x80\x02\x82\x07X" + len(witness).to_bytes(4, "little") + witness.encode() + b"\x85R."
+
+
+@pytest.fixture(autouse=True)
+def extensions() -> Any:
+    import copyreg
+
+    copyreg.add_extension("os", "mkdir", 7)
+    yield
+    copyreg.remove_extension("os", "mkdir", 7)
+
+
+#: What runs code, and each protocol that can say it.
+HOSTILE: list[tuple[str, Callable[[str, int], bytes], range]] = [
+    ("a call", by_class(Runs), range(6)),
+    ("a call for a state", by_class(AsState), range(6)),
+    ("a call for a value of a dictionary", by_class(AsKeys), range(6)),
+    ("a call for an item of a list", by_class(AsItems), range(6)),
+    ("a call that sets a state", by_class(Setting), range(6)),
+    ("a state that runs code as it is set", by_class(SetState), range(6)),
+    ("an object that runs code as it is made", by_class(New), range(2, 6)),
+    (
+        "an object that runs code by an argument's name",
+        by_class(lambda witness: NewByName(witness=witness)),
+        range(4, 6),
+    ),
+    ("a pickle in a pickle", nested, range(6)),
+    ("a function by its number", by_extension, range(2, 3)),
+    ("an instance of an old class", by_hand("(S'WITNESS'\nios\nmkdir\n."), range(1)),
+    ("an object of a class on the stack", by_hand("(cos\nmkdir\nS'WITNESS'\no."), range(1, 2)),
+    ("os.system", by_hand("cos\nsystem\n(S'mkdir WITNESS'\ntR."), range(1)),
+    ("eval", by_hand('cbuiltins\neval\n(S\'__import__("os").mkdir("WITNESS")\'\ntR.'), range(1)),
+    ("a call within a call's arguments", by_hand("cos\nlistdir\n(cos\nmkdir\n(S'WITNESS'\ntRtR."), range(1)),
+    (
+        "a method of a class, by its dotted name",
+        by_hand('cbuiltins\neval\n(S\'open("WITNESS", "w")\'\ntR.'),
+        range(1),
+    ),
+]
+CASES = [(sentence, write, protocol) for sentence, write, protocols in HOSTILE for protocol in protocols]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "write", "protocol"),
+    CASES,
+    ids=[f"{sentence}, protocol {each}" for sentence, _, each in CASES],
+)
+def test_nothing_of_a_hostile_pickle_is_run(
+    sentence: str, write: Callable[[str, int], bytes], protocol: int, checkpoint: Path, tmp_path: Path
+) -> None:
+    witness = tmp_path / "ran"
+    content = write(str(witness), protocol)
+    (tmp_path / "alone.pth").write_bytes(content)
+    # As the data of an archive whose storages are a real checkpoint's, and in front of old torch's pickles.
+    with zipfile.ZipFile(checkpoint) as whole, zipfile.ZipFile(tmp_path / "zip.pth", "w") as archive:
+        for name in whole.namelist():
+            archive.writestr(name, content if name.endswith("data.pkl") else whole.read(name))
+    torch.save({}, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
+    (tmp_path / "legacy.pth").write_bytes(content + (tmp_path / "legacy.pth").read_bytes())
+    for name in ("alone.pth", "zip.pth", "legacy.pth"):
+        with pytest.raises(InputError) as refused:
+            load_osnet(tmp_path / name)
+        assert "\n" not in str(refused.value)
+        assert not witness.exists(), name
+    # The attack is real: Python's own unpickler runs it.
+    try:
+        pickle.loads(content)
+    except Exception:
+        assert witness.exists()
+    assert witness.exists(), "this pickle attacks nothing"
+
+
+def test_weights_beside_code_are_read_and_the_code_is_not_run(checkpoint: Path, tmp_path: Path) -> None:
+    witness = tmp_path / "ran"
+    state = read_state(checkpoint)
+    torch.save({"state_dict": state, "hook": Runs(str(witness))}, tmp_path / "x.pth")
+    assert read_state(tmp_path / "x.pth").keys() == state.keys()
+    assert not witness.exists()
+    torch.load(tmp_path / "x.pth", weights_only=False)
+    assert witness.exists()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "content"),
+    [
+        ("a memo index of four thousand million", b"\x80\x02}r\xff\xff\xff\xff."),
+        ("bytes that claim to be eight exabytes", b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f."),
+        ("a text that claims two gigabytes", b"\x80\x02X\xff\xff\xff\x7fabc."),
+        (
+            "lists within lists, each twice the one before",
+            b"\x80\x02]q\x00" + b"]q\x01(h\x00h\x00e0" * 90 + b".",
+        ),
+        ("a hundred thousand tuples within each other", b"\x80\x02)" + b"\x85" * 100_000 + b"."),
+        ("such a tuple as a key", b"\x80\x02})" + b"\x85" * 100_000 + b"K\x01s."),
+        ("a list that holds itself", b"\x80\x02]q\x00h\x00a."),
+        ("a stack that is empty", b"\x80\x02R."),
+        ("no end", b"\x80\x02]"),
+    ],
+)
+def test_a_pickle_that_would_exhaust_a_reader_is_refused_at_once(
+    sentence: str, content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(InputError):
+        load_osnet(tmp_path / "x.pth")
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(value=PLAIN, protocol=st.integers(0, 5))
+def test_what_needs_no_code_reads_as_python_reads_it(value: Any, protocol: int) -> None:
+    read = read_pickle(io.BytesIO(pickle.dumps(value, protocol)))
+    # Bytes have no opcode before protocol 3, where Python calls a codec for them.
+    assert read == value or protocol < 3
+
+
+@given(content=st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    refused: Exception | None = None
+    try:
+        read_pickle(io.BytesIO(b"\x80\x02" + content))
+    except Exception as error:
+        refused = error
+    assert not isinstance(refused, MemoryError | RecursionError)
+
+
+def test_what_would_be_called_is_named() -> None:
+    read = read_pickle(io.BytesIO(pickle.dumps(Runs("x"))))
+    assert isinstance(read, Object)
+    assert (str(read.of).rpartition(".")[2], read.arguments) == ("mkdir", ("x",))

@@ -1,0 +1,108 @@
+"""The networks in what a file holds, whatever they are wrapped in and however their names begin.
+
+Trainers keep a state dict under a name of their own (`state_dict`, `ema`, `model`), in names with a prefix
+(`module.`, `_orig_mod.`, `backbone.`), in a whole network that was pickled, or several beside each other. All
+have in common that OSNet's own names end the names in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from osnet_edge.train.weights.pickles import Object
+
+#: Names that every OSNet has. `conv2.0.conv1.conv.weight` ends with the first of them, so one is not enough.
+_MARKS = ("conv1.conv.weight", "conv2.0.conv1.conv.weight", "conv5.conv.weight")
+#: What copies of the trained network are called, which are taken after the network itself.
+_COPIES = ("ema", "teacher", "momentum", "swa", "average", "target")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A network in a file.
+
+    Attributes:
+        key: where it is: the names that lead to it, and the prefix of its names, joined by dots.
+        values: what is there, under OSNet's own names; most are tensors.
+    """
+
+    key: str
+    values: dict[str, Any]
+
+
+def find_networks(content: Any) -> list[Found]:
+    """Find what has the names of an OSNet, trained networks before averaged ones.
+
+    Args:
+        content: as `read_tensors` returns it.
+    """
+    found: dict[int, Found] = {}
+    for where, values in state_dicts(content):
+        for prefix in _prefixes(values):
+            key = ".".join(filter(None, (where, prefix.rstrip("."))))
+            own = {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
+            # Some files hold one network under two names.
+            found.setdefault(id(own.get(_MARKS[0], own)), Found(key, own))
+    return sorted(found.values(), key=lambda each: any(copy in each.key.lower() for copy in _COPIES))
+
+
+def state_dicts(content: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each group of named values with a tensor among them, and the names that lead to it.
+
+    A pickled network counts as one group, under the names that its `state_dict()` would have.
+    """
+    left, seen = [("", content)], set()
+    while left:
+        where, value = left.pop()
+        # A pickle may hold one thing in many places, and itself.
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Object):
+            values = _of_module(value)
+        elif isinstance(value, Mapping):
+            values = {str(name): each for name, each in value.items()}
+        elif isinstance(value, list | tuple):
+            values = {str(number): each for number, each in enumerate(value)}
+        else:
+            continue
+        if any(isinstance(each, Tensor) for each in values.values()):
+            yield where, values
+        inner = [(f"{where}.{name}" if where else name, each) for name, each in values.items()]
+        left.extend(reversed(inner))
+
+
+def _of_module(module: Object) -> dict[str, Any]:
+    """Return the values of a pickled network under the names that its `state_dict()` would have.
+
+    torch's modules keep parameters, buffers and modules apart; TorchScript's keep all as attributes.
+    """
+    values: dict[str, Any] = {}
+    left, seen = [("", module)], set()
+    while left:
+        prefix, inner = left.pop()
+        state = inner.state[0] if isinstance(inner.state, tuple) and inner.state else inner.state
+        if id(inner) in seen or not isinstance(state, dict):
+            continue
+        seen.add(id(inner))
+        kept = [state.get(name) for name in ("_parameters", "_buffers", "_modules")]
+        parts = [part for part in kept if isinstance(part, dict)] or [state]
+        for name, value in (item for part in parts for item in part.items()):
+            if isinstance(value, Object) and value.state is not None:
+                left.append((f"{prefix}{name}.", value))
+            else:
+                values[f"{prefix}{name}"] = value
+    return values
+
+
+def _prefixes(values: dict[str, Any]) -> list[str]:
+    """Return what stands before the names of each OSNet among names."""
+    ends = [name.removesuffix(_MARKS[0]) for name in values if name.endswith(_MARKS[0])]
+    ends += [name.removesuffix(_MARKS[2]) for name in values if name.endswith(_MARKS[2])]
+    ends = [prefix for prefix in ends if not prefix or prefix.endswith(".")]
+    enough = [prefix for prefix in ends if sum(prefix + mark in values for mark in _MARKS) >= 2]
+    return list(dict.fromkeys(enough))

@@ -1,0 +1,211 @@
+"""Files of `torch.save`, `torch.jit.save` and `torch.export.save`: their tensors, with nothing of them run.
+
+Three layouts: a zip archive with `data.pkl` and a record for each storage (torch 1.6 and later, TorchScript);
+pickles one after another with the storages behind them (earlier); and a zip archive with a list of weights in
+JSON (`torch.export`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from osnet_edge.train.weights.pickles import Name, Object, read_pickle
+
+#: What `torch.save` wrote first before it wrote zip archives.
+MAGIC = 0x1950A86A20F9469CFC6C
+#: Types of what a storage holds, by the names that a pickle gives them.
+_STORAGES = {
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "DoubleStorage": torch.float64,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+    "UntypedStorage": torch.uint8,
+}
+_DTYPES = {str(dtype): dtype for dtype in _STORAGES.values()}
+#: Numbers of types in `torch.export`'s list of weights (`ScalarType` of `torch._export.serde.schema`).
+_EXPORTED = {1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64}
+_EXPORTED |= {6: torch.float16, 7: torch.float32, 8: torch.float64, 12: torch.bool, 13: torch.bfloat16}
+
+
+@dataclass(frozen=True, eq=False)
+class Storage:
+    """What tensors are views of."""
+
+    dtype: torch.dtype
+    content: bytearray
+
+
+class CompressedError(Exception):
+    """The records of an archive are compressed, and their sizes are whatever the archive claims."""
+
+
+def read_archive(file: IO[bytes]) -> Any:
+    """Read what a zip archive of `torch.save`, `torch.jit.save` or `torch.export.save` holds.
+
+    Returns:
+        Tensors in containers and stand-ins, see `read_pickle`; None where it is no such archive.
+
+    Raises:
+        CompressedError: its records are compressed.
+        Exception: of nearly any kind: it is damaged.
+    """
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        # TorchScript keeps constants of its code in a pickle of its own; weights are in data.pkl.
+        pickled = [name for name in names if name == "data.pkl" or name.endswith("/data.pkl")]
+        exported = [name for name in names if name.endswith("data/weights/model_weights_config.json")]
+        older = [name for name in names if name.endswith("serialized_state_dict.pt")]
+        if len(pickled) == 1:
+            return _read_pickled(archive, pickled[0].removesuffix("data.pkl"))
+        if len(exported) == 1:
+            return _read_exported(archive, exported[0])
+        # What torch.export wrote before 2.8: a file of torch.save in the archive.
+        return read_archive(io.BytesIO(_record(archive, older[0]))) if len(older) == 1 else None
+
+
+def _record(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise CompressedError
+    return archive.read(name)
+
+
+def _read_pickled(archive: zipfile.ZipFile, root: str) -> Any:
+    if f"{root}byteorder" in archive.namelist() and _record(archive, f"{root}byteorder") == b"big":
+        raise ValueError("written on a big-endian machine")
+    kept: dict[str, Storage] = {}
+
+    def stored(key: Any) -> Storage:
+        _, kind, record, _, _ = key
+        if record not in kept:
+            content = bytearray(_record(archive, f"{root}data/{record}"))
+            kept[record] = Storage(_dtype(kind), content)
+        return kept[record]
+
+    return read_pickle(io.BytesIO(_record(archive, f"{root}data.pkl")), make, stored)
+
+
+def _read_exported(archive: zipfile.ZipFile, listing: str) -> dict[str, Any]:
+    folder = listing.rpartition("/")[0]
+    read: dict[str, Any] = {}
+    for name, entry in json.loads(_record(archive, listing))["config"].items():
+        content, meta = _record(archive, f"{folder}/{entry['path_name']}"), entry["tensor_meta"]
+        if entry["use_pickle"]:
+            read[name] = read_archive(io.BytesIO(content))
+            continue
+        sizes = [each["as_int"] for each in meta["sizes"]]
+        strides = [each["as_int"] for each in meta["strides"]]
+        storage = Storage(_EXPORTED[meta["dtype"]], bytearray(content))
+        read[name] = _tensor(storage, storage.dtype, meta["storage_offset"]["as_int"], sizes, strides)
+    return read
+
+
+def read_legacy(file: IO[bytes]) -> Any:
+    """Read what `torch.save` wrote before torch 1.6: pickles in a row, then the storages.
+
+    Returns:
+        As `read_archive`; what another program's first pickle holds, where it is one.
+
+    Raises:
+        Exception: of nearly any kind: it is damaged.
+    """
+    first = read_pickle(file)
+    if first != MAGIC:
+        return first
+    _protocol, system, start = read_pickle(file), read_pickle(file), file.tell()
+    if isinstance(system, dict) and system.get("little_endian") is False:
+        raise ValueError("written on a big-endian machine")
+    kinds: dict[str, torch.dtype] = {}
+
+    def noted(key: Any) -> Object:
+        kinds[key[2]] = _dtype(key[1])
+        return Object("stored", key)
+
+    # Types stand in what tensors say of their storages, which comes first; the storages come behind it.
+    read_pickle(file, stored=noted)
+    kept: dict[str, Storage] = {}
+    for record in read_pickle(file):
+        (count,) = struct.unpack("<q", file.read(8))
+        dtype = kinds[record]
+        content = file.read(count * dtype.itemsize) if count >= 0 else b""
+        if len(content) != count * dtype.itemsize:
+            raise EOFError("a storage ends early")
+        kept[record] = Storage(dtype, bytearray(content))
+    file.seek(start)
+    return read_pickle(file, make, lambda key: kept[key[2]])
+
+
+def _dtype(kind: Any) -> torch.dtype:
+    if not isinstance(kind, Name) or kind.name not in _STORAGES:
+        raise ValueError(f"no storage is a {kind}")
+    return _STORAGES[kind.name]
+
+
+def make(of: Any, arguments: Any) -> Any:
+    """Return the tensor or container that a call would make, or a stand-in."""
+    making = _MAKERS.get(str(of)) if isinstance(of, Name) else None
+    return making(*arguments) if making and isinstance(arguments, tuple) else Object(of, arguments)
+
+
+def _tensor(storage: Any, dtype: torch.dtype, offset: int, size: Any, stride: Any) -> Tensor:
+    """Return a view of a storage, all of which must be there."""
+    numbers = (offset, *size, *stride)
+    if not all(isinstance(number, int) and 0 <= number < 2**62 for number in numbers):
+        raise ValueError("a tensor of no size")
+    last = offset + sum((many - 1) * step for many, step in zip(size, stride, strict=True))
+    if prod(size) == 0:
+        return torch.empty(tuple(size), dtype=dtype)
+    if (last + 1) * dtype.itemsize > len(storage.content):
+        raise EOFError(f"a tensor claims {prod(size)} numbers, and its storage holds fewer")
+    return torch.frombuffer(storage.content, dtype=dtype).as_strided(tuple(size), tuple(stride), offset)
+
+
+def _rebuilt(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Any:
+    if not isinstance(storage, Storage):
+        return Object(Name("torch", "Tensor"), (storage,))
+    return _tensor(storage, storage.dtype, offset, size, stride)
+
+
+def _rebuilt_as(
+    storage: Any, offset: Any, size: Any, stride: Any, _grad: Any, _hooks: Any, dtype: Any, *_: Any
+) -> Any:
+    """Make a tensor of a storage without a type, whose type is named by itself."""
+    named = _DTYPES.get(str(dtype)) if isinstance(dtype, Name) else None
+    if not isinstance(storage, Storage) or named is None:
+        return Object(Name("torch", "Tensor"), (storage, dtype))
+    return _tensor(storage, named, offset, size, stride)
+
+
+def _pairs(pairs: Any = (), *_: Any) -> dict[Any, Any]:
+    return {key: value for key, value in pairs if isinstance(key, str | int)}
+
+
+_MAKERS: dict[str, Callable[..., Any]] = {
+    "torch._utils._rebuild_tensor": _rebuilt,
+    "torch._utils._rebuild_tensor_v2": _rebuilt,
+    "torch._utils._rebuild_tensor_v3": _rebuilt_as,
+    "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
+    "torch._utils._rebuild_parameter_with_state": lambda tensor, *_: tensor,
+    "torch._tensor._rebuild_from_type_v2": lambda of, _kind, arguments, *_: make(of, arguments),
+    "torch.Size": lambda sizes=(), *_: tuple(sizes),
+    "collections.OrderedDict": _pairs,
+    "collections.defaultdict": lambda *_: {},
+    # How protocols 0 and 1 have objects made.
+    "copy_reg._reconstructor": lambda of, *_: Object(of, ()),
+    "copyreg._reconstructor": lambda of, *_: Object(of, ()),
+}
