@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
-from osnet_edge.train.weights.torch_files import MAGIC, CompressedError, read_archive, read_legacy
+from osnet_edge.train.weights.torch_files import (
+    MAGIC,
+    CompressedError,
+    UnpackedError,
+    read_archive,
+    read_legacy,
+)
 
 #: How files begin that are taken for checkpoints, and what to do with them; {path} is the file's.
 _OTHERS: list[tuple[int, bytes, str]] = [
@@ -77,7 +83,7 @@ def is_onnx(path: Path | str) -> bool:
 def _head(path: Path, advice: str) -> bytes:
     """Return how a file begins, and tell apart what people pass by mistake."""
     if path.is_dir():
-        raise InputError(f"expected a checkpoint file, {path} is a folder; {_of_folder(path)}")
+        raise InputError(f"expected a checkpoint file, {path} is a folder; name the .pth in it")
     if not path.is_file():
         raise InputError(f"there is no file {path}; expected an OSNet checkpoint (.pth)")
     with path.open("rb") as file:
@@ -89,13 +95,6 @@ def _head(path: Path, advice: str) -> bytes:
         if head[at:].lstrip()[: len(start)] == start and not _is_safetensors(path, head):
             raise InputError(f"{path} {what.format(path=path)}")
     return head
-
-
-def _of_folder(path: Path) -> str:
-    """Say what to do about a folder: a checkpoint that was unpacked is one."""
-    if (path / "data.pkl").is_file():
-        return f"it is an unpacked checkpoint, pack it again: zip -0 -r {path.name}.pth {path.name}"
-    return "name the .pth in it"
 
 
 def _archive(path: Path, advice: str) -> Any:
@@ -124,6 +123,12 @@ def _pickles(path: Path, advice: str) -> Any:
     content = io.BytesIO(path.read_bytes())
     try:
         read = read_legacy(content)
+    except UnpackedError:
+        folder = path.absolute().parent.name
+        raise InputError(
+            f"{path} is the data.pkl of an unpacked checkpoint, whose weights are in files beside it; "
+            f"pack it again: cd {path.absolute().parents[1]} && zip -0 -r {folder}.pth {folder}"
+        ) from None
     except Exception as error:
         raise _damaged(path, error, advice) from None
     return read
@@ -132,7 +137,7 @@ def _pickles(path: Path, advice: str) -> Any:
 def _is_safetensors(path: Path, head: bytes) -> bool:
     """Tell safetensors by its first bytes: the length of a JSON object, and the object."""
     size = int.from_bytes(head[:8], "little")
-    return head[8:9] == b"{" and size <= path.stat().st_size
+    return head[8:9] == b"{" and size < 2**40
 
 
 def _safetensors(path: Path, advice: str) -> Any:

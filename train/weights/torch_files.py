@@ -55,6 +55,10 @@ class CompressedError(Exception):
     """The records of an archive are compressed, and their sizes are whatever the archive claims."""
 
 
+class UnpackedError(Exception):
+    """A pickle is `data.pkl` of an archive, and the storages that it names are not here."""
+
+
 def read_archive(file: IO[bytes]) -> Any:
     """Read what a zip archive of `torch.save`, `torch.jit.save` or `torch.export.save` holds.
 
@@ -122,9 +126,10 @@ def read_legacy(file: IO[bytes]) -> Any:
         As `read_archive`; what another program's first pickle holds, where it is one.
 
     Raises:
+        UnpackedError: it was a part of an archive.
         Exception: of nearly any kind: it is damaged.
     """
-    first = read_pickle(file)
+    first = read_pickle(file, stored=_elsewhere)
     if first != MAGIC:
         return first
     _protocol, system, start = read_pickle(file), read_pickle(file), file.tell()
@@ -148,6 +153,10 @@ def read_legacy(file: IO[bytes]) -> Any:
         kept[record] = Storage(dtype, bytearray(content))
     file.seek(start)
     return read_pickle(file, make, lambda key: kept[key[2]])
+
+
+def _elsewhere(_: Any) -> Any:
+    raise UnpackedError
 
 
 def _dtype(kind: Any) -> torch.dtype:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import pickle
 import shutil
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +25,43 @@ def zipped(bench: Bench) -> str:
     return str(bench.folder / "x.pth")
 
 
+def tarred(bench: Bench) -> str:
+    with tarfile.open(bench.folder / "x.pth", "w") as archive:
+        archive.add(bench.checkpoint, "osnet.pth")
+    return str(bench.folder / "x.pth")
+
+
+def zipped_checkpoint(bench: Bench) -> str:
+    with zipfile.ZipFile(bench.folder / "x.zip", "w") as archive:
+        archive.write(bench.checkpoint, "osnet.pth")
+    return str(bench.folder / "x.zip")
+
+
+def compressed(bench: Bench) -> str:
+    """As `zip -r` packs an unpacked checkpoint."""
+    out = zipfile.ZipFile(bench.folder / "x.pth", "w", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(bench.checkpoint) as archive, out:
+        for name in archive.namelist():
+            out.writestr(name, archive.read(name))
+    return str(bench.folder / "x.pth")
+
+
+def only_pickle(bench: Bench) -> str:
+    with zipfile.ZipFile(bench.checkpoint) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        return bench.file(archive.read(name), "data.pkl")
+
+
 def given(bench: Bench, path: Path) -> str:
     return shutil.copy(path, bench.folder)
 
 
 def exported(checkpoint: Callable[[Bench], str], *options: str) -> Arguments:
     return lambda b: ["export", checkpoint(b), "-o", "out.onnx", *options]
+
+
+def other(content: bytes) -> Arguments:
+    return exported(lambda b: b.file(content))
 
 
 @each(
@@ -39,13 +74,26 @@ def exported(checkpoint: Callable[[Bench], str], *options: str) -> Arguments:
     ("an empty file", exported(lambda b: b.file(b"")), "is empty; download"),
     ("a web page saved as .pth", exported(lambda b: b.file(b"\n<!DOCTYPE html>")), "is a web page"),
     ("plain text", exported(lambda b: b.file(b"hello")), "begins with b'hello'"),
-    ("a truncated checkpoint", exported(half_of(good_checkpoint, "x.pth")), "may be truncated"),
-    ("another zip", exported(zipped), "cannot be read as a torch checkpoint"),
-    ("a pickle of a list", exported(lambda b: b.file(pickle.dumps([1]))), "cannot be read as tensors alone"),
-    ("a pickle of code", exported(lambda b: b.state(lambda s: {"a": Path("x")})), "would run code"),
-    ("a tensor alone", exported(lambda b: b.state(lambda s: torch.zeros(2))), "expected a state dict"),
+    ("a truncated checkpoint", exported(half_of(good_checkpoint, "x.pth")), "it is truncated"),
+    ("another zip", exported(zipped), "is a zip archive without a checkpoint; it holds a.txt"),
+    ("a pickle of a list", exported(lambda b: b.file(pickle.dumps([1]))), "holds no tensors (list)"),
+    ("a pickle of code", exported(lambda b: b.state(lambda s: {"a": Path("x")})), "holds no tensors (dict)"),
+    ("a tensor alone", exported(lambda b: b.state(lambda s: torch.zeros(2))), "holds no tensors (Tensor)"),
     ("no tensors at all", exported(lambda b: b.state(lambda s: {})), "holds no tensors"),
-    ("numbers for tensors", exported(lambda b: b.state(lambda s: {"a": 1})), "expected tensors by name"),
+    ("numbers for tensors", exported(lambda b: b.state(lambda s: {"a": 1})), "holds no tensors (dict)"),
+    # Other kinds of file, each with what to do.
+    ("a Git LFS pointer", other(b"version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
+    ("a file that gzip packed", other(gzip.compress(b"x")), "gunzip"),
+    ("a file that bzip2 packed", other(bz2.compress(b"x")), "bunzip2"),
+    ("a file that xz packed", other(lzma.compress(b"x")), "xz -dk"),
+    ("a tar archive", exported(tarred), "tar -xf"),
+    ("a zip of the checkpoint", exported(zipped_checkpoint), "holds osnet.pth; unpack it: unzip"),
+    ("a checkpoint zipped with compression", exported(compressed), "zip -0 -r"),
+    ("the pickle of an unpacked one", exported(only_pickle), "is the data.pkl of an unpacked checkpoint"),
+    ("JSON", other(b'{"a": 1}'), "is JSON"),
+    ("safetensors cut short", other(b"\x10\0\0\0\0\0\0\0{"), "it is truncated"),
+    ("a TensorFlow Lite model", other(b"\x1c\0\0\0TFL3"), "is a TensorFlow Lite model"),
+    ("a TensorRT engine", other(b"ftrt\0\0"), "is a TensorRT engine"),
 )
 def test_files_that_are_no_checkpoint(case: Case, refused: Refused) -> None:
     refused(case)
@@ -55,7 +103,7 @@ def test_files_that_are_no_checkpoint(case: Case, refused: Refused) -> None:
     (
         "another network",
         exported(lambda b: b.state(lambda s: {"a": torch.zeros(2)})),
-        "fits no OSNet variant",
+        "expected names such as conv1.conv.weight",
     ),
     (
         "a weight missing",
@@ -75,7 +123,7 @@ def test_files_that_are_no_checkpoint(case: Case, refused: Refused) -> None:
     (
         "weights that are sparse",
         exported(lambda b: b.state(lambda s: {**s, "fc.0.bias": torch.zeros(512).to_sparse()})),
-        "expected dense floats",
+        "'fc.0.bias' is what torch._utils._rebuild_sparse_tensor makes, expected a tensor of floats",
     ),
     (
         "weights that are NaN",
