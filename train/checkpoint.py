@@ -48,9 +48,12 @@ def load_osnet(
     """
     wanted = None if arch == "auto" else variant_named(arch).name
     if is_onnx(path):
-        raise InputError(f"{path} is an ONNX graph; expected the checkpoint that it was exported from")
-    state, variant = _read_network(path, weights_key, progress)
-    model = _model_of(state, variant)
+        from osnet_edge.train.weights.onnx_graphs import recover_osnet
+
+        model = recover_osnet(path, progress)
+    else:
+        state, variant = _read_network(path, weights_key, progress)
+        model = _model_of(state, variant)
     if wanted not in (None, model.variant.name):
         raise InputError(f"{path} is no {wanted}, but {model.variant.name}; --arch auto takes it as it is")
     return model.eval()

@@ -1,0 +1,498 @@
+"""An OSNet's weights from an ONNX graph, of whatever exporter: walked as OSNet is built, and proved.
+
+The walk goes from the embeddings back to the images, since what a node reads says what it is. It asks for
+what the paper's network has (see `osnet_edge.train.osnet`) and passes over what exporters add: batch norms
+folded or not, casts, identities, constants as nodes, rows scaled to length 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import torch
+
+from osnet_edge.runtime.errors import InputError, UnavailableError, first_line, printable
+from osnet_edge.runtime.package.placement import BlockDesign, Placement
+from osnet_edge.train.osnet import STREAM_DEPTHS, OSNet
+from osnet_edge.train.variants import WIDTHS, Variant, variant_with
+from osnet_edge.train.weights.onnx_proof import prove
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+Array = np.ndarray[Any, Any]
+State = dict[str, torch.Tensor]
+#: What does nothing to a tensor but name it, store it otherwise or shape it at the network's end.
+_TRANSPARENT = {"Identity", "Dropout", "Cast", "Flatten", "Reshape", "Squeeze", "Unsqueeze"}
+#: What computes the length of a row, or divides by it.
+_LENGTH = {"ReduceL2", "LpNormalization", "Clip", "Max", "Expand", "Sqrt", "ReduceSum", "Pow", "Mul", "Abs"}
+_LENGTH |= {
+    "ReduceSumSquare",
+    "Reciprocal",
+    "Shape",
+    "Add",
+    "Cast",
+    "Identity",
+    "Unsqueeze",
+    "ConstantOfShape",
+}
+_QUANTIZED = {"DequantizeLinear", "QuantizeLinear", "QLinearConv", "ConvInteger", "DynamicQuantizeLinear"}
+_EPSILON = 1e-5
+
+
+def recover_osnet(path: Path | str, progress: Callable[[str], None] = lambda line: None) -> OSNet:
+    """Recover the network that an ONNX graph was exported from.
+
+    Args:
+        path: the graph; float32 or float16, any opset.
+        progress: called with a line of what the graph does to its images and to its embeddings.
+
+    Returns:
+        The network in eval mode, without a classifier, whose embeddings are the graph's.
+
+    Raises:
+        InputError: the file is damaged, lacks its external data, or is no OSNet; the message names the first
+            node that differs. Or its embeddings are not those of what was recovered.
+        UnavailableError: onnx is not installed.
+    """
+    model = _read(Path(path))
+    walk = _Walk(model, str(path))
+    network, stem_input = walk.network()
+    model_of_ours = OSNet(network.variant())
+    state = {name: value for name, value in model_of_ours.state_dict().items() if "num_batches" in name}
+    model_of_ours.load_state_dict({**state, **network.state()})
+    model_of_ours.eval()
+    for line in prove(model, stem_input, walk.embeddings, model_of_ours, str(path)):
+        progress(line)
+    return model_of_ours
+
+
+def _read(path: Path) -> ModelProto:
+    try:
+        import onnx
+        from onnx import external_data_helper as external
+    except ModuleNotFoundError:
+        raise UnavailableError(
+            f"reading {path.name} needs onnx, which is not installed: pip install 'osnet-edge[export]'"
+        ) from None
+    if not path.is_file():
+        raise InputError(f"expected an ONNX graph, found nothing at {path}")
+    try:
+        model: ModelProto = onnx.load(path, load_external_data=False)
+    except Exception as error:
+        raise InputError(f"{path} is no ONNX graph, or not a whole one ({first_line(error)})") from None
+    for weight in model.graph.initializer:
+        if not external.uses_external_data(weight):
+            continue
+        place = next((each.value for each in weight.external_data if each.key == "location"), "")
+        # Beside the graph and nowhere else, whatever the file says.
+        if Path(place).name != place or (path.parent / place).is_symlink():
+            raise InputError(f"{path} keeps weights in {printable(place)!r}; expected a file beside it")
+        if not (path.parent / place).is_file():
+            raise InputError(
+                f"{path} keeps its weights in {printable(place)}, which is missing beside it; copy both"
+            )
+    try:
+        external.load_external_data_for_model(model, str(path.parent))
+    except Exception as error:
+        raise InputError(f"{path}: its external data cannot be read ({first_line(error)})") from None
+    if not model.graph.node:
+        raise InputError(f"{path} is no ONNX graph, or an empty one")
+    return model
+
+
+@dataclass(frozen=True, eq=False)
+class _Affine:
+    """A convolution or linear layer, and the norm behind it.
+
+    Attributes:
+        weight: as the graph has it.
+        bias: of the layer; None for none.
+        norm: `batch` with scale, bias, mean and variance, `instance` with scale and bias, or none.
+    """
+
+    weight: Array
+    bias: Array | None
+    norm: tuple[Array, ...] = ()
+
+
+@dataclass(eq=False)
+class _Block:
+    conv1: _Affine
+    streams: list[list[tuple[Array, _Affine]]]
+    gate: tuple[_Affine, _Affine]
+    conv3: _Affine
+    downsample: _Affine | None
+    inside: tuple[Array, ...]
+    outside: tuple[Array, ...]
+
+    @property
+    def design(self) -> BlockDesign:
+        if self.inside:
+            return "both" if self.outside else "inside"
+        return "outside" if self.outside else "plain"
+
+
+@dataclass(eq=False)
+class _Network:
+    """The parts of a network, in the order in which they compute."""
+
+    stem: _Affine
+    blocks: list[_Block]
+    reduces: list[_Affine]
+    conv5: _Affine
+    linear: _Affine | None
+    where: str
+
+    def variant(self) -> Variant:
+        stem = self.stem.weight.shape[0]
+        width = next((name for name, channels in WIDTHS.items() if channels[0] == stem), None)
+        if width is None:
+            known = ", ".join(str(channels[0]) for channels in WIDTHS.values())
+            raise InputError(f"{self.where} is no OSNet: its stem has {stem} channels, expected {known}")
+        one, two, three, four, five, six = (block.design for block in self.blocks)
+        placement = Placement(len(self.stem.norm) == 2, (one, two, three, four, five, six))
+        return variant_with(placement, width, None if self.linear is None else len(self.linear.weight))
+
+    def state(self) -> State:
+        """Return the weights under the names that the variant has."""
+        variant = self.variant()
+        state: dict[str, Array] = {}
+        _put(state, "conv1.conv", "conv1.bn", self.stem)
+        for number, block in enumerate(self.blocks):
+            self._put_block(state, f"conv{2 + number // 2}.{number % 2}", block, variant.stream_list)
+        for number, reduce in enumerate(self.reduces):
+            name = f"pool{2 + number}.0" if variant.stream_list else f"conv{2 + number}.2.0"
+            _put(state, f"{name}.conv", f"{name}.bn", reduce)
+        _put(state, "conv5.conv", "conv5.bn", self.conv5)
+        if self.linear is not None:
+            _put(state, "fc.0", "fc.1", self.linear, linear=True)
+        return {name: torch.from_numpy(np.array(value, np.float32)) for name, value in state.items()}
+
+    def _put_block(self, state: dict[str, Array], name: str, block: _Block, stream_list: bool) -> None:
+        _put(state, f"{name}.conv1.conv", f"{name}.conv1.bn", block.conv1)
+        for depth, layers in zip(STREAM_DEPTHS, block.streams, strict=True):
+            for number, (pointwise, depthwise) in enumerate(layers):
+                own = f"{name}.conv2{'abcd'[depth - 1]}" + (f".{number}" if depth > 1 else "")
+                if stream_list:
+                    own = f"{name}.conv2.{depth - 1}.layers.{number}"
+                state[f"{own}.conv1.weight"] = pointwise
+                _put(state, f"{own}.conv2", f"{own}.bn", depthwise)
+        for number, layer in enumerate(block.gate, 1):
+            state[f"{name}.gate.fc{number}.weight"] = layer.weight
+            state[f"{name}.gate.fc{number}.bias"] = _bias(layer)
+        if block.inside:
+            # A bias before an instance norm is taken off by it again.
+            state[f"{name}.conv3.conv.weight"] = block.conv3.weight
+        else:
+            _put(state, f"{name}.conv3.conv", f"{name}.conv3.bn", block.conv3)
+        if block.downsample is not None:
+            _put(state, f"{name}.downsample.conv", f"{name}.downsample.bn", block.downsample)
+        both = block.design == "both"
+        for norm, own in (
+            (block.inside, "IN_in" if both else "IN"),
+            (block.outside, "IN_out" if both else "IN"),
+        ):
+            if norm:
+                state[f"{name}.{own}.weight"], state[f"{name}.{own}.bias"] = norm
+
+
+def _bias(layer: _Affine) -> Array:
+    return np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias
+
+
+def _put(state: dict[str, Array], conv: str, norm: str, layer: _Affine, *, linear: bool = False) -> None:
+    """Write a layer and its norm; a batch norm that was folded becomes one that adds the bias only."""
+    state[f"{conv}.weight"] = layer.weight
+    bias = _bias(layer)
+    if linear:
+        state[f"{conv}.bias"] = bias
+        bias = np.zeros_like(bias)
+    if len(layer.norm) == 2:
+        state[f"{norm}.weight"], state[f"{norm}.bias"] = layer.norm
+        return
+    ones, zeros = np.ones_like(bias), np.zeros_like(bias)
+    scale, shift, mean, variance = layer.norm or (ones, bias, zeros, ones * (1 - _EPSILON))
+    state[f"{norm}.weight"], state[f"{norm}.bias"] = scale, shift
+    state[f"{norm}.running_mean"] = mean - bias if layer.norm else mean
+    state[f"{norm}.running_var"] = variance
+
+
+class _Walk:
+    """A graph, read from its end to its beginning.
+
+    Attributes:
+        embeddings: the tensor that the network gives, before rows are scaled to length 1.
+    """
+
+    def __init__(self, model: ModelProto, where: str) -> None:
+        from onnx import numpy_helper
+
+        self.where, self.embeddings = where, ""
+        self._outputs = [output.name for output in model.graph.output]
+        self._makers = {name: node for node in model.graph.node for name in node.output if name}
+        self._constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+        for node in model.graph.node:
+            if node.op_type in _QUANTIZED:
+                self._refuse(node, "has INT8 weights or activations; expected the float graph")
+            if node.op_type == "Constant":
+                values = [each for each in node.attribute if each.name == "value"]
+                if values:
+                    self._constants[node.output[0]] = numpy_helper.to_array(values[0].t)
+
+    def _refuse(self, node: NodeProto | None, why: str) -> NoReturn:
+        name = (
+            "the graph"
+            if node is None
+            else f"node {printable(node.name or node.output[0])!r} ({node.op_type})"
+        )
+        raise InputError(f"{self.where} is no OSNet that can be read: {name} {why}")
+
+    # What a tensor is made by, and of.
+
+    def _constant(self, name: str) -> Array | None:
+        """Return the value of a tensor that depends on nothing, as exporters leave weights."""
+        if name in self._constants:
+            return self._constants[name]
+        node = self._makers.get(name)
+        if node is None or node.op_type not in {"Identity", "Cast", "Transpose"}:
+            return None
+        value = self._constant(node.input[0])
+        if value is not None and node.op_type == "Transpose":
+            axes = [list(each.ints) for each in node.attribute if each.name == "perm"]
+            transposed: Array = value.transpose(axes[0] if axes else None)
+            return transposed
+        return value
+
+    def _through(self, name: str) -> str:
+        """Return the tensor behind whatever changes nothing about it."""
+        while (node := self._makers.get(name)) is not None and node.op_type in _TRANSPARENT:
+            name = node.input[0]
+        return name
+
+    def _maker(self, name: str) -> NodeProto | None:
+        return self._makers.get(self._through(name))
+
+    def _expect(self, name: str, kinds: Sequence[str], what: str) -> NodeProto:
+        node = self._maker(name)
+        if node is None:
+            raise InputError(
+                f"{self.where} is no OSNet that can be read: expected {what} ({' or '.join(kinds)}), "
+                f"found the input {printable(self._through(name))!r}"
+            )
+        if node.op_type not in kinds:
+            self._refuse(node, f"is not {what} ({' or '.join(kinds)})")
+        return node
+
+    def _is(self, name: str, *kinds: str) -> bool:
+        node = self._maker(name)
+        return node is not None and node.op_type in kinds
+
+    def _data(self, node: NodeProto) -> list[str]:
+        """Return the inputs that are no constants."""
+        return [name for name in node.input if name and self._constant(name) is None]
+
+    def _weights(self, node: NodeProto, count: int) -> list[Array]:
+        values = [self._constant(name) for name in node.input[1 : 1 + count] if name]
+        known = [value for value in values if value is not None]
+        if len(known) != len(values):
+            self._refuse(node, "has weights that are computed; expected constants")
+        return [np.asarray(value, np.float64) for value in known]
+
+    # Layers.
+
+    def _norm(self, name: str) -> tuple[str, tuple[Array, ...]]:
+        """Return what is behind a norm, and the norm; of a batch norm with the mean and variance."""
+        node = self._maker(name)
+        if node is None or node.op_type not in {"BatchNormalization", "InstanceNormalization"}:
+            return name, ()
+        values = self._weights(node, 4)
+        epsilon = next((each.f for each in node.attribute if each.name == "epsilon"), _EPSILON)
+        if node.op_type == "BatchNormalization":
+            values[3] = values[3] + (epsilon - _EPSILON)
+        elif not math.isclose(epsilon, _EPSILON, rel_tol=1e-3):
+            self._refuse(node, f"has an epsilon of {epsilon:g}; expected {_EPSILON:g}")
+        return node.input[0], tuple(values)
+
+    def _conv(self, name: str, what: str, kernel: int, *, grouped: bool = False) -> tuple[str, _Affine]:
+        """Read a convolution and the norm behind it; return what it reads."""
+        behind, norm = self._norm(name)
+        node = self._expect(behind, ("Conv",), what)
+        values = self._weights(node, 2)
+        weight = values[0]
+        groups = next((each.i for each in node.attribute if each.name == "group"), 1)
+        if weight.ndim != 4 or weight.shape[2:] != (kernel, kernel) or (groups > 1) != grouped:
+            self._refuse(node, f"has weights of {weight.shape} in {groups} groups; expected {what}")
+        return node.input[0], _Affine(weight, values[1] if len(values) > 1 else None, norm)
+
+    def _relu(self, name: str, what: str) -> str:
+        return str(self._expect(name, ("Relu",), f"the ReLU of {what}").input[0])
+
+    def _sum(self, name: str) -> list[str]:
+        """Return what a sum is of; a sum of sums is one sum."""
+        node = self._maker(name)
+        if node is None or node.op_type not in {"Add", "Sum"}:
+            return [name]
+        return [part for each in self._data(node) for part in self._sum(each)]
+
+    # The network.
+
+    def network(self) -> tuple[_Network, str]:
+        """Read the whole network; return it and the tensor that its stem reads."""
+        linear, name = self._end()
+        pooled = self._expect(name, ("GlobalAveragePool", "ReduceMean", "AveragePool"), "the last pooling")
+        name, conv5 = self._conv(self._relu(pooled.input[0], "conv5"), "conv5, 1x1", 1)
+        blocks: list[_Block] = []
+        reduces: list[_Affine] = []
+        for number in reversed(range(6)):
+            if number in (1, 3):
+                pool = self._expect(name, ("AveragePool",), "the pooling of a stage")
+                name, reduce = self._conv(self._relu(pool.input[0], "a stage's end"), "a stage's end, 1x1", 1)
+                reduces.insert(0, reduce)
+            name, block = self._block(name, f"conv{2 + number // 2}.{number % 2}")
+            blocks.insert(0, block)
+        pool = self._expect(name, ("MaxPool",), "the max pooling of the stem")
+        name, stem = self._conv(self._relu(pool.input[0], "conv1"), "conv1, 7x7", 7)
+        return _Network(stem, blocks, reduces, conv5, linear, self.where), name
+
+    def _end(self) -> tuple[_Affine | None, str]:
+        """Read the last linear layer, if there is one; return it and what it reads."""
+        for output in self._outputs:
+            name = self._without_length(output)
+            if self._is(name, "Gemm", "MatMul", "Add") and not self._is_embedding(name):
+                # Scores of identities; the embeddings are what they are computed of.
+                name = self._linear(name)[0]
+            self.embeddings = name
+            if self._is(name, "GlobalAveragePool", "ReduceMean", "AveragePool"):
+                return None, name
+            if self._is(name, "Relu", "BatchNormalization", "Gemm", "MatMul", "Add"):
+                return self._fc(name)
+        first = self._maker(self._outputs[0])
+        return self._refuse(first, "gives no embeddings; expected a linear layer or a pooling at the end")
+
+    def _is_embedding(self, name: str) -> bool:
+        return self._is(self._linear(name)[0], "GlobalAveragePool", "ReduceMean", "AveragePool")
+
+    def _without_length(self, name: str) -> str:
+        """Return the rows before they are divided by their lengths, or the rows themselves."""
+        node = self._maker(name)
+        if node is not None and node.op_type == "LpNormalization":
+            return str(node.input[0])
+        if node is None or node.op_type not in {"Div", "Mul"} or len(node.input) != 2:
+            return name
+        rows, length = node.input
+        left = [length]
+        while left:
+            each = left.pop()
+            if self._through(each) == self._through(rows):
+                continue
+            maker = self._makers.get(each)
+            if maker is not None and maker.op_type in _LENGTH | _TRANSPARENT:
+                left.extend(self._data(maker))
+            elif self._constant(each) is None and maker is not None and maker.op_type != "Constant":
+                return name
+        return str(rows)
+
+    def _fc(self, name: str) -> tuple[_Affine, str]:
+        if self._is(name, "Relu"):
+            name = self._relu(name, "the embedding")
+        name, norm = self._norm(self._through(name))
+        before, weight, bias = self._linear(name)
+        return _Affine(weight, bias, norm), before
+
+    def _linear(self, name: str) -> tuple[str, Array, Array | None]:
+        """Read y = W x + b; return x, W (out, in) and b."""
+        node = self._expect(name, ("Gemm", "MatMul", "Add"), "the last linear layer")
+        if node.op_type == "Gemm":
+            values = self._weights(node, 2)
+            transposed = any(each.name == "transB" and each.i for each in node.attribute)
+            weight = values[0] if transposed else values[0].T
+            return node.input[0], weight, values[1] if len(values) > 1 else None
+        bias = None
+        if node.op_type == "Add":
+            constants = [value for each in node.input if (value := self._constant(each)) is not None]
+            data = self._data(node)
+            if len(data) != 1 or len(constants) != 1:
+                self._refuse(node, "is not a layer's bias")
+            bias = np.asarray(constants[0], np.float64).reshape(-1)
+            node = self._expect(data[0], ("MatMul",), "the last linear layer")
+        return node.input[0], self._weights(node, 1)[0].T, bias
+
+    def _block(self, name: str, where: str) -> tuple[str, _Block]:
+        name = self._relu(name, where)
+        name, outside = self._instance_norm(name)
+        parts = self._sum(name)
+        branch = [part for part in parts if self._is_branch(part)]
+        # Where instance norm or a projection does not stand between, four streams and the input are one sum.
+        if len(parts) != 2 or len(branch) != 1:
+            self._refuse(self._maker(name), f"is not the sum of a branch and its input, of {where}")
+        (identity,) = [part for part in parts if part is not branch[0]]
+        before, inside = self._instance_norm(branch[0])
+        before, conv3 = self._conv(before, f"conv3 of {where}, 1x1", 1)
+        streams: dict[int, list[tuple[Array, _Affine]]] = {}
+        starts: list[str] = []
+        gates: list[tuple[_Affine, _Affine]] = []
+        for stream in self._sum(before):
+            start, layers, gate = self._stream(stream, where)
+            streams[len(layers)], starts, gates = layers, [*starts, start], [*gates, gate]
+        if sorted(streams) != list(STREAM_DEPTHS) or len(set(starts)) != 1:
+            self._refuse(self._maker(before), f"is not the sum of the four streams of {where}")
+        if any(not np.array_equal(gate[0].weight, gates[0][0].weight) for gate in gates):
+            self._refuse(self._maker(before), f"sums streams of {where} that do not share their gate")
+        before, conv1 = self._conv(self._relu(starts[0], f"conv1 of {where}"), f"conv1 of {where}, 1x1", 1)
+        downsample = None
+        if self._through(identity) != self._through(before):
+            identity, downsample = self._conv(identity, f"downsample of {where}, 1x1", 1)
+        if self._through(identity) != self._through(before):
+            self._refuse(self._maker(identity), f"is not the input of {where}")
+        ordered = [streams[depth] for depth in STREAM_DEPTHS]
+        return before, _Block(conv1, ordered, gates[0], conv3, downsample, inside, outside)
+
+    def _instance_norm(self, name: str) -> tuple[str, tuple[Array, ...]]:
+        return self._norm(name) if self._is(name, "InstanceNormalization") else (name, ())
+
+    def _is_branch(self, name: str) -> bool:
+        """Tell conv3, which reads the sum of streams, from a block's input or its projection."""
+        behind = self._norm(self._norm(name)[0])[0]
+        node = self._maker(behind)
+        return node is not None and node.op_type == "Conv" and self._is(node.input[0], "Add", "Sum")
+
+    def _stream(
+        self, name: str, where: str
+    ) -> tuple[str, list[tuple[Array, _Affine]], tuple[_Affine, _Affine]]:
+        """Read a gated stream; return what it reads, its Lite convolutions and its gate."""
+        node = self._expect(name, ("Mul",), f"a gated stream of {where}")
+        gated = [each for each in node.input if self._is(each, "Sigmoid")]
+        rest = [each for each in node.input if not self._is(each, "Sigmoid")]
+        if len(gated) != 1 or len(rest) != 1:
+            self._refuse(node, f"is not a stream of {where} and its gate")
+        inner = str(self._expect(gated[0], ("Sigmoid",), "a gate").input[0])
+        inner, second = self._conv(inner, f"fc2 of the gate of {where}", 1)
+        inner, first = self._conv(self._relu(inner, "a gate"), f"fc1 of the gate of {where}", 1)
+        pooled = self._expect(inner, ("GlobalAveragePool", "ReduceMean", "AveragePool"), "a gate's pooling")
+        if self._through(pooled.input[0]) != self._through(rest[0]):
+            self._refuse(pooled, f"pools another stream of {where} than it gates")
+        layers: list[tuple[Array, _Affine]] = []
+        stream = rest[0]
+        while len(layers) < max(STREAM_DEPTHS) and self._is_depthwise(stream):
+            stream, depthwise = self._conv(self._relu(stream, where), "a depthwise 3x3", 3, grouped=True)
+            stream, pointwise = self._conv(stream, f"a 1x1 before a depthwise 3x3 of {where}", 1)
+            if pointwise.bias is not None or pointwise.norm:
+                self._refuse(self._maker(stream), f"stands before a 1x1 with a bias, in {where}")
+            layers.insert(0, (pointwise.weight, depthwise))
+        return self._through(stream), layers, (first, second)
+
+    def _is_depthwise(self, name: str) -> bool:
+        if not self._is(name, "Relu"):
+            return False
+        node = self._maker(self._norm(self._relu(name, ""))[0])
+        return (
+            node is not None
+            and node.op_type == "Conv"
+            and any(each.name == "group" and each.i > 1 for each in node.attribute)
+        )
