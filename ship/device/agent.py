@@ -95,7 +95,7 @@ class Agent:
         """Go back from an engine that waits to be confirmed, where its release was recalled meanwhile."""
         try:
             state, channel = self._refresh(self._store.read_state())
-        except RefusedError:
+        except (RefusedError, OSError):
             # Without news the trial goes on.
             return None
         release = channel.named(state.slots[state.trial.slot].release) if state.trial else None
@@ -235,10 +235,9 @@ class Agent:
             else f"{error.strerror}: {error.filename or self._store.root}"
         )
         event = Event("refused", self._time(), "", reason, why)
-        state = self._store.read_state()
         # A disk so full that the journal cannot be written: the line on standard output has it.
         with contextlib.suppress(OSError):
-            self._end(state, event)
+            self._end(self._store.read_state(), event)
         return event
 
     def _end(self, state: State, event: Event) -> Event:

@@ -1,4 +1,8 @@
-"""Turning the link to a new engine, judging it, and turning back: each step journaled before it is done."""
+"""Turning the link to a new engine, judging it, and turning back: each step journaled before it is done.
+
+On a disk without room for the journal, not even in the store's reserve, the link is turned back all the same:
+it is what serves. The next run finds it where the journal does not say, and knows.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,9 @@ class Trials:
             How it ended: `installed`, `returned`, or `trial` where a person has yet to confirm.
         """
         trial = Trial(slot, self._store.active(), "starting", self._time())
-        return self._serve(self._write(replace(state.with_slot(slot, holds), trial=trial)), trial)
+        state = replace(state.with_slot(slot, holds), trial=trial)
+        self._write(state)
+        return self._serve(state, trial)
 
     def resume(self, state: State) -> Event:
         """Go on with the trial that the journal tells of, wherever it stands."""
@@ -49,17 +55,19 @@ class Trials:
             raise RuntimeError("there is no trial")
         if trial.phase == "returning":
             return self._return(state, trial)
+        if trial.phase == "watching" and self._store.active() != trial.slot:
+            why = "the link was turned back meanwhile, by hand or as nothing could be written"
+            return self.take_back(state, "disk", why)
         if not self._store.is_whole(trial.slot):
             return self.take_back(state, "corrupt", "a file of the new engine was damaged on the disk")
         if trial.phase == "starting":
             return self._serve(state, trial)
         if self._health.kind != "manual":
             trial = replace(trial, resumed=trial.resumed + 1)
-            state = self._write(replace(state, trial=trial))
             if trial.resumed > self._health.most_resumes:
                 why = f"the trial was cut short {trial.resumed} times: the device does not stay up with it"
                 return self.take_back(state, "health", why)
-        return self._judge(state, trial)
+        return self._watch(state, trial)
 
     def commit(self, state: State) -> Event:
         """Keep the engine that is on trial."""
@@ -80,12 +88,23 @@ class Trials:
         """
         trial = state.trial or Trial(self._store.active() or "a", to, "returning", self._time())
         trial = replace(trial, phase="returning", reason=reason, why=why)
-        return self._return(self._write(replace(state, trial=trial)), trial)
+        state = replace(state, trial=trial)
+        with contextlib.suppress(OSError):
+            self._write(state)
+        return self._return(state, trial)
 
     def _serve(self, state: State, trial: Trial) -> Event:
         self._flip(trial.slot)
-        trial = replace(trial, phase="watching")
-        return self._judge(self._write(replace(state, trial=trial)), trial)
+        return self._watch(state, replace(trial, phase="watching"))
+
+    def _watch(self, state: State, trial: Trial) -> Event:
+        """Judge the engine that serves, once the journal says so: a restart must know of its trial."""
+        state = replace(state, trial=trial)
+        try:
+            self._write(state)
+        except OSError as error:
+            return self.take_back(state, "disk", f"its trial cannot be journaled: {error.strerror}")
+        return self._judge(state, trial)
 
     def _judge(self, state: State, trial: Trial) -> Event:
         if self._health.kind == "manual":
@@ -113,7 +132,10 @@ class Trials:
         state = replace(
             state.with_slot(trial.slot, None), trial=None, last=event, returned=state.returned + 1
         )
-        self._write(state)
+        try:
+            self._write(state)
+        except OSError as error:
+            return replace(event, why=f"{event.why} (not in the journal: {error.strerror})")
         return event
 
     def _flip(self, slot: str | None) -> None:
@@ -123,9 +145,8 @@ class Trials:
             with contextlib.suppress(RefusedError, CommandError, OSError):
                 run_limited(self._health.notify, _NOTIFY_S, _NOTIFY_MB, "telling of the new engine")
 
-    def _write(self, state: State) -> State:
-        self._store.write_state(state)
-        return state
+    def _write(self, state: State) -> None:
+        self._store.reserve.spend_on(lambda: self._store.write_state(state))
 
     def _time(self) -> str:
         return format_time(self._now())
