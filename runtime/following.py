@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import threading
@@ -25,6 +26,8 @@ from osnet_edge.runtime.package.schema import parse_json
 T = TypeVar("T")
 #: A heartbeat is old when it missed this many looks, and a second for a slow disk.
 _MISSED = 3
+#: Seconds between tries to load an engine that failed; they begin with an interval, and double.
+_LONGEST_PAUSE_S = 300.0
 #: Of a heartbeat.
 _MOST_BYTES = 65_536
 
@@ -43,7 +46,8 @@ class FollowingEmbedder:
 
     A thread looks at the path, loads the engine that it has come to lead to, runs its golden pairs, and only
     then lets calls have it: a call that has begun ends on the engine that it began on, and none waits. If the
-    new engine cannot be loaded, the old one stays.
+    new engine cannot be loaded, the old one stays, and the new one is tried again, with pauses that grow to
+    five minutes: memory may have been short.
 
     Its heartbeat, where a file is named for it, is what `osnet-edge device update` judges a new engine by.
 
@@ -84,6 +88,8 @@ class FollowingEmbedder:
             # Before the first load, which takes seconds: by default the signal ends the program.
             signal.signal(signal.SIGHUP, self._hang_up)
         self._tried, self._failed = self._look(), ""
+        # When what the path leads to is loaded again: never, where it is what serves.
+        self._again, self._pause = math.inf, interval
         self._serving = _Serving(Embedder.load(self._path.resolve(), threads=threads))
         self._stopped = False
         self._beat()
@@ -181,8 +187,9 @@ class FollowingEmbedder:
             with fork_waits():
                 seen = self._look()
                 if seen != self._tried and seen[0]:
-                    self._tried = seen
-                    self._change(Path(seen[0]))
+                    self._tried, self._again, self._pause = seen, -math.inf, self._interval
+                if time.monotonic() >= self._again:
+                    self._change(Path(self._tried[0]))
                 self._beat()
 
     def _change(self, package: Path) -> None:
@@ -192,8 +199,10 @@ class FollowingEmbedder:
         except Exception as error:
             # Whatever it is, frames go on with the engine that works; the agent reads of it and goes back.
             self._failed = first_line(error) if isinstance(error, OsnetEdgeError) else repr(error)[:300]
+            self._again = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
             return
-        self._failed, self._serving = "", _Serving(fresh)
+        self._failed, self._serving, self._again = "", _Serving(fresh), math.inf
 
     def _beat(self) -> None:
         if self._heartbeat is None:
@@ -225,7 +234,8 @@ class FollowingEmbedder:
 def _another_fails(heartbeat: Path, package: str, seconds: float) -> bool:
     """Return whether a heartbeat of the last seconds is another process's, and tells that an engine fails."""
     try:
-        is_recent = time.time() - heartbeat.stat().st_mtime < seconds
+        # Where the clock was set back, none is of the last seconds.
+        is_recent = abs(time.time() - heartbeat.stat().st_mtime) < seconds
         told = parse_json(read_small(heartbeat, _MOST_BYTES), str(heartbeat), "it comes again")
         is_another = told["process"] != os.getpid() and told["package"] == package
         return is_recent and is_another and bool(told["errors"] or told["failed"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from osnet_edge.runtime.files import read_small
 from osnet_edge.runtime.package.schema import parse_json
 from osnet_edge.ship.device.config import Health
+from osnet_edge.ship.device.passing import PassingError, says_passing
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
 
@@ -29,6 +30,7 @@ def watch(health: Health, package: Path, seconds: float) -> None:
 
     Raises:
         RefusedError: the engine does not do well; the reason is `health`.
+        PassingError: something was missing on the device, by which nothing is told of the engine.
     """
     # Seconds that pass, whatever the time of day does.
     until = time.monotonic() + seconds
@@ -57,7 +59,10 @@ def _run_probe(command: tuple[str, ...]) -> None:
         run_limited(command, _PROBE_S, _PROBE_MB, "the health probe")
     except CommandError as error:
         raise RefusedError("health", f"the health probe {command[0]} says no: {error}") from None
+    except PassingError:
+        raise
     except RefusedError as error:
+        # A probe that hangs or grows may do so by the engine.
         raise RefusedError("health", str(error)) from None
     except OSError as error:
         raise RefusedError("health", f"the health probe {command[0]} cannot run: {error.strerror}") from None
@@ -99,7 +104,8 @@ class _Heartbeat:
         if package != str(self._package.resolve()):
             return False
         if failed:
-            raise RefusedError("health", f"the program could not change to the new engine: {failed[:200]}")
+            why = f"the program could not change to the new engine: {failed[:200]}"
+            raise PassingError(why) if says_passing(failed) else RefusedError("health", why)
         if errors:
             raise RefusedError(
                 "health", f"{errors} of {calls} calls of the new engine failed in the program that uses it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,11 +13,15 @@ from osnet_edge.runtime.files import write_file
 from osnet_edge.ship.device.config import DeviceConfig, write_config
 from osnet_edge.ship.device.store import Store
 
+#: For an update that is about to end.
+_WAIT_S = 5.0
 UNITS = ("osnet-edge-update.service", "osnet-edge-update.timer")
 
 
 def set_up(store: Store, config: DeviceConfig, root: Path | None) -> None:
     """Make a camera's store, or configure an existing one anew; engines and history stay.
+
+    What failed for want of something is tried again at once: the limits may be others.
 
     Args:
         store: where.
@@ -25,13 +30,18 @@ def set_up(store: Store, config: DeviceConfig, root: Path | None) -> None:
 
     Raises:
         InputError: the root cannot be read or is none.
+        RefusedError: an update is running.
     """
     trusted = _read_root(root) if root else None
     store.make()
-    if trusted:
-        write_file(store.trusted_root, trusted)
-    # Last: a store without it is not begun.
-    write_config(store.config_file, config)
+    with store.lock(wait=_WAIT_S):
+        state = store.read_state()
+        if state.failing:
+            store.write_state(replace(state, failing=()))
+        if trusted:
+            write_file(store.trusted_root, trusted)
+        # Last: a store without it is not begun.
+        write_config(store.config_file, config)
 
 
 def write_units(folder: Path, store: Path) -> tuple[Path, ...]:

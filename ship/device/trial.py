@@ -12,12 +12,13 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from osnet_edge.ship.channel import format_time, parse_time
+from osnet_edge.ship.channel import format_time
 from osnet_edge.ship.device.config import Health
 from osnet_edge.ship.device.refused import Reason, RefusedError
 from osnet_edge.ship.device.state import Event, Installed, State, Trial
 from osnet_edge.ship.device.store import Store
 from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
+from osnet_edge.ship.device.uptime import Uptime
 
 _NOTIFY_S, _NOTIFY_MB = 30.0, 256.0
 #: Watches an engine in a folder for some seconds; raises RefusedError where it does not do well.
@@ -31,11 +32,20 @@ class Trials:
         store: whose.
         health: how an engine is judged.
         watcher: watches.
-        now: the time.
+        now: the time, for what people read.
+        uptime: seconds that pass, for how long a trial has run.
     """
 
-    def __init__(self, store: Store, health: Health, watcher: Watcher, now: Callable[[], datetime]) -> None:
-        self._store, self._health, self._watcher, self._now = store, health, watcher, now
+    def __init__(
+        self,
+        store: Store,
+        health: Health,
+        watcher: Watcher,
+        now: Callable[[], datetime],
+        uptime: Callable[[], Uptime],
+    ) -> None:
+        self._store, self._health, self._watcher = store, health, watcher
+        self._now, self._uptime = now, uptime
 
     def start(self, state: State, slot: str, holds: Installed) -> Event:
         """Let the proven engine in a slot serve, on trial.
@@ -62,7 +72,10 @@ class Trials:
             return self.take_back(state, "corrupt", "a file of the new engine was damaged on the disk")
         if trial.phase == "starting":
             return self._serve(state, trial)
-        if self._health.kind != "manual":
+        if self._health.kind == "manual":
+            now = self._uptime()
+            trial = replace(trial, waited_s=trial.waited_s + now.since(trial.counted), counted=now)
+        else:
             trial = replace(trial, resumed=trial.resumed + 1)
             if trial.resumed > self._health.most_resumes:
                 why = f"the trial was cut short {trial.resumed} times: the device does not stay up with it"
@@ -74,7 +87,7 @@ class Trials:
         if state.trial is None:
             raise RuntimeError("there is no trial")
         event = Event("installed", self._time(), state.slots[state.trial.slot].release)
-        self._write(replace(state, trial=None, last=event, installed=state.installed + 1))
+        self._write(replace(state, trial=None, failing=(), last=event, installed=state.installed + 1))
         return event
 
     def take_back(self, state: State, reason: Reason, why: str, to: str | None = None) -> Event:
@@ -95,7 +108,7 @@ class Trials:
 
     def _serve(self, state: State, trial: Trial) -> Event:
         self._flip(trial.slot)
-        return self._watch(state, replace(trial, phase="watching"))
+        return self._watch(state, replace(trial, phase="watching", counted=self._uptime()))
 
     def _watch(self, state: State, trial: Trial) -> Event:
         """Judge the engine that serves, once the journal says so: a restart must know of its trial."""
@@ -108,8 +121,7 @@ class Trials:
 
     def _judge(self, state: State, trial: Trial) -> Event:
         if self._health.kind == "manual":
-            waited = (self._now() - parse_time(trial.since)).total_seconds()
-            if waited < self._health.window_s:
+            if trial.waited_s < self._health.window_s:
                 return Event(
                     "trial", self._time(), state.slots[trial.slot].release, why="waits to be confirmed"
                 )
@@ -128,7 +140,7 @@ class Trials:
         left = state.slots.get(trial.slot)
         event = Event("returned", self._time(), left.release if left else "", trial.reason, trial.why)
         if left:
-            state = state.with_bad(left, trial.reason, trial.why, event.when)
+            state = state.with_failure(left, trial.reason, trial.why, self._now())
         state = replace(
             state.with_slot(trial.slot, None), trial=None, last=event, returned=state.returned + 1
         )

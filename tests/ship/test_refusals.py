@@ -30,9 +30,10 @@ from fleet import (
 
 from osnet_edge.ship.channel import dump_channel
 from osnet_edge.ship.device.agent import Agent
-from osnet_edge.ship.device.config import Limits, write_config
+from osnet_edge.ship.device.config import Limits
 from osnet_edge.ship.device.download import download
 from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.setup import set_up
 from osnet_edge.ship.device.store import Store
 from osnet_edge.ship.publish.releases import Measured, draft_release, read_channel
 from osnet_edge.ship.requirements import Requirements
@@ -144,7 +145,7 @@ def test_an_update_is_refused_with_its_reason_and_the_old_engine_serves_on(
 
 
 def limited(camera: Store, limits: Limits) -> None:
-    write_config(camera.config_file, replace(camera.config(), limits=limits))
+    set_up(camera, replace(camera.config(), limits=limits), None)
 
 
 def test_a_disk_that_fills_up_on_the_way_is_left_as_it_was(fleet: Fleet, tmp_path: Path) -> None:
