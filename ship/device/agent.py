@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.ship.channel import Artifact, Channel, Release, format_time, parse_channel, target_of
+from osnet_edge.ship.channel import Artifact, Channel, Release, parse_channel, target_of
 from osnet_edge.ship.device.choose import choose
 from osnet_edge.ship.device.config import DeviceConfig
 from osnet_edge.ship.device.facts import DeviceFacts, find_facts
@@ -28,6 +28,7 @@ from osnet_edge.ship.device.store import Store, remove, require_space
 from osnet_edge.ship.device.trial import Trials, Watcher
 from osnet_edge.ship.device.uptime import Uptime, uptime
 from osnet_edge.ship.device.verify import EngineVerifier, verify_in_subprocess
+from osnet_edge.ship.times import format_time
 
 
 class Agent:
@@ -105,9 +106,8 @@ class Agent:
         release = channel.named(state.slots[state.trial.slot].release) if state.trial else None
         if release is None or not release.rollout.recalled:
             return None
-        return self._trials.take_back(
-            state, "operator", f"{release.name} was recalled: {release.rollout.recalled}"
-        )
+        why = f"{release.name} was recalled: {release.rollout.recalled}"
+        return self._trials.take_back(state, "operator", why, fails=False)
 
     def _heal(self, state: State) -> Event | None:
         """Go to the other slot where the one that serves was damaged, as flash memory does."""

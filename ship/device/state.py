@@ -13,10 +13,10 @@ from typing import Literal
 
 from osnet_edge.runtime.files import read_small, write_json
 from osnet_edge.runtime.package.schema import parse_document, to_json
-from osnet_edge.ship.channel import format_time, parse_time
 from osnet_edge.ship.device.passing import RETRIED, is_due, next_try
 from osnet_edge.ship.device.refused import LASTING
 from osnet_edge.ship.device.uptime import Uptime
+from osnet_edge.ship.times import format_time, parse_time
 
 SCHEMA_VERSION = 1
 #: Older ones are forgotten, oldest first: the file stays small for ever.
@@ -57,6 +57,7 @@ class Trial:
         resumed: how many times the agent found the trial unfinished.
         reason: why it goes back, and
         why: the same in a line.
+        fails: whether going back counts against the engine; a recall does not, since it may be taken back.
         waited_s: seconds that it is known to have served for, counted at each look by
         counted: the uptime at the last one; the clock is not asked, since it may be set meanwhile.
     """
@@ -68,6 +69,7 @@ class Trial:
     resumed: int = 0
     reason: str = ""
     why: str = ""
+    fails: bool = True
     waited_s: float = 0.0
     counted: Uptime = field(default_factory=Uptime)
 

@@ -33,7 +33,7 @@ from osnet_edge.ship.device.state import Installed, State, read_state, write_sta
 
 SLOTS = ("a", "b")
 DEFAULT_STORE = "/var/lib/osnet-edge"
-#: What a slot holds when the journal that knew was lost.
+#: What a slot holds when the journal that knew was lost, or came from another repository.
 UNKNOWN = "unknown"
 _POLL_S = 0.05
 #: An archive that a download may go on with, by its hash.

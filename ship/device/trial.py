@@ -12,13 +12,13 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from osnet_edge.ship.channel import format_time
 from osnet_edge.ship.device.config import Health
 from osnet_edge.ship.device.refused import Reason, RefusedError
 from osnet_edge.ship.device.state import Event, Installed, State, Trial
 from osnet_edge.ship.device.store import Store
 from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
 from osnet_edge.ship.device.uptime import Uptime
+from osnet_edge.ship.times import format_time
 
 _NOTIFY_S, _NOTIFY_MB = 30.0, 256.0
 #: Watches an engine in a folder for some seconds; raises RefusedError where it does not do well.
@@ -90,17 +90,20 @@ class Trials:
         self._write(replace(state, trial=None, failing=(), last=event, installed=state.installed + 1))
         return event
 
-    def take_back(self, state: State, reason: Reason, why: str, to: str | None = None) -> Event:
-        """Go back to the engine before, and remember why.
+    def take_back(
+        self, state: State, reason: Reason, why: str, to: str | None = None, *, fails: bool = True
+    ) -> Event:
+        """Go back to the engine before.
 
         Args:
             state: with a trial, or with two engines.
             reason: in one word.
             why: in one line.
             to: the slot to go to, where there is no trial.
+            fails: whether it counts against the engine.
         """
         trial = state.trial or Trial(self._store.active() or "a", to, "returning", self._time())
-        trial = replace(trial, phase="returning", reason=reason, why=why)
+        trial = replace(trial, phase="returning", reason=reason, why=why, fails=fails)
         state = replace(state, trial=trial)
         with contextlib.suppress(OSError):
             self._write(state)
@@ -139,7 +142,7 @@ class Trials:
         self._flip(trial.previous)
         left = state.slots.get(trial.slot)
         event = Event("returned", self._time(), left.release if left else "", trial.reason, trial.why)
-        if left:
+        if left and trial.fails:
             state = state.with_failure(left, trial.reason, trial.why, self._now())
         state = replace(
             state.with_slot(trial.slot, None), trial=None, last=event, returned=state.returned + 1
