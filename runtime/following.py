@@ -62,6 +62,8 @@ class FollowingEmbedder:
         heartbeat: file to tell in, once an interval, which engine is in use and how it does.
         interval: seconds between looks at the path.
         on_hangup: whether SIGHUP makes it look at once; in the main thread only, as Python has it.
+        wait_s: seconds to wait for a package to be there at the beginning, as on a camera whose first engine
+            is yet to come; `math.inf` waits for ever.
 
     Raises:
         InputError: there is no package that can be loaded at the beginning.
@@ -80,6 +82,7 @@ class FollowingEmbedder:
         heartbeat: Path | str | None = None,
         interval: float = 1.0,
         on_hangup: bool = False,
+        wait_s: float = 0.0,
     ) -> None:
         self._path, self._threads, self._interval = Path(path), threads, interval
         self._heartbeat = Path(heartbeat) if heartbeat else None
@@ -87,6 +90,7 @@ class FollowingEmbedder:
         if on_hangup:
             # Before the first load, which takes seconds: by default the signal ends the program.
             signal.signal(signal.SIGHUP, self._hang_up)
+        self._await_package(wait_s)
         self._tried, self._failed = self._look(), ""
         # When what the path leads to is loaded again: never, where it is what serves.
         self._again, self._pause = math.inf, interval
@@ -168,6 +172,12 @@ class FollowingEmbedder:
             if self._thread is None and not self._stopped:
                 self._thread = threading.Thread(target=self._follow, name="osnet-edge-follow", daemon=True)
                 self._thread.start()
+
+    def _await_package(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._path.is_dir() and (left := until - time.monotonic()) > 0:
+            self._wake.wait(min(self._interval, left))
+            self._wake.clear()
 
     def _look(self) -> tuple[str, int]:
         """Return what tells one turn of the link from another: where it leads, and the link's own number."""

@@ -30,6 +30,7 @@ def watch(health: Health, package: Path, seconds: float) -> None:
 
     Raises:
         RefusedError: the engine does not do well; the reason is `health`.
+        NobodyWatchesError: there was not one heartbeat.
         PassingError: something was missing on the device, by which nothing is told of the engine.
     """
     # Seconds that pass, whatever the time of day does.
@@ -42,9 +43,8 @@ def watch(health: Health, package: Path, seconds: float) -> None:
             break
         time.sleep(min(health.interval_s, left))
     if not well:
-        raise RefusedError(
-            "health", f"no program was using the new engine after {seconds:g} s (by {health.heartbeat})"
-        )
+        why = f"no program was using the new engine after {seconds:g} s (by {health.heartbeat})"
+        raise RefusedError("health", why) if heartbeat.came else NobodyWatchesError(why)
 
 
 def _look(health: Health, heartbeat: _Heartbeat) -> bool:
@@ -68,6 +68,13 @@ def _run_probe(command: tuple[str, ...]) -> None:
         raise RefusedError("health", f"the health probe {command[0]} cannot run: {error.strerror}") from None
 
 
+class NobodyWatchesError(RefusedError):
+    """No program wrote a heartbeat in all of a trial, so that nothing is known of the engine."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("health", message)
+
+
 class _Heartbeat:
     """A heartbeat's file, of which each beat is another file or has another time.
 
@@ -83,6 +90,11 @@ class _Heartbeat:
         self._file, self._package, self._stale_s = file, package, stale_s
         # What is there already is of before.
         self._seen, self._heard = self._mark(), -math.inf
+
+    @property
+    def came(self) -> bool:
+        """Whether there was a beat at all, of whatever engine."""
+        return self._heard > -math.inf
 
     def hear(self) -> bool:
         """Return whether the new engine's beat is there; an error that it tells of is the engine's."""

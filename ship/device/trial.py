@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from osnet_edge.ship.device.config import Health
+from osnet_edge.ship.device.health import NobodyWatchesError
 from osnet_edge.ship.device.refused import Reason, RefusedError
 from osnet_edge.ship.device.state import Event, Installed, State, Trial
 from osnet_edge.ship.device.store import Store
@@ -82,11 +83,11 @@ class Trials:
                 return self.take_back(state, "health", why)
         return self._watch(state, trial)
 
-    def commit(self, state: State) -> Event:
+    def commit(self, state: State, why: str = "") -> Event:
         """Keep the engine that is on trial."""
         if state.trial is None:
             raise RuntimeError("there is no trial")
-        event = Event("installed", self._time(), state.slots[state.trial.slot].release)
+        event = Event("installed", self._time(), state.slots[state.trial.slot].release, why=why)
         self._write(replace(state, trial=None, failing=(), last=event, installed=state.installed + 1))
         return event
 
@@ -131,6 +132,11 @@ class Trials:
             return self.take_back(state, "health", f"nobody confirmed it within {self._health.window_s:g} s")
         try:
             self._watcher(self._health, self._store.slot(trial.slot), self._window())
+        except NobodyWatchesError as error:
+            if trial.previous is not None:
+                return self.take_back(state, error.reason, str(error))
+            # The program may wait for this very engine to start with, and there is none to go back to.
+            return self.commit(state, f"the first engine is kept unwatched: {error}")
         except RefusedError as error:
             return self.take_back(state, error.reason, str(error))
         return self.commit(state)

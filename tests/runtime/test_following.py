@@ -119,6 +119,19 @@ def test_there_must_be_an_engine_to_begin_with(tmp_path: Path) -> None:
         FollowingEmbedder(tmp_path / "current")
 
 
+def test_a_program_can_wait_for_its_first_engine(store: Store, tmp_path: Path) -> None:
+    store.flip(None)
+    heart = tmp_path / "heart"
+    arrival = threading.Timer(0.2, store.flip, ("a",))
+    arrival.start()
+    with FollowingEmbedder(store.link, interval=0.02, heartbeat=heart, wait_s=60) as embedder:
+        assert embedder(CROPS).shape == (3, 8)
+        assert read_heartbeat(heart)["package"] == str(store.slot("a"))
+    store.flip(None)
+    with pytest.raises(InputError, match="expected an engine package"):
+        FollowingEmbedder(store.link, interval=0.02, wait_s=0.1)
+
+
 PROGRAM = """
 import sys, time, numpy
 from osnet_edge.runtime import FollowingEmbedder

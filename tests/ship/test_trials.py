@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fleet import FACTS, Fleet, make_camera, serving, tiny_package, update, verify_here
@@ -12,6 +15,7 @@ from fleet import FACTS, Fleet, make_camera, serving, tiny_package, update, veri
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.ship.device.by_hand import HandAgent
 from osnet_edge.ship.device.config import Health, write_config
+from osnet_edge.ship.device.health import watch
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.store import Store
 from osnet_edge.ship.device.uptime import Uptime, uptime
@@ -56,6 +60,38 @@ def test_a_first_engine_that_does_not_do_well_leaves_none(fleet: Fleet, tmp_path
     assert update(camera, watcher=unwell).what == "returned"
     assert camera.active() is None
     assert not camera.link.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told", "ends"),
+    [
+        ("nobody watches it", None, ("installed", "")),
+        ("its program fails with it", {"failed": "no such layer"}, ("returned", "health")),
+        ("a program beats, and with another engine", {"package": "/other"}, ("returned", "health")),
+    ],
+)
+def test_a_first_engine_has_nobody_to_watch_it_and_stays_unless_a_program_complains(
+    sentence: str, told: dict[str, str] | None, ends: tuple[str, str], fleet: Fleet, tmp_path: Path
+) -> None:
+    beat = tmp_path / "beat"
+    health = Health("heartbeat", 0.3, 0.05, heartbeat=str(beat))
+    camera = make_camera(tmp_path / "new", fleet, health=health)
+    document = {"package": str(camera.slot("a")), "calls": 1, "errors": 0, "failed": "", **(told or {})}
+
+    def hears(*given: Any) -> None:
+        timer = threading.Timer(0.1, beat.write_text, (json.dumps(document),))
+        if told is not None:
+            timer.start()
+        watch(*given)
+
+    event = update(camera, watcher=hears)
+    assert (event.what, event.reason) == ends
+    if told is None:
+        assert event.why.startswith("the first engine is kept unwatched: no program was using the new engine")
+        # There is one to go back to by now.
+        fleet.publish("r2", tiny_package(2))
+        assert update(camera).what == "returned"
+        assert serving(camera) == "seed-1"
 
 
 def test_a_device_that_does_not_stay_up_on_trial_goes_back(fleet: Fleet, camera: Store) -> None:
