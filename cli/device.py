@@ -170,7 +170,8 @@ def init(
             notify=split_command("--notify", notify or ""),
         ),
     )
-    set_up(place, config, Path(root) if root else None)
+    if set_up(place, config, Path(root) if root else None):
+        click.echo("moved to another repository: its releases are taken from the next update on")
     click.echo(f"{place.root}: {device}, a {config.model} in the ring {ring} of {channel}")
     if systemd:
         for unit in write_units(Path(systemd), place.root):

@@ -9,6 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+#: Of BSD's sysexits.h: what failed may go well another time.
+EX_TEMPFAIL = 75
+
 
 def first_line(message: object, most: int = 300) -> str:
     """Return the first line of an error or a message, printable, which is what fits into ours."""
@@ -58,9 +61,15 @@ class InterruptedRunError(OsnetEdgeError):
 
 
 def report(work: Callable[[], object]) -> int:
-    """Do the work of a process of its own; return its exit code. Its last line tells of a failure."""
+    """Do the work of a process of its own; return its exit code. Its last line tells of a failure.
+
+    Where this machine lacks something, the code is EX_TEMPFAIL: it may have it another time.
+    """
     try:
         work()
+    except UnavailableError as error:
+        print(error, file=sys.stderr)
+        return EX_TEMPFAIL
     except OsnetEdgeError as error:
         print(error, file=sys.stderr)
         return error.exit_code

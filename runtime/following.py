@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import threading
@@ -25,6 +26,8 @@ from osnet_edge.runtime.package.schema import parse_json
 T = TypeVar("T")
 #: A heartbeat is old when it missed this many looks, and a second for a slow disk.
 _MISSED = 3
+#: Seconds between tries to load an engine that failed; they begin with an interval, and double.
+_LONGEST_PAUSE_S = 300.0
 #: Of a heartbeat.
 _MOST_BYTES = 65_536
 
@@ -43,7 +46,8 @@ class FollowingEmbedder:
 
     A thread looks at the path, loads the engine that it has come to lead to, runs its golden pairs, and only
     then lets calls have it: a call that has begun ends on the engine that it began on, and none waits. If the
-    new engine cannot be loaded, the old one stays.
+    new engine cannot be loaded, the old one stays, and the new one is tried again, with pauses that grow to
+    five minutes: memory may have been short.
 
     Its heartbeat, where a file is named for it, is what `osnet-edge device update` judges a new engine by.
 
@@ -58,6 +62,8 @@ class FollowingEmbedder:
         heartbeat: file to tell in, once an interval, which engine is in use and how it does.
         interval: seconds between looks at the path.
         on_hangup: whether SIGHUP makes it look at once; in the main thread only, as Python has it.
+        wait_s: seconds to wait for a package to be there at the beginning, as on a camera whose first engine
+            is yet to come; `math.inf` waits for ever.
 
     Raises:
         InputError: there is no package that can be loaded at the beginning.
@@ -76,6 +82,7 @@ class FollowingEmbedder:
         heartbeat: Path | str | None = None,
         interval: float = 1.0,
         on_hangup: bool = False,
+        wait_s: float = 0.0,
     ) -> None:
         self._path, self._threads, self._interval = Path(path), threads, interval
         self._heartbeat = Path(heartbeat) if heartbeat else None
@@ -83,7 +90,10 @@ class FollowingEmbedder:
         if on_hangup:
             # Before the first load, which takes seconds: by default the signal ends the program.
             signal.signal(signal.SIGHUP, self._hang_up)
+        self._await_package(wait_s)
         self._tried, self._failed = self._look(), ""
+        # When what the path leads to is loaded again: never, where it is what serves.
+        self._again, self._pause = math.inf, interval
         self._serving = _Serving(Embedder.load(self._path.resolve(), threads=threads))
         self._stopped = False
         self._beat()
@@ -163,6 +173,12 @@ class FollowingEmbedder:
                 self._thread = threading.Thread(target=self._follow, name="osnet-edge-follow", daemon=True)
                 self._thread.start()
 
+    def _await_package(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._path.is_dir() and (left := until - time.monotonic()) > 0:
+            self._wake.wait(min(self._interval, left))
+            self._wake.clear()
+
     def _look(self) -> tuple[str, int]:
         """Return what tells one turn of the link from another: where it leads, and the link's own number."""
         try:
@@ -181,8 +197,9 @@ class FollowingEmbedder:
             with fork_waits():
                 seen = self._look()
                 if seen != self._tried and seen[0]:
-                    self._tried = seen
-                    self._change(Path(seen[0]))
+                    self._tried, self._again, self._pause = seen, -math.inf, self._interval
+                if time.monotonic() >= self._again:
+                    self._change(Path(self._tried[0]))
                 self._beat()
 
     def _change(self, package: Path) -> None:
@@ -192,8 +209,10 @@ class FollowingEmbedder:
         except Exception as error:
             # Whatever it is, frames go on with the engine that works; the agent reads of it and goes back.
             self._failed = first_line(error) if isinstance(error, OsnetEdgeError) else repr(error)[:300]
+            self._again = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
             return
-        self._failed, self._serving = "", _Serving(fresh)
+        self._failed, self._serving, self._again = "", _Serving(fresh), math.inf
 
     def _beat(self) -> None:
         if self._heartbeat is None:
@@ -225,7 +244,8 @@ class FollowingEmbedder:
 def _another_fails(heartbeat: Path, package: str, seconds: float) -> bool:
     """Return whether a heartbeat of the last seconds is another process's, and tells that an engine fails."""
     try:
-        is_recent = time.time() - heartbeat.stat().st_mtime < seconds
+        # Where the clock was set back, none is of the last seconds.
+        is_recent = abs(time.time() - heartbeat.stat().st_mtime) < seconds
         told = parse_json(read_small(heartbeat, _MOST_BYTES), str(heartbeat), "it comes again")
         is_another = told["process"] != os.getpid() and told["package"] == package
         return is_recent and is_another and bool(told["errors"] or told["failed"])

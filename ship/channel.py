@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Literal
 
 from osnet_edge.runtime.errors import InputError
@@ -16,6 +15,7 @@ from osnet_edge.runtime.files import PLAIN_NAME
 from osnet_edge.runtime.package.schema import parse_document, to_json
 from osnet_edge.ship.device.config import check_name
 from osnet_edge.ship.requirements import Requirements
+from osnet_edge.ship.times import parse_time
 
 SCHEMA_VERSION = 1
 #: Of `channels/NAME.json`: some ten thousand packages.
@@ -156,28 +156,3 @@ def parse_channel(content: bytes, where: str) -> Channel:
 def dump_channel(channel: Channel) -> bytes:
     """Return the document's bytes."""
     return (json.dumps(to_json(channel), indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def parse_time(text: str) -> datetime:
-    """Read a time in ISO 8601, with its zone.
-
-    Raises:
-        InputError: it is none, or has no zone.
-
-    Example:
-        >>> parse_time("2026-11-23T06:00:00Z").hour
-        6
-    """
-    try:
-        # Python 3.10 does not know Z.
-        time = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        raise InputError(f"expected a time such as 2026-11-23T06:00:00Z, got {text!r}") from None
-    if time.tzinfo is None:
-        raise InputError(f"expected a time with its zone, such as 2026-11-23T06:00:00Z, got {text!r}")
-    return time.astimezone(timezone.utc)
-
-
-def format_time(time: datetime) -> str:
-    """Return a time as documents here have it: UTC, in whole seconds."""
-    return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import atexit
 import functools
 import json
+import os
 import shutil
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 from securesystemslib.signer import CryptoSigner
 
@@ -223,6 +227,19 @@ def archive_of(fleet: Fleet, release: str) -> Path:
     """Return the only archive of a release."""
     (archive,) = (fleet.folder / "targets" / "packages" / release).iterdir()
     return archive
+
+
+@contextmanager
+def small_disk(place: Path, options: str) -> Iterator[Path]:
+    """A disk of its own in memory, with such options as `size=1m` or `nr_inodes=100`."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("needs to mount a small disk, which root may")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
 
 
 class Web(NamedTuple):

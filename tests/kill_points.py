@@ -203,11 +203,13 @@ EXPECTED = {
         "download",
         "lock",
         "metadata",
+        "reserve",
         "root.json",
         "slots",
         "state.json",
     ),
     *("golden.npz", "manifest.json", "model.onnx", "state.damaged"),
+    *map(str, range(8)),
     *("1.root.json", "root_history", "snapshot.json", "targets.json", "timestamp.json"),
 }
 

@@ -7,25 +7,28 @@ next run reads in the journal what was going on, and finishes it or takes it bac
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.ship.channel import Artifact, Channel, Release, format_time, parse_channel, target_of
+from osnet_edge.ship.channel import Artifact, Channel, Release, parse_channel, target_of
 from osnet_edge.ship.device.choose import choose
 from osnet_edge.ship.device.config import DeviceConfig
 from osnet_edge.ship.device.facts import DeviceFacts, find_facts
 from osnet_edge.ship.device.health import watch
 from osnet_edge.ship.device.metadata import MetadataVerifier, TufVerifier
-from osnet_edge.ship.device.refused import LASTING, RefusedError
-from osnet_edge.ship.device.rollout import decide
+from osnet_edge.ship.device.refused import LASTING, Reason, RefusedError
+from osnet_edge.ship.device.rollout import Decision, decide
 from osnet_edge.ship.device.stage import stage
 from osnet_edge.ship.device.state import Event, Installed, State
 from osnet_edge.ship.device.store import Store, remove, require_space
 from osnet_edge.ship.device.trial import Trials, Watcher
+from osnet_edge.ship.device.uptime import Uptime, uptime
 from osnet_edge.ship.device.verify import EngineVerifier, verify_in_subprocess
+from osnet_edge.ship.times import format_time
 
 
 class Agent:
@@ -38,6 +41,7 @@ class Agent:
         watcher: watches one on trial.
         facts: what this device is; None looks.
         now: returns the time, with its zone.
+        uptime: returns the seconds that the device has been on.
         say: called with a line for each step.
         progress: called with what takes long, and the share of it that is done.
     """
@@ -51,6 +55,7 @@ class Agent:
         watcher: Watcher = watch,
         facts: DeviceFacts | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        uptime: Callable[[], Uptime] = uptime,
         say: Callable[[str], None] = lambda step: None,
         progress: Callable[[str, float], None] = lambda what, share: None,
     ) -> None:
@@ -58,13 +63,13 @@ class Agent:
         self._verify, self._facts = verify, facts
         self._now, self._say, self._progress = now, say, progress
         self._config: DeviceConfig = store.config()
-        self._trials = Trials(store, self._config.health, watcher, now)
+        self._trials = Trials(store, self._config.health, watcher, now, uptime)
 
     def update(self, *, retry: bool = False, wait: float = 0.0) -> Event:
         """Bring the camera to the release that it should have.
 
         Args:
-            retry: whether what was bad on this device may be tried again.
+            retry: whether what failed on this device may be tried again, and at once.
             wait: seconds to wait for another update to end.
 
         Returns:
@@ -82,8 +87,8 @@ class Agent:
     def _update(self, retry: bool) -> Event:
         self._store.sweep()
         state = self._store.read_state()
-        if retry and state.bad:
-            state = replace(state, bad=())
+        if retry and (state.bad or state.failing):
+            state = replace(state, bad=(), failing=())
             self._store.write_state(state)
         if state.trial:
             self._say("finishing the trial that was begun")
@@ -95,15 +100,14 @@ class Agent:
         """Go back from an engine that waits to be confirmed, where its release was recalled meanwhile."""
         try:
             state, channel = self._refresh(self._store.read_state())
-        except RefusedError:
+        except (RefusedError, OSError):
             # Without news the trial goes on.
             return None
         release = channel.named(state.slots[state.trial.slot].release) if state.trial else None
         if release is None or not release.rollout.recalled:
             return None
-        return self._trials.take_back(
-            state, "operator", f"{release.name} was recalled: {release.rollout.recalled}"
-        )
+        why = f"{release.name} was recalled: {release.rollout.recalled}"
+        return self._trials.take_back(state, "operator", why, fails=False)
 
     def _heal(self, state: State) -> Event | None:
         """Go to the other slot where the one that serves was damaged, as flash memory does."""
@@ -124,17 +128,29 @@ class Agent:
         serving = state.slots.get(active) if active else None
         has = serving.release if serving else ""
         bad = {each.release for each in state.bad}
-        known = replace(
-            channel,
-            releases=tuple(each for each in channel.releases if each.name not in bad or each.name == has),
-        )
-        decision = decide(known, self._config.device, self._config.ring, has, self._now())
+        resting = {each.release: each for each in state.failing if each.rests(self._now())}
+        decision = self._decide(channel, has, without=bad)
+        rests = resting.get(decision.release.name) if decision.release else None
+        if rests:
+            decision = self._decide(channel, has, without=bad | set(resting))
+        if decision.release is None and rests:
+            why = (
+                f"{rests.release} failed {rests.times} times ({rests.why}); it is tried again after "
+                f"{rests.next}, or by osnet-edge device update --retry"
+            )
+            return self._end(state, Event("waiting", self._time(), has, rests.reason, why))
         if decision.release is None:
             what = "waiting" if decision.waits else "current"
             return self._end(state, Event(what, self._time(), has, why=decision.why))
         self._say(decision.why)
         artifact = self._choose(decision.release)
         return self._take(state, decision.release, artifact)
+
+    def _decide(self, channel: Channel, has: str, without: AbstractSet[str]) -> Decision:
+        """Decide as if some releases were not out, but for the one that the camera has."""
+        releases = tuple(each for each in channel.releases if each.name not in without or each.name == has)
+        known = replace(channel, releases=releases)
+        return decide(known, self._config.device, self._config.ring, has, self._now())
 
     def _refresh(self, state: State) -> tuple[State, Channel]:
         if self._metadata is None:
@@ -173,11 +189,8 @@ class Agent:
         there = state.slots.get(spare)
         if there and there.sha256 == digest and self._store.is_whole(spare):
             self._say(f"{release.name} is in the other slot already")
-            try:
+            with self._remembering(state, holds):
                 proof = self._verify(self._store.slot(spare), limits)
-            except RefusedError as error:
-                self._remember(state, holds, error)
-                raise
             return self._trials.start(state, spare, replace(holds, proof=proof))
         largest = max(file.length, artifact.bytes)
         if largest > limits.package_bytes:
@@ -192,9 +205,10 @@ class Agent:
         has = archive.stat().st_size if archive.exists() else 0
         require_space(self._store.root, max(0, file.length - has) + artifact.bytes, limits.reserve_bytes)
         what = f"downloading {artifact.name} of {release.name}, {file.length / 1e6:.2f} MB"
-        self._metadata.fetch(
-            file, archive, limits.download_s, lambda size: self._progress(what, size / file.length)
-        )
+        with self._remembering(state, holds):
+            self._metadata.fetch(
+                file, archive, limits.download_s, lambda size: self._progress(what, size / file.length)
+            )
         return self._put(state, archive, holds, keep=False)
 
     def _put(self, state: State, archive: Path, holds: Installed, *, keep: bool = True) -> Event:
@@ -206,39 +220,43 @@ class Agent:
             state = state.with_slot(slot, None)
             self._store.write_state(state)
         self._say("staging and proving the engine")
-        try:
-            proof = stage(archive, self._store.slot(slot), limits, self._facts, self._verify)
-        except (RefusedError, OSError) as error:
-            # First of all: the disk may be full of it.
-            remove(self._store.slot(slot))
-            if isinstance(error, RefusedError):
-                self._remember(state, holds, error)
+        with self._remembering(state, holds):
+            try:
+                proof = stage(archive, self._store.slot(slot), limits, self._facts, self._verify)
+            except (RefusedError, OSError) as error:
+                # First of all: the disk may be full of it.
+                remove(self._store.slot(slot))
                 # What is tried again need not be downloaded again.
-                keep = keep or error.reason not in LASTING
-            raise
-        finally:
-            # Kept until here, so that a power cut while proving need not download it again.
-            if not keep:
-                archive.unlink(missing_ok=True)
+                keep = keep or (isinstance(error, RefusedError) and error.reason not in LASTING)
+                raise
+            finally:
+                # Kept until here, so that a power cut while proving need not download it again.
+                if not keep:
+                    archive.unlink(missing_ok=True)
         return self._trials.start(state, slot, replace(holds, proof=proof))
 
-    def _remember(self, state: State, holds: Installed, error: RefusedError) -> None:
-        knows = state.with_bad(holds, error.reason, str(error), self._time())
-        if knows is not state:
-            self._store.write_state(knows)
+    @contextlib.contextmanager
+    def _remembering(self, state: State, holds: Installed) -> Iterator[None]:
+        """Journal what an archive fails by in the block."""
+        try:
+            yield
+        except (RefusedError, OSError) as error:
+            knows = state.with_failure(holds, *self._described(error), self._now())
+            if knows is not state:
+                self._store.write_state(knows)
+            raise
+
+    def _described(self, error: RefusedError | OSError) -> tuple[Reason, str]:
+        if isinstance(error, RefusedError):
+            return error.reason, str(error)
+        return "disk", f"{error.strerror}: {error.filename or self._store.root}"
 
     def _refused(self, error: RefusedError | OSError) -> Event:
-        reason = error.reason if isinstance(error, RefusedError) else "disk"
-        why = (
-            str(error)
-            if isinstance(error, RefusedError)
-            else f"{error.strerror}: {error.filename or self._store.root}"
-        )
+        reason, why = self._described(error)
         event = Event("refused", self._time(), "", reason, why)
-        state = self._store.read_state()
         # A disk so full that the journal cannot be written: the line on standard output has it.
         with contextlib.suppress(OSError):
-            self._end(state, event)
+            self._end(self._store.read_state(), event)
         return event
 
     def _end(self, state: State, event: Event) -> Event:

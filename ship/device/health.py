@@ -9,6 +9,7 @@ from pathlib import Path
 from osnet_edge.runtime.files import read_small
 from osnet_edge.runtime.package.schema import parse_json
 from osnet_edge.ship.device.config import Health
+from osnet_edge.ship.device.passing import PassingError, says_passing
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
 
@@ -29,6 +30,8 @@ def watch(health: Health, package: Path, seconds: float) -> None:
 
     Raises:
         RefusedError: the engine does not do well; the reason is `health`.
+        NobodyWatchesError: there was not one heartbeat.
+        PassingError: something was missing on the device, by which nothing is told of the engine.
     """
     # Seconds that pass, whatever the time of day does.
     until = time.monotonic() + seconds
@@ -40,9 +43,8 @@ def watch(health: Health, package: Path, seconds: float) -> None:
             break
         time.sleep(min(health.interval_s, left))
     if not well:
-        raise RefusedError(
-            "health", f"no program was using the new engine after {seconds:g} s (by {health.heartbeat})"
-        )
+        why = f"no program was using the new engine after {seconds:g} s (by {health.heartbeat})"
+        raise RefusedError("health", why) if heartbeat.came else NobodyWatchesError(why)
 
 
 def _look(health: Health, heartbeat: _Heartbeat) -> bool:
@@ -57,10 +59,20 @@ def _run_probe(command: tuple[str, ...]) -> None:
         run_limited(command, _PROBE_S, _PROBE_MB, "the health probe")
     except CommandError as error:
         raise RefusedError("health", f"the health probe {command[0]} says no: {error}") from None
+    except PassingError:
+        raise
     except RefusedError as error:
+        # A probe that hangs or grows may do so by the engine.
         raise RefusedError("health", str(error)) from None
     except OSError as error:
         raise RefusedError("health", f"the health probe {command[0]} cannot run: {error.strerror}") from None
+
+
+class NobodyWatchesError(RefusedError):
+    """No program wrote a heartbeat in all of a trial, so that nothing is known of the engine."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("health", message)
 
 
 class _Heartbeat:
@@ -78,6 +90,11 @@ class _Heartbeat:
         self._file, self._package, self._stale_s = file, package, stale_s
         # What is there already is of before.
         self._seen, self._heard = self._mark(), -math.inf
+
+    @property
+    def came(self) -> bool:
+        """Whether there was a beat at all, of whatever engine."""
+        return self._heard > -math.inf
 
     def hear(self) -> bool:
         """Return whether the new engine's beat is there; an error that it tells of is the engine's."""
@@ -99,7 +116,8 @@ class _Heartbeat:
         if package != str(self._package.resolve()):
             return False
         if failed:
-            raise RefusedError("health", f"the program could not change to the new engine: {failed[:200]}")
+            why = f"the program could not change to the new engine: {failed[:200]}"
+            raise PassingError(why) if says_passing(failed) else RefusedError("health", why)
         if errors:
             raise RefusedError(
                 "health", f"{errors} of {calls} calls of the new engine failed in the program that uses it"

@@ -22,9 +22,10 @@ from tuf.ngclient import Updater, UpdaterConfig
 
 from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.files import read_small, sync_tree, write_file
-from osnet_edge.ship.channel import LARGEST, format_time, parse_time
+from osnet_edge.ship.channel import LARGEST
 from osnet_edge.ship.device.download import Fetcher, download
 from osnet_edge.ship.device.refused import Reason, RefusedError
+from osnet_edge.ship.times import format_time, parse_time
 
 #: In a timestamp, beside TUF's own fields: when it was signed.
 SIGNED_FIELD = "x-osnet-edge-signed"

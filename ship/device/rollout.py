@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from osnet_edge.ship.channel import Channel, Release, parse_time
+from osnet_edge.ship.channel import Channel, Release
+from osnet_edge.ship.times import parse_time
 
 _PERCENT = 100.0
 

@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_file
 from osnet_edge.ship.device.config import DeviceConfig, write_config
-from osnet_edge.ship.device.store import Store
+from osnet_edge.ship.device.state import State
+from osnet_edge.ship.device.store import UNKNOWN, Store, empty_folder
 
+#: For an update that is about to end.
+_WAIT_S = 5.0
 UNITS = ("osnet-edge-update.service", "osnet-edge-update.timer")
 
 
-def set_up(store: Store, config: DeviceConfig, root: Path | None) -> None:
+def set_up(store: Store, config: DeviceConfig, root: Path | None) -> bool:
     """Make a camera's store, or configure an existing one anew; engines and history stay.
+
+    What failed for want of something is tried again at once: the limits may be others. Given the root of
+    another repository, the camera moves there: what belongs to the old one is forgotten, and what serves
+    serves on.
 
     Args:
         store: where.
         config: of the camera.
         root: the TUF root metadata that it shall trust; None where it has one or needs none.
 
+    Returns:
+        Whether the camera moves.
+
     Raises:
         InputError: the root cannot be read or is none.
+        RefusedError: an update is running.
     """
     trusted = _read_root(root) if root else None
     store.make()
-    if trusted:
-        write_file(store.trusted_root, trusted)
-    # Last: a store without it is not begun.
-    write_config(store.config_file, config)
+    with store.lock(wait=_WAIT_S):
+        state = store.read_state()
+        moves = trusted is not None and _moves(store, trusted)
+        if moves:
+            # Before the new root is there: cut short in between, the next init moves again.
+            _forget_repository(store, state)
+        elif state.failing:
+            store.write_state(replace(state, failing=()))
+        if trusted:
+            write_file(store.trusted_root, trusted)
+        # Last: a store without it is not begun.
+        write_config(store.config_file, config)
+    return moves
 
 
 def write_units(folder: Path, store: Path) -> tuple[Path, ...]:
@@ -54,6 +76,36 @@ def write_units(folder: Path, store: Path) -> tuple[Path, ...]:
         write_file(folder / name, text.replace("@STORE@", str(store)).replace("@PROGRAM@", program).encode())
         written.append(folder / name)
     return tuple(written)
+
+
+def _moves(store: Store, given: bytes) -> bool:
+    """Whether a root is of another repository than the camera's: neither vouches for the other.
+
+    The camera's is the one that it was given, or the latest that it followed from there.
+    """
+    known = [path for path in (store.trusted_root, store.metadata / "root.json") if path.is_file()]
+    return bool(known) and not any(_are_related(path.read_bytes(), given) for path in known)
+
+
+def _are_related(one: bytes, other: bytes) -> bool:
+    from tuf.api.exceptions import RepositoryError
+    from tuf.api.metadata import Metadata, Root
+
+    for first, second in ((one, other), (other, one)):
+        with contextlib.suppress(RepositoryError, ValueError):
+            signer: Metadata[Root] = Metadata.from_bytes(first)
+            signed: Metadata[Root] = Metadata.from_bytes(second)
+            signer.signed.verify_delegate(Root.type, signed.signed_bytes, signed.signatures)
+            return True
+    return False
+
+
+def _forget_repository(store: Store, state: State) -> None:
+    """Forget what a repository said; engines stay, but not their releases' names, which another may use."""
+    slots = {name: replace(holds, release=UNKNOWN) for name, holds in state.slots.items()}
+    store.write_state(replace(state, slots=slots, bad=(), failing=(), seen={}, signed=""))
+    empty_folder(store.metadata)
+    store.channel_file.unlink(missing_ok=True)
 
 
 def _read_root(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""The camera's journal, `state.json`: what is in which slot, what is on trial, and what never to try again.
+"""The camera's journal, `state.json`: what is in which slot, what is on trial, and what failed here.
 
 Every transition is written aside, synced and renamed before the step that it announces, so that whatever
 instant the power goes, the next run reads what was going on, and finishes it or takes it back.
@@ -7,16 +7,20 @@ instant the power goes, the next run reads what was going on, and finishes it or
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from osnet_edge.runtime.files import read_small, write_json
 from osnet_edge.runtime.package.schema import parse_document, to_json
+from osnet_edge.ship.device.passing import RETRIED, is_due, next_try
 from osnet_edge.ship.device.refused import LASTING
+from osnet_edge.ship.device.uptime import Uptime
+from osnet_edge.ship.times import format_time, parse_time
 
 SCHEMA_VERSION = 1
 #: Older ones are forgotten, oldest first: the file stays small for ever.
-_MOST_BAD = 64
+_MOST_BAD, _MOST_FAILING = 64, 8
 _MOST_BYTES = 1_000_000
 
 #: `starting`: the link is about to be turned. `watching`: it leads to the new engine. `returning`: the new
@@ -53,6 +57,9 @@ class Trial:
         resumed: how many times the agent found the trial unfinished.
         reason: why it goes back, and
         why: the same in a line.
+        fails: whether going back counts against the engine; a recall does not, since it may be taken back.
+        waited_s: seconds that it is known to have served for, counted at each look by
+        counted: the uptime at the last one; the clock is not asked, since it may be set meanwhile.
     """
 
     slot: str
@@ -62,6 +69,9 @@ class Trial:
     resumed: int = 0
     reason: str = ""
     why: str = ""
+    fails: bool = True
+    waited_s: float = 0.0
+    counted: Uptime = field(default_factory=Uptime)
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,33 @@ class Bad:
     reason: str
     why: str
     when: str
+
+
+@dataclass(frozen=True)
+class Failing:
+    """An archive that failed for want of something on this device, and is tried again.
+
+    Attributes:
+        release: its release.
+        sha256: of it.
+        reason: of the last failure, in one word, and
+        why: in a line.
+        when: that was, ISO 8601.
+        times: how many there were in a row.
+        next: when it may be tried again; the look after that does.
+    """
+
+    release: str
+    sha256: str
+    reason: str
+    why: str
+    when: str
+    times: int
+    next: str
+
+    def rests(self, now: datetime) -> bool:
+        """Whether it is too early for another try."""
+        return not is_due(parse_time(self.when), parse_time(self.next), now)
 
 
 @dataclass(frozen=True)
@@ -95,6 +132,7 @@ class State:
         slots: what is in each slot that holds something whole.
         trial: what is on trial.
         bad: what never to try again, oldest first.
+        failing: what to try again, oldest first; forgotten once an engine is committed.
         seen: the highest version of each metadata role that was ever verified, by name.
         signed: the latest time at which metadata that was verified says it was signed, ISO 8601: no right
             clock shows an earlier one.
@@ -107,6 +145,7 @@ class State:
     slots: dict[str, Installed] = field(default_factory=dict)
     trial: Trial | None = None
     bad: tuple[Bad, ...] = ()
+    failing: tuple[Failing, ...] = ()
     seen: dict[str, int] = field(default_factory=dict)
     signed: str = ""
     last: Event | None = None
@@ -118,13 +157,20 @@ class State:
         others = {name: each for name, each in self.slots.items() if name != slot}
         return replace(self, slots=others if holds is None else {**others, slot: holds})
 
-    def with_bad(self, left: Installed, reason: str, why: str, when: str) -> State:
-        """Return the state with one more bad archive, where a second try of it cannot help."""
-        if reason not in LASTING:
+    def with_failure(self, left: Installed, reason: str, why: str, now: datetime) -> State:
+        """Return the state with a failure of an archive: bad where a second try cannot help, else failing."""
+        if reason in LASTING:
+            kept = [each for each in self.bad if each.sha256 != left.sha256]
+            bad = Bad(left.release, left.sha256, reason, why, format_time(now))
+            return replace(self, bad=(*kept, bad)[-_MOST_BAD:])
+        if reason not in RETRIED:
             return self
-        kept = [each for each in self.bad if each.sha256 != left.sha256]
-        bad = Bad(left.release, left.sha256, reason, why, when)
-        return replace(self, bad=(*kept, bad)[-_MOST_BAD:])
+        before = next((each for each in self.failing if each.sha256 == left.sha256), None)
+        times = before.times + 1 if before else 1
+        again = format_time(next_try(times, now))
+        failing = Failing(left.release, left.sha256, reason, why, format_time(now), times, again)
+        others = (each for each in self.failing if each is not before)
+        return replace(self, failing=(*others, failing)[-_MOST_FAILING:])
 
 
 def read_state(path: Path) -> State:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from osnet_edge.ship.device.config import DeviceConfig
 from osnet_edge.ship.device.refused import REASONS
-from osnet_edge.ship.device.state import Bad, Event, State, Trial
+from osnet_edge.ship.device.state import Bad, Event, Failing, State, Trial
 from osnet_edge.ship.device.store import Store
 
 _PREFIX = "osnet_edge_device_"
@@ -31,6 +31,7 @@ class Status:
         proof: distance and latency, as measured here.
         last: how the agent's last run ended.
         bad: what is never tried again.
+        failing: what failed for want of something, why, how often, and when it is tried again.
         seen: the versions of metadata that were verified.
         signed: when the newest of it was signed.
         installed: engines committed so far.
@@ -50,6 +51,7 @@ class Status:
     proof: dict[str, float]
     last: Event | None
     bad: tuple[Bad, ...]
+    failing: tuple[Failing, ...]
     seen: dict[str, int]
     signed: str
     installed: int
@@ -81,6 +83,7 @@ def read_status(store: Store) -> Status:
         proof=serves.proof if serves else {},
         last=state.last,
         bad=state.bad,
+        failing=state.failing,
         seen=state.seen,
         signed=state.signed,
         installed=state.installed,
@@ -114,6 +117,8 @@ def to_prometheus(status: Status) -> str:
         _sample("returned_total", status.returned, **names),
         *_metric("bad_releases", "Archives never to be tried again here."),
         _sample("bad_releases", len(status.bad), **names),
+        *_metric("failing_releases", "Archives that failed for want of something, and are tried again."),
+        _sample("failing_releases", len(status.failing), **names),
         *_metric("free_bytes", "Free on the store's disk."),
         _sample("free_bytes", status.free_mb * 1_000_000, **names),
         *_metric("refused", "Whether the last run refused an update, or took one back, by reason."),

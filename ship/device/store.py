@@ -8,6 +8,7 @@ What is in its folder:
     channel.json   the channel's document, as last read
     metadata/      what TUF has verified
     download/      an archive on its way
+    reserve/       room for the journal and the link on a full disk
     slots/a, b     two engine packages: one serves, the other is the last one or the next
     current        -> slots/a or slots/b: what programs load
 """
@@ -27,11 +28,12 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import ASIDE_SUFFIX, sync
 from osnet_edge.ship.device.config import DeviceConfig, read_config
 from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.reserve import Reserve
 from osnet_edge.ship.device.state import Installed, State, read_state, write_state
 
 SLOTS = ("a", "b")
 DEFAULT_STORE = "/var/lib/osnet-edge"
-#: What a slot holds when the journal that knew was lost.
+#: What a slot holds when the journal that knew was lost, or came from another repository.
 UNKNOWN = "unknown"
 _POLL_S = 0.05
 #: An archive that a download may go on with, by its hash.
@@ -73,6 +75,11 @@ class Store:
     def downloads(self) -> Path:
         """Archives on their way."""
         return self.root / "download"
+
+    @property
+    def reserve(self) -> Reserve:
+        """Room for the end of a trial on a full disk."""
+        return Reserve(self.root / "reserve")
 
     @property
     def link(self) -> Path:
@@ -136,7 +143,7 @@ class Store:
             self.link.unlink(missing_ok=True)
             sync(self.root)
         elif self.active() != slot:
-            _point_link(self.link, f"slots/{slot}")
+            self.reserve.spend_on(lambda: _point_link(self.link, f"slots/{slot}"))
 
     def is_whole(self, slot: str) -> bool:
         """Whether every file of a slot's package is as it was built."""
@@ -176,7 +183,7 @@ class Store:
         write_state(self.state_file, state)
 
     def sweep(self) -> None:
-        """Remove what a run that was killed left aside."""
+        """Remove what a run that was killed left aside, and put by what one on a full disk spent."""
         for folder in (self.root, self.metadata):
             _sweep(folder)
         for path in self.metadata.glob("tmp*"):
@@ -194,6 +201,7 @@ class Store:
             # Files are a slot's own, such as the kernels that TensorRT-RTX compiled for its engine.
             if path.name not in SLOTS and path.is_dir():
                 shutil.rmtree(path)
+        self.reserve.make()
 
 
 def empty_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from osnet_edge.ship.device.passing import PassingError, is_passing, lacks_system
 from osnet_edge.ship.device.refused import RefusedError
 
 _POLL_S = 0.05
@@ -20,8 +21,6 @@ _NICE = 10
 #: PR_SET_PDEATHSIG of sys/prctl.h.
 _DEATH_SIGNAL = 1
 _MOST_OUTPUT = 1 << 20
-#: What the last line of a failure has where memory or a library was missing.
-_PASSING = ("MemoryError", "bad_alloc", "out of memory", "ImportError", "ModuleNotFoundError")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: Of the agent's environment: where the system's libraries are, temporary files, and which GPU. A relative
 #: folder among the libraries' leads nowhere, since the command runs in /.
@@ -50,10 +49,21 @@ def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: 
 
     Raises:
         RefusedError: it ran too long or took too much memory, and was killed.
+        PassingError: it lacked something, or was killed by somebody else.
         CommandError: it failed.
+        OSError: there is no such program, or it may not be run.
     """
     if any("\0" in word for word in command):
         raise CommandError("a word of the command has a null character")
+    try:
+        return _run(command, seconds, megabytes, what)
+    except OSError as error:
+        if lacks_system(error):
+            raise PassingError(f"{what} could not be started: {error.strerror}") from None
+        raise
+
+
+def _run(command: Sequence[str], seconds: float, megabytes: float, what: str) -> str:
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
@@ -85,10 +95,9 @@ def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: 
         if child.returncode != 0:
             lines = errors.read(_MOST_OUTPUT).decode(errors="replace").strip().splitlines()
             last = lines[-1][:300] if lines else f"exit code {child.returncode}"
-            if child.returncode < 0 or any(word in last for word in _PASSING):
-                # Of the device just now, not of what was run: another try may go well.
+            if is_passing(child.returncode, last):
                 killed = f" (killed by signal {-child.returncode})" if child.returncode < 0 else ""
-                raise RefusedError("limit", f"{what} lacked something on this device{killed}: {last}")
+                raise PassingError(f"{what} lacked something on this device{killed}: {last}")
             raise CommandError(last)
         return output.read(_MOST_OUTPUT).decode(errors="replace")
 

@@ -1,4 +1,8 @@
-"""Turning the link to a new engine, judging it, and turning back: each step journaled before it is done."""
+"""Turning the link to a new engine, judging it, and turning back: each step journaled before it is done.
+
+On a disk without room for the journal, not even in the store's reserve, the link is turned back all the same:
+it is what serves. The next run finds it where the journal does not say, and knows.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,14 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from osnet_edge.ship.channel import format_time, parse_time
 from osnet_edge.ship.device.config import Health
+from osnet_edge.ship.device.health import NobodyWatchesError
 from osnet_edge.ship.device.refused import Reason, RefusedError
 from osnet_edge.ship.device.state import Event, Installed, State, Trial
 from osnet_edge.ship.device.store import Store
 from osnet_edge.ship.device.subprocess_limits import CommandError, run_limited
+from osnet_edge.ship.device.uptime import Uptime
+from osnet_edge.ship.times import format_time
 
 _NOTIFY_S, _NOTIFY_MB = 30.0, 256.0
 #: Watches an engine in a folder for some seconds; raises RefusedError where it does not do well.
@@ -27,11 +33,20 @@ class Trials:
         store: whose.
         health: how an engine is judged.
         watcher: watches.
-        now: the time.
+        now: the time, for what people read.
+        uptime: seconds that pass, for how long a trial has run.
     """
 
-    def __init__(self, store: Store, health: Health, watcher: Watcher, now: Callable[[], datetime]) -> None:
-        self._store, self._health, self._watcher, self._now = store, health, watcher, now
+    def __init__(
+        self,
+        store: Store,
+        health: Health,
+        watcher: Watcher,
+        now: Callable[[], datetime],
+        uptime: Callable[[], Uptime],
+    ) -> None:
+        self._store, self._health, self._watcher = store, health, watcher
+        self._now, self._uptime = now, uptime
 
     def start(self, state: State, slot: str, holds: Installed) -> Event:
         """Let the proven engine in a slot serve, on trial.
@@ -40,7 +55,9 @@ class Trials:
             How it ended: `installed`, `returned`, or `trial` where a person has yet to confirm.
         """
         trial = Trial(slot, self._store.active(), "starting", self._time())
-        return self._serve(self._write(replace(state.with_slot(slot, holds), trial=trial)), trial)
+        state = replace(state.with_slot(slot, holds), trial=trial)
+        self._write(state)
+        return self._serve(state, trial)
 
     def resume(self, state: State) -> Event:
         """Go on with the trial that the journal tells of, wherever it stands."""
@@ -49,54 +66,77 @@ class Trials:
             raise RuntimeError("there is no trial")
         if trial.phase == "returning":
             return self._return(state, trial)
+        if trial.phase == "watching" and self._store.active() != trial.slot:
+            why = "the link was turned back meanwhile, by hand or as nothing could be written"
+            return self.take_back(state, "disk", why)
         if not self._store.is_whole(trial.slot):
             return self.take_back(state, "corrupt", "a file of the new engine was damaged on the disk")
         if trial.phase == "starting":
             return self._serve(state, trial)
-        if self._health.kind != "manual":
+        if self._health.kind == "manual":
+            now = self._uptime()
+            trial = replace(trial, waited_s=trial.waited_s + now.since(trial.counted), counted=now)
+        else:
             trial = replace(trial, resumed=trial.resumed + 1)
-            state = self._write(replace(state, trial=trial))
             if trial.resumed > self._health.most_resumes:
                 why = f"the trial was cut short {trial.resumed} times: the device does not stay up with it"
                 return self.take_back(state, "health", why)
-        return self._judge(state, trial)
+        return self._watch(state, trial)
 
-    def commit(self, state: State) -> Event:
+    def commit(self, state: State, why: str = "") -> Event:
         """Keep the engine that is on trial."""
         if state.trial is None:
             raise RuntimeError("there is no trial")
-        event = Event("installed", self._time(), state.slots[state.trial.slot].release)
-        self._write(replace(state, trial=None, last=event, installed=state.installed + 1))
+        event = Event("installed", self._time(), state.slots[state.trial.slot].release, why=why)
+        self._write(replace(state, trial=None, failing=(), last=event, installed=state.installed + 1))
         return event
 
-    def take_back(self, state: State, reason: Reason, why: str, to: str | None = None) -> Event:
-        """Go back to the engine before, and remember why.
+    def take_back(
+        self, state: State, reason: Reason, why: str, to: str | None = None, *, fails: bool = True
+    ) -> Event:
+        """Go back to the engine before.
 
         Args:
             state: with a trial, or with two engines.
             reason: in one word.
             why: in one line.
             to: the slot to go to, where there is no trial.
+            fails: whether it counts against the engine.
         """
         trial = state.trial or Trial(self._store.active() or "a", to, "returning", self._time())
-        trial = replace(trial, phase="returning", reason=reason, why=why)
-        return self._return(self._write(replace(state, trial=trial)), trial)
+        trial = replace(trial, phase="returning", reason=reason, why=why, fails=fails)
+        state = replace(state, trial=trial)
+        with contextlib.suppress(OSError):
+            self._write(state)
+        return self._return(state, trial)
 
     def _serve(self, state: State, trial: Trial) -> Event:
         self._flip(trial.slot)
-        trial = replace(trial, phase="watching")
-        return self._judge(self._write(replace(state, trial=trial)), trial)
+        return self._watch(state, replace(trial, phase="watching", counted=self._uptime()))
+
+    def _watch(self, state: State, trial: Trial) -> Event:
+        """Judge the engine that serves, once the journal says so: a restart must know of its trial."""
+        state = replace(state, trial=trial)
+        try:
+            self._write(state)
+        except OSError as error:
+            return self.take_back(state, "disk", f"its trial cannot be journaled: {error.strerror}")
+        return self._judge(state, trial)
 
     def _judge(self, state: State, trial: Trial) -> Event:
         if self._health.kind == "manual":
-            waited = (self._now() - parse_time(trial.since)).total_seconds()
-            if waited < self._health.window_s:
+            if trial.waited_s < self._health.window_s:
                 return Event(
                     "trial", self._time(), state.slots[trial.slot].release, why="waits to be confirmed"
                 )
             return self.take_back(state, "health", f"nobody confirmed it within {self._health.window_s:g} s")
         try:
             self._watcher(self._health, self._store.slot(trial.slot), self._window())
+        except NobodyWatchesError as error:
+            if trial.previous is not None:
+                return self.take_back(state, error.reason, str(error))
+            # The program may wait for this very engine to start with, and there is none to go back to.
+            return self.commit(state, f"the first engine is kept unwatched: {error}")
         except RefusedError as error:
             return self.take_back(state, error.reason, str(error))
         return self.commit(state)
@@ -108,12 +148,15 @@ class Trials:
         self._flip(trial.previous)
         left = state.slots.get(trial.slot)
         event = Event("returned", self._time(), left.release if left else "", trial.reason, trial.why)
-        if left:
-            state = state.with_bad(left, trial.reason, trial.why, event.when)
+        if left and trial.fails:
+            state = state.with_failure(left, trial.reason, trial.why, self._now())
         state = replace(
             state.with_slot(trial.slot, None), trial=None, last=event, returned=state.returned + 1
         )
-        self._write(state)
+        try:
+            self._write(state)
+        except OSError as error:
+            return replace(event, why=f"{event.why} (not in the journal: {error.strerror})")
         return event
 
     def _flip(self, slot: str | None) -> None:
@@ -123,9 +166,8 @@ class Trials:
             with contextlib.suppress(RefusedError, CommandError, OSError):
                 run_limited(self._health.notify, _NOTIFY_S, _NOTIFY_MB, "telling of the new engine")
 
-    def _write(self, state: State) -> State:
-        self._store.write_state(state)
-        return state
+    def _write(self, state: State) -> None:
+        self._store.reserve.spend_on(lambda: self._store.write_state(state))
 
     def _time(self) -> str:
         return format_time(self._now())

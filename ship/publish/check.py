@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.ship.channel import LARGEST, format_time, target_of
+from osnet_edge.ship.channel import LARGEST, target_of
 from osnet_edge.ship.device.metadata import LARGEST_TARGETS
 from osnet_edge.ship.publish.releases import channels_of
 from osnet_edge.ship.publish.repository import Current, Repository
 from osnet_edge.ship.publish.writing import unfinished
+from osnet_edge.ship.times import format_time
 
 #: From this share of what cameras read, it is time to drop old releases.
 _NEARLY = 0.5

@@ -21,7 +21,6 @@ from osnet_edge.ship.channel import (
     Release,
     Rollout,
     dump_channel,
-    format_time,
     parse_channel,
     target_of,
 )
@@ -29,6 +28,7 @@ from osnet_edge.ship.device.config import check_name
 from osnet_edge.ship.publish.archive import Packed, write_archive
 from osnet_edge.ship.publish.repository import Current, Repository
 from osnet_edge.ship.requirements import narrow
+from osnet_edge.ship.times import format_time
 
 
 @dataclass(frozen=True)

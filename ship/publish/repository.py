@@ -27,7 +27,6 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Tar
 
 from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.files import sha256_of, write_aside
-from osnet_edge.ship.channel import format_time
 from osnet_edge.ship.device.metadata import LARGEST_TARGETS, SIGNED_FIELD
 from osnet_edge.ship.publish.signed import SERIALIZER, T, read_signed, sign, verify
 from osnet_edge.ship.publish.writing import (
@@ -39,6 +38,7 @@ from osnet_edge.ship.publish.writing import (
     replace_file,
     unfinished,
 )
+from osnet_edge.ship.times import format_time
 
 _ONLINE = (Snapshot.type, Timestamp.type)
 #: How often, and after how many seconds, what looks damaged is looked at again.

@@ -16,7 +16,7 @@ from tuf.api.serialization.json import JSONSerializer
 
 from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.files import write_file
-from osnet_edge.ship.channel import format_time
+from osnet_edge.ship.times import format_time
 
 T = TypeVar("T", Root, Snapshot, Targets, Timestamp)
 #: Readable, since people sign what they have read.

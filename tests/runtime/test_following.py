@@ -76,6 +76,18 @@ def test_an_engine_that_cannot_be_loaded_leaves_the_old_one_and_is_told_of(
         wait_for(lambda: read_heartbeat(heart)["failed"] == "")
 
 
+def test_an_engine_that_failed_to_load_once_is_tried_again(store: Store, tmp_path: Path) -> None:
+    model, heart = store.slot("b") / "model.onnx", tmp_path / "heart"
+    content = model.read_bytes()
+    os.truncate(model, 100)
+    with FollowingEmbedder(store.link, interval=0.01, heartbeat=heart) as embedder:
+        store.flip("b")
+        wait_for(lambda: read_heartbeat(heart)["failed"] != "")
+        model.write_bytes(content)
+        wait_for(lambda: embedder.embedder.package == store.slot("b"))
+        wait_for(lambda: read_heartbeat(heart)["failed"] == "")
+
+
 def test_a_plain_embedder_stays_with_the_engine_that_the_link_led_to(store: Store) -> None:
     embedder = Embedder.load(store.link)
     store.flip("b")
@@ -105,6 +117,19 @@ def test_a_call_that_fails_is_a_call_and_an_error(store: Store, tmp_path: Path) 
 def test_there_must_be_an_engine_to_begin_with(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected an engine package"):
         FollowingEmbedder(tmp_path / "current")
+
+
+def test_a_program_can_wait_for_its_first_engine(store: Store, tmp_path: Path) -> None:
+    store.flip(None)
+    heart = tmp_path / "heart"
+    arrival = threading.Timer(0.2, store.flip, ("a",))
+    arrival.start()
+    with FollowingEmbedder(store.link, interval=0.02, heartbeat=heart, wait_s=60) as embedder:
+        assert embedder(CROPS).shape == (3, 8)
+        assert read_heartbeat(heart)["package"] == str(store.slot("a"))
+    store.flip(None)
+    with pytest.raises(InputError, match="expected an engine package"):
+        FollowingEmbedder(store.link, interval=0.02, wait_s=0.1)
 
 
 PROGRAM = """
@@ -160,6 +185,18 @@ def test_a_heartbeat_tells_of_the_engine_that_a_program_uses(store: Store, tmp_p
     beat = threading.Timer(0.1, heart.write_text, (json.dumps(document),))
     beat.start()
     assert watched(store, heart) == "3 of 1 calls of the new engine failed in the program that uses it"
+
+
+def test_a_program_that_lacked_memory_for_an_engine_is_no_word_against_it(
+    store: Store, tmp_path: Path
+) -> None:
+    heart = tmp_path / "heart"
+    told = {"package": str(store.slot("b")), "calls": 0, "errors": 0, "failed": "MemoryError()"}
+    beat = threading.Timer(0.1, heart.write_text, (json.dumps(told),))
+    beat.start()
+    with pytest.raises(RefusedError, match="could not change to the new engine: MemoryError") as refused:
+        watch(Health("heartbeat", 5, 0.05, heartbeat=str(heart)), store.slot("b"), 5)
+    assert refused.value.reason == "limit"
 
 
 @pytest.mark.parametrize(

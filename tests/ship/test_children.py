@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from fleet import Fleet, make_camera, serving, tiny_package
 
+from osnet_edge.ship.device.config import Health
+from osnet_edge.ship.device.health import watch
 from osnet_edge.ship.device.refused import LASTING, RefusedError
 from osnet_edge.ship.device.subprocess_limits import run_limited, run_module
 
@@ -73,9 +75,36 @@ def test_a_command_of_the_operator_runs_as_the_timer_would_run_it(
 
 
 @pytest.mark.parametrize(
-    "script", ["kill -9 $$", "echo std::bad_alloc >&2; exit 1", "echo MemoryError >&2; exit 1"]
+    "script",
+    [
+        "kill -9 $$",
+        "kill -SEGV $$",
+        # A shell's word for a program that was killed.
+        "sh -c 'kill -9 $$'; exit $?",
+        "exit 75",
+        "echo std::bad_alloc >&2; exit 1",
+        "echo MemoryError >&2; exit 1",
+        "echo 'CUDA_ERROR_OUT_OF_MEMORY: out of memory' >&2; exit 1",
+        "echo 'libcudart.so.12: cannot open shared object file' >&2; exit 1",
+        "echo 'OSError: [Errno 28] No space left on device' >&2; exit 1",
+    ],
 )
 def test_what_fails_for_want_of_memory_or_by_a_signal_is_not_remembered_as_bad(script: str) -> None:
     with pytest.raises(RefusedError) as refused:
         run_limited(["/bin/sh", "-c", script], 10, 500, "proving")
+    assert refused.value.reason not in LASTING
+    # As a probe it says no more of the engine.
+    with pytest.raises(RefusedError) as refused:
+        watch(Health("probe", 0, probe=("/bin/sh", "-c", script)), Path("/"), 0)
+    assert refused.value.reason not in LASTING
+
+
+def test_a_machine_that_lacks_a_library_just_now_is_not_the_engines_fault() -> None:
+    code = (
+        "import sys; from osnet_edge.runtime.errors import UnavailableError, report\n"
+        "def lacks(): raise UnavailableError('libnvinfer.so.10 is not there')\n"
+        "sys.exit(report(lacks))"
+    )
+    with pytest.raises(RefusedError, match=r"libnvinfer\.so\.10 is not there") as refused:
+        run_limited([sys.executable, "-c", code], 60, 2000, "proving")
     assert refused.value.reason not in LASTING

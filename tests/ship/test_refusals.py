@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -17,13 +16,24 @@ from typing import Any
 
 import pytest
 from bad_packages import rewritten, ruined
-from fleet import FACTS, Fleet, archive_of, make_camera, serving, tiny_package, update, verify_here
+from fleet import (
+    FACTS,
+    Fleet,
+    archive_of,
+    make_camera,
+    serving,
+    small_disk,
+    tiny_package,
+    update,
+    verify_here,
+)
 
 from osnet_edge.ship.channel import dump_channel
 from osnet_edge.ship.device.agent import Agent
-from osnet_edge.ship.device.config import Limits, write_config
+from osnet_edge.ship.device.config import Limits
 from osnet_edge.ship.device.download import download
 from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.setup import set_up
 from osnet_edge.ship.device.store import Store
 from osnet_edge.ship.publish.releases import Measured, draft_release, read_channel
 from osnet_edge.ship.requirements import Requirements
@@ -135,16 +145,11 @@ def test_an_update_is_refused_with_its_reason_and_the_old_engine_serves_on(
 
 
 def limited(camera: Store, limits: Limits) -> None:
-    write_config(camera.config_file, replace(camera.config(), limits=limits))
+    set_up(camera, replace(camera.config(), limits=limits), None)
 
 
 def test_a_disk_that_fills_up_on_the_way_is_left_as_it_was(fleet: Fleet, tmp_path: Path) -> None:
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("needs to mount a small disk, which root may")
-    try:
+    with small_disk(tmp_path / "small", "size=240k") as place:
         camera = make_camera(place / "camera", fleet)
         assert update(camera).what == "installed"
         fleet.publish("r2", tiny_package(2))
@@ -155,8 +160,6 @@ def test_a_disk_that_fills_up_on_the_way_is_left_as_it_was(fleet: Fleet, tmp_pat
         assert serving(camera) == "seed-1"
         (place / "others").unlink()
         assert update(camera).release == "r2"
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def fill_and_verify(package: Path, limits: Limits) -> dict[str, float]:

@@ -1,0 +1,75 @@
+"""Failures that pass: of the device just now, not of the engine; how they are told, and when to try again."""
+
+from __future__ import annotations
+
+import errno
+from datetime import datetime, timedelta
+
+from osnet_edge.runtime.errors import EX_TEMPFAIL
+from osnet_edge.ship.device.refused import Reason, RefusedError
+
+#: What tells in a failure's line that memory, room, a thread, or a part of a library was missing.
+_WORDS = (
+    *("memoryerror", "bad_alloc", "out of memory", "out_of_memory", "outofmemory", "cannot allocate memory"),
+    *("importerror", "modulenotfounderror", "undefined symbol", "cannot open shared object"),
+    *("no space left on device", "too many open files", "can't start new thread"),
+    "resource temporarily unavailable",
+)
+#: With these no process can be started, whatever it would do; ETXTBSY: its program is being written.
+_ERRORS = frozenset(
+    {
+        *(errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE),
+        *(errno.ENOSPC, errno.EDQUOT, errno.ETXTBSY),
+    }
+)
+#: A shell says by 128 and more that what it ran was ended by a signal.
+_BY_SIGNAL = range(129, 160)
+#: Reasons for which a release is tried again by the schedule below. `network` is not among them: each look
+#: goes on with a download where the one before ended.
+RETRIED: frozenset[Reason] = frozenset({"corrupt", "disk", "limit"})
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(hours=1), timedelta(hours=24)
+
+
+class PassingError(RefusedError):
+    """What was run lacked something on this device, and may go well another time.
+
+    Args:
+        message: one line.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("limit", message)
+
+
+def is_passing(code: int, said: str) -> bool:
+    """Whether an exit code, negative for a signal, and a last line tell of a failure that passes."""
+    return code < 0 or code == EX_TEMPFAIL or code in _BY_SIGNAL or says_passing(said)
+
+
+def says_passing(said: str) -> bool:
+    """Whether a line tells of a failure that passes.
+
+    Example:
+        >>> says_passing("MemoryError: std::bad_alloc")
+        True
+    """
+    return any(word in said.casefold() for word in _WORDS)
+
+
+def lacks_system(error: OSError) -> bool:
+    """Whether the system just lacked what it takes to run something."""
+    return error.errno in _ERRORS
+
+
+def next_try(times: int, now: datetime) -> datetime:
+    """Return when what failed so many times in a row is tried again.
+
+    At the next look; then after 1, 2, 4, 8 and 16 hours, and then once in 24.
+    """
+    doubled = _FIRST_PAUSE * 2 ** min(times - 2, 10) if times > 1 else timedelta()
+    return now + min(doubled, _LONGEST_PAUSE)
+
+
+def is_due(failed: datetime, again: datetime, now: datetime) -> bool:
+    """Whether it is time for another try; it is where the clock was set back to before the last one."""
+    return not failed <= now < again

@@ -1,0 +1,32 @@
+"""Times as documents of shipping have them: ISO 8601, in UTC."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from osnet_edge.runtime.errors import InputError
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time in ISO 8601, with its zone.
+
+    Raises:
+        InputError: it is none, or has no zone.
+
+    Example:
+        >>> parse_time("2026-11-23T06:00:00Z").hour
+        6
+    """
+    try:
+        # Python 3.10 does not know Z.
+        time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise InputError(f"expected a time such as 2026-11-23T06:00:00Z, got {text!r}") from None
+    if time.tzinfo is None:
+        raise InputError(f"expected a time with its zone, such as 2026-11-23T06:00:00Z, got {text!r}")
+    return time.astimezone(timezone.utc)
+
+
+def format_time(time: datetime) -> str:
+    """Return a time as documents here have it: UTC, in whole seconds."""
+    return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
