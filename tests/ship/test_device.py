@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fleet import Fleet, make_fleet, serving, tiny_package
+from fleet import Fleet, make_camera, make_fleet, serving, tiny_package
 
 from osnet_edge.cli.main import main
 from osnet_edge.ship.device.status import read_status
@@ -101,6 +101,16 @@ def test_units_name_the_store_and_the_program(fleet: Fleet, tmp_path: Path) -> N
     if checker:
         ran = subprocess.run([checker, "verify", *map(str, units.iterdir())], capture_output=True, text=True)
         assert "osnet-edge" not in ran.stderr, ran.stderr
+
+
+@pytest.mark.parametrize("wait", ["nan", "inf", "-1"])
+def test_to_wait_for_ever_or_for_no_time_that_there_is_is_refused(
+    wait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = make_camera(tmp_path / "store", make_fleet(tmp_path / "repository"))
+    with store.lock():
+        assert main(["device", "update", "--store", str(store.root), "--wait", wait]) == 2
+    assert "expected --wait as a number of seconds" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
