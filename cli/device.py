@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -200,6 +201,8 @@ def update(store: str, retry: bool, wait: float, as_json: bool) -> int:
     Example:
       osnet-edge device update --json
     """
+    if not 0 <= wait < math.inf:
+        raise InputError(f"expected --wait as a number of seconds, 0 or more, got {wait:g}")
     with _agent(store) as agent:
         event = agent.update(retry=retry, wait=wait)
     return _report(store, event, as_json)

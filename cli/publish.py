@@ -84,8 +84,8 @@ def publish(
 
     \b
     Example:
-      osnet-edge publish osnet-orin --repo fleet --release 2026.11 --for jetson-orin-nano,trt-10.3 \\
-          --bench result.json --share 10 --ring canary=100 --targets-key targets.key --online-key online.key
+      osnet-edge publish osnet-cpu --repo fleet --release 2026.11 --bench result.json --share 10 \\
+          --ring canary=100 --targets-key targets.key --online-key online.key
     """
     from osnet_edge.ship.channel import Rollout
     from osnet_edge.ship.publish.releases import draft_release

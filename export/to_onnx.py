@@ -28,6 +28,7 @@ from osnet_edge.runtime.package.graph_info import (
 )
 from osnet_edge.runtime.package.manifest import ModelInfo
 from osnet_edge.runtime.package.placement import Placement, require_placement
+from osnet_edge.runtime.package.self_contained import require_self_contained
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.checkpoint import load_osnet
 
@@ -117,6 +118,7 @@ def export_onnx(
         )
         onnx.helper.set_model_props(graph, {METADATA_KEY: dump_graph_info(info)})
         onnx.save(graph, partial)
+        require_self_contained(partial)
     return ExportResult(Path(output), info, error, len(graph.graph.node))
 
 

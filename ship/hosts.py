@@ -32,6 +32,10 @@ _MOST_MS = 1e9
 _OPTIONS = (
     *("-o", "BatchMode=yes"),
     *("-o", "StrictHostKeyChecking=yes"),
+    # By these, ssh would look at no key: of this machine, where DNS has it, and on a connection that is open.
+    *("-o", "NoHostAuthenticationForLocalhost=no"),
+    *("-o", "VerifyHostKeyDNS=no"),
+    *("-o", "ControlPath=none"),
     *("-o", "ConnectTimeout=15"),
     *("-o", "ServerAliveInterval=15"),
     *("-o", "ServerAliveCountMax=4"),

@@ -23,7 +23,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 #: `camera$ osnet-edge ...`, with a prompt or without, in an indented block.
 _COMMAND = re.compile(
-    r"^ {4}(?:\w*\$ +)?(?:torchrun .* -m osnet_edge\.cli\.main|osnet-edge) (.*)$", re.MULTILINE
+    r"^ {4}(?:[\w-]*\$ +)?(?:torchrun .* -m osnet_edge\.cli\.main|osnet-edge) (.*)$", re.MULTILINE
 )
 #: A synopsis, or what is the same as for another command.
 _LEFT_OUT = re.compile(r"\.\.\.|\[|\b[A-Z]{3,}\b")

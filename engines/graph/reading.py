@@ -9,7 +9,6 @@ from pathlib import Path
 
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto
-from onnx.external_data_helper import uses_external_data
 
 from osnet_edge.engines.graph.layers import Layer, find_layers
 from osnet_edge.engines.graph.tensors import Tensor, infer_tensors
@@ -23,6 +22,7 @@ from osnet_edge.runtime.package.graph_info import (
     GraphInfo,
     parse_graph_info,
 )
+from osnet_edge.runtime.package.self_contained import require_self_contained
 
 #: A checkpoint is a zip file, as torch writes it since 1.6, or a pickle; an ONNX file is neither.
 _CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
@@ -110,7 +110,7 @@ def read_onnx(path: Path) -> Graph:
     """Read and check a graph of one input `images`, of a free batch size and a fixed image, and one output.
 
     Raises:
-        InputError: it is missing, damaged, or another kind of graph.
+        InputError: it is missing, damaged, another kind of graph, or not all in this file.
     """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
@@ -120,15 +120,10 @@ def read_onnx(path: Path) -> Graph:
             f"expected an ONNX file, found a checkpoint at {path}; export it first: osnet-edge export {path} "
             f"-o {path.with_suffix('.onnx').name}"
         )
+    require_self_contained(path)
     try:
         model: ModelProto = onnx.load(path, load_external_data=False)
-        outside = [each.name for each in model.graph.initializer if uses_external_data(each)]
-        if outside:
-            # A path that leads anywhere; some versions of ONNX Runtime follow it out of the folder.
-            raise InputError(f"{path} keeps {outside[0][:80]} in another file; export it into one file")
         onnx.checker.check_model(model)
-    except InputError:
-        raise
     except Exception as error:
         # protobuf's and onnx's exceptions have no common base of their own to catch.
         reason = first_line(error)

@@ -53,6 +53,11 @@ class Backend:
     int8_from: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def loads_graph(self) -> bool:
+        """Whether its model files are ONNX graphs, which bind it to no machine, and not plans."""
+        return not self.machine_bound
+
+    @property
     def version_here(self) -> str | None:
         """The version of its library that is installed; None where none is, or none that tells."""
         return installed_version(*self.distributions)

@@ -10,18 +10,34 @@ from osnet_edge.runtime.backends.registry import backend_named
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.package.manifest import FileEntry, Manifest, read_manifest
+from osnet_edge.runtime.package.self_contained import require_self_contained
 from osnet_edge.runtime.processor import this_processor
 
 
 def open_package(package: Path) -> Manifest:
-    """Read a package's manifest, and hold every file to its size and hash.
+    """Read a package's manifest, hold every file to its size and hash, and a graph to its own file.
 
     Raises:
-        InputError: it is no package, or a file is missing or was changed; the message names it.
+        InputError: it is no package, a file is missing or was changed, or its graph is no ONNX file or names
+            others; the message says which.
     """
     manifest = read_manifest(package)
     check_files(package, manifest.files)
+    if backend_named(manifest.target.backend).loads_graph:
+        check_graph(package / manifest.model_file)
     return manifest
+
+
+def check_graph(graph: Path) -> None:
+    """Hold the graph of a package or recipe to one ONNX file, by its name too.
+
+    Raises:
+        InputError: it is another kind of file, or has tensors in others.
+    """
+    if graph.suffix != ".onnx":
+        # By the name, ONNX Runtime and OpenVINO choose among formats, of which most take a second file.
+        raise InputError(f"expected a graph as NAME.onnx, got {graph}; build the package again")
+    require_self_contained(graph)
 
 
 def check_files(folder: Path, files: Mapping[str, FileEntry]) -> None:

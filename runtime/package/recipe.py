@@ -9,7 +9,7 @@ from typing import Literal
 from osnet_edge.runtime.backends.registry import BackendName
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.decisions import Int8
-from osnet_edge.runtime.package.folder import check_files
+from osnet_edge.runtime.package.folder import check_files, check_graph
 from osnet_edge.runtime.package.manifest import BatchRange, FileEntry, Golden, ModelInfo, check_names
 from osnet_edge.runtime.package.schema import parse_document
 from osnet_edge.runtime.precisions import Precision
@@ -76,11 +76,13 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def open_recipe(folder: Path) -> Recipe:
-    """Read the recipe in a folder, and hold every file to its size and hash.
+    """Read the recipe in a folder, hold every file to its size and hash, and the graph to its own file.
 
     Raises:
-        InputError: it is not what `osnet-edge recipe` writes, or a file is missing or was changed.
+        InputError: it is not what `osnet-edge recipe` writes, a file is missing or was changed, or the graph
+            names others.
     """
     recipe = read_recipe(folder)
     check_files(folder, recipe.files)
+    check_graph(folder / recipe.graph)
     return recipe

@@ -14,8 +14,10 @@ from __future__ import annotations
 import functools
 import http.client
 import io
+import queue
 import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -246,7 +248,7 @@ def _bounded(connection: http.client.HTTPConnection, bound: Bound) -> http.clien
 def _connect(bound: Bound, address: tuple[str, int], *given: object) -> socket.socket:
     """Connect to the first address of a name that answers, all of them within the bound."""
     problem = OSError("no address of it answers")
-    for family, kind, protocol, _, place in socket.getaddrinfo(*address, 0, socket.SOCK_STREAM):
+    for family, kind, protocol, _, place in _look_up(bound, address):
         connection = socket.socket(family, kind, protocol)
         try:
             connection.settimeout(bound.left())
@@ -262,6 +264,26 @@ def _connect(bound: Bound, address: tuple[str, int], *given: object) -> socket.s
         else:
             return connection
     raise problem
+
+
+def _look_up(bound: Bound, address: tuple[str, int]) -> list[Any]:
+    """Return the addresses of a name; the system's resolver has no bound of its own, and cannot be ended."""
+    found: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found.put(socket.getaddrinfo(*address, 0, socket.SOCK_STREAM))
+        except Exception as error:
+            found.put(error)
+
+    threading.Thread(target=ask, name="osnet-edge-look-up", daemon=True).start()
+    try:
+        answer = found.get(timeout=bound.left())
+    except queue.Empty:
+        raise OSError(f"no answer for the name {address[0]}") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 class _Response(http.client.HTTPResponse):

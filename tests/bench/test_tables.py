@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 
 import bench_examples as examples
+import pytest
 
 from osnet_edge.bench import csv_table, markdown_table, text_table
 
@@ -65,6 +68,14 @@ def test_an_engine_without_times_still_has_a_line() -> None:
     assert re.search(r"^b .* - +- +- +-$", lines[3])
     assert re.search(r"^b +1 +1.00 .* -$", lines[7])
     assert len(lines) == 8
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_name_that_a_spreadsheet_would_compute_is_quoted_in_the_csv(begin: str) -> None:
+    name = f'{begin}HYPERLINK("http://x","y")'
+    result = examples.result(examples.engine("a", {}, reference=True), examples.engine(name, {1: 1.0}))
+    rows = list(csv.DictReader(io.StringIO(csv_table(result), newline="")))
+    assert [row["engine"] for row in rows] == ["a", f"'{name}"]
 
 
 def test_the_csv_has_a_row_for_each_job() -> None:

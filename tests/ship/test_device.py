@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fleet import Fleet, make_fleet, serving, tiny_package
+from fleet import Fleet, make_camera, make_fleet, serving, tiny_package
 
 from osnet_edge.cli.main import main
 from osnet_edge.ship.device.setup import write_units
@@ -121,6 +121,16 @@ def test_a_unit_takes_no_refusal_for_success_no_window_for_hanging_and_little_of
     command = [checker, "security", "--offline=true", "--threshold=35", str(service)]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout[-200:] + ran.stderr
+
+
+@pytest.mark.parametrize("wait", ["nan", "inf", "-1"])
+def test_to_wait_for_ever_or_for_no_time_that_there_is_is_refused(
+    wait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = make_camera(tmp_path / "store", make_fleet(tmp_path / "repository"))
+    with store.lock():
+        assert main(["device", "update", "--store", str(store.root), "--wait", wait]) == 2
+    assert "expected --wait as a number of seconds" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

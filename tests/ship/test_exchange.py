@@ -30,6 +30,20 @@ OK = b"HTTP/1.1 200 OK\r\n"
 Hostile = Callable[[socket.socket], None]
 
 
+def test_a_resolver_that_does_not_answer_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+    # The system's cannot be made to hang without being its owner.
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *given: asked.wait(30))
+    try:
+        with (
+            pytest.raises(ExchangeError, match="no answer for the name hangs"),
+            exchange("http://hangs/", Bound(LENGTH, 0.2)),
+        ):
+            pass
+    finally:
+        asked.set()
+
+
 def drip(before: bytes, dripped: bytes) -> Hostile:
     """Send something, and then a few bytes over and over, often enough to pass for alive."""
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 from bad_packages import archive_anyway, rewritten
-from fleet import FACTS, make_camera, make_fleet, tiny_package, verify_here
+from fleet import FACTS, make_camera, make_fleet, tiny_onnx, tiny_package, verify_here
 
+from osnet_edge.engines.recipe import write_recipe
 from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.ship.device.by_hand import HandAgent
 from osnet_edge.ship.device.host_code import refuse_host_code
 from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.publish.archive import write_archive
 
 
 def test_a_manifest_that_names_an_absolute_path_would_load_it_and_is_refused(
@@ -83,6 +90,71 @@ def by_hand(folder: Path, archive: Path) -> str:
     assert event.what == "refused"
     assert store.active() is None
     return event.why
+
+
+def name_another_file(graph: Path) -> None:
+    """Keep a graph's weights outside of its package."""
+    model = onnx.load(graph)
+    weights = model.graph.initializer[0]
+    (graph.parent.parent / "secret").write_bytes(weights.raw_data)
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    entry = weights.external_data.add()
+    entry.key, entry.value = "location", "../secret"
+    graph.write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("sentence", "change", "name", "message"),
+    [
+        (
+            "weights outside, which old versions read",
+            name_another_file,
+            "model.onnx",
+            "keeps kernel in another",
+        ),
+        ("a format that its name alone tells", lambda graph: None, "model.ort", "a graph as NAME.onnx"),
+        (
+            "XML, which takes its weights from beside it",
+            lambda graph: graph.write_text("<net/>"),
+            "model.onnx",
+            "does not begin as one",
+        ),
+    ],
+)
+def test_a_graph_that_leads_out_of_its_package_is_not_published_installed_or_loaded(
+    sentence: str, change: Callable[[Path], object], name: str, message: str, tmp_path: Path
+) -> None:
+    package = rewritten(tiny_package(1), tmp_path, lambda document: None)
+    change(package / "model.onnx")
+    (package / "model.onnx").rename(package / name)
+    entry = {"sha256": sha256_of(package / name), "bytes": (package / name).stat().st_size}
+
+    def list_it(document: dict[str, Any]) -> None:
+        del document["files"]["model.onnx"]
+        document["files"][name] = entry
+        document["model_file"] = name
+
+    insider = rewritten(package, tmp_path / "insider", list_it)
+    archive_anyway(insider, tmp_path / "evil.tar")
+    assert message in by_hand(tmp_path / "store", tmp_path / "evil.tar")
+    with pytest.raises(InputError, match=message):
+        Embedder.load(insider)
+    with pytest.raises(InputError, match=message):
+        write_archive(insider, tmp_path / "out.tar")
+
+
+def test_a_recipe_whose_graph_leads_out_of_it_is_not_published(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe"
+    crops = np.zeros((2, 40, 40, 3), np.uint8)
+    write_recipe(tiny_onnx(tmp_path / "t.onnx", 1), recipe, target="cpu", golden_crops=crops)
+    name_another_file(recipe / "graph.onnx")
+    document = json.loads((recipe / "recipe.json").read_text())
+    size = (recipe / "graph.onnx").stat().st_size
+    document["files"]["graph.onnx"] = {"sha256": sha256_of(recipe / "graph.onnx"), "bytes": size}
+    (recipe / "recipe.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="keeps kernel in another file"):
+        write_archive(recipe, tmp_path / "out.tar")
 
 
 @pytest.fixture(scope="module")

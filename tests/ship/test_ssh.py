@@ -62,9 +62,12 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     (folder / "known").write_text(f"bench {host_key}\n")
     bench.config.write_text(
         "".join(f"Host {name}\n  SetEnv CAMERA={name}\n" for name in CAMERAS)
-        + "Host stranger\n  HostKeyAlias stranger\n"
+        + "Host stranger shared\n  HostKeyAlias stranger\n"
+        + f"Host shared\n  ControlMaster auto\n  ControlPath {folder}/master\n  ControlPersist yes\n"
+        + "Host loop\n  NoHostAuthenticationForLocalhost yes\n"
+        + "Host * !loop\n  HostKeyAlias bench\n"
         + f"Host nobody\n  Port {free_port()}\n"
-        + f"Host *\n  HostName 127.0.0.1\n  Port {bench.port}\n  HostKeyAlias bench\n"
+        + f"Host *\n  HostName 127.0.0.1\n  Port {bench.port}\n"
         + f"  IdentityFile {folder}/user\n  IdentitiesOnly yes\n  UserKnownHostsFile {folder}/known\n"
     )
     # What each camera's own disk would be.
@@ -122,6 +125,30 @@ def test_the_worst_host_decides_on_the_exit_code_and_the_others_are_done(
     assert results["cam-2"]["result"] == "failed"
     assert "osnet-edge device init" in results["cam-2"]["why"]
     assert serving(bench.store("cam-1")) == "seed-1"
+
+
+@pytest.mark.parametrize("host", ["shared", "loop"])
+def test_a_host_whose_key_the_configuration_would_not_look_at_is_refused(
+    host: str, bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ssh = [
+        "ssh",
+        "-F",
+        str(bench.config),
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+    ]
+    # A person who said yes; where connections are shared, it stays open.
+    subprocess.run([*ssh, host, "true"], check=True, stderr=subprocess.DEVNULL)
+    try:
+        assert bench.ship(tiny_package(1), host, more=("--json", "--dry-run")) == 1
+        (result,) = json.loads(capsys.readouterr().out)
+        assert result["result"] == "unreachable"
+        assert "Host key verification failed" in result["why"]
+    finally:
+        subprocess.run([*ssh, "-O", "exit", host], check=False, stderr=subprocess.DEVNULL)
 
 
 def test_a_dry_run_changes_nothing(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
