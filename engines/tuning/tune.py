@@ -23,7 +23,7 @@ from osnet_edge.runtime.backends.base import Engine, open_engine
 from osnet_edge.runtime.backends.onnxruntime import default_threads
 from osnet_edge.runtime.backends.registry import BACKENDS
 from osnet_edge.runtime.cuda.probe import probe
-from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 from osnet_edge.runtime.installed import installed_version
 from osnet_edge.runtime.package.manifest import Manifest, read_manifest
 from osnet_edge.runtime.package.tuning import Tuning
@@ -58,7 +58,7 @@ def tune(
         InputError: a graph, the target, batches, precisions, device or calibration set cannot be used.
         UnavailableError: the target's library is not here, or a package was asked for that only the device
             itself can build.
-        CheckError: the finished engine fails its golden pairs. No package is left.
+        CheckError: every candidate fails its proof, as its graph or as its engine. No package is left.
     """
     spec = request.spec
     if output is not None:
@@ -82,24 +82,38 @@ def tune(
     accuracy = Accuracy(
         request.by_rewrite, request.calibration, cache, request.golden_crops, spec.processor, progress
     )
+    unproven: dict[Candidate, str] = {}
     with tempfile.TemporaryDirectory(prefix="osnet-edge-tune-") as scratch:
         if ceilings:
             capabilities = spec.capabilities or (ceilings.capability,)
-            outcome = rank(
-                candidates, accuracy, ceilings, request.batches, capabilities, Path(scratch), progress
+            outcomes = rank(
+                candidates,
+                accuracy,
+                ceilings,
+                request.batches,
+                capabilities,
+                Path(scratch),
+                progress,
+                unproven,
             )
         else:
             stopwatch = make_stopwatch(request, candidates, accuracy, cache, Path(scratch), progress)
-            outcome = measure(candidates, stopwatch, accuracy, request.plan, progress)
-            stopwatch.close()
-    left_out = (*left_out, *_doubts(outcome.times[candidates[0]]))
-    table = make_table(
-        request, device, candidates, outcome, accuracy.losses, (*notes, *left_out), measured=timed
-    )
-    if output is None:
-        return table, None
-    progress(f"building {outcome.winner}")
-    return table, _build(request, outcome.winner, accuracy, table, Path(output), replace, progress)
+            outcomes = measure(candidates, stopwatch, accuracy, request.plan, progress, unproven)
+        # Without end: where nobody is left, it says so.
+        while True:
+            outcome = next(outcomes)
+            told = (*notes, *left_out, *_doubts(outcome.times[candidates[0]]))
+            table = make_table(request, device, candidates, outcome, accuracy.losses, told, measured=timed)
+            if output is None:
+                return table, None
+            progress(f"building {outcome.winner}")
+            try:
+                return table, _build(
+                    request, outcome.winner, accuracy, table, Path(output), replace, progress
+                )
+            except CheckError as error:
+                unproven[outcome.winner] = f"fails its own proof ({error})"
+                progress(f"{outcome.winner} {unproven[outcome.winner]}; going on with the next best")
 
 
 def make_stopwatch(
