@@ -188,6 +188,13 @@ class RunState:
     resumed: tuple[dict[str, Any], ...] = ()
     progress: RunProgress = field(default_factory=RunProgress)
 
+    @property
+    def room(self) -> int:
+        """Bytes that a run's folder comes to: a state is written beside the last one, and then the network."""
+        weights = sum(value.nbytes for value in self.model.state_dict().values())
+        moments = len(_MOMENTS[self.origin.recipe.optimizer.name] - {"step"})
+        return (2 * (1 + moments) + 1) * weights + _RECORDS
+
     def save(self, path: Path) -> None:
         """Write the state to `path`, whole or not at all."""
         known = self.scaler.state_dict()
@@ -240,6 +247,8 @@ _MOMENTS = {
     "amsgrad": {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"},
     "adamw": {"step", "exp_avg", "exp_avg_sq"},
 }
+#: Of the run's record and the figures for TensorBoard.
+_RECORDS = 1_000_000
 _NEVER_NEGATIVE = {"step", "exp_avg_sq", "max_exp_avg_sq"}
 
 
