@@ -190,8 +190,8 @@ class RunState:
 
     @property
     def room(self) -> int:
-        """Bytes that a run's folder comes to: a state is written beside the last one, and then the network."""
-        weights = sum(value.nbytes for value in self.model.state_dict().values())
+        """Bytes that a run's folder comes to: a state is written beside the last, and then the network."""
+        weights = sum(int(value.nbytes) for value in self.model.state_dict().values())
         moments = len(_MOMENTS[self.origin.recipe.optimizer.name] - {"step"})
         return (2 * (1 + moments) + 1) * weights + _RECORDS
 

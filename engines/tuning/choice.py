@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from osnet_edge.bench.result.latency_stats import LatencyStats
 from osnet_edge.engines.tuning.candidate import Candidate, must_beat
 from osnet_edge.runtime.errors import CheckError
 
@@ -14,12 +15,21 @@ NONE_UNPROVEN: Mapping[Candidate, str] = {}
 
 @dataclass(frozen=True)
 class Times:
-    """A candidate's times: milliseconds a batch and their spread by batch size, rounds, and launches."""
+    """A candidate's times.
+
+    Attributes:
+        milliseconds: of a batch, by batch size.
+        spread: of its own times, by batch size.
+        rounds: how often it was timed.
+        launches: of its plan.
+        calls: what its own times say of the machine, by batch size.
+    """
 
     milliseconds: tuple[float, ...]
     spread: tuple[float, ...] = ()
     rounds: int = 0
     launches: int | None = None
+    calls: tuple[LatencyStats, ...] = ()
 
 
 @dataclass(frozen=True)

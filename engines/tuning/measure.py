@@ -144,6 +144,8 @@ def _slower(
 
 def _times(named: dict[str, Candidate], race: Race) -> dict[Candidate, Times]:
     return {
-        named[name]: Times(race.milliseconds(name), race.spread(name), race.count(name))
+        named[name]: Times(
+            race.milliseconds(name), race.spread(name), race.count(name), calls=race.calls(name)
+        )
         for name in race.names()
     }

@@ -30,8 +30,6 @@ from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.processor import this_processor
 
 _LIBRARIES = ("osnet-edge", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx-cu13")
-#: On a quiet machine times spread by some percent.
-_BUSY = 0.5
 
 
 def tune(
@@ -194,12 +192,13 @@ def _context(device: str, request: TuneRequest) -> Any:
 
 
 def _doubts(reference: Times) -> tuple[str, ...]:
-    """Say so where the machine was so busy that hardly anything can be told."""
-    spread = max(reference.spread, default=0.0)
-    if spread < _BUSY:
+    """Say so where the machine was busy with something else, by the reference's own times as bench does."""
+    noisy = [each.cv for each in reference.calls if each.noisy]
+    if not noisy:
         return ()
     return (
-        f"the machine was busy: the reference's times spread by {spread:.0%}; tune again when it is quiet",
+        "the machine was not quiet: the standard deviation of the reference's calls reaches "
+        f"{max(noisy):.0%} of their mean; tune again when nothing else runs",
     )
 
 

@@ -283,7 +283,8 @@ def test_a_disk_without_room_for_a_run_is_told_how_much_it_needs(few: ReidSet, t
     mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("needs to mount a small disk, which root may")
-    needs, others, run = r"the run needs about \d+ MB in .*run, and 0 MB are free", disk / "others", disk / "run"
+    needs = r"the run needs about \d+ MB in .*run, and 0 MB are free"
+    others, run = disk / "others", disk / "run"
 
     def fill(model: OSNet, epoch: int) -> dict[str, dict[str, float]]:
         others.write_bytes(bytes(shutil.disk_usage(disk).free))
