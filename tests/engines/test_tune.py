@@ -130,6 +130,25 @@ def test_a_second_tuning_remembers_every_time_and_a_damaged_memory_is_made_anew(
     assert "timing" not in run()[1]
 
 
+@pytest.mark.parametrize(("slower", "quiet"), [(1.01, True), (1.5, False)])
+def test_a_machine_is_called_busy_by_the_calls_of_the_reference_as_the_bench_does(
+    slower: float, quiet: bool, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Times are remembered, and here every other round is made slower."""
+    command = ["tune", str(work / "osnet.onnx"), "--target", "cpu", "--batch", "1"]
+    command += ["--cache", str(tmp_path), "--json"]
+    assert main(command) == 0
+    (kept,) = tmp_path.iterdir()
+    document = json.loads(kept.read_text())
+    for index, one in enumerate(document["value"]["rounds"]):
+        one.update({name: [slower if index % 2 else 1.0] for name in one})
+    kept.write_text(json.dumps(document))
+    capsys.readouterr()
+    assert main(command) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert any(note.startswith("the machine was not quiet: ") for note in notes) != quiet
+
+
 def call_rewritten(graph: Path, name: str, output: Path) -> ExportedGraph:
     """Write a copy of a graph that says it was rewritten: what is timed does not matter here."""
     read = read_graph(graph)
