@@ -55,6 +55,8 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
     if plan:
         rows.append(("plan header", str(read_plan_header(plan))))
         rows.append(("runs here", "yes" if embedder else _runs_here(package)))
+    elif why := _refusal(manifest):
+        rows.append(("runs here", f"no: {why}"))
     if schedule:
         rows.append(("plan schedule", str(schedule)))
         rows += [(f"  {part.name}", _launches(part)) for part in schedule.parts]
@@ -67,6 +69,17 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
         click.echo(f"{'golden pairs':14} hold: largest mean-centred cosine distance {distance:.1g}")
     for line in (*group_lines(manifest.int8), *tuning_lines(manifest.tuning)):
         click.echo(line)
+
+
+def _refusal(manifest: Manifest) -> str | None:
+    """Return why a package is refused on this processor; None where loading alone would tell."""
+    from osnet_edge.runtime.package.folder import check_target
+
+    try:
+        check_target(manifest)
+    except OsnetEdgeError as error:
+        return str(error)
+    return None
 
 
 def _runs_here(package: str) -> str:

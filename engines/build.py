@@ -93,6 +93,8 @@ def build_package(
     output, spec = Path(output), parse_target(target, processor)
     check_asked(spec, precision, calibration)
     require_place(output, replace=replace)
+    asked = precision if precision != "auto" else "fp32"
+    builder_of(spec.backend).require_here(spec, resolved.precision if resolved else asked)
     progress("reading the graph")
     read = read_graph(Path(graph))
     require_placement(placement, read.info.model.placement, str(graph))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,10 @@ class Origin:
         Raises:
             InputError: it was not; the message says what to give, or how else to go on.
         """
-        if different := _first_difference(to_json(self.recipe), to_json(saved.recipe)):
+        # What a run began from is behind it, and runs that are older than the field do not say.
+        started = replace(self.recipe.network, start=saved.recipe.network.start)
+        ours = replace(self.recipe, network=started)
+        if different := _first_difference(to_json(ours), to_json(saved.recipe)):
             epochs = different.startswith("batches.epochs")
             how = f"with --weights {path.parent / 'osnet.pth'}, to go on from there" if epochs else ""
             raise InputError(

@@ -133,6 +133,7 @@ def read_onnx(path: Path) -> Graph:
         # protobuf's and onnx's exceptions have no common base of their own to catch.
         reason = first_line(error)
         raise InputError(f"{path} is no ONNX graph, or not a whole one ({reason}); export it again") from None
+    _name_nodes(model)
     inputs, outputs = list(model.graph.input), list(model.graph.output)
     shape = [item.dim_value for item in inputs[0].type.tensor_type.shape.dim] if inputs else []
     if len(inputs) != 1 or len(outputs) != 1 or inputs[0].name != INPUT_NAME or len(shape) != 4:
@@ -143,6 +144,13 @@ def read_onnx(path: Path) -> Graph:
     if shape[0] != 0 or 0 in shape[1:]:
         raise InputError(f"{path}: expected {INPUT_NAME} of a free batch size and a fixed image, got {shape}")
     return Graph(model)
+
+
+def _name_nodes(model: ModelProto) -> None:
+    """Give nodes without a name one, as tools leave them; torch's exporter named outputs by their nodes."""
+    for node in model.graph.node:
+        if not node.name and node.output:
+            node.name = node.output[0].removesuffix("_output_0")
 
 
 def is_checkpoint(path: Path) -> bool:

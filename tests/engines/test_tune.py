@@ -93,7 +93,7 @@ def test_a_checkpoint_is_tuned_on_the_cpu_and_its_package_carries_the_table(
     assert manifest.model.rewrite == winner.rewrite
     assert (manifest.batch.min, manifest.batch.max) == (1, 2)
     assert Embedder.load(tmp_path / "out").prove() < 1e-4
-    assert "int8 were not tried: what they lose needs --calibration and --budget" in text
+    assert "int8 was not tried: what it loses is measured with --calibration and --budget" in text
     assert f"winner: {tuning.winner}" in text
     assert main(["inspect", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
@@ -426,6 +426,7 @@ def without_graph(work: Path) -> str:
         ),
         ("osnet.onnx", ["--target", "cpu", "--calibration", "no.json", "--budget", "1"], 2, "no.json"),
         ("osnet.onnx", ["--target", "cpu", "--precision", "fp16"], 2, "of fp32, int8 for cpu, got fp16"),
+        ("osnet.onnx", ["--target", "cpu:fastest", "--precision", "fp16"], 2, " for cpu:fastest, got fp16"),
         ("osnet.onnx", ["--target", "cpu", "--precision", "int8"], 2, "int8 needs --calibration FILE"),
         ("osnet.onnx", ["--target", "cpu", "--rewrite", "gate"], 2, "pass a checkpoint to try others"),
         ("osnet.pth", ["--target", "cpu", "--rewrite", "faster"], 2, "expected none, auto or some of"),

@@ -234,6 +234,19 @@ def test_a_finished_run_resumes_to_itself(few: ReidSet, tmp_path: Path) -> None:
     assert torch.equal(before, weights_of(again))
 
 
+def test_a_run_older_than_the_field_that_says_what_it_starts_from_is_gone_on_with(
+    few: ReidSet, tmp_path: Path
+) -> None:
+    """Such as one of adapt, whose recipe says today that it starts from weights."""
+    recipe = finished(few, tmp_path / "run")
+    content = torch.load(tmp_path / "run/last.ckpt", weights_only=True)
+    account = json.loads(content["run"])
+    del account["origin"]["recipe"]["network"]["start"]
+    torch.save({**content, "run": json.dumps(account)}, tmp_path / "run/last.ckpt")
+    today = replace(recipe, network=replace(recipe.network, start="weights"))
+    train(few.train[:32], today, tmp_path / "run", machine=HERE, resume=True)
+
+
 LIMITED = [
     sys.executable,
     "-c",
