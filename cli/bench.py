@@ -12,7 +12,7 @@ import click
 
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.options import parse_numbers, threads_option
-from osnet_edge.cli.paths import CHECKPOINT, PACKAGE, InputPath, OutputFile
+from osnet_edge.cli.paths import CHECKPOINT, PACKAGE, SET, InputPath, OutputFile
 from osnet_edge.cli.progress import say, shares
 from osnet_edge.runtime.errors import InputError
 
@@ -57,7 +57,10 @@ class BenchCommand(click.Command):
 @click.command(cls=BenchCommand)
 @click.argument("packages", nargs=-1, required=True, type=PACKAGE)
 @click.option(
-    "--data", metavar="SET", help="Folder, CSV or pattern of a set, or its name in $OSNET_EDGE_DATA."
+    "--data",
+    type=SET,
+    metavar="SET",
+    help="Folder, CSV or pattern of a set, or its name in $OSNET_EDGE_DATA.",
 )
 @click.option(
     "--batch",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag, parse_size, threads_option
-from osnet_edge.cli.paths import CHECKPOINT_OR_PACKAGE, OutputFile
+from osnet_edge.cli.paths import CHECKPOINT_OR_PACKAGE, SET, OutputFile
 from osnet_edge.cli.progress import bar, load_package, step
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -36,7 +36,9 @@ _MOST_PICTURES = 1024
     required=True,
     type=CHECKPOINT_OR_PACKAGE,
 )
-@click.option("--data", required=True, metavar="SET,...", help="Sets to test on: names, folders, tables.")
+@click.option(
+    "--data", required=True, type=SET, metavar="SET,...", help="Sets to test on: names, folders, tables."
+)
 @click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Input size.")
 @click.option(
     "--distance",

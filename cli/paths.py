@@ -78,6 +78,14 @@ class InputPath(_Path):
         raise InputError(f"expected {self.what}, found a {found} at {value}; {advice}")
 
 
+class PathOrName(_Path):
+    """A path, or a name that the command knows, which tells them apart; a shell completes the path."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text as typed."""
+        return str(value)
+
+
 class OutputFile(_Path):
     """A file to write, whose folder must be there and take it.
 
@@ -179,5 +187,7 @@ DRAFT = InputPath("a draft", advice="osnet-edge keys root, publish --draft and r
 REPOSITORY = InputPath("a repository", "folder", advice="osnet-edge keys root and install make one")
 STORE = InputPath("a camera's store", "folder", advice="make the store with osnet-edge device init")
 UNITS = FilledFolder("a folder for systemd units", "folder", advice="on most systems /etc/systemd/system")
+#: One re-ID set, or several with commas between them.
+SET = PathOrName()
 PICTURES = InputPath("pictures or a folder of them", "file or folder")
 CHECKPOINT_OR_PACKAGE = InputPath("a checkpoint or an engine package", "file or folder")

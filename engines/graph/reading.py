@@ -159,12 +159,13 @@ def is_checkpoint(path: Path) -> bool:
         return file.read(4).startswith(_CHECKPOINT_STARTS)
 
 
-def read_graph(path: Path) -> ExportedGraph:
+def read_graph(path: Path | str) -> ExportedGraph:
     """Read an exported graph and what it says of itself.
 
     Raises:
         InputError: it is no such graph, or not one that `osnet-edge export` wrote.
     """
+    path = Path(path)
     model = read_onnx(path).model
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in metadata:

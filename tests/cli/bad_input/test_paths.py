@@ -13,11 +13,11 @@ from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.main import cli, main
 from osnet_edge.cli.paths import FilledFolder, InputPath, LaterFile, MadeFolder, OutputFile, OutputFolder
 
-#: Texts that are no paths, by how the help calls them, and those whose reader says more: a set may be a name.
+#: Texts that are no paths, by how the help calls them, and those whose reader says more.
 TEXTS = {
     *("COMMAND", "FIELD=VALUE", "HxW", "MIN,OPT,MAX", "N,...", "NAME", "NAME,...", "NAME=PERCENT"),
     *("RELEASE", "SHARE", "TARGET", "TEXT", "TIME", "WHAT,...", "WHY", "[RELEASE]", "none|auto|PASS,..."),
-    *("SET", "SET,...", "RECIPE", "JSON", "HOSTS..."),
+    *("JSON", "HOSTS..."),
 }
 #: A folder on other machines.
 ELSEWHERE = ("ship", "store")
