@@ -73,7 +73,7 @@ def read_until(ours: int, wanted: str) -> str:
 
 
 def say(ours: int, number: int) -> None:
-    """Have the shell say something, to be sure that it listens again; what it shows of the line is another."""
+    """Have the shell say something, to be sure that it listens again; its own line shows it otherwise."""
     os.write(ours, f"echo re''ady-{number}\r".encode())
     assert f"ready-{number}" in read_until(ours, f"ready-{number}")
 
