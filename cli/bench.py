@@ -12,7 +12,7 @@ import click
 
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.options import parse_numbers, threads_option
-from osnet_edge.cli.paths import CHECKPOINT, PACKAGE, InputPath, OutputFile
+from osnet_edge.cli.paths import CHECKPOINT, PACKAGE, SET, InputPath, OutputFile
 from osnet_edge.cli.progress import say, shares
 from osnet_edge.runtime.errors import InputError
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from osnet_edge.bench.measure.engine_process import BenchTarget
     from osnet_edge.bench.measure.plan import Plan, TestSet
     from osnet_edge.bench.result.result import BenchResult
+    from osnet_edge.runtime.package.manifest import BatchRange, Manifest
 
+#: Batch sizes timed when none are named.
+_USUAL_BATCHES = (1, 8, 32)
 #: Default number of people in the frames that are timed.
 _PEOPLE = "1,8,32"
 #: Defaults that `--full` uses for options that were not given.
@@ -54,9 +57,16 @@ class BenchCommand(click.Command):
 @click.command(cls=BenchCommand)
 @click.argument("packages", nargs=-1, required=True, type=PACKAGE)
 @click.option(
-    "--data", metavar="SET", help="Folder, CSV or pattern of a set, or its name in $OSNET_EDGE_DATA."
+    "--data",
+    type=SET,
+    metavar="SET",
+    help="Folder, CSV or pattern of a set, or its name in $OSNET_EDGE_DATA.",
 )
-@click.option("--batch", default="1,8,32", show_default=True, help="Batch sizes to time.")
+@click.option(
+    "--batch",
+    metavar="N,...",
+    help="Batch sizes to time; default: 1, 8 and 32, as far as the packages take them.",
+)
 @click.option("--duration", default=3.0, show_default=True, help="Seconds to time each engine at each batch.")
 @click.option(
     "--reference",
@@ -125,7 +135,7 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
       osnet-edge bench osnet-cpu osnet-int8 --full --report result.html
       osnet-edge bench osnet-cpu --people 32 --versus torch,ort,openvino --weights osnet.pth
     """
-    sizes = tuple(sorted(set(parse_numbers(options["batch"], "--batch"))))
+    asked = None if options["batch"] is None else sorted(set(parse_numbers(options["batch"], "--batch")))
     for name, most in (("duration", 3600), ("sustained", 24 * 3600)):
         if not 0 <= options[name] <= most or (name == "duration" and not options[name]):
             raise InputError(f"expected --{name} in seconds, above 0 and up to {most}; got {options[name]:g}")
@@ -137,11 +147,13 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     from osnet_edge.train.versus import rivals
 
     threads = checked_threads(options["threads"])
-    command = _command(packages, options, threads)
+    manifests = _read_manifests(packages)
+    sizes = tuple(asked or _usual_batches([each.batch for each in manifests.values()]))
+    command = _command(packages, {**options, "batch": ",".join(map(str, sizes))}, threads)
     if options["full"]:
         options.update({name: value for name, value in _FULL.items() if not options[name]})
     test_set = _find_data(options["data"]) if options["data"] else None
-    targets, graph = _targets(packages, options["reference"], threads)
+    targets, graph = _targets(manifests, options["reference"], threads)
     plan = _plan(sizes, threads, options, test_set, graph)
     with (
         rivals(options["versus"], options["weights"], packages, threads) as others,
@@ -170,21 +182,42 @@ def _outputs(options: dict[str, Any]) -> dict[str, str]:
     return files
 
 
-def _targets(
-    packages: tuple[str, ...], reference: str | None, threads: int
-) -> tuple[list[BenchTarget], str | None]:
-    """Return the engines to measure, the reference first, and the reference's graph if there is one."""
-    from osnet_edge.bench.measure.engine_process import BenchTarget
-    from osnet_edge.bench.measure.runners import REFERENCE_NAME, PackageRunner, ReferenceRunner
+def _read_manifests(packages: tuple[str, ...]) -> dict[str, Manifest]:
+    """Return the packages' manifests, by their folders."""
     from osnet_edge.runtime.package.manifest import read_manifest
 
     names = [Path(package).resolve().name for package in packages]
     if len(set(names)) != len(names):
         raise InputError(f"expected packages of different folder names, got {', '.join(names)}")
-    manifests = {package: read_manifest(package) for package in packages}
+    return {package: read_manifest(package) for package in packages}
+
+
+def _usual_batches(ranges: list[BatchRange]) -> tuple[int, ...]:
+    """Return the batch sizes to time when none are named: the usual ones, within what all packages take.
+
+    Example:
+        >>> from osnet_edge.runtime.package.manifest import BatchRange
+        >>> _usual_batches([BatchRange(1, 8, None), BatchRange(1, 4, 16)])
+        (1, 8, 16)
+    """
+    least = max(each.min for each in ranges)
+    most = min((each.max for each in ranges if each.max is not None), default=_USUAL_BATCHES[-1])
+    if least > most:
+        # Whichever does not take them says so.
+        return _USUAL_BATCHES
+    return tuple(sorted({min(max(size, least), most) for size in _USUAL_BATCHES}))
+
+
+def _targets(
+    manifests: dict[str, Manifest], reference: str | None, threads: int
+) -> tuple[list[BenchTarget], str | None]:
+    """Return the engines to measure, the reference first, and the reference's graph if there is one."""
+    from osnet_edge.bench.measure.engine_process import BenchTarget
+    from osnet_edge.bench.measure.runners import REFERENCE_NAME, PackageRunner, ReferenceRunner
+
     found = [
-        BenchTarget(name, partial(PackageRunner, package, threads), package=package)
-        for name, package in zip(names, packages, strict=True)
+        BenchTarget(Path(package).resolve().name, partial(PackageRunner, package, threads), package=package)
+        for package in manifests
     ]
     for package, manifest in manifests.items() if reference is None else ():
         # A package for the CPU has the exported graph itself, even if it computes in bf16.

@@ -19,15 +19,19 @@ from osnet_edge.runtime.errors import InputError
     metavar="SHARE",
     help="Loss above which the command fails, such as 5%.",
 )
+@click.option("--allow-unlike", is_flag=True, help="Exit with 0 although the conditions differ.")
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
 @click.pass_context
-def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_json: bool) -> int:
+def bench_diff(
+    context: click.Context, old: str, new: str, fail_over: str, allow_unlike: bool, as_json: bool
+) -> int:
     """Compare result NEW with OLD; exit code 1 if an engine got worse by more than --fail-over.
 
     A time counts as worse only if the intervals of the two medians do not overlap, so noise alone does not
     make the command fail. Accuracy counts as worse if its relative loss is more than --fail-over. What was
     not measured in both results is neither better nor worse. If the conditions differ, such as the number of
-    threads or the processor, times are shown but not judged, and a note says so.
+    threads or the processor, times are shown but not judged; the exit code is then 2 unless something got
+    worse, since a comparison that judged no times must not pass for a good one.
 
     \b
     Example:
@@ -50,6 +54,11 @@ def bench_diff(context: click.Context, old: str, new: str, fail_over: str, as_js
     worse = [each for each in found if each.worse]
     for each in worse:
         click.echo(f"worse: {each.engine}, {each.what}: {each.text}", err=True)
+    if unlike and not worse and not allow_unlike:
+        raise InputError(
+            "expected two results of like conditions, got unlike ones, whose times are not judged; measure "
+            "both alike, or pass --allow-unlike"
+        )
     context.exit(1 if worse else 0)
 
 

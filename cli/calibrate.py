@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag, output_option
-from osnet_edge.cli.paths import InputPath
+from osnet_edge.cli.paths import SET, InputPath
 from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--data", multiple=True, metavar="SET,...", help="Re-ID sets; only their training images are used."
+    "--data",
+    multiple=True,
+    type=SET,
+    metavar="SET,...",
+    help="Re-ID sets; only their training images are used.",
 )
 @click.option(
     "--frames",
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "--exclude",
     multiple=True,
+    type=SET,
     metavar="SET,...",
     help="Test sets: refuse a source that contains one of their query or gallery images.",
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag
-from osnet_edge.cli.paths import OutputFile
+from osnet_edge.cli.paths import SET, OutputFile
 from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
 
@@ -20,7 +20,7 @@ _HEADERS = ("split", "identities", "cameras", "pictures")
 
 
 @click.command()
-@click.argument("spec", metavar="SET")
+@click.argument("spec", type=SET, metavar="SET")
 @click.option(
     "--sheet",
     type=OutputFile(),

@@ -15,7 +15,7 @@ import click
 
 from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.options import json_flag
-from osnet_edge.cli.paths import InputPath, OutputFile
+from osnet_edge.cli.paths import STORE, UNITS, InputPath, LaterFile, MadeFolder, OutputFile
 from osnet_edge.cli.progress import shares, step
 from osnet_edge.runtime.errors import InputError, printable
 from osnet_edge.runtime.files import write_aside
@@ -42,16 +42,19 @@ _LIMITS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def store_option(command: F) -> F:
-    """Add `--store`, the camera's folder."""
+def _store_option(kind: click.ParamType) -> Callable[[F], F]:  # type: ignore[type-arg]
     return click.option(
         "--store",
+        type=kind,
         default=DEFAULT_STORE,
         envvar="OSNET_EDGE_STORE",
         show_default=True,
         metavar="DIR",
         help="The camera's store.",
-    )(command)
+    )
+
+
+store_option = _store_option(STORE)
 
 
 def _limit_options(command: F) -> F:
@@ -73,7 +76,7 @@ def device() -> None:
 
 
 @device.command()
-@store_option
+@_store_option(MadeFolder())
 @click.option("--device", required=True, metavar="NAME", help="The device's name in the fleet.")
 @click.option(
     "--url", default="", help="URL of the repository; leave out if engines come only by `osnet-edge ship`."
@@ -104,7 +107,12 @@ def device() -> None:
 @click.option(
     "--probe", metavar="COMMAND", help="Health check of a new engine: a command that exits 0 if all is well."
 )
-@click.option("--heartbeat", metavar="FILE", help="Health check: the file that FollowingEmbedder writes.")
+@click.option(
+    "--heartbeat",
+    type=LaterFile(),
+    metavar="FILE",
+    help="Health check: the file that FollowingEmbedder writes.",
+)
 @click.option(
     "--notify", metavar="COMMAND", help="Command to run after the link was switched, to notify a program."
 )
@@ -122,7 +130,10 @@ def device() -> None:
 )
 @_limit_options
 @click.option(
-    "--systemd", metavar="DIR", help="Also write systemd units to DIR, such as /etc/systemd/system."
+    "--systemd",
+    type=UNITS,
+    metavar="DIR",
+    help="Also write systemd units to DIR, such as /etc/systemd/system.",
 )
 def init(
     store: str,

@@ -9,7 +9,7 @@ import numpy as np
 
 from osnet_edge.cli.options import output_option, threads_option
 from osnet_edge.cli.paths import PACKAGE, PICTURES
-from osnet_edge.cli.progress import bar
+from osnet_edge.cli.progress import bar, load_package
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside
 
@@ -29,13 +29,12 @@ def embed(package: str, pictures: tuple[str, ...], output: str, threads: int | N
       osnet-edge embed osnet-cpu crops/ -o embeddings.npz
     """
     from osnet_edge.runtime.embed_files import embed_files
-    from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.pictures import find_pictures
 
     if not output.endswith(".npz"):
         raise InputError(f"expected an output file ending in .npz, got {output}")
     paths = find_pictures(list(pictures))
-    embedder = Embedder.load(package, threads=threads)
+    embedder = load_package(package, threads)
     batch = embedder.manifest.batch.opt
     started = time.monotonic()
     with write_aside(output) as partial:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag, parse_size, threads_option
-from osnet_edge.cli.paths import CHECKPOINT_OR_PACKAGE, OutputFile
-from osnet_edge.cli.progress import bar, step
+from osnet_edge.cli.paths import CHECKPOINT_OR_PACKAGE, SET, OutputFile
+from osnet_edge.cli.progress import bar, load_package, step
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.threads import spare_busy_cores
@@ -36,7 +36,9 @@ _MOST_PICTURES = 1024
     required=True,
     type=CHECKPOINT_OR_PACKAGE,
 )
-@click.option("--data", required=True, metavar="SET,...", help="Sets to test on: names, folders, tables.")
+@click.option(
+    "--data", required=True, type=SET, metavar="SET,...", help="Sets to test on: names, folders, tables."
+)
 @click.option("--size", default="256x128", show_default=True, metavar="HxW", help="Input size.")
 @click.option(
     "--distance",
@@ -143,13 +145,12 @@ def _load_sources(
 ) -> dict[str, SetEmbedder]:
     """Load the checkpoints and packages of some names; a package has its own input size."""
     from osnet_edge.bench.measure.accuracy import PackageEmbedder
-    from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.files import MANIFEST_NAME
     from osnet_edge.train.checkpoint import load_osnet
     from osnet_edge.train.embed import TorchEmbedder
 
     return {
-        name: PackageEmbedder(Embedder.load(checkpoint, threads=threads))
+        name: PackageEmbedder(load_package(checkpoint, threads))
         if (Path(checkpoint) / MANIFEST_NAME).is_file()
         else TorchEmbedder(load_osnet(checkpoint), preprocessing)
         for name, checkpoint in checkpoints.items()

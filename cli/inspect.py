@@ -9,6 +9,7 @@ import click
 from osnet_edge.cli.int8_text import describe_int8, group_lines
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.paths import PACKAGE, OutputFile
+from osnet_edge.cli.progress import load_package
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanPart
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
@@ -36,10 +37,9 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
     from osnet_edge.runtime.backends.registry import BACKENDS
     from osnet_edge.runtime.backends.tensorrt.plan_file import read_plan_header
     from osnet_edge.runtime.backends.tensorrt.plan_schedule import read_plan_schedule
-    from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.package.folder import open_package
 
-    embedder = Embedder.load(package) if prove else None
+    embedder = load_package(package) if prove else None
     manifest = embedder.manifest if embedder else open_package(Path(package))
     distance = embedder.prove() if embedder else None
     # Read from the bytes of the plan, without TensorRT.
@@ -55,6 +55,8 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
     if plan:
         rows.append(("plan header", str(read_plan_header(plan))))
         rows.append(("runs here", "yes" if embedder else _runs_here(package)))
+    elif why := _refusal(manifest):
+        rows.append(("runs here", f"no: {why}"))
     if schedule:
         rows.append(("plan schedule", str(schedule)))
         rows += [(f"  {part.name}", _launches(part)) for part in schedule.parts]
@@ -69,12 +71,21 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
         click.echo(line)
 
 
-def _runs_here(package: str) -> str:
-    """Load the engine; return yes, or the reason why it failed."""
-    from osnet_edge.runtime.embedder import Embedder
+def _refusal(manifest: Manifest) -> str | None:
+    """Return why a package is refused on this processor; None where loading alone would tell."""
+    from osnet_edge.runtime.package.folder import check_target
 
     try:
-        Embedder.load(package)
+        check_target(manifest)
+    except OsnetEdgeError as error:
+        return str(error)
+    return None
+
+
+def _runs_here(package: str) -> str:
+    """Load the engine; return yes, or the reason why it failed."""
+    try:
+        load_package(package)
     except OsnetEdgeError as error:
         return f"no: {error}"
     return "yes"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from osnet_edge.cli.paths import KEY, OutputFile
+from osnet_edge.cli.paths import KEY, REPOSITORY, MadeFolder, OutputFile
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.errors import InputError
 
@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 KEY_HELP = "A file, or env:NAME for a variable that holds it."
 
-repository_option = click.option(
-    "--repo", "repository", required=True, metavar="DIR", help="The repository's folder."
-)
+
+def _repository_option(kind: click.ParamType) -> Callable[[F], F]:  # type: ignore[type-arg]
+    return click.option(
+        "--repo", "repository", type=kind, required=True, metavar="DIR", help="The repository's folder."
+    )
+
+
+repository_option = _repository_option(REPOSITORY)
+#: For the commands that make it.
+new_repository_option = _repository_option(MadeFolder())
 channel_option = click.option(
     "--channel", default="stable", show_default=True, help="Channel of the releases."
 )

@@ -11,6 +11,7 @@ from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.key_options import (
     KEY_HELP,
     Signing,
+    new_repository_option,
     open_keys,
     open_repository,
     refuse_empty,
@@ -70,7 +71,7 @@ def new(file: str, encrypt: bool) -> None:
 
 @refuse_empty
 @keys.command()
-@repository_option
+@new_repository_option
 @click.option("--root", "root_keys", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public root key.")
 @click.option("--threshold", type=int, help="Number of root keys that must sign; of the first root, 2.")
 @click.option("--targets", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public targets key.")
@@ -154,7 +155,7 @@ def sign(draft: str, places: tuple[str, ...]) -> None:
 @refuse_empty
 @keys.command()
 @click.argument("draft", type=DRAFT)
-@repository_option
+@new_repository_option
 @click.option(
     "--online-key",
     "online",

@@ -78,6 +78,14 @@ class InputPath(_Path):
         raise InputError(f"expected {self.what}, found a {found} at {value}; {advice}")
 
 
+class PathOrName(_Path):
+    """A path, or a name that the command knows, which tells them apart; a shell completes the path."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text as typed."""
+        return str(value)
+
+
 class OutputFile(_Path):
     """A file to write, whose folder must be there and take it.
 
@@ -125,6 +133,48 @@ class OutputFolder(_Path):
         return str(value)
 
 
+class MadeFolder(_Path):
+    """A folder that keeps state: the command makes it where it is not there yet."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path as typed.
+
+        Raises:
+            InputError: a file is there.
+        """
+        if Path(value).exists() and not Path(value).is_dir():
+            what = param.opts[0] if param else "it"
+            raise InputError(f"expected {what} as a folder, found a file at {value}; name another place")
+        return str(value)
+
+
+class FilledFolder(InputPath):
+    """A folder that must be there and take files."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path as typed; raises as `InputPath` and `require_place` do."""
+        path = super().convert(value, param, ctx)
+        require_place(Path(path, "file"))
+        return path
+
+
+class LaterFile(_Path):
+    """A file that another program will write, in a folder that may not be there before it runs."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path as typed.
+
+        Raises:
+            InputError: a folder is there, or a file where its folder should be.
+        """
+        path = Path(value)
+        if path.is_dir():
+            raise InputError(f"expected a file name, found a folder at {value}; name a file in it")
+        if wrong := next((each for each in path.parents if each.exists() and not each.is_dir()), None):
+            raise InputError(f"expected a file in a folder, found a file at {wrong}; name another")
+        return str(value)
+
+
 PACKAGE = InputPath("an engine package", "folder", advice="osnet-edge build makes one")
 RESULT = InputPath("a result of a measurement", advice="osnet-edge bench --json FILE makes one")
 GRAPH = InputPath("an ONNX graph", advice="osnet-edge export makes one of a checkpoint")
@@ -134,5 +184,10 @@ PLACEMENT = InputPath("a placement file", advice="osnet-edge search makes one")
 KEY = InputKey("a key, as a file or env:NAME", advice="osnet-edge keys new makes one", but="env:")
 PUBLIC_KEY = InputKey("a public key, a .pub file", advice="osnet-edge keys new makes one")
 DRAFT = InputPath("a draft", advice="osnet-edge keys root, publish --draft and rollout --draft make one")
+REPOSITORY = InputPath("a repository", "folder", advice="osnet-edge keys root and install make one")
+STORE = InputPath("a camera's store", "folder", advice="make the store with osnet-edge device init")
+UNITS = FilledFolder("a folder for systemd units", "folder", advice="on most systems /etc/systemd/system")
+#: One re-ID set, or several with commas between them.
+SET = PathOrName()
 PICTURES = InputPath("pictures or a folder of them", "file or folder")
 CHECKPOINT_OR_PACKAGE = InputPath("a checkpoint or an engine package", "file or folder")

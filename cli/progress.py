@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from osnet_edge.runtime.errors import printable
 
+if TYPE_CHECKING:
+    from osnet_edge.runtime.embedder import Embedder
+
 #: Seconds between progress lines if standard error is not a terminal, so that a log is not flooded.
 _LOG_INTERVAL = 10.0
 _PERCENT = 100
+#: Seconds that are waited without a word.
+_SLOW_S = 1.0
 #: Seconds of the last progress that the time left is estimated from: a machine's speed changes.
 _RECENT_S = 30.0
 
@@ -31,6 +37,30 @@ def say(text: str, *, indent: str = "  ") -> None:
     text = printable(text)
     cleared = "\r\x1b[K" if sys.stderr.isatty() else ""
     click.echo(f"{cleared}{indent}{text}", err=True)
+
+
+@contextmanager
+def told_if_slow(text: str) -> Iterator[None]:
+    """Show what is done only if it takes longer than a second."""
+    timer = threading.Timer(_SLOW_S, step, [text])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def load_package(package: str, threads: int | None = None) -> Embedder:
+    """Load a package, and say so where it takes longer: some libraries compile for seconds, without a word.
+
+    Raises:
+        OsnetEdgeError: see `Embedder.load`.
+    """
+    from osnet_edge.runtime.embedder import Embedder
+
+    with told_if_slow(f"loading {package}"):
+        return Embedder.load(package, threads=threads)
 
 
 class Advance(Protocol):

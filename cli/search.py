@@ -8,12 +8,13 @@ from typing import Literal, cast
 import click
 
 from osnet_edge.cli.options import output_option, parse_size
+from osnet_edge.cli.paths import SET
 from osnet_edge.cli.progress import bar, say, step
 from osnet_edge.train.threads import spare_busy_cores
 
 
 @click.command()
-@click.option("--data", required=True, metavar="SET,...", help="Training sets, combined.")
+@click.option("--data", required=True, type=SET, metavar="SET,...", help="Training sets, combined.")
 @output_option("folder", folder=True)
 @click.option("--combineall", is_flag=True, help="Also train on the sets' test images, as the paper does.")
 @click.option("--width", default="x1_0", show_default=True, help="Width of the network.")

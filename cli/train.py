@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.options import output_option, parse_size, typed_command, within_cores
-from osnet_edge.cli.paths import CALIBRATION, CHECKPOINT, PLACEMENT
+from osnet_edge.cli.paths import CALIBRATION, CHECKPOINT, PLACEMENT, SET, PathOrName
 from osnet_edge.cli.progress import bar, say, step
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.threads import spare_busy_cores
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("recipe")
-@click.option("--data", required=True, metavar="SET,...", help="Training sets, combined.")
+@click.argument("recipe", type=PathOrName(), metavar="RECIPE")
+@click.option("--data", required=True, type=SET, metavar="SET,...", help="Training sets, combined.")
 @output_option("run folder", folder=True)
 @click.option(
     "--weights",
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change any other field of the recipe."
 )
-@click.option("--test", metavar="SET,...", help="Test sets to score during training.")
+@click.option("--test", type=SET, metavar="SET,...", help="Test sets to score during training.")
 @click.option("--test-every", default=10, show_default=True, metavar="EPOCHS", help="How often to score.")
 @click.option("--resume", is_flag=True, help="Continue the run in the output folder.")
 @click.option(

@@ -21,7 +21,7 @@ from osnet_edge.cli.options import (
     processor_option,
     read_calibration,
 )
-from osnet_edge.cli.paths import CALIBRATION, InputPath, OutputFile, OutputFolder
+from osnet_edge.cli.paths import CALIBRATION, InputPath, MadeFolder, OutputFile, OutputFolder
 from osnet_edge.cli.progress import step
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.engines.targets import parse_target
@@ -91,7 +91,12 @@ GPU_REWRITES = ("none", "gate,sum", "streams,gate,sum", "streams,dense,gate,sum"
 @click.option(
     "--plot", type=OutputFile(), metavar="SVG", help="Draw speed against accuracy, with the Pareto front."
 )
-@click.option("--cache", metavar="FOLDER", help="Folder for cached timings; default: the user's cache.")
+@click.option(
+    "--cache",
+    type=MadeFolder(),
+    metavar="FOLDER",
+    help="Folder for cached timings; default: the user's cache.",
+)
 @click.option("--fresh", is_flag=True, help="Ignore the cache and time everything again.")
 @click.option("--force", is_flag=True, help="Replace an existing package.")
 @json_flag

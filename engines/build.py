@@ -93,6 +93,8 @@ def build_package(
     output, spec = Path(output), parse_target(target, processor)
     check_asked(spec, precision, calibration)
     require_place(output, replace=replace)
+    asked = precision if precision != "auto" else "fp32"
+    builder_of(spec.backend).require_here(spec, resolved.precision if resolved else asked)
     progress("reading the graph")
     read = read_graph(Path(graph))
     require_placement(placement, read.info.model.placement, str(graph))
@@ -109,7 +111,11 @@ def build_package(
         golden = write_golden(pairs, folder)
         manifest = write_package(folder, read, resolved, golden, tools, progress, tuning)
         progress("proving the engine")
-        _prove(folder, manifest, resolved, pairs)
+        try:
+            _prove(folder, manifest, resolved, pairs)
+        except CheckError as error:
+            # A tuner goes on with another by itself.
+            raise error if tuning else CheckError(f"{error}; {_other_ways(resolved)}") from None
     return manifest
 
 
@@ -176,7 +182,7 @@ def _prove(folder: Path, manifest: Manifest, resolved: BuildSpec, pairs: GoldenP
     """Hold what was built to its golden pairs: the engine where it can run, and a CPU's graph elsewhere.
 
     Raises:
-        CheckError: they do not hold; the message says of what, and what to do.
+        CheckError: they do not hold; the message says of what.
     """
     where = ""
     try:
@@ -193,7 +199,7 @@ def _prove(folder: Path, manifest: Manifest, resolved: BuildSpec, pairs: GoldenP
         what = f"{manifest.model.variant} {resolved.precision} for {resolved.spec.row.target}"
         on = f" on {manifest.target.processor}" if manifest.target.processor else ""
         reason = error.__cause__ or error
-        raise CheckError(f"{what}{on}: {reason}{where}; {_other_ways(resolved)}") from None
+        raise CheckError(f"{what}{on}: {reason}{where}") from None
 
 
 def _first_difference(resolved: BuildSpec, pairs: GoldenPairs) -> str:

@@ -71,17 +71,21 @@ class HeldOut:
     Args:
         request: of a set that holds people out.
         graph: the float32 graph.
+        progress: called with a line for each step.
 
     Raises:
         InputError: the set holds nobody out, or an image vanished.
     """
 
-    def __init__(self, request: Calibration, graph: ExportedGraph) -> None:
+    def __init__(
+        self, request: Calibration, graph: ExportedGraph, progress: Callable[[str], None] = lambda step: None
+    ) -> None:
         pictures = request.people
         self.count = len(pictures)
         self._identities = [each.identity for each in pictures]
         self._cameras = [each.camera for each in pictures]
         self._batches = tuple(read_batches(pictures, graph.info.preprocessing, _BATCH))
+        progress(f"embedding {self.count:,} held-out images in float32")
         self._reference = simulate(graph.path, self._batches)
 
     def loss(self, rows: Rows) -> AccuracyLoss:

@@ -107,7 +107,7 @@ def _resolve_int8(
         spec = replace(spec, backend=int8_backend(cpu_backends(spec)), fastest=False)
     held_out = None
     if request.pictures.held_out or request.budget:
-        held_out = HeldOut(request, graph)
+        held_out = HeldOut(request, graph, progress)
     rules = builder_of(spec.backend).rules_for(spec.processor)
     quantized, decision = decide_int8(graph, rules, request, held_out, progress=progress)
     if not quantized.groups:
@@ -134,7 +134,7 @@ def _choose_on_gpu(
     INT8 would have to prove its gain, and cannot; built for `--precision int8`, it can be compared on the
     device. What it would lose is decided all the same, and kept in the manifest.
     """
-    held_out = HeldOut(request, graph)
+    held_out = HeldOut(request, graph, progress)
     rules = builder_of(spec.backend).rules_for()
     quantized, decision = decide_int8(graph, rules, request, held_out, progress=progress)
     progress("measuring float16")

@@ -57,7 +57,7 @@ class CheckError(OsnetEdgeError):
 
 
 class InterruptedRunError(OsnetEdgeError):
-    """Ctrl-C came, and what was done so far is saved; the message says how to go on."""
+    """Ctrl-C came; the message says what was saved of what was done so far, and how to go on."""
 
 
 def report(work: Callable[[], object]) -> int:

@@ -8,10 +8,10 @@ that a package's engine runs through.
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 
+import click
 import numpy as np
 
 from osnet_edge.bench.measure.engine_process import BenchTarget, EngineProcess
@@ -109,9 +109,16 @@ def _between() -> float:
     return (time.thread_time_ns() - began) / (len(calls) * CALL_NS) - 1
 
 
-if __name__ == "__main__":
-    measured = measure_overhead(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
+@click.command(help=__doc__)
+@click.option("--rounds", default=60, show_default=True, help="Rounds to time.")
+def main(rounds: int) -> None:
+    """Print what the harness adds to a call, and what lies between calls."""
+    measured = measure_overhead(rounds)
     low, high = measured.interval or (float("nan"), float("nan"))
     print(f"bare loop {measured.bare_ms:.4f} ms, harness {measured.harness_ms:.4f} ms")
     print(f"above it  {measured.share * 100:+.2f} % (95 %: {low * 100:+.2f} to {high * 100:+.2f})")
     print(f"between calls, in no sample: {measured.loop_share * 100:.2f} %")
+
+
+if __name__ == "__main__":
+    main()

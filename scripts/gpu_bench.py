@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from gpu_timing import Ceilings, Work, count_work, measure_ceilings, time_in_rou
 
 from osnet_edge.bench.measure.latency import Run
 from osnet_edge.bench.report.render import TextTable, markdown
+from osnet_edge.cli.progress import step
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
 from osnet_edge.runtime.files import write_aside, write_json
 from osnet_edge.runtime.package.schema import to_json
@@ -60,6 +61,7 @@ def measure(
     seconds: float,
     work: Work,
     ceilings: Ceilings,
+    progress: Callable[[str], None] = lambda step: None,
 ) -> Iterator[Measurement]:
     """Time every runner at every batch size, those of one size in rounds.
 
@@ -70,6 +72,7 @@ def measure(
         seconds: for each runner and size.
         work: of one image.
         ceilings: of the device.
+        progress: called with a line for each step: engines are built when they are first loaded.
     """
     for batch in batches:
         images = torch.from_numpy(sample_crops(min(batch, 8), HOW.height, HOW.width))
@@ -78,7 +81,8 @@ def measure(
         runs: dict[str, Run] = {}
         errors, reasons = dict[str, float](), dict[str, str]()
         wanted: torch.Tensor | None = None
-        for runner in present:
+        for index, runner in enumerate(present, start=1):
+            progress(f"loading {runner.name} at batch {batch} ({index} of {len(present)})")
             try:
                 run, rows_of = runner.make(images)
                 # Twice: what compiles or captures on the first call is done by the second.
@@ -91,6 +95,7 @@ def measure(
             wanted = rows if wanted is None else wanted
             runs[runner.name] = run
             errors[runner.name] = float((rows - wanted).abs().max() / wanted.abs().max())
+        progress(f"timing {len(runs)} ways at batch {batch}, {seconds:g} s each")
         times = time_in_rounds(runs, device, seconds)
         for runner in present:
             what = (runner.library, runner.network, runner.precision, runner.cuda_graph, batch)
@@ -152,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             torch.manual_seed(0)
             save_osnet(OSNet(variant_named(given.variant), num_classes=2), checkpoint)
         osnet = load_osnet(checkpoint, "auto").eval()
-        print("measuring the device's ceilings")
+        step("measuring the device's ceilings")
         ceilings, work = measure_ceilings(given.device), count_work(osnet, HOW.height, HOW.width)
         engines = Engines(checkpoint, Path(name), max(batches), given.calibration)
         runners = [
@@ -160,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             *engines.runners(given.device),
         ]
         rows = []
-        for row in measure(runners, batches, given.device, given.seconds, work, ceilings):
+        for row in measure(runners, batches, given.device, given.seconds, work, ceilings, step):
             rows.append(row)
             print(row.library, row.network, row.precision, row.batch, row.why_not or f"{row.ms:.3f} ms")
     on_gpu = given.device == "cuda"

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import click
 import numpy as np
 
 from osnet_edge.bench.metrics.distances import FloatArray, cosine_distances
@@ -114,15 +115,22 @@ def _row(name: str, way: str, seconds: str, ratio: str, peak: str) -> None:
     print(f"{name:10}  {way:29}  {seconds:>8}  {ratio:>6}  {peak:>7}", flush=True)
 
 
+@click.command(help=__doc__)
+@click.option("--only", type=click.Choice(list(SIZES)), help="Measure one set, in this process.")
+def main(only: str | None) -> None:
+    """Print a table of all sets, or the rows of one."""
+    if only:
+        _measure(only, threads=2)
+        return
+    _row("set", "way", "s", "ours", "peak MB")
+    for name in SIZES:
+        # Our own script in our own interpreter.
+        subprocess.run([sys.executable, __file__, "--only", name], check=True)  # noqa: S603
+    print(
+        f"The slow ways are timed on {_SAMPLE} queries, without the distances, which ours includes, and\n"
+        "without the metrics; their time for all follows."
+    )
+
+
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        _measure(sys.argv[1], int(sys.argv[2]))
-    else:
-        _row("set", "way", "s", "ours", "peak MB")
-        for name in SIZES:
-            # Our own module in our own interpreter.
-            subprocess.run([sys.executable, "-m", __spec__.name, name, "2"], check=True)  # noqa: S603
-        print(
-            f"The slow ways are timed on {_SAMPLE} queries, without the distances, which ours includes, and\n"
-            "without the metrics; their time for all follows."
-        )
+    main()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -32,7 +33,7 @@ import torch
 # At the top, so that a library that is missing is said before a run's folder is made.
 from tensorboardX import SummaryWriter
 
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.files import write_aside, write_json
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.train.data import Picture
@@ -43,6 +44,7 @@ from osnet_edge.train.run_state import EpochReport, Origin, RunState
 _SCHEMA_VERSION = 1
 _LOCK = ".lock"
 _RECORD = "run.json"
+_MB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -72,28 +74,61 @@ class RunFolder:
         return self.root / "bad-batch.json"
 
     @contextmanager
-    def held(self, *, resume: bool) -> Iterator[None]:
+    def held(self, *, resume: bool, room: int = 0) -> Iterator[None]:
         """Make the folder, or hold that there is a run to resume, and keep others out while the block runs.
 
-        A folder in which a run died before its first save is taken over.
+        A folder in which a run died before its first save is taken over; of a block that fails before it,
+        nothing is left.
+
+        Args:
+            resume: whether there is a run to resume.
+            room: bytes that the run writes.
 
         Raises:
             InputError: there is a run without `resume`, or none with it, or another process trains into it.
+            UnavailableError: the disk has no such room, or was filled by others meanwhile.
         """
         if resume and not self.state.is_file():
             raise InputError(
                 f"expected a run to resume in {self.root}, found no {self.state.name} there; "
                 "leave out --resume"
             )
+        made = not self.root.exists()
         if not resume:
             self._require_unused()
-            self.root.mkdir(exist_ok=True)
+        had = self.state.stat().st_size if resume else 0
+        if shutil.disk_usage(self.root.parent if made else self.root).free < room - had:
+            raise UnavailableError(self._lack_of(room - had))
+        self.root.mkdir(exist_ok=True)
         with _locked(self.root):
             if not resume:
                 # Another may have begun since.
                 self._require_unused()
             self._sweep()
-            yield
+            try:
+                yield
+            except BaseException as error:
+                if not self.state.exists():
+                    self._remove_beginning(folder=made)
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise UnavailableError(self._lack_of(room - had)) from None
+                raise
+
+    def _lack_of(self, room: int) -> str:
+        there = self.root if self.root.exists() else self.root.parent
+        return (
+            f"the run needs about {math.ceil(room / _MB)} MB in {self.root}, and "
+            f"{shutil.disk_usage(there).free // _MB} MB are free there; make room, or write elsewhere"
+        )
+
+    def _remove_beginning(self, *, folder: bool) -> None:
+        """Remove what a run that never saved has written; what it lists of a bad batch is worth keeping."""
+        self._sweep()
+        shutil.rmtree(self.events, ignore_errors=True)
+        for name in ("recipe.toml", _RECORD, _LOCK):
+            (self.root / name).unlink(missing_ok=True)
+        if folder and not any(self.root.iterdir()):
+            self.root.rmdir()
 
     def _require_unused(self) -> None:
         if not self.root.exists():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,10 @@ class Origin:
         Raises:
             InputError: it was not; the message says what to give, or how else to go on.
         """
-        if different := _first_difference(to_json(self.recipe), to_json(saved.recipe)):
+        # What a run began from is behind it, and runs that are older than the field do not say.
+        started = replace(self.recipe.network, start=saved.recipe.network.start)
+        ours = replace(self.recipe, network=started)
+        if different := _first_difference(to_json(ours), to_json(saved.recipe)):
             epochs = different.startswith("batches.epochs")
             how = f"with --weights {path.parent / 'osnet.pth'}, to go on from there" if epochs else ""
             raise InputError(
@@ -189,6 +192,13 @@ class RunState:
     resumed: tuple[dict[str, Any], ...] = ()
     progress: RunProgress = field(default_factory=RunProgress)
 
+    @property
+    def room(self) -> int:
+        """Bytes that a run's folder comes to: a state is written beside the last, and then the network."""
+        weights = sum(int(value.nbytes) for value in self.model.state_dict().values())
+        moments = len(_MOMENTS[self.origin.recipe.optimizer.name] - {"step"})
+        return (2 * (1 + moments) + 1) * weights + _RECORDS
+
     def save(self, path: Path) -> None:
         """Write the state to `path`, whole or not at all."""
         known = self.scaler.state_dict()
@@ -241,6 +251,8 @@ _MOMENTS = {
     "amsgrad": {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"},
     "adamw": {"step", "exp_avg", "exp_avg_sq"},
 }
+#: Of the run's record and the figures for TensorBoard.
+_RECORDS = 1_000_000
 _NEVER_NEGATIVE = {"step", "exp_avg_sq", "max_exp_avg_sq"}
 
 

@@ -111,7 +111,7 @@ def train(
             record = {**run_facts(machine, pictures, origin, group.size), **(facts or {})}
             state = RunState(learner.model, learner.optimizer, learner.scaler, origin, steps, record)
             if group.rank == 0:
-                stack.enter_context(run.held(resume=resume))
+                stack.enter_context(run.held(resume=resume, room=state.room))
             if resume:
                 state.load(run.state)
             # Not before a run to resume is known to be of the same recipe.

@@ -27,7 +27,13 @@ from osnet_edge.bench.result.limits import Ceilings
 from osnet_edge.bench.result.machine import gpu_facts, load_average, machine_facts
 from osnet_edge.bench.result.result import BenchResult, Settings
 from osnet_edge.runtime.backends.onnxruntime import default_threads
-from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError
+from osnet_edge.runtime.errors import (
+    CheckError,
+    InputError,
+    InterruptedRunError,
+    OsnetEdgeError,
+    UnavailableError,
+)
 
 
 def run_bench(
@@ -41,7 +47,7 @@ def run_bench(
     """Measure what a plan asks for, engines in rounds, and keep what was measured whatever happens.
 
     An engine that dies, hangs or cannot run here has a result that says so, and the others go on. Ctrl-C
-    ends the measuring, and what was measured until then is the result.
+    ends the measuring, and what was measured until then is the result, if there is any.
 
     Args:
         targets: the engines; the first is the reference that the others are compared with.
@@ -54,11 +60,16 @@ def run_bench(
         InputError: a path is no package, an engine does not take a batch, an image cannot be read, or the set
             cannot be scored.
         UnavailableError, CheckError: no package could be loaded; that of the first.
+        InterruptedRunError: Ctrl-C came before anything was measured.
     """
     bench = _Bench(targets, plan, progress, note)
     try:
         bench.measure()
     except KeyboardInterrupt:
+        if not bench.measured_any:
+            raise InterruptedRunError(
+                "interrupted before anything was measured; nothing was written"
+            ) from None
         bench.interrupted = True
     finally:
         bench.close()
@@ -106,6 +117,11 @@ class _Bench:
         if plan.cold_starts:
             measure_cold_starts(runs, plan, progress)
         self._note_problems()
+
+    @property
+    def measured_any(self) -> bool:
+        """Whether there are times of any engine; everything else is measured behind them."""
+        return any(run.result.batches or run.result.frames for run in self._runs)
 
     def close(self) -> None:
         """End all processes."""

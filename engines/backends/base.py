@@ -73,6 +73,13 @@ class Builder:
         """
         raise NotImplementedError
 
+    def require_here(self, spec: TargetSpec, precision: Precision) -> None:
+        """Hold that engines for a target can be built on this machine, before any work is put into one.
+
+        Raises:
+            UnavailableError: the library is not installed, or it needs a device that is not here.
+        """
+
     def runs_here(self, spec: TargetSpec) -> bool:
         """Whether engines for a target can be timed on this machine.
 

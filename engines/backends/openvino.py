@@ -20,6 +20,7 @@ from osnet_edge.engines.backends.onnxruntime import cpu_target
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.quantization.rules import OPENVINO, OPENVINO_REDUCED, QdqRules
+from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.backends.openvino import (
     OpenVinoEngine,
@@ -49,15 +50,14 @@ class OpenVinoBuilder(Builder):
         resolved: BuildSpec,
         progress: Callable[[str], None] = lambda step: None,
     ) -> Target:
-        """Write the graph, see `Builder`.
-
-        Raises:
-            UnavailableError: OpenVINO is not installed, or not in this precision on this CPU, where that is
-                the processor to build for.
-        """
-        open_core(resolved.precision if this_processor().is_a(resolved.spec.processor) else "fp32")
+        """Write the graph, see `Builder`."""
+        self.require_here(resolved.spec, resolved.precision)
         write_graph(graph, destination, resolved)
         return cpu_target(self, resolved)
+
+    def require_here(self, spec: TargetSpec, precision: Precision) -> None:
+        """Ask for OpenVINO, and for its precision on this CPU where that is the processor to build for."""
+        open_core(precision if this_processor().is_a(spec.processor) else "fp32")
 
     def precisions_here(self, processor: str) -> tuple[Precision, ...]:
         """Return float32, and bf16 where the processor to build for has it, and this one too."""

@@ -128,6 +128,7 @@ def read_onnx(path: Path) -> Graph:
         # protobuf's and onnx's exceptions have no common base of their own to catch.
         reason = first_line(error)
         raise InputError(f"{path} is no ONNX graph, or not a whole one ({reason}); export it again") from None
+    _name_nodes(model)
     inputs, outputs = list(model.graph.input), list(model.graph.output)
     shape = [item.dim_value for item in inputs[0].type.tensor_type.shape.dim] if inputs else []
     if len(inputs) != 1 or len(outputs) != 1 or inputs[0].name != INPUT_NAME or len(shape) != 4:
@@ -140,18 +141,26 @@ def read_onnx(path: Path) -> Graph:
     return Graph(model)
 
 
+def _name_nodes(model: ModelProto) -> None:
+    """Give nodes without a name one, as tools leave them; torch's exporter named outputs by their nodes."""
+    for node in model.graph.node:
+        if not node.name and node.output:
+            node.name = node.output[0].removesuffix("_output_0")
+
+
 def is_checkpoint(path: Path) -> bool:
     """Tell whether a file begins as torch's checkpoints do; no ONNX file does."""
     with path.open("rb") as file:
         return file.read(4).startswith(_CHECKPOINT_STARTS)
 
 
-def read_graph(path: Path) -> ExportedGraph:
+def read_graph(path: Path | str) -> ExportedGraph:
     """Read an exported graph and what it says of itself.
 
     Raises:
         InputError: it is no such graph, or not one that `osnet-edge export` wrote.
     """
+    path = Path(path)
     model = read_onnx(path).model
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in metadata:

@@ -198,7 +198,7 @@ class Accuracy:
 
     def _people(self) -> HeldOut:
         if self._held_out is None:
-            self._held_out = HeldOut(self._required(), next(iter(self.graphs.values())))
+            self._held_out = HeldOut(self._required(), next(iter(self.graphs.values())), self._progress)
         return self._held_out
 
     def _required(self) -> Calibration:

@@ -107,5 +107,5 @@ def must_beat(candidate: Candidate, field: Sequence[Candidate]) -> tuple[Candida
     That is the reference, and of a rewrite the published graph in the same library, precision and options:
     no rewrite is taken that makes things slower.
     """
-    behind = [field[0], candidate.plain]
+    behind = [*field[:1], candidate.plain]
     return tuple(dict.fromkeys(each for each in behind if each != candidate and each in field))

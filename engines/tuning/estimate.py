@@ -9,7 +9,7 @@ sum is a floor for comparing ways to run one network on one device, and no forec
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.graph.work import Work
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate
-from osnet_edge.engines.tuning.choice import Outcome, Times, pick
+from osnet_edge.engines.tuning.choice import NONE_UNPROVEN, Outcome, Times, pick
 from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanSchedule
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 
@@ -164,8 +164,9 @@ def rank(
     capabilities: tuple[str, ...],
     scratch: Path,
     progress: Callable[[str], None] = lambda step: None,
-) -> Outcome:
-    """Estimate candidates and pick one.
+    unproven: Mapping[Candidate, str] = NONE_UNPROVEN,
+) -> Iterator[Outcome]:
+    """Estimate candidates and pick one; and the next best, for as long as one is asked for.
 
     Args:
         candidates: the reference first.
@@ -175,9 +176,14 @@ def rank(
         capabilities: that plans are built for; none are built for full TensorRT, which needs the device.
         scratch: a folder for plans.
         progress: called with a line for each step.
+        unproven: why the proofs of earlier winners failed; whoever asks for the next one fills it.
+
+    Yields:
+        How it ended, given whose proof failed until then.
 
     Raises:
         OsnetEdgeError: the reference cannot be built.
+        CheckError: nobody is left to be taken.
     """
     times: dict[Candidate, Times] = {}
     failed: dict[Candidate, str] = {}
@@ -192,13 +198,17 @@ def rank(
     score = {each: statistics.geometric_mean(found.milliseconds) for each, found in times.items()}
 
     def refuse(candidate: Candidate) -> str | None:
+        if candidate in unproven:
+            return unproven[candidate]
         return _NO_PROOF if candidate.quantized else accuracy.refuse(candidate)
 
     order = sorted(times, key=lambda each: score[each])
-    winner, dropped = pick(order, candidates, lambda one, other: score[one] * _MARGIN < score[other], refuse)
-    longer = {each: f"{score[each] / score[winner]:.2f} times as long as the winner" for each in order}
-    longer.pop(winner)
-    return Outcome(winner, times, {**dropped, **failed}, longer)
+    while True:
+        left = [each for each in candidates if each in times and each not in unproven]
+        winner, dropped = pick(order, left, lambda one, other: score[one] * _MARGIN < score[other], refuse)
+        longer = {each: f"{score[each] / score[winner]:.2f} times as long as the winner" for each in order}
+        longer.pop(winner)
+        yield Outcome(winner, times, {**dropped, **failed, **unproven}, longer)
 
 
 def _estimate(

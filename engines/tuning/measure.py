@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from osnet_edge.engines.int8 import HeldOut
 from osnet_edge.engines.tuning.accuracy import Accuracy
 from osnet_edge.engines.tuning.candidate import Candidate, must_beat
-from osnet_edge.engines.tuning.choice import Outcome, Times, pick
+from osnet_edge.engines.tuning.choice import NONE_UNPROVEN, Outcome, Times, pick
 from osnet_edge.engines.tuning.halving import DEFAULT_PLAN, Field, Plan, halve
 from osnet_edge.engines.tuning.race import Race, Round, surely_faster
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
@@ -32,10 +32,11 @@ def measure(
     accuracy: Accuracy,
     plan: Plan,
     progress: Callable[[str], None] = lambda step: None,
+    unproven: Mapping[Candidate, str] = NONE_UNPROVEN,
     *,
     complete: bool = True,
-) -> Outcome:
-    """Time candidates against each other and pick one.
+) -> Iterator[Outcome]:
+    """Time candidates against each other and pick one; and the next best, for as long as one is asked for.
 
     Args:
         candidates: the reference first.
@@ -43,11 +44,16 @@ def measure(
         accuracy: holds them to the budget, as they compute here.
         plan: how many are timed how often.
         progress: called with a line for each step.
+        unproven: why the proofs of earlier winners failed; whoever asks for the next one fills it.
         complete: whether losses of finalists are measured that nobody needs to choose: a table that shows
             what speed costs is worth a few seconds.
 
+    Yields:
+        How it ended, given whose proof failed until then.
+
     Raises:
         OsnetEdgeError: the reference cannot be run.
+        CheckError: nobody is left to be taken.
     """
     named = {str(each): each for each in candidates}
     timed_as = {each: accuracy.digest(each) for each in candidates}
@@ -55,6 +61,9 @@ def measure(
     finalists = finalists_of(candidates, last)
 
     def refuse(candidate: Candidate) -> str | None:
+        if candidate in unproven:
+            return unproven[candidate]
+
         def lose(people: HeldOut) -> AccuracyLoss:
             engine = stopwatch.engine(str(candidate))
             accuracy.hold_to_graph(candidate, engine, stopwatch.largest)
@@ -64,22 +73,24 @@ def measure(
 
     retimed = 0
     while True:
-        winner, dropped = choose(candidates, race, last, refuse, plan.gain)
+        winner, dropped = choose(candidates, race, last, refuse, plan.gain, unproven)
         decided = accuracy.decided.get(winner)
-        if decided is None or decided.whole or accuracy.digest(winner) == timed_as[winner]:
-            break
-        # It was timed with all of its layers in INT8, and keeps some of them in floating point.
-        progress(f"timing {winner} with {len(decided.groups)} groups in INT8")
-        timed_as[winner], retimed = accuracy.digest(winner), retimed + 1
-        race.forget(str(winner))
-        last = stopwatch(_AGAIN + retimed, tuple(map(str, finalists)), plan.last)
-        race.add(last)
-    for each in finalists if complete else ():
-        if not each.quantized and each not in accuracy.losses:
-            refuse(each)
-    dropped.update({named[name]: why for name, why in stopwatch.failed.items()})
-    slower = _slower(candidates, finalists, race, winner)
-    return Outcome(winner, _times(named, race), dropped, slower)
+        if not (decided is None or decided.whole or accuracy.digest(winner) == timed_as[winner]):
+            # It was timed with all of its layers in INT8, and keeps some of them in floating point.
+            progress(f"timing {winner} with {len(decided.groups)} groups in INT8")
+            timed_as[winner], retimed = accuracy.digest(winner), retimed + 1
+            race.forget(str(winner))
+            last = stopwatch(_AGAIN + retimed, tuple(map(str, finalists)), plan.last)
+            race.add(last)
+            continue
+        for each in finalists if complete else ():
+            if not each.quantized and each not in accuracy.losses:
+                refuse(each)
+        dropped.update({named[name]: why for name, why in stopwatch.failed.items()})
+        slower = _slower(candidates, finalists, race, winner)
+        # A winner's build wants their memory; one that is asked for again is opened again.
+        stopwatch.close()
+        yield Outcome(winner, _times(named, race), {**dropped, **unproven}, slower)
 
 
 def finalists_of(candidates: Sequence[Candidate], last: Sequence[Round]) -> list[Candidate]:
@@ -93,6 +104,7 @@ def choose(
     last: Sequence[Round],
     refuse: Callable[[Candidate], str | None] = lambda candidate: None,
     gain: float = DEFAULT_PLAN.gain,
+    unproven: Collection[Candidate] = NONE_UNPROVEN,
 ) -> tuple[Candidate, dict[Candidate, str]]:
     """Pick from the finalists: by all rounds who comes first, by the last rung's whether that is sure.
 
@@ -102,14 +114,15 @@ def choose(
         last: those of the last rung.
         refuse: why one is not within the budget, or None.
         gain: see `Plan`.
+        unproven: whose own proof failed: nobody has to be faster than what cannot be had.
 
     Returns:
         The winner, and why each was dropped that seemed faster.
     """
-    order = sorted(finalists_of(candidates, last), key=lambda each: race.score(str(each)))
+    finalists = finalists_of(candidates, last)
     return pick(
-        order,
-        candidates,
+        sorted(finalists, key=lambda each: race.score(str(each))),
+        [each for each in finalists if each not in unproven],
         lambda one, other: surely_faster(last, str(one), str(other), gain),
         refuse,
     )
@@ -131,6 +144,8 @@ def _slower(
 
 def _times(named: dict[str, Candidate], race: Race) -> dict[Candidate, Times]:
     return {
-        named[name]: Times(race.milliseconds(name), race.spread(name), race.count(name))
+        named[name]: Times(
+            race.milliseconds(name), race.spread(name), race.count(name), calls=race.calls(name)
+        )
         for name in race.names()
     }

@@ -211,9 +211,7 @@ def _time(
             progress,
             _ROUND_SECONDS,
         )
-        outcome = measure(candidates, stopwatch, accuracy, plan, progress, complete=False)
-        stopwatch.close()
-        return outcome
+        return next(measure(candidates, stopwatch, accuracy, plan, progress, complete=False))
 
 
 def _time_groups(

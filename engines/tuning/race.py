@@ -6,10 +6,13 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
+from osnet_edge.bench.result.latency_stats import LatencyStats
+
 #: One round: milliseconds of one call at each batch size, by candidate, all taken within moments.
 Round = dict[str, tuple[float, ...]]
 #: A fair coin's chance of a run that would be taken for a difference.
 _CHANCE = 0.05
+_NS_PER_MS = 1_000_000
 
 
 class Race:
@@ -70,8 +73,18 @@ class Race:
 
     def spread(self, name: str) -> tuple[float, ...]:
         """Return the interquartile range of its own times over their median, by batch size."""
-        columns = zip(*(one[name] for one in self.rounds if name in one), strict=True)
-        return tuple(_relative_range(column) for column in columns)
+        return tuple(_relative_range(column) for column in self._columns(name))
+
+    def calls(self, name: str) -> tuple[LatencyStats, ...]:
+        """Return the statistics of its own times, as the bench judges a machine by them, by batch size."""
+        return tuple(
+            LatencyStats.from_nanoseconds([round(ms * _NS_PER_MS) for ms in column])
+            for column in self._columns(name)
+        )
+
+    def _columns(self, name: str) -> Iterable[tuple[float, ...]]:
+        """Return its own times, by batch size."""
+        return zip(*(one[name] for one in self.rounds if name in one), strict=True)
 
 
 def surely_faster(rounds: Sequence[Round], one: str, other: str, gain: float = 1.0) -> bool:

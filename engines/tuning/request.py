@@ -153,12 +153,15 @@ def _precisions(
     lossy = [each for each in having if PRECISIONS[each].rounds]
     if request.precisions is None:
         if request.calibration is None and lossy:
-            names = ", ".join(lossy)
-            return ("fp32",), (f"{names} were not tried: what they lose needs --calibration and --budget",)
+            names, were = " and ".join(lossy), "were" if lossy[1:] else "was"
+            lose = "they lose" if lossy[1:] else "it loses"
+            note = f"{names} {were} not tried: what {lose} is measured with --calibration and --budget"
+            return ("fp32",), (note,)
         return having, ()
     if unknown := [each for each in request.precisions if each not in having]:
-        target = request.spec.row.target
-        raise InputError(f"expected --precision of {', '.join(having)} for {target}, got {unknown[0]}")
+        raise InputError(
+            f"expected --precision of {', '.join(having)} for {request.target}, got {unknown[0]}"
+        )
     if "int8" in request.precisions and request.calibration is None:
         raise InputError("int8 needs --calibration FILE and --budget; draw a set with osnet-edge calibrate")
     # The published graph in float32 is what a CPU's winner must beat, whatever else is asked for.

@@ -89,6 +89,6 @@ def _what_int8_gains(rows: Sequence[TunedCandidate]) -> tuple[str, ...]:
 
 def _why(winner: TunedCandidate, reference: TunedCandidate, how: str) -> str:
     if winner == reference:
-        return f"{winner.name}: nothing else was surely faster and within the budget"
+        return f"{winner.name}: nothing else was surely faster, within the budget and proven"
     gain = (reference.picture_ms or 0) / (winner.picture_ms or 1)
     return f"{winner.name}: {gain:.2f} times as fast as {reference.name}, as {how}"

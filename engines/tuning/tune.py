@@ -23,15 +23,13 @@ from osnet_edge.runtime.backends.base import Engine, open_engine
 from osnet_edge.runtime.backends.onnxruntime import default_threads
 from osnet_edge.runtime.backends.registry import BACKENDS
 from osnet_edge.runtime.cuda.probe import probe
-from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 from osnet_edge.runtime.installed import installed_version
 from osnet_edge.runtime.package.manifest import Manifest, read_manifest
 from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.processor import this_processor
 
 _LIBRARIES = ("osnet-edge", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx-cu13")
-#: On a quiet machine times spread by some percent.
-_BUSY = 0.5
 
 
 def tune(
@@ -58,7 +56,7 @@ def tune(
         InputError: a graph, the target, batches, precisions, device or calibration set cannot be used.
         UnavailableError: the target's library is not here, or a package was asked for that only the device
             itself can build.
-        CheckError: the finished engine fails its golden pairs. No package is left.
+        CheckError: every candidate fails its proof, as its graph or as its engine. No package is left.
     """
     spec = request.spec
     if output is not None:
@@ -82,24 +80,38 @@ def tune(
     accuracy = Accuracy(
         request.by_rewrite, request.calibration, cache, request.golden_crops, spec.processor, progress
     )
+    unproven: dict[Candidate, str] = {}
     with tempfile.TemporaryDirectory(prefix="osnet-edge-tune-") as scratch:
         if ceilings:
             capabilities = spec.capabilities or (ceilings.capability,)
-            outcome = rank(
-                candidates, accuracy, ceilings, request.batches, capabilities, Path(scratch), progress
+            outcomes = rank(
+                candidates,
+                accuracy,
+                ceilings,
+                request.batches,
+                capabilities,
+                Path(scratch),
+                progress,
+                unproven,
             )
         else:
             stopwatch = make_stopwatch(request, candidates, accuracy, cache, Path(scratch), progress)
-            outcome = measure(candidates, stopwatch, accuracy, request.plan, progress)
-            stopwatch.close()
-    left_out = (*left_out, *_doubts(outcome.times[candidates[0]]))
-    table = make_table(
-        request, device, candidates, outcome, accuracy.losses, (*notes, *left_out), measured=timed
-    )
-    if output is None:
-        return table, None
-    progress(f"building {outcome.winner}")
-    return table, _build(request, outcome.winner, accuracy, table, Path(output), replace, progress)
+            outcomes = measure(candidates, stopwatch, accuracy, request.plan, progress, unproven)
+        # Without end: where nobody is left, it says so.
+        while True:
+            outcome = next(outcomes)
+            told = (*notes, *left_out, *_doubts(outcome.times[candidates[0]]))
+            table = make_table(request, device, candidates, outcome, accuracy.losses, told, measured=timed)
+            if output is None:
+                return table, None
+            progress(f"building {outcome.winner}")
+            try:
+                return table, _build(
+                    request, outcome.winner, accuracy, table, Path(output), replace, progress
+                )
+            except CheckError as error:
+                unproven[outcome.winner] = f"fails its own proof ({error})"
+                progress(f"{outcome.winner} {unproven[outcome.winner]}; going on with the next best")
 
 
 def make_stopwatch(
@@ -180,12 +192,13 @@ def _context(device: str, request: TuneRequest) -> Any:
 
 
 def _doubts(reference: Times) -> tuple[str, ...]:
-    """Say so where the machine was so busy that hardly anything can be told."""
-    spread = max(reference.spread, default=0.0)
-    if spread < _BUSY:
+    """Say so where the machine was busy with something else, by the reference's own times as bench does."""
+    noisy = [each.cv for each in reference.calls if each.noisy]
+    if not noisy:
         return ()
     return (
-        f"the machine was busy: the reference's times spread by {spread:.0%}; tune again when it is quiet",
+        "the machine was not quiet: the standard deviation of the reference's calls reaches "
+        f"{max(noisy):.0%} of their mean; tune again when nothing else runs",
     )
 
 

@@ -21,7 +21,7 @@ from osnet_edge.runtime.installed import import_library
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
-from osnet_edge.runtime.processor import BF16
+from osnet_edge.runtime.processor import BF16, this_processor
 
 #: OpenVINO's names of the precisions that it is asked for here.
 HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
@@ -133,9 +133,18 @@ def support(name: BackendName) -> Support:
         precisions = cpu_precisions(open_core())
     except UnavailableError as error:
         return Support(installed, problems=(str(error),))
-    cpu = (f"this CPU in {' and '.join(precisions)}",)
-    lacks = () if "bf16" in precisions else ("no bf16: OpenVINO does not compute in it on this CPU",)
-    return Support(installed, cpu, cpu, lacks)
+    here = this_processor()
+    needed = BACKENDS[name].int8_from.get(here.kind)
+    cpu = (f"this CPU in {', '.join([*precisions, *(() if needed else ('int8',))])}",)
+    lacks = [] if "bf16" in precisions else ["no bf16: OpenVINO does not compute in it on this CPU"]
+    if needed:
+        lacks.append(f"no INT8: OpenVINO has it from {needed} on, and this processor is {here.kind}")
+    elif not here.multiplies_exactly(8):
+        lacks.append(
+            "no INT8 with weights of 8 bits, as is built for a processor with VNNI: this one has none; "
+            "--processor any builds with 7"
+        )
+    return Support(installed, cpu, cpu, tuple(lacks))
 
 
 def open_core(precision: Precision = "fp32") -> Any:

@@ -234,7 +234,7 @@ def require_space(folder: Path, needed: int, reserve: int) -> None:
             "disk",
             f"{folder}: expected {(needed + reserve) / 1e6:.0f} MB free ({needed / 1e6:.1f} for "
             f"this update, the "
-            f"rest kept for others), found {free / 1e6:.0f}; make room, or init with a smaller --reserve",
+            f"rest kept for others), found {free / 1e6:.0f}; make room, or init with a smaller --reserve-mb",
         )
 
 

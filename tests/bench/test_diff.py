@@ -146,10 +146,26 @@ def test_times_under_unlike_conditions_are_not_judged(
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     old.write_text(to_json(base))
     new.write_text(to_json(change(slower(base, 3.0))))
-    assert main(["bench", "diff", str(old), str(new)]) == 0
+    # A gate that let this pass would be open from the day on which its machine is replaced.
+    assert main(["bench", "diff", str(old), str(new)]) == 2
+    assert "expected two results of like conditions" in capsys.readouterr().err.splitlines()[-1]
+    assert main(["bench", "diff", str(old), str(new), "--allow-unlike"]) == 0
     shown = capsys.readouterr()
     assert f"unlike {said}" in shown.err
     assert "not judged, unlike" in shown.out
+
+
+def test_what_got_worse_under_unlike_conditions_is_worse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Accuracy goes by no machine."""
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text(to_json(examples.everything()))
+    other = less_accurate(examples.everything(), 0.5)
+    new.write_text(to_json(replace(other, settings=replace(other.settings, threads=2))))
+    assert main(["bench", "diff", str(old), str(new), "--allow-unlike"]) == 1
+    assert main(["bench", "diff", str(old), str(new)]) == 1
+    assert "worse: x0_25-int8, mAP %" in capsys.readouterr().err
 
 
 def test_results_of_other_engines_do_not_compare() -> None:

@@ -23,7 +23,8 @@ from osnet_edge.bench.measure.run import run_bench
 from osnet_edge.bench.measure.runners import NotSupportedError
 from osnet_edge.bench.measure.stages import EngineRun, measure_cold_starts
 from osnet_edge.bench.measure.worker import Worker
-from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
+from osnet_edge.cli.main import main
+from osnet_edge.runtime.errors import CheckError, InputError, InterruptedRunError, UnavailableError
 
 
 def plan(**options: object) -> Plan:
@@ -275,6 +276,26 @@ def test_what_an_engine_raises_comes_as_what_it_is() -> None:
         process.close()
     with pytest.raises(EngineFailedError, match="ended with exit code 0"):
         process.ask(Worker.round, 0.0)
+
+
+def test_an_interruption_before_anything_was_measured_is_no_result() -> None:
+    def interrupt(what: str, share: float) -> None:
+        raise KeyboardInterrupt
+
+    targets = [engines.bench_target("reference", role="reference")]
+    with pytest.raises(InterruptedRunError, match="before anything was measured; nothing was written"):
+        run_bench(targets, plan(), command="bench", progress=interrupt)
+
+
+def test_batches_that_nobody_named_are_what_the_package_takes(graph: Path, tmp_path: Path) -> None:
+    """Such as a package tuned for 1 and 8."""
+    build = ["build", str(graph), "--target", "cpu", "--batch", "1,8,8", "-o", str(tmp_path / "small")]
+    assert main(build) == 0
+    bench = ["bench", str(tmp_path / "small"), "--duration", "0.01", "--json", str(tmp_path / "r.json")]
+    assert main(bench) == 0
+    result = from_json((tmp_path / "r.json").read_text())
+    assert result.settings.batches == (1, 8)
+    assert "--batch 1,8" in result.settings.command
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

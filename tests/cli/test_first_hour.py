@@ -12,6 +12,9 @@ from PIL import Image
 
 from osnet_edge import Embedder, InputError
 from osnet_edge.cli.main import main
+from osnet_edge.runtime.package.manifest import read_manifest
+from osnet_edge.train.checkpoint import load_osnet
+from osnet_edge.train.synthetic import write_set
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -37,13 +40,30 @@ def test_a_mistyped_command_gets_the_nearest(
 def test_the_documented_route_from_a_checkpoint(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    section = (
-        (DOCS / "RUNTIME.md").read_text().split("## From a checkpoint to a package")[1].split("\n## ")[0]
-    )
     monkeypatch.chdir(tmp_path)
     shutil.copy(checkpoint, "osnet.pth")
-    exec("\n".join(re.findall(r"^    (.*)$", section, re.M)), {})
+    run_documented("From a checkpoint to a package")
     assert Embedder.load("osnet-cpu").prove() < 1e-3
+
+
+def test_the_documented_route_of_training_and_tuning(
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(graph, "osnet.onnx")
+    counts = {"train_identities": 8, "test_identities": 0, "cameras": 2, "pictures_per_camera": 4}
+    write_set(Path("synthetic-set"), seed=0, **counts)
+    run_documented("Training and tuning")
+    assert load_osnet("run/osnet.pth").num_classes == 8
+    tuning = read_manifest("osnet-best").tuning
+    assert tuning is not None
+    assert tuning.batches == (1, 8)
+
+
+def run_documented(title: str) -> None:
+    """Run a section of docs/RUNTIME.md as it is written."""
+    section = (DOCS / "RUNTIME.md").read_text().split(f"## {title}\n")[1].split("\n## ")[0]
+    exec("\n".join(re.findall(r"^    (.*)$", section, re.M)), {})
 
 
 def test_pil_images_are_crops(package: Path) -> None:

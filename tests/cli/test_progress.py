@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -91,3 +92,16 @@ def test_a_share_of_a_job_is_told_in_percent(
     assert re.fullmatch(
         r"  latency \.\.\.\n  latency: 10 %\n  latency: 35 %, about \d+ s left\n", capsys.readouterr().err
     )
+
+
+def test_what_takes_long_is_said_and_what_does_not_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    """As loading does: OpenVINO compiles for seconds, and ONNX Runtime is there at once."""
+    with progress.told_if_slow("loading osnet-cpu"):
+        pass
+    assert capsys.readouterr().err == ""
+    shown = ""
+    with progress.told_if_slow("loading osnet-openvino"):
+        while not shown:
+            time.sleep(0.05)
+            shown = capsys.readouterr().err
+    assert shown == "  loading osnet-openvino ...\n"

@@ -62,12 +62,27 @@ def build(work: Path, output: Path, *options: str, graph: str = "osnet.onnx") ->
     return main(["build", str(work / graph), *given, *options])
 
 
-def build_elsewhere(work: Path, output: Path, *options: str) -> int:
+def build_elsewhere(work: Path, output: Path, *options: str, graph: str = "osnet.onnx") -> int:
     """Build INT8 for a processor that is not here, so that nothing is timed, from `ranges.json`."""
     other = "x86-64-vnni" if platform.machine() == "aarch64" else "aarch64"
     given = ["--target", "cpu", "--processor", other, "--precision", "int8"]
     calibration = ["--calibration", str(work / "ranges.json"), "-o", str(output)]
-    return main(["build", str(work / "osnet.onnx"), *calibration, *given, *options])
+    return main(["build", str(work / graph), *calibration, *given, *options])
+
+
+def test_a_graph_whose_nodes_lost_their_names_is_built_in_the_same_groups(work: Path, tmp_path: Path) -> None:
+    """Some tools drop them, and what quantises goes by them."""
+    model = onnx.load(work / "osnet.onnx")
+    for node in model.graph.node:
+        node.ClearField("name")
+    onnx.save(model, work / "nameless.onnx")
+    groups = []
+    for graph in ("osnet.onnx", "nameless.onnx"):
+        assert build_elsewhere(work, tmp_path / graph, graph=graph) == 0
+        decided = read_manifest(tmp_path / graph).int8
+        assert decided is not None
+        groups.append([each.group for each in decided.groups])
+    assert groups[0] == groups[1]
 
 
 @pytest.mark.parametrize("target", ["cpu", pytest.param("openvino", marks=needs_openvino)])

@@ -23,6 +23,7 @@ from tensorrt_graphs import (
     tiny_graph,
 )
 
+from osnet_edge.cli.main import main
 from osnet_edge.engines.backends.tensorrt.capabilities import resolve_capabilities
 from osnet_edge.engines.backends.tensorrt.network import float32_layers, make_network
 from osnet_edge.engines.backends.tensorrt.plan import build_plan
@@ -122,6 +123,22 @@ def test_a_capability_that_is_named_twice_is_built_once() -> None:
 def test_the_current_gpu_needs_a_gpu(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="building for the current GPU needs the GPU it is for, and "):
         build(tiny, tmp_path / "model.plan", "current")
+
+
+@without_gpu
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param("rtx:current", marks=needs_rtx),
+        pytest.param("tensorrt", marks=pytest.mark.skipif(HAS_FULL, reason="TensorRT is here")),
+    ],
+)
+def test_what_cannot_be_built_here_is_refused_before_any_work(
+    target: str, graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", str(graph), "--target", target, "-o", str(tmp_path / "out")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
 
 
 @pytest.mark.skipif(HAS_FULL, reason="tests a machine without TensorRT")

@@ -14,6 +14,7 @@ import onnx
 import pytest
 from drawn_people import draw_people
 from needs import needs_openvino, needs_rtx
+from onnx import TensorProto, helper, numpy_helper
 
 from osnet_edge.cli.main import main
 from osnet_edge.engines.calibration import read_calibration_set
@@ -92,7 +93,7 @@ def test_a_checkpoint_is_tuned_on_the_cpu_and_its_package_carries_the_table(
     assert manifest.model.rewrite == winner.rewrite
     assert (manifest.batch.min, manifest.batch.max) == (1, 2)
     assert Embedder.load(tmp_path / "out").prove() < 1e-4
-    assert "int8 were not tried: what they lose needs --calibration and --budget" in text
+    assert "int8 was not tried: what it loses is measured with --calibration and --budget" in text
     assert f"winner: {tuning.winner}" in text
     assert main(["inspect", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
@@ -129,6 +130,25 @@ def test_a_second_tuning_remembers_every_time_and_a_damaged_memory_is_made_anew(
     assert "timing" not in run()[1]
 
 
+@pytest.mark.parametrize(("slower", "quiet"), [(1.01, True), (1.5, False)])
+def test_a_machine_is_called_busy_by_the_calls_of_the_reference_as_the_bench_does(
+    slower: float, quiet: bool, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Times are remembered, and here every other round is made slower."""
+    command = ["tune", str(work / "osnet.onnx"), "--target", "cpu", "--batch", "1"]
+    command += ["--cache", str(tmp_path), "--json"]
+    assert main(command) == 0
+    (kept,) = tmp_path.iterdir()
+    document = json.loads(kept.read_text())
+    for index, one in enumerate(document["value"]["rounds"]):
+        one.update({name: [slower if index % 2 else 1.0] for name in one})
+    kept.write_text(json.dumps(document))
+    capsys.readouterr()
+    assert main(command) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert any(note.startswith("the machine was not quiet: ") for note in notes) != quiet
+
+
 def call_rewritten(graph: Path, name: str, output: Path) -> ExportedGraph:
     """Write a copy of a graph that says it was rewritten: what is timed does not matter here."""
     read = read_graph(graph)
@@ -160,6 +180,54 @@ def test_an_interrupted_tuning_goes_on_where_it_was(work: Path, tmp_path: Path) 
     # Two groups make the first rung, and one of them was timed before: one and the last rung are left.
     assert sum(text.startswith("timing") for text in said) == 2
     assert (tmp_path / "out").is_dir()
+
+
+def mixing_its_batch(graph: Path, output: Path) -> ExportedGraph:
+    """Write a graph with another's input, output and metadata: far faster, and what it makes of an image goes
+    with the others of its batch, as of a network that was exported while it trained."""
+    model = onnx.load(graph)
+    size = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    constants = {"flat": [0, -1], "first": [0], "last": [size], "axis": [1]}
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["floats", "flat"], ["pixels"]),
+        helper.make_node("Slice", ["pixels", "first", "last", "axis"], ["rows"]),
+        helper.make_node("ReduceMean", ["rows"], ["mean"], axes=[0]),
+        helper.make_node("Mul", ["rows", "mean"], ["embeddings"]),
+    ]
+    made = [numpy_helper.from_array(np.array(value), name) for name, value in constants.items()]
+    model.graph.CopyFrom(helper.make_graph(nodes, "small", model.graph.input, model.graph.output, made))
+    onnx.save(model, output)
+    return read_graph(output)
+
+
+def test_a_winner_whose_own_proof_fails_makes_place_for_the_next(work: Path, tmp_path: Path) -> None:
+    """Golden pairs are made of a whole batch, and the engine is tuned for single images."""
+    mixing_its_batch(work / "osnet.onnx", tmp_path / "mixing.onnx")
+    fastest = call_rewritten(tmp_path / "mixing.onnx", "gate", tmp_path / "gate.onnx")
+    graphs = (read_graph(work / "osnet.onnx"), fastest)
+    said: list[str] = []
+    request = TuneRequest(graphs, "cpu", (1,), sample_crops(2, 100, 40))
+    tuning, manifest = run_tuner(request, tmp_path / "out", progress=said.append)
+    assert tuning.winner == "onnxruntime fp32"
+    assert manifest == read_manifest(tmp_path / "out")
+    assert manifest.model.rewrite == ()
+    assert Embedder.load(tmp_path / "out").prove() < 1e-4
+    (dropped,) = (each.dropped for each in tuning.candidates if each.rewrite)
+    assert dropped is not None
+    assert dropped.startswith("fails its own proof (osnet_x0_25 fp32 for cpu on any: embeddings differ")
+    assert any(text.startswith("onnxruntime fp32 gate fails its own proof") for text in said)
+
+
+def test_where_every_proof_fails_each_is_named_and_no_package_is_left(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixing_its_batch(work / "osnet.onnx", tmp_path / "mixing.onnx")
+    options = ["--target", "cpu", "--batch", "1", "-o", str(tmp_path / "out")]
+    assert tune(work, str(tmp_path / "mixing.onnx"), *options) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: no candidate is left to build: onnxruntime fp32 fails its own proof (")
+    assert not (tmp_path / "out").exists()
 
 
 @needs_openvino
@@ -358,6 +426,7 @@ def without_graph(work: Path) -> str:
         ),
         ("osnet.onnx", ["--target", "cpu", "--calibration", "no.json", "--budget", "1"], 2, "no.json"),
         ("osnet.onnx", ["--target", "cpu", "--precision", "fp16"], 2, "of fp32, int8 for cpu, got fp16"),
+        ("osnet.onnx", ["--target", "cpu:fastest", "--precision", "fp16"], 2, " for cpu:fastest, got fp16"),
         ("osnet.onnx", ["--target", "cpu", "--precision", "int8"], 2, "int8 needs --calibration FILE"),
         ("osnet.onnx", ["--target", "cpu", "--rewrite", "gate"], 2, "pass a checkpoint to try others"),
         ("osnet.pth", ["--target", "cpu", "--rewrite", "faster"], 2, "expected none, auto or some of"),

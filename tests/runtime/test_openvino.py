@@ -23,9 +23,11 @@ from osnet_edge.runtime import Embedder, InputError, UnavailableError
 from osnet_edge.runtime.backends import openvino as openvino_cpu
 from osnet_edge.runtime.backends.openvino import arrange
 from osnet_edge.runtime.files import sha256_of
+from osnet_edge.runtime.package import folder as package_folder
 from osnet_edge.runtime.package.manifest import BatchRange, read_manifest
 from osnet_edge.runtime.precisions import PRECISIONS
 from osnet_edge.runtime.preprocessing import to_batch
+from osnet_edge.runtime.processor import Processor
 from osnet_edge.train.synthetic import sample_crops
 
 
@@ -273,7 +275,7 @@ def edited(package: Path, copy: Path, **fields: object) -> Path:
     shutil.copytree(package, copy)
     document = json.loads((copy / "manifest.json").read_text())
     for name, value in fields.items():
-        document[name] = {**document[name], **value} if isinstance(value, dict) else value
+        document[name] = {**(document[name] or {}), **value} if isinstance(value, dict) else value
     (copy / "manifest.json").write_text(json.dumps(document))
     return copy
 
@@ -294,3 +296,50 @@ except KeyboardInterrupt:
 """
     ran = subprocess.run([sys.executable, "-c", code, openvino_package], capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (0, "interrupted\n"), ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("sentence", "here", "bits", "refused", "lacks"),
+    [
+        (
+            "an ARM without dot products, which OpenVINO has no INT8 for",
+            Processor("aarch64", ()),
+            8,
+            "no: OpenVINO has INT8 from aarch64-dotprod on, and this machine is aarch64",
+            "no INT8: OpenVINO has it from aarch64-dotprod on",
+        ),
+        (
+            "an x86 without VNNI, which cuts sums off",
+            Processor("x86_64", ("avx2",)),
+            8,
+            "no: this INT8 engine was built for a processor with VNNI, and this one has no VNNI",
+            "no INT8 with weights of 8 bits",
+        ),
+        ("the same with weights of 7 bits", Processor("x86_64", ("avx2",)), 7, "", "no INT8 with weights"),
+    ],
+)
+def test_inspect_and_doctor_say_where_int8_is_refused(
+    sentence: str,
+    here: Processor,
+    bits: int,
+    refused: str,
+    lacks: str,
+    openvino_package: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without loading the engine; no such processor is here, so that its name is all that is changed."""
+    monkeypatch.setattr(package_folder, "this_processor", lambda: here)
+    monkeypatch.setattr(openvino_cpu, "this_processor", lambda: here)
+    names = dict.fromkeys(("rules", "ranges", "calibration", "pictures_sha256"), "none")
+    numbers = {"pictures": 1, "held_out": 0, "macs": 0.0, "weight_bits": bits, "groups": []}
+    limits = dict.fromkeys(("budget", "budget_rank1", "loss"))
+    fields = {"precision": "int8", "int8": {**names, **numbers, **limits}, "target": {"processor": ""}}
+    int8 = edited(openvino_package, tmp_path / "int8", **fields)
+    assert main(["inspect", str(int8)]) == 0
+    shown = capsys.readouterr().out
+    assert (f"runs here      {refused}" in shown) if refused else ("runs here" not in shown)
+    assert main(["doctor", "--json"]) == 0
+    problems = json.loads(capsys.readouterr().out)["targets"]["openvino"]["problems"]
+    assert any(each.startswith(lacks) for each in problems)

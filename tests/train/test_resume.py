@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -25,7 +27,7 @@ from training_runs import (
     weights_of,
 )
 
-from osnet_edge.runtime.errors import InputError, InterruptedRunError
+from osnet_edge.runtime.errors import InputError, InterruptedRunError, UnavailableError
 from osnet_edge.train.checkpoint import load_osnet
 from osnet_edge.train.data import Picture, ReidSet, training_pictures
 from osnet_edge.train.machine import Machine
@@ -232,6 +234,30 @@ def test_a_finished_run_resumes_to_itself(few: ReidSet, tmp_path: Path) -> None:
     assert torch.equal(before, weights_of(again))
 
 
+def test_a_run_older_than_the_field_that_says_what_it_starts_from_is_gone_on_with(
+    few: ReidSet, tmp_path: Path
+) -> None:
+    """Such as one of adapt, whose recipe says today that it starts from weights."""
+    recipe = finished(few, tmp_path / "run")
+    content = torch.load(tmp_path / "run/last.ckpt", weights_only=True)
+    account = json.loads(content["run"])
+    del account["origin"]["recipe"]["network"]["start"]
+    torch.save({**content, "run": json.dumps(account)}, tmp_path / "run/last.ckpt")
+    today = replace(recipe, network=replace(recipe.network, start="weights"))
+    train(few.train[:32], today, tmp_path / "run", machine=HERE, resume=True)
+
+
+LIMITED = [
+    sys.executable,
+    "-c",
+    "import resource, signal, sys\n"
+    "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+    "from osnet_edge.cli.main import main\n"
+    "sys.exit(main(sys.argv[1:]))\n",
+]
+
+
 def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(few: ReidSet, tmp_path: Path) -> None:
     """A limit on the size of files stands in for the disk: writing past it fails in the same place."""
     run, listed = tmp_path / "run", tmp_path / "set.csv"
@@ -240,14 +266,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(few: ReidSet, tmp_path
     changes = [*CHANGES, "batches.epochs=1"]
     train(training_pictures([str(listed)]), read_recipe("quick", changes), run, machine=HERE)
     before = (run / "last.ckpt").read_bytes()
-    script = (
-        "import resource, signal, sys\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "from osnet_edge.cli.main import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    command = [sys.executable, "-c", script, "train", "quick", "--data", str(listed)]
+    command = [*LIMITED, "train", "quick", "--data", str(listed)]
     command += ["-o", str(run), "--resume"]
     command += ["--workers", "0", *(item for change in changes for item in ("--set", change))]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -257,3 +276,43 @@ def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(few: ReidSet, tmp_path
     assert (run / "last.ckpt").read_bytes() == before
     assert read_recipe(str(run / "recipe.toml")) == read_recipe("quick", changes)
     assert [path.name for path in run.iterdir() if path.name.startswith(".")] == [".lock"]
+
+
+def test_a_run_that_cannot_be_saved_once_leaves_nothing(few: ReidSet, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            train(few.train, SMALL, tmp_path / "run", machine=HERE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_without_room_for_a_run_is_told_how_much_it_needs(few: ReidSet, tmp_path: Path) -> None:
+    """Before anything is made; and where others fill it later, the last state stays and is gone on with."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("needs to mount a small disk, which root may")
+    needs = r"the run needs about \d+ MB in .*run, and 0 MB are free"
+    others, run = disk / "others", disk / "run"
+
+    def fill(model: OSNet, epoch: int) -> dict[str, dict[str, float]]:
+        others.write_bytes(bytes(shutil.disk_usage(disk).free))
+        return {}
+
+    try:
+        others.write_bytes(bytes(shutil.disk_usage(disk).free))
+        with pytest.raises(UnavailableError, match=needs):
+            train(few.train, SMALL, run, machine=HERE)
+        assert [path.name for path in disk.iterdir()] == ["others"]
+        others.unlink()
+        with pytest.raises(UnavailableError, match=needs):
+            train(few.train, SMALL, run, machine=HERE, test=fill)
+        others.unlink()
+        train(few.train, SMALL, run, machine=HERE, resume=True)
+    finally:
+        # Lazily: the log for TensorBoard may still be open.
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

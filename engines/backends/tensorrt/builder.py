@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from osnet_edge.engines.backends.base import Builder, best_sizes, middle
 from osnet_edge.engines.backends.tensorrt.options import BuilderOptions
-from osnet_edge.engines.backends.tensorrt.plan import build_plan
+from osnet_edge.engines.backends.tensorrt.plan import build_plan, require_plan
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph
 from osnet_edge.engines.quantization.rules import TENSORRT, QdqRules
@@ -19,6 +19,7 @@ from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanSchedule, rea
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.package.manifest import Target
+from osnet_edge.runtime.precisions import Precision
 
 
 class TensorRTBuilder(Builder):
@@ -65,6 +66,10 @@ class TensorRTBuilder(Builder):
             options=resolved.options,
             progress=progress,
         )
+
+    def require_here(self, spec: TargetSpec, precision: Precision) -> None:
+        """Ask for the library, and for a GPU where it builds on the device alone, see `Builder`."""
+        require_plan(self._library, spec.capabilities)
 
     def runs_here(self, spec: TargetSpec) -> bool:
         """Whether there is a GPU of the target's, and the library, see `Builder`."""

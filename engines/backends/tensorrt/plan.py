@@ -102,6 +102,11 @@ def build_plan(
     )
 
 
+def require_plan(library: TensorRTName, capabilities: tuple[str, ...]) -> None:
+    """Hold that a plan can be built here; raises what `build_plan` would for its library and capabilities."""
+    resolve_capabilities(_load(library), capabilities)
+
+
 def _load(library: TensorRTName) -> Library:
     try:
         return load_library(library)

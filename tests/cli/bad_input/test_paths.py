@@ -11,18 +11,16 @@ import pytest
 
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.main import cli, main
-from osnet_edge.cli.paths import InputPath, OutputFile, OutputFolder
+from osnet_edge.cli.paths import FilledFolder, InputPath, LaterFile, MadeFolder, OutputFile, OutputFolder
 
-#: Texts that are no paths, by how the help calls them, and those whose reader says more: a set may be a name.
+#: Texts that are no paths, by how the help calls them, and those whose reader says more.
 TEXTS = {
     *("COMMAND", "FIELD=VALUE", "HxW", "MIN,OPT,MAX", "N,...", "NAME", "NAME,...", "NAME=PERCENT"),
     *("RELEASE", "SHARE", "TARGET", "TEXT", "TIME", "WHAT,...", "WHY", "[RELEASE]", "none|auto|PASS,..."),
-    *("SET", "SET,...", "RECIPE", "JSON", "HOSTS..."),
-    # Folders that hold state, which the commands make or refuse by what is in them; see below.
-    *("DIR", "FOLDER"),
+    *("JSON", "HOSTS..."),
 }
-#: A file that another program will write, wherever it likes.
-LATER = ("device", "init", "heartbeat")
+#: A folder on other machines.
+ELSEWHERE = ("ship", "store")
 #: A folder in which nobody can make anything, the system administrator included.
 UNWRITABLE = Path("/sys")
 
@@ -75,7 +73,7 @@ def said(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
 
 def test_every_text_that_is_no_path_is_known() -> None:
     for words, each in PARAMETERS:
-        if each.type is click.STRING and (*words, each.name) != LATER:
+        if each.type is click.STRING and (*words, each.name) != ELSEWHERE:
             metavar = each.make_metavar(click.Context(cli))
             assert metavar in TEXTS, (words, each.name)
 
@@ -119,12 +117,32 @@ def test_a_folder_goes_into_no_folder(
     assert f"the folder {folder} does not exist" in said(given(words, parameter, f"{folder}/x"), capfd)
 
 
+@of(MadeFolder)
+def test_state_is_kept_in_no_file(
+    words: tuple[str, ...], parameter: click.Parameter, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    line = said(given(words, parameter, f"{tmp_path}/file"), capfd)
+    assert f"expected {parameter.opts[0]} as a folder, found a file at {tmp_path}/file; " in line
+
+
+@of(LaterFile)
+def test_what_another_program_will_write_is_a_file(
+    words: tuple[str, ...], parameter: click.Parameter, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert f"found a folder at {tmp_path}; " in said(given(words, parameter, str(tmp_path)), capfd)
+    behind = said(given(words, parameter, f"{tmp_path}/file/x"), capfd)
+    assert f"found a file at {tmp_path}/file; " in behind
+
+
 @pytest.mark.skipif(not UNWRITABLE.is_dir(), reason="needs a folder in which nothing can be made: /sys")
-@of((OutputFile, OutputFolder))  # type: ignore[arg-type]
+@of((OutputFile, OutputFolder, FilledFolder))  # type: ignore[arg-type]
 def test_a_folder_that_takes_nothing_is_tried_before_any_work(
     words: tuple[str, ...], parameter: click.Parameter, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    line = said(given(words, parameter, f"{UNWRITABLE}/osnet-edge-test"), capfd)
+    new = "" if isinstance(parameter.type, FilledFolder) else "/osnet-edge-test"
+    line = said(given(words, parameter, f"{UNWRITABLE}{new}"), capfd)
     assert f"nothing can be written in the folder {UNWRITABLE} (" in line
 
 
