@@ -1,0 +1,101 @@
+"""Run the pages of the documentation as they are written, and compare what is printed with what they show.
+
+The tour of README.md is run first; each page of docs/ goes on from the files that it leaves. Numbers may
+differ; words, columns and the order of lines may not.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+from documented import Step, not_as_shown, run, steps
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+#: In the order of docs/README.md.
+PAGES = (
+    *("INSTALLING", "TARGETS", "RUNTIME", "TRAINING", "EVALUATION", "SEARCH", "REWRITING", "CALIBRATION"),
+    *("PRECISION", "TUNING", "BENCH", "PACKAGE", "GPU"),
+)
+#: Commands that are not run, by how they begin, and why.
+PASSED_OVER = {
+    "pip install": "changes the environment, which `make installed` has filled",
+}
+#: Options that make a command shorter, by how it begins.
+SHORTENED: dict[str, str] = {}
+
+
+def follow(page: Path, folder: Path, environment: dict[str, str]) -> bool:
+    """Run every step of a page in a folder; return whether all did as the page says."""
+    good = True
+    click.echo(page.name)
+    for step in steps(page.read_text(encoding="utf-8")):
+        reason = next((why for begins, why in PASSED_OVER.items() if step.typed.startswith(begins)), None)
+        if reason is not None:
+            click.echo(f"  not run: {reason:24}  {step.typed}")
+            continue
+        options = next((more for begins, more in SHORTENED.items() if step.typed.startswith(begins)), "")
+        typed = f"{step.typed.split(' #')[0].rstrip()} {options}" if options else step.typed
+        started = time.monotonic()
+        ran = run(Step(typed, is_python=step.is_python), folder, environment)
+        problem = not_as_shown(ran.stdout, step.shown)
+        click.echo(f"  {time.monotonic() - started:5.1f} s  exit {ran.returncode}  {typed.splitlines()[0]}")
+        if ran.returncode:
+            click.echo(f"        {ran.stderr.strip()}")
+        elif problem is not None:
+            click.echo(f"        not as shown: {problem}\n{ran.stdout}")
+        good &= not ran.returncode and problem is None
+    return good
+
+
+@click.command()
+@click.argument("pages", nargs=-1, type=click.Choice(PAGES))
+@click.option("--weights", required=True, help="Folder with osnet_x0_25_msmt17.pth and others.")
+@click.option("--data", required=True, help="Folder with the sets viper, cuhk03 and mot17-mini.")
+@click.option("--tour", type=Path, help="Keep the folder of README's tour here, or use it if it is there.")
+def main(pages: tuple[str, ...], weights: str, data: str, tour: Path | None) -> None:
+    """Run README's tour, then PAGES of docs/ (all by default), each in a copy of the tour's folder.
+
+    \b
+    Example:
+      python scripts/run_docs.py --weights weights --data data
+      python scripts/run_docs.py CALIBRATION --weights weights --data data --tour tour
+    """
+    good = True
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = {
+            **os.environ,
+            "OSNET_EDGE_DATA": str(Path(data).resolve()),
+            "XDG_CACHE_HOME": f"{scratch}/cache",
+        }
+        first = tour or Path(scratch) / "tour"
+        if not first.exists():
+            prepare(first, Path(weights), Path(data))
+            good &= follow(ROOT / "README.md", first, environment)
+        for page in pages or PAGES:
+            folder = Path(scratch) / page
+            shutil.copytree(first, folder, symlinks=True)
+            good &= follow(ROOT / "docs" / f"{page}.md", folder, environment)
+    sys.exit(not good)
+
+
+def prepare(folder: Path, weights: Path, data: Path) -> None:
+    """Put what a reader has before the tour into a new folder."""
+    (folder / "crops").mkdir(parents=True)
+    for checkpoint in weights.glob("*.pth"):
+        shutil.copy(checkpoint, folder)
+    images = sorted((data / "viper/query").iterdir())[:120]
+    for image, name in zip(images, ("a.jpg", "b.jpg", *(path.name for path in images[2:])), strict=True):
+        Image.open(image).save(folder / "crops" / name)
+    Image.open(min((data / "mot17-mini").rglob("img1/*.jpg"))).save(folder / "frame.jpg")
+    (folder / "scripts").symlink_to(ROOT / "scripts")
+
+
+if __name__ == "__main__":
+    main()
