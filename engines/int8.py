@@ -59,7 +59,7 @@ class Calibration:
         """
         if not self.pictures.held_out:
             raise InputError(
-                f"a budget needs people held out, and {self.file} has none; draw it anew with "
+                f"a budget needs people held out, and {self.file} has none; draw it again with "
                 "osnet-edge calibrate from a set with people on two cameras"
             )
         return self.pictures.held_out

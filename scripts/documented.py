@@ -16,7 +16,7 @@ _BLOCK = re.compile(r"(?:^ {4}.*\n|^\n(?= {4}))+", re.MULTILINE)
 #: `$ command`, or `camera$ command` where it matters who types it.
 _PROMPT = re.compile(r"^(\w*)\$ +", re.MULTILINE)
 #: First words of blocks without a prompt whose every line is typed.
-_PROGRAMS = {"osnet-edge", "pip", "python", "torchrun"}
+_PROGRAMS = {"eval", "osnet-edge", "pip", "python", "torchrun"}
 _NUMBER = re.compile(r"[-+±]?\d[\d,.]*(?:e-?\d+)?|\b[0-9a-f]{12}\b")
 #: What `auto` and `cpu:fastest` choose depends on the machine.
 _CHOICE = re.compile(r"\b(?:(?:onnxruntime|openvino) )?(?:fp32|fp16|bf16|int8)\b")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from documented import steps
 from PIL import Image
 
 from osnet_edge import Embedder, InputError
@@ -37,13 +37,11 @@ def test_a_mistyped_command_gets_the_nearest(
 def test_the_documented_route_from_a_checkpoint(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    section = (
-        (DOCS / "RUNTIME.md").read_text().split("## From a checkpoint to a package")[1].split("\n## ")[0]
-    )
     monkeypatch.chdir(tmp_path)
-    shutil.copy(checkpoint, "osnet.pth")
-    exec("\n".join(re.findall(r"^    (.*)$", section, re.M)), {})
-    assert Embedder.load("osnet-cpu").prove() < 1e-3
+    shutil.copy(checkpoint, "osnet_x0_25_msmt17.pth")
+    *_, route = (step for step in steps((DOCS / "RUNTIME.md").read_text()) if step.is_python)
+    exec(route.typed, {})
+    assert Embedder.load("osnet-python").prove() < 1e-3
 
 
 def test_pil_images_are_crops(package: Path) -> None:
