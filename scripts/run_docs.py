@@ -38,10 +38,10 @@ SHORTENED = {
     "osnet-edge data synthesize -o site-": "--train-people 20 --test-people 5",
     "osnet-edge search": "--epochs 1 --size 64x32",
     "osnet-edge tune osnet_x0_25": "--batch 1 --rewrite none --rewrite gate",
-    # Two measurements on a shared machine differ by more than its 5%.
-    "osnet-edge bench diff": "--fail-over 99%",
-    "python scripts/gpu_bench.py": "--device cpu --variant osnet_x0_25 --batch 1 --seconds 0.1 --compile none",
+    "python scripts/gpu_bench.py": "--device cpu --variant osnet_x0_25 --batch 1 --compile none",
 }
+#: Commands whose exit code 1 is an answer, by how they begin, and which.
+MAY_SAY_NO = {"osnet-edge bench diff": "an engine got slower, as on a busy machine"}
 
 
 def follow(page: Path, folder: Path, environment: dict[str, str], used: set[str]) -> bool:
@@ -61,13 +61,14 @@ def follow(page: Path, folder: Path, environment: dict[str, str], used: set[str]
         typed = f"{step.typed.split(' #')[0].rstrip()}{options}" if options else step.typed
         started = time.monotonic()
         ran = run(Step(typed, is_python=step.is_python), folder, environment)
+        refused = ran.returncode > any(step.typed.startswith(row) for row in MAY_SAY_NO)
         problem = not_as_shown(ran.stdout, step.shown)
         click.echo(f"  {time.monotonic() - started:5.1f} s  exit {ran.returncode}  {typed.splitlines()[0]}")
-        if ran.returncode:
+        if refused:
             click.echo(f"        {ran.stderr.strip()}")
         elif problem is not None:
             click.echo(f"        not as shown: {problem}\n{ran.stdout}")
-        good &= not ran.returncode and problem is None
+        good &= not refused and problem is None
     return good
 
 
