@@ -61,7 +61,8 @@ def follow(page: Path, folder: Path, environment: dict[str, str], used: set[str]
         typed = f"{step.typed.split(' #')[0].rstrip()}{options}" if options else step.typed
         started = time.monotonic()
         ran = run(Step(typed, is_python=step.is_python), folder, environment)
-        refused = ran.returncode > any(step.typed.startswith(row) for row in MAY_SAY_NO)
+        answers = (0, 1) if step.typed.startswith(tuple(MAY_SAY_NO)) else (0,)
+        refused = ran.returncode not in answers
         problem = not_as_shown(ran.stdout, step.shown)
         click.echo(f"  {time.monotonic() - started:5.1f} s  exit {ran.returncode}  {typed.splitlines()[0]}")
         if refused:
