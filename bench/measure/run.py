@@ -118,7 +118,8 @@ class _Bench:
         known = [run.facts for run in runs if run.facts]
         accelerators = sorted({facts.accelerator for facts in known if facts.accelerator})
         return BenchResult(
-            # Load and clocks were read earlier: the benchmark is a load itself, and a GPU's clocks fall after it.
+            # Load and clocks were read earlier: the benchmark is a load itself, and a GPU's clocks fall
+            # after it.
             machine=replace(
                 machine_facts(
                     accelerator=", ".join(accelerators) or NOT_AVAILABLE,

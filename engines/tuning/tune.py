@@ -180,7 +180,7 @@ def _context(device: str, request: TuneRequest) -> Any:
 
 
 def _doubts(reference: Times) -> tuple[str, ...]:
-    """Say so where the machine was so busy that hardly anything can be told."""
+    """Return a warning if the machine was too busy for significant differences."""
     spread = max(reference.spread, default=0.0)
     if spread < _BUSY:
         return ()
