@@ -80,7 +80,7 @@ class BenchCommand(click.Command):
     "--frames",
     type=InputPath("a folder of MOT17 sequences", "folder"),
     metavar="FOLDER",
-    help="MOT17 sequences for these frames; default: drawn frames.",
+    help="MOT17 sequences for these frames; default: synthetic frames.",
 )
 @click.option("--streams", metavar="N,...", help="Also measure the throughput of N concurrent callers.")
 @click.option("--sustained", default=0.0, metavar="SECONDS", help="Also run each engine for SECONDS.")

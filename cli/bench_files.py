@@ -88,8 +88,8 @@ def bench_merge(
     """Put RESULTS of several machines on one page, and choose an engine for each machine.
 
     The chosen engine is the fastest on a frame, among those that lose no more than --budget points of mAP. If
-    no frames were timed, it is the fastest on a batch. An engine whose accuracy was not measured is passed
-    over, unless --unmeasured is given.
+    no frames were timed, it is the fastest on a batch. An engine whose accuracy was not measured is left
+    out, unless --unmeasured is given.
 
     \b
     Example:

@@ -204,7 +204,7 @@ def _print(made: CalibrationSet, output: str) -> None:
     each = f"{min(cameras.values()):,} to {max(cameras.values()):,} of each camera"
     click.echo(
         f"{output}: {len(made.pictures):,} images of {how.identities:,} people on {how.cameras:,} cameras "
-        f"({each}), drawn from {how.available:,} by seed {how.seed}; near-duplicates passed over: "
+        f"({each}), drawn from {how.available:,} by seed {how.seed}; near-duplicates skipped: "
         f"{how.near_duplicates:,}; held out: {len(made.held_out):,} images of {how.held_out:,} people"
     )
 

@@ -36,8 +36,9 @@ _HEADERS = ("split", "identities", "cameras", "pictures")
 def check(context: click.Context, spec: str, sheet: str | None, split: int, seed: int, as_json: bool) -> None:
     """Open every image of SET, count them, and list problems.
 
-    SET is a name in $OSNET_EDGE_DATA, a folder, NAME=FOLDER, a CSV, or FOLDER::PATTERN such as
-    'cams::{camera}/{identity}_*.jpg'. If an image cannot be decoded, the exit code is 1.
+    SET is a name in $OSNET_EDGE_DATA, a folder, a public set in a folder of another name such as
+    msmt17=sets/MSMT17_V2, a CSV, or FOLDER::PATTERN such as 'cams::{camera}/{identity}_*.jpg'. If an image
+    cannot be decoded, the exit code is 1.
 
     \b
     Example:

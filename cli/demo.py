@@ -1,4 +1,4 @@
-"""`osnet-edge demo`: the whole chain on drawn people, by the commands that a user would type."""
+"""`osnet-edge demo`: the whole chain on synthetic people, by the commands that a user would type."""
 
 from __future__ import annotations
 
@@ -38,10 +38,8 @@ _LATER_S, _LATER_BY_DRAWING = 25.0, 1.0
     metavar="FOLDER",
     help="Folder to create.",
 )
-@click.option("--train-people", default=150, show_default=True, help="Number of drawn people to train on.")
-@click.option(
-    "--test-people", default=40, show_default=True, help="Number of other drawn people, to test on."
-)
+@click.option("--train-people", default=150, show_default=True, help="Synthetic people to train on.")
+@click.option("--test-people", default=40, show_default=True, help="Other synthetic people, to test on.")
 @click.option(
     "--epochs",
     type=int,
@@ -59,7 +57,7 @@ def demo(
     seed: int,
     force: bool,
 ) -> None:
-    """Run the whole chain on drawn people, and write a report.
+    """Run the whole chain on synthetic people, and write a report.
 
     Draws people, trains a small OSNet on them, exports it, builds and measures every engine possible here.
 

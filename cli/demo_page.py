@@ -1,4 +1,4 @@
-"""The report of `osnet-edge demo`: the bench's page, with the drawn people and their rankings."""
+"""The report of `osnet-edge demo`: the bench's page, with the synthetic people and their rankings."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
         return embedder([read_picture(item.path) for item in items])
 
     sections = [
-        PictureSection("Drawn people", f"Nobody is shown. {sentence}", faces),
+        PictureSection("Synthetic people", f"No real person is shown. {sentence}", faces),
         PictureSection(
             "What it found",
             "The nearest gallery images of four queries. Those of the same person by the same camera are "

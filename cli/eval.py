@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from osnet_edge.cli.options import echo_json, json_flag, parse_size, threads_option
+from osnet_edge.cli.options import echo_json, json_flag, parse_size, threads_option, typed_command
 from osnet_edge.cli.paths import CHECKPOINT_OR_PACKAGE, SET, OutputFile
 from osnet_edge.cli.progress import bar, load_package, step
 from osnet_edge.runtime.errors import InputError
@@ -97,6 +96,8 @@ def evaluate(
     from osnet_edge.runtime.embed_files import embed_files
 
     threads = min(default_threads(), free) if threads is None else threads
+    # With the threads, since the number of free cores changes from run to run.
+    command = typed_command(threads=threads)
     if pictures:
         templates()
     # Check all inputs before the first image is embedded.
@@ -119,7 +120,7 @@ def evaluate(
                 sections.append(_pictures(name, embedder, embedded, by, queries))
     _print(results, markdown, as_json)
     if pictures:
-        _write_page(pictures, results, sections, _command(checkpoints, data, size, distance, rerank))
+        _write_page(pictures, results, sections, command)
 
 
 def _check(checkpoints: Sequence[str], batch: int, pictures: str | None, queries: int) -> list[str]:
@@ -240,9 +241,3 @@ def _write_page(
     with write_aside(path) as partial:
         page = cross_domain_page(results, command=command, sections=sections)
         partial.write_text(page, encoding="utf-8")
-
-
-def _command(checkpoints: Sequence[str], data: str, size: str, distance: str, rerank: bool) -> str:
-    """Return the command that repeats the scores."""
-    options = ["--data", data, "--size", size, "--distance", distance, *(["--rerank"] if rerank else [])]
-    return shlex.join(["osnet-edge", "eval", *checkpoints, *options])

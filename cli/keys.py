@@ -213,7 +213,7 @@ def refresh(repository: str, online: str, expires: float | None, recover: bool) 
     else:
         place.refresh(signers)
     refused = warn(place)
-    click.echo(f"{repository}: what is now was signed anew, for {place.expiry.timestamp:g} days")
+    click.echo(f"{repository}: the current state was signed again, for {place.expiry.timestamp:g} days")
     return int(refused)
 
 
@@ -228,7 +228,7 @@ def renew(
     draft: str | None,
     expires: float | None,
 ) -> None:
-    """Sign the targets metadata anew: before their 180 days are over, and after targets keys were rotated.
+    """Sign the targets metadata again: before their 180 days are over, and after targets keys were rotated.
 
     What is published, and who takes it, stays the same.
 

@@ -89,15 +89,19 @@ def read_calibration(
     return Calibration(read_calibration_set(file), Path(file), given)
 
 
-def typed_command() -> str:
-    """Return the running command line as the user could type it, without default values."""
+def typed_command(**chosen: object) -> str:
+    """Return the running command line as the user could type it, without default values.
+
+    Args:
+        chosen: options with the values that the command chose for this run, such as `threads=2`.
+    """
     context = click.get_current_context()
     words = context.command_path.split()
     for parameter in context.command.params:
         name = parameter.name or ""
-        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+        if name not in chosen and context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
-        value = context.params[name]
+        value = chosen.get(name, context.params[name])
         values = value if isinstance(value, tuple) else (value,)
         if isinstance(parameter, click.Argument):
             words += map(str, values)

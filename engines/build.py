@@ -38,7 +38,7 @@ from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.processor import ANY
 
-#: Where a manifest's `tools` say what the target `cpu:fastest` became, and why.
+#: The key in a manifest's `tools` for what the target `cpu:fastest` chose, and why.
 CHOICE_KEY = "cpu:fastest"
 
 
@@ -166,7 +166,7 @@ def write_package(
 
 
 def require_place(output: Path, *, replace: bool) -> None:
-    """Hold that a package may be put at `output`, before work is put into it.
+    """Check that a package may be written to `output`, before the work begins.
 
     Raises:
         InputError: something is there that may not be replaced, or no folder can be made there.
@@ -179,17 +179,17 @@ def require_place(output: Path, *, replace: bool) -> None:
 
 
 def _prove(folder: Path, manifest: Manifest, resolved: BuildSpec, pairs: GoldenPairs) -> None:
-    """Hold what was built to its golden pairs: the engine where it can run, and a CPU's graph elsewhere.
+    """Verify the build with its golden pairs: the engine if it can run here, or else a CPU's graph.
 
     Raises:
-        CheckError: they do not hold; the message says of what.
+        CheckError: they differ; the message says of what, and what to do.
     """
     where = ""
     try:
         try:
             Embedder.load(folder).prove()
         except UnavailableError:
-            # A plan built ahead of time runs elsewhere, and there is nothing else of it that could be held.
+            # A plan built ahead of time runs on another machine, and nothing else of it can be verified here.
             if manifest.target.device == "cpu":
                 hold_as_written(folder, manifest)
         except CheckError:
@@ -203,7 +203,7 @@ def _prove(folder: Path, manifest: Manifest, resolved: BuildSpec, pairs: GoldenP
 
 
 def _first_difference(resolved: BuildSpec, pairs: GoldenPairs) -> str:
-    """Say where an INT8 engine on a CPU first leaves its graph; nothing of others, or where none is seen."""
+    """Return where an INT8 engine on a CPU first differs from its graph; empty if it is unknown."""
     spec = resolved.spec
     if resolved.quantized is None or not spec.row.on_cpu:
         return ""

@@ -23,7 +23,7 @@ class BuildSpec:
         spec: the target, with one backend.
         precision: the precision.
         quantized: INT8, its groups chosen; None in other precisions.
-        int8: how INT8 was decided on; None where nobody asked.
+        int8: how INT8 was decided; None if it was not requested.
         comparison: the times by which `auto` chose, or those of INT8 on a CPU beside float32; else None.
         batch: batch sizes that the engine takes.
         options: of a builder that has any.

@@ -1,4 +1,4 @@
-"""Golden pairs: what the float32 network makes of a few images; and where an engine leaves its graph."""
+"""Golden pairs: a few images with their float32 embeddings; and where an engine differs from its graph."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class GoldenPairs:
     limit: float
 
     def hold(self, engine: Engine, max_batch: int) -> float:
-        """Hold an engine to the pairs, called with `max_batch` images at most, and return its distance.
+        """Compare an engine with the pairs, with at most `max_batch` images a call, and return its distance.
 
         Raises:
             CheckError: it computes something else.
@@ -60,7 +60,7 @@ def make_golden(
     Args:
         graph: the float32 graph.
         crops: uint8 (K, H, W, 3) RGB, of any size: their resizing is proven with the rest.
-        precision: of the engine that will be held to the pairs.
+        precision: of the engine that will be compared with the pairs.
         quantized: for INT8, whose graph is run in place of the other, with every Q/DQ as written.
 
     Raises:
@@ -78,15 +78,15 @@ def make_golden(
 
 
 def write_golden(pairs: GoldenPairs, folder: Path) -> Golden:
-    """Write golden pairs to `golden.npz` in a folder, and return how a manifest says it."""
+    """Write golden pairs to `golden.npz` in a folder, and return their entry in the manifest."""
     np.savez_compressed(folder / GOLDEN_NAME, crops=pairs.crops, embeddings=pairs.embeddings)
     return Golden(GOLDEN_NAME, pairs.limit)
 
 
 def hold_as_written(package: Path, manifest: Manifest) -> float:
-    """Hold a package's graph, with every Q/DQ computed as it is written, to its golden pairs.
+    """Compare a package's graph, with every Q/DQ computed as written, with its golden pairs.
 
-    It is what can be held of an engine whose processor is not here: its file, and its resizing.
+    This verifies what can be verified without the engine's processor: its file and its resizing.
 
     Raises:
         CheckError: it computes something else.
@@ -111,7 +111,7 @@ def first_difference(
     Args:
         graph: with Q/DQ.
         builder: of the library that runs it.
-        processor: the kind that it was made for, as manifests say it.
+        processor: the kind that it was built for, as in manifests.
         batch: a few images, as the engine's input.
 
     Returns:

@@ -27,7 +27,7 @@ from osnet_edge.runtime.package.golden import normalize_rows
 from osnet_edge.runtime.package.graph_info import GraphInfo
 
 Rows = npt.NDArray[np.float32]
-#: Milliseconds a batch that each group saves, where a target can be timed; None where INT8 cannot be run.
+#: Milliseconds a batch that each group saves, if the target can be timed; None if INT8 cannot run here.
 GroupTimer = Callable[[Quantizer], Mapping[str, float] | None]
 _BATCH = 32
 #: Why nothing is in INT8.
@@ -38,7 +38,7 @@ _CONFIDENCE = 0.9
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a user gives: images to calibrate on, and what may be lost.
+    """The user's calibration: images to calibrate on, and the largest accepted loss.
 
     Attributes:
         pictures: the set.
@@ -59,14 +59,14 @@ class Calibration:
         """
         if not self.pictures.held_out:
             raise InputError(
-                f"a budget needs people held out, and {self.file} has none; draw it anew with "
+                f"a budget needs people held out, and {self.file} has none; draw it again with "
                 "osnet-edge calibrate from a set with people on two cameras"
             )
         return self.pictures.held_out
 
 
 class HeldOut:
-    """The people of a calibration set that it held out, and what an engine loses on them.
+    """The held-out people of a calibration set, and the loss of an engine on them.
 
     Args:
         request: of a set that holds people out.
@@ -206,7 +206,7 @@ def decide_int8(
 
 
 def fine_tuning(info: GraphInfo, request: Calibration) -> str:
-    """Return what a user can do where no group of layers is within the budget."""
+    """Return what a user can do if no group of layers is within the budget."""
     return (
         f"fine-tune the checkpoint (osnet-edge train quantize --weights {info.model.checkpoint} --data SET "
         f"--calibration {request.file.name} -o RUN)"

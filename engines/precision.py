@@ -1,4 +1,4 @@
-"""From the precision that was asked for to what is built: INT8's graph, or what `auto` comes to."""
+"""From the requested precision to the build: INT8's graph, or the choice of `auto`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from osnet_edge.runtime.precisions import PRECISIONS, Precision
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.runtime.processor import this_processor
 
-#: What `--precision` says.
+#: The values of `--precision`.
 AskedPrecision = Precision | Literal["auto"]
 
 
 def check_asked(spec: TargetSpec, asked: AskedPrecision, request: Calibration | None) -> None:
-    """Hold what was asked for to what goes together, before anything is read.
+    """Check that the requested options go together, before anything is read.
 
     Raises:
         InputError: the target has no such precision, or calibration set or budget are missing or for nothing.
@@ -68,7 +68,7 @@ def resolve_precision(
     Args:
         graph: the float32 graph.
         spec: the target.
-        asked: the precision asked for.
+        asked: the requested precision.
         request: calibration set and budget, for `int8` and `auto`.
         batch: images a call, which engines are timed with.
         golden_crops: uint8 (K, H, W, 3) RGB, on which `auto` holds engines to their graphs.

@@ -127,7 +127,7 @@ def build_from_recipe(
     )
     tools = {**recipe.tools, "built by": f"osnet-edge {version('osnet-edge')} by a recipe"}
     with write_folder_aside(output) as fresh:
-        # Computed where the recipe was made: what it is held to is not the device's own word.
+        # Computed where the recipe was made, so that the device does not verify itself with its own values.
         shutil.copyfile(folder / recipe.golden.file, fresh / recipe.golden.file)
         return write_package(fresh, graph, resolved, recipe.golden, tools, progress)
 

@@ -16,7 +16,7 @@ class TargetSpec:
 
     Attributes:
         backend: what will run the package.
-        capabilities: the compute capabilities asked for, such as `8.6` or `current`.
+        capabilities: the requested compute capabilities, such as `8.6` or `current`.
         fastest: whether a faster CPU backend, as timed on this machine, may take its place.
         processor: the kind of processor that a CPU backend's INT8 and bf16 are made for, one of
             `osnet_edge.runtime.processor.PROCESSORS`; empty for GPUs.
@@ -29,7 +29,7 @@ class TargetSpec:
 
     @property
     def row(self) -> Backend:
-        """What the registry says of the backend."""
+        """The backend's row in the registry."""
         return BACKENDS[self.backend]
 
     @property
@@ -42,7 +42,7 @@ def parse_target(text: str, processor: str = "this") -> TargetSpec:
     """Parse a target.
 
     Args:
-        text: what `--target` says.
+        text: the value of `--target`.
         processor: what `--processor` says; `this` is the kind of this machine's.
 
     Raises:
@@ -91,7 +91,7 @@ def _parse(text: str) -> TargetSpec:
 
 
 def check_precision(spec: TargetSpec, precision: str) -> None:
-    """Hold a precision to what a target computes in.
+    """Check that a target computes in a precision.
 
     Raises:
         InputError: it is another; the message names the targets, or the processor, that have it.

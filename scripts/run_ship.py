@@ -8,6 +8,7 @@ Exit code 1 says that a command failed, did not print what the document shows, o
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-from documents import README, ROOT, Step, begin_tour, blocks, missing_from, steps
+from documented import ROOT, Step, blocks, not_as_shown, prepare, steps
 from one_machine import Network, enter_namespaces, unit_commands
 
 DOCUMENT = ROOT / "docs/SHIP.md"
@@ -61,26 +62,26 @@ class Document:
             "pip install": ("no registry is asked, and what it installs is here", lambda step: None),
             "systemctl enable --now osnet-edge-update.timer": (
                 "no systemd runs in here: the units are verified, and what the service runs is run",
-                lambda step: self.run_service(step.machine),
+                lambda step: self.run_service(step.host),
             ),
         }
 
     def do(self, step: Step) -> None:
         """Run a step, or what is done in its place."""
         for begin, (reason, instead) in self._instead.items():
-            if step.command.startswith(begin):
-                click.echo(f"instead  {step.machine}$ {step.command}\n         {reason}")
+            if step.typed.startswith(begin):
+                click.echo(f"instead  {step.host}$ {step.typed}\n         {reason}")
                 instead(step)
                 return
-        if "env:ONLINE_KEY" in step.command:
+        if "env:ONLINE_KEY" in step.typed:
             self._given["ONLINE_KEY"] = (self.network.home(WORKSTATION) / "online.key").read_text()
-        if step.command.startswith("rsync "):
+        if step.typed.startswith("rsync "):
             self._copying.append(step)
-        if "--root 1.root.json" in step.command:
+        if "--root 1.root.json" in step.typed:
             # The document has it copied again after whatever is written.
             self.copy_again()
             root = self.network.home(WORKSTATION) / "fleet/metadata/1.root.json"
-            (self.network.home(step.machine) / root.name).write_bytes(root.read_bytes())
+            (self.network.home(step.host) / root.name).write_bytes(root.read_bytes())
         self._run(step)
 
     def copy_again(self) -> None:
@@ -90,12 +91,12 @@ class Document:
 
     def run_service(self, machine: str) -> None:
         """Verify a camera's units, and run what the service would."""
-        self._run(Step(machine, f"systemd-analyze verify {SERVICE} {SERVICE[:-8]}.timer", ()))
+        self._run(Step(f"systemd-analyze verify {SERVICE} {SERVICE[:-8]}.timer", host=machine))
         unit = (self.network.scratch / machine / "units" / Path(SERVICE).name).read_text()
         folders = unit_commands(unit, ["RuntimeDirectory"])
-        self._run(Step(machine, f"mkdir -p {' '.join(f'/run/{each}' for each in folders)}", ()))
+        self._run(Step(f"mkdir -p {' '.join(f'/run/{each}' for each in folders)}", host=machine))
         for command in unit_commands(unit, ["ExecStartPre", "ExecStart", "ExecStopPost"]):
-            self._run(Step(machine, command.lstrip("+-!@:"), ()))
+            self._run(Step(command.lstrip("+-!@:"), host=machine))
 
     def follow(self, program: str, machine: str) -> subprocess.Popen[bytes]:
         """Start the document's program on a camera; it is started again while there is no engine yet."""
@@ -104,7 +105,7 @@ class Document:
             "frames = ((time.sleep(0.1) or numpy.full((240, 320, 3), 90, numpy.uint8), [[9, 9, 99, 199]])\n"
             "          for _ in itertools.count())\n"
         )
-        (self.network.home(machine) / "follow.py").write_text(frames + textwrap.dedent(program))
+        (self.network.home(machine) / "follow.py").write_text(frames + program)
         return self.network.start(machine, f"until {sys.executable} follow.py 2>follow.log; do sleep 1; done")
 
     def release_of(self, machine: str) -> str:
@@ -122,18 +123,16 @@ class Document:
 
     def _run(self, step: Step) -> None:
         started = time.monotonic()
-        ran = self.network.run(MACHINES[step.machine], step.command, **self._given)
-        missing = missing_from(ran.stdout.splitlines(), step.shown)
-        click.echo(
-            f"{time.monotonic() - started:5.1f} s  exit {ran.returncode}  {step.machine}$ {step.command}"
-        )
+        ran = self.network.run(MACHINES[step.host], step.typed, **self._given)
+        problem = not_as_shown(ran.stdout, step.shown)
+        click.echo(f"{time.monotonic() - started:5.1f} s  exit {ran.returncode}  {step.host}$ {step.typed}")
         if ran.returncode:
             click.echo(
                 textwrap.indent("\n".join((ran.stdout + ran.stderr).strip().splitlines()[-5:]), " " * 9)
             )
-        elif missing is not None:
-            click.echo(f"         not printed: {missing}; got:\n{ran.stdout}")
-        self.failed |= bool(ran.returncode) or missing is not None
+        elif problem is not None:
+            click.echo(f"         not as shown: {problem}; got:\n{ran.stdout}")
+        self.failed |= bool(ran.returncode) or problem is not None
 
     def give_certificate(self, file: Path) -> None:
         """Let cameras trust the web server."""
@@ -148,34 +147,34 @@ def refuse_unknown(text: str) -> None:
     """
     for block in blocks(text):
         if isinstance(block, str):
-            if not ("FollowingEmbedder" in block or block.strip().startswith(USED)):
+            if not block.startswith(USED):
                 raise ValueError(f"expected commands, or what this script knows; found:\n{block}")
-        elif unknown := {step.machine for step in block} - set(MACHINES):
+        elif unknown := {step.host for step in block} - set(MACHINES):
             raise ValueError(f"expected commands of {', '.join(MACHINES)}; found {', '.join(unknown)}")
 
 
 def main_on(scratch: Path, weights: Path, data: Path) -> bool:
     """Run the document in a folder; return whether all held."""
     names = dict.fromkeys(MACHINES.values(), ()) | {WEB: (WEB_NAME,)}
-    (scratch / WORKSTATION / "home").mkdir(parents=True)
-    environment = begin_tour(scratch / WORKSTATION / "home", weights, data)
+    prepare(scratch / WORKSTATION / "home", weights, data)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "OSNET_EDGE_DATA": str(data.resolve()), "PATH": path}
     network = Network(scratch, names, environment)
     document = Document(network)
     for name, reason in GIVEN.items():
         click.echo(f"given    {name}: {reason}")
-    for step in steps(README.read_text(encoding="utf-8")):
-        if any(made in step.command for made in MADE_BEFORE):
+    for step in steps((ROOT / "README.md").read_text(encoding="utf-8")):
+        if any(made in step.typed for made in MADE_BEFORE):
             document.do(step)
     text = DOCUMENT.read_text(encoding="utf-8")
     rules = "\n".join(re.findall(r"^ {4}(location .*)$", text, re.MULTILINE))
     document.give_certificate(network.serve(WEB, "/srv/fleet", WEB_NAME, rules))
-    for block in blocks(text):
-        if not isinstance(block, str):
-            for step in block:
-                document.do(step)
-        elif "FollowingEmbedder" in block:
-            document.expect("the program follows", _runs(document.follow(block, "cam-1")), True)
-            document.follow(block, "cam-7")
+    for step in steps(text):
+        if step.is_python:
+            document.expect("the program follows", _runs(document.follow(step.typed, "cam-1")), True)
+            document.follow(step.typed, "cam-7")
+        else:
+            document.do(step)
     document.expect("cam-1 serves what was shipped to it", document.release_of("cam-1"), "osnet-cpu")
     document.expect("cam-7 serves the release in its ring", document.release_of("cam-7"), "2026.11")
     document.copy_again()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+from documented import Step, not_as_shown, run, steps
 from PIL import Image
 
 from osnet_edge.cli.main import cli
@@ -21,19 +19,16 @@ from osnet_edge.runtime.errors import OsnetEdgeError
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
-#: `camera$ osnet-edge ...`, with a prompt or without, in an indented block.
-_COMMAND = re.compile(
-    r"^ {4}(?:[\w-]*\$ +)?(?:torchrun .* -m osnet_edge\.cli\.main|osnet-edge) (.*)$", re.MULTILINE
-)
+#: Every command of the program, also where torchrun starts it and where two stand on a line.
+_COMMAND = re.compile(r"(?:^|; )(?:torchrun .* -m osnet_edge\.cli\.main|osnet-edge) ([^;]*)")
 #: A synopsis, or what is the same as for another command.
 _LEFT_OUT = re.compile(r"\.\.\.|\[|\b[A-Z]{3,}\b")
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    text = re.sub(r"\\\n\s*", "", page.read_text(encoding="utf-8"))
-    for found in _COMMAND.finditer(text):
-        for part in found[1].split("; osnet-edge "):
-            words = shlex.split(part, comments=True)
+    for step in steps(page.read_text(encoding="utf-8")):
+        for found in _COMMAND.finditer("" if step.is_python else step.typed):
+            words = shlex.split(found[1], comments=True)
             if not _LEFT_OUT.search(" ".join(words).replace("env:ONLINE_KEY", "")):
                 yield words
 
@@ -73,19 +68,30 @@ def test_a_documented_command_is_one_that_there_is(
 
 
 def test_the_quick_start_in_python_runs_as_it_is_written(tmp_path: Path) -> None:
-    code = re.search(r"## Quick start in Python\n\n((?: {4}.*\n|\n)+)", README.read_text(encoding="utf-8"))
-    assert code
+    program = next(step for step in steps(README.read_text(encoding="utf-8")) if step.is_python)
     (tmp_path / "crops").mkdir()
     for name, size in (("crops/a.jpg", (64, 128)), ("crops/b.jpg", (50, 99)), ("frame.jpg", (320, 240))):
         Image.new("RGB", size, (90, 120, 30)).save(tmp_path / name)
     (tmp_path / "osnet-cpu").symlink_to(ROOT / "tests/frozen/before/float32")
-    script = textwrap.dedent(code[1]) + "print(embeddings.shape, valid)\n"
-    ran = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    ran = run(Step(f"{program.typed}\nprint(embeddings.shape, valid)", is_python=True), tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("cosine similarity ")
     assert ran.stdout.endswith("(2, 8) [ True  True]\n")
+
+
+@pytest.mark.parametrize(
+    ("printed", "problem"),
+    [
+        pytest.param("a: 12 MB\n---  ----\nend", None, id="numbers, rules and columns may be wider"),
+        pytest.param("a: 3 MB\n--- ----\nmore\nend", None, id="lines that `...` stands for"),
+        pytest.param("a: 3 kB\n--- ----\nend", "a: 3 MB", id="another word"),
+        pytest.param("more\na: 3 MB\n--- ----\nend", "a: 3 MB", id="a line that is not shown"),
+        pytest.param("a: 3 MB\n--- ----\nmore", "end", id="a line that is not printed"),
+        pytest.param("a: 3 MB\n--- ----\nend\nmore", "the end: more lines are printed", id="a line too many"),
+    ],
+)
+def test_output_is_compared_by_its_shape(printed: str, problem: str | None) -> None:
+    assert not_as_shown(printed, ("a: 3 MB", "-----  -----", "...", "end")) == problem
 
 
 def test_there_are_commands_to_look_at() -> None:

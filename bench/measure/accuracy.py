@@ -32,7 +32,7 @@ class EmbeddedSet:
     Attributes:
         splits: one or more.
         rows: embeddings of all images.
-        protocol: by which the set is scored; see `score_retrieval`.
+        protocol: how the set is scored; see `score_retrieval`.
     """
 
     splits: Sequence[Split]
@@ -65,8 +65,8 @@ class EmbeddedSet:
     def ranks(self) -> MatchRanks:
         """Ranks of the matches of every query of the first split, by cosine.
 
-        Which queries are answerable is a matter of the labels alone, so two engines answer the same queries
-        of a set, in the same order.
+        The labels alone decide which queries have a match, so the ranks of two engines are of the same
+        queries, in the same order.
         """
         labels = split_labels(self.splits[0])
         ids, cameras = (labels.query_ids, labels.gallery_ids), (labels.query_cameras, labels.gallery_cameras)
@@ -74,7 +74,7 @@ class EmbeddedSet:
 
     @cached_property
     def tops(self) -> list[IntArray]:
-        """The first gallery places of every query of the first split, by cosine."""
+        """The first gallery images of every query of the first split, by cosine."""
         rows, labels = measure(*self.features, "cosine").rows, split_labels(self.splits[0])
 
         def chunk(part: slice) -> list[IntArray]:
@@ -101,7 +101,7 @@ def embed_set(
         embed: takes the paths of N images to (N, D); `partial(embed_files, embedder)`, or an engine in a
             process of its own.
         splits: the set's test splits, one or more.
-        protocol: by which it is scored.
+        protocol: how it is scored.
 
     Raises:
         InputError: a split lacks queries or a gallery. What `embed` raises passes through.
@@ -124,7 +124,7 @@ def images_of(splits: Sequence[Split]) -> list[Path | str]:
 
 
 class SetEmbedder(Protocol):
-    """A network or a package that is scored: it embeds crops, and says what it is."""
+    """A network or a package that is scored: it embeds crops, and has a name and preprocessing."""
 
     @property
     def variant(self) -> str:
@@ -189,7 +189,7 @@ def retention(reference: EmbeddedSet, other: EmbeddedSet) -> Retention:
 
 
 def centred_cosines(reference: FloatArray, other: FloatArray) -> npt.NDArray[np.float64]:
-    """Return the cosine of each row of one with the same row of the other, once the reference's mean is off.
+    """Return the cosine of each pair of rows, after subtracting the reference's mean from both.
 
     Args:
         reference: (N, D).

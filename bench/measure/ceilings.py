@@ -1,7 +1,7 @@
-"""What the machine does at best: a large copy, and a large matrix product in each precision.
+"""The machine's best rates: of a large copy, and of a large matrix product in each precision.
 
-A matrix product in float32 is NumPy's; OpenVINO, where it is installed, is asked for it too and for bf16 and
-INT8, and the quicker counts. Ceilings of GPUs are not measured here.
+The matrix product in float32 uses NumPy and, if installed, OpenVINO, and the faster counts. OpenVINO also
+measures bf16 and INT8. Ceilings of GPUs are not measured here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from osnet_edge.runtime.precisions import Precision
 
 #: Well beyond any cache, in bytes; and a matrix whose product takes some 10 ms on a core.
 _COPY_BYTES, _SIDE = 256_000_000, 768
-#: The best of this many calls or more is what the machine can do; the others were disturbed.
+#: The best of at least this many calls counts, because the others were disturbed.
 _TIMES = 7
 
 
@@ -58,7 +58,7 @@ def _copy(threads: int, seconds: float) -> float:
     target = np.empty_like(source)
     pairs = list(zip(np.array_split(source, threads), np.array_split(target, threads), strict=True))
     with ThreadPoolExecutor(threads) as pool:
-        # NumPy lets go of the interpreter while it copies.
+        # NumPy releases the interpreter lock while it copies.
         return 2 * source.nbytes / _best(lambda: list(pool.map(_fill, pairs)), seconds)
 
 

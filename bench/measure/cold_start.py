@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Runs in a process of its own and prints its own times, so that the interpreter's start can be told apart.
+#: Runs in its own process and prints its own times, to separate them from the interpreter's start.
 _PROGRAM = """
 import sys, time
 began = time.perf_counter()

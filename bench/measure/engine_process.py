@@ -22,7 +22,7 @@ T = TypeVar("T")
 _PATIENCE = 5.0
 #: Seconds that loading may take: some compile kernels, or have another tool export, before they run.
 _LOAD_S = 600.0
-#: What libraries with threads of their own read when they are loaded.
+#: Variables that libraries with their own threads read when they are loaded.
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -32,7 +32,7 @@ _THREAD_VARIABLES = (
 
 
 class EngineFailedError(OsnetEdgeError):
-    """An engine ended, or cannot go on; the others can."""
+    """An engine failed; the others continue."""
 
     exit_code = 1
 
@@ -63,11 +63,11 @@ class EngineProcess:
     Args:
         target: what to load.
         threads: threads for libraries that read their number from the environment.
-        limit_s: seconds without a sign of life after which it hangs, once it is loaded.
+        limit_s: seconds without a message after which a loaded engine counts as hanging.
         load_s: the same while it loads.
 
     Attributes:
-        facts: of the engine.
+        facts: what the engine reports about itself.
         progress: called with the share of a long job that is done, in [0, 1].
 
     Raises:
@@ -102,8 +102,8 @@ class EngineProcess:
         Example: `process.ask(Worker.streams, 2, 8, 1.0)`.
 
         Raises:
-            NotSupportedError: the engine has no such thing.
-            EngineFailedError: the process died or hangs, or its engine raised something that nobody foresaw.
+            NotSupportedError: the engine does not support it.
+            EngineFailedError: the process died or hangs, or its engine raised an unexpected error.
             InputError, UnavailableError, CheckError: the engine raised it.
         """
         try:
@@ -139,7 +139,7 @@ class EngineProcess:
 
     def _kill(self) -> None:
         self._process.kill()
-        # Not without end: a driver that hangs holds its process where no signal reaches it.
+        # With a time limit: a process inside a driver that hangs cannot be killed.
         self._process.join(_PATIENCE)
 
     def _how_it_ended(self) -> str:
@@ -166,7 +166,7 @@ def start(target: BenchTarget, threads: int | None, limit_s: float) -> EnginePro
 
 @contextmanager
 def threads_in_environment(threads: int | None) -> Iterator[None]:
-    """Set the number for a process started meanwhile, and put back what was there."""
+    """Set the number of threads for a process that is started meanwhile, then restore the old value."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     if threads is not None:
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))

@@ -1,10 +1,10 @@
-"""How long calls take, by the clock on the wall: engines are timed in rounds, A B C A B C.
+"""How long calls take in wall-clock time: engines are timed in rounds, A B C A B C.
 
 In rounds, because a noisy machine then treats all engines alike: a slow minute falls on every one of them,
 and the *ratios* within a round hold even where times do not. In each round an engine is called back to back;
-the first call finds the caches full of another engine's weights, so it is made but not kept.
+the first call is discarded, because the caches are still full of another engine's weights.
 
-`LatencyStats` says what is made of the times.
+`LatencyStats` defines the statistics.
 
 The defaults (warm-up 0.2 s, at least 3 s and at least 10 calls) are trtexec's. Reading the clock twice costs
 about 0.1 microseconds a call, which is in every sample; storing the sample happens after the second reading.
@@ -26,7 +26,7 @@ from osnet_edge.bench.result.latency_stats import LatencyStats
 
 #: A call to time; it returns only when its work is done.
 Run = Callable[[], object]
-#: Times an engine's calls of one round, in nanoseconds; None where it failed and takes no further part.
+#: Times an engine's calls of one round, in nanoseconds; None if it failed and leaves the benchmark.
 Timer = Callable[[], Sequence[int] | None]
 
 _NS_PER_MS, _NS_PER_S = 1_000_000, 1_000_000_000
@@ -36,7 +36,7 @@ ROUND_S = 0.1
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Keep the collector from running inside a call: its pause would be read as the engine's own tail."""
+    """Stop garbage collection during calls: its pauses would count as slow calls of the engine."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -52,7 +52,7 @@ def time_calls(run: Run, seconds: float = 0.0, *, lead: bool = True) -> list[int
     Args:
         run: the call.
         seconds: for all calls together.
-        lead: whether to make a call first that is not kept, since other engines ran before.
+        lead: whether to discard the first call, because another engine ran before.
 
     Returns:
         How long each call took, in nanoseconds.
@@ -133,7 +133,7 @@ def median_times(
 
 @dataclass
 class Rounds:
-    """What was kept of one engine: the calls of each round, in nanoseconds, and their sum and number."""
+    """The measured calls of one engine in each round, in nanoseconds, and their sum and number."""
 
     calls: list[Sequence[int]] = field(default_factory=list)
     spent_ns: int = 0
@@ -157,7 +157,7 @@ class Rounds:
         return tuple(statistics.median(calls) / _NS_PER_MS for calls in self.calls)
 
     def share(self, duration_s: float, min_iterations: int) -> float:
-        """Return how much is done: the lesser of time spent in calls and number of calls."""
+        """Return the share that is done: the smaller of those of time in calls and number of calls."""
         time_share = self.spent_ns / (duration_s * _NS_PER_S) if duration_s else 1.0
         return min(time_share, self.count / min_iterations)
 
@@ -172,7 +172,7 @@ def measure_rounds(
 ) -> None:
     """Time engines in rounds until each has run long and often enough.
 
-    An engine that fails keeps its rounds until then; the rest goes on.
+    An engine that fails keeps its earlier rounds, and the others continue.
 
     Args:
         timers: of each engine, by its name.

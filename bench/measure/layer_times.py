@@ -1,7 +1,7 @@
-"""Times of single layers, as onnxruntime's profiler and OpenVINO's counters tell them.
+"""Times of single layers, from onnxruntime's profiler or OpenVINO's counters.
 
-Both open the model once more with counting switched on, which slows it: their times say where a call's time
-goes, and their sum is more than a call without them.
+Both open the model again with counting enabled, which slows it. So the times show where a call spends its
+time, but their sum is more than a call without counting.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CALLS = 5
 
 @singledispatch
 def engine_layers(engine: Engine, embedder: Embedder, batch: Batch, threads: int | None) -> Layers | None:
-    """Return the times of an engine's layers on one batch, or None where its backend does not tell.
+    """Return the times of an engine's layers on one batch, or None if its backend does not report them.
 
     Args:
         engine: of the package, whose class says how to ask.

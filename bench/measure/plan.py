@@ -36,7 +36,7 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """The job of a tracker: where its frames are from, and one for each number of people."""
+    """What a tracker asks for: frames with boxes, one for each number of people, and their source."""
 
     source: str
     scenes: tuple[Scene, ...]
@@ -48,7 +48,7 @@ class Plan:
 
     Attributes:
         batches: crops a call, ascending.
-        threads: that the engines were given, for the record; None leaves it to them.
+        threads: the engines' threads, for the result document; None if they choose.
         duration_s: seconds measured per engine and batch, or frame.
         warmup_s: seconds of calls before, which are not kept.
         min_iterations: calls measured at least.
@@ -88,7 +88,7 @@ class Plan:
 
     @property
     def limit_s(self) -> float:
-        """Seconds without a sign of life after which an engine hangs: twice the longest run, and patience."""
+        """Seconds without a message after which an engine hangs: twice the longest run, plus patience."""
         return 2 * max(self.duration_s, self.warmup_s, self.window_s) + self.patience_s
 
     @property

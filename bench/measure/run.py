@@ -46,15 +46,15 @@ def run_bench(
 ) -> BenchResult:
     """Measure what a plan asks for, engines in rounds, and keep what was measured whatever happens.
 
-    An engine that dies, hangs or cannot run here has a result that says so, and the others go on. Ctrl-C
-    ends the measuring, and what was measured until then is the result, if there is any.
+    If an engine crashes, hangs or cannot run here, its result says so, and the others continue. Ctrl-C ends
+    the benchmark, and what was measured until then is the result, if there is any.
 
     Args:
         targets: the engines; the first is the reference that the others are compared with.
         plan: what to measure.
         command: what to type to repeat this.
         progress: called with what is being measured, and the share of it done, in [0, 1].
-        note: told of an engine that fails.
+        note: called with a message when an engine fails.
 
     Raises:
         InputError: a path is no package, an engine does not take a batch, an image cannot be read, or the set
@@ -91,7 +91,7 @@ class _Bench:
         self.interrupted = False
 
     def measure(self) -> None:
-        """Go through the stages; what people look for first comes first."""
+        """Go through the stages, the most important first."""
         plan, runs, progress = self._plan, self._runs, self._progress
         self._load()
         for size in plan.batches:
@@ -134,7 +134,8 @@ class _Bench:
         known = [run.facts for run in runs if run.facts]
         accelerators = sorted({facts.accelerator for facts in known if facts.accelerator})
         return BenchResult(
-            # The benchmark is a load itself, and a GPU's clocks fall when it is over.
+            # Load and clocks were read earlier: the benchmark is a load itself, and a GPU's clocks fall
+            # after it.
             machine=replace(
                 machine_facts(
                     accelerator=", ".join(accelerators) or NOT_AVAILABLE,
@@ -163,7 +164,7 @@ class _Bench:
         )
 
     def _load(self) -> None:
-        """Start every engine; one that cannot run here is noted, one that is wrong ends it all."""
+        """Start every engine; one that cannot run here is noted, and a wrong input ends the benchmark."""
         first: OsnetEdgeError | None = None
         for index, run in enumerate(self._runs):
             self._progress("loading", index / len(self._runs))

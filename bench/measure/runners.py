@@ -1,4 +1,4 @@
-"""What is measured: an engine package through the runtime, or the float32 graph opened by hand."""
+"""What is measured: an engine package through the runtime, or the float32 graph in ONNX Runtime directly."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Runner:
         raise NotSupportedError("takes no frame")
 
     def crop_frame(self, frame: Picture, boxes: Boxes) -> object:
-        """Do the part of `embed_frame` that cuts out and resizes."""
+        """Only crop and resize, as `embed_frame` does."""
         raise NotSupportedError("cutting out is no part of its own")
 
     def layers(self, batch: Batch) -> Layers:
@@ -120,7 +120,7 @@ class Runner:
 
 
 class PackageRunner(Runner):
-    """A package, loaded as the runtime does, hashes and all.
+    """A package, loaded as the runtime does, including the check of its hashes.
 
     Args:
         package: its folder.

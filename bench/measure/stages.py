@@ -1,7 +1,7 @@
 """The stages of a benchmark: each measures one thing of every engine that runs, and fills in its result.
 
-An engine that fails in a stage keeps what was measured of it, and takes no part in the next one. What an
-engine does not support is left out.
+An engine that fails in a stage keeps its earlier results, and is left out of later stages. What an engine
+does not support is left out.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class EngineRun:
     Attributes:
         target: what it is.
         result: what was measured of it so far.
-        process: in which it runs; None before it is loaded and once it ended.
+        process: the process it runs in; None before it is loaded, and after it ended.
         facts: what it says of itself; None where it was not loaded.
     """
 
@@ -103,7 +103,7 @@ class EngineRun:
             self.fail(str(error))
 
     def fail(self, problem: str) -> None:
-        """Note why it is measured no more, and end its process; what was measured stands."""
+        """Note why it failed, and end its process; its earlier results stay."""
         self.result = replace(self.result, problem=self.result.problem or problem)
         self.close()
 
@@ -144,7 +144,7 @@ def measure_latency(runs: Sequence[EngineRun], size: int, plan: Plan, progress: 
 def _measure_rounds(
     runs: Sequence[EngineRun], kept: dict[str, Rounds], plan: Plan, progress: Callable[[float], None]
 ) -> None:
-    """Time engines at what they were given, for as long as the plan says."""
+    """Time engines at the job that was prepared, for as long as the plan says."""
     seconds = min(ROUND_S, plan.duration_s)
     measure_rounds(
         {run.target.name: partial(_round, run, seconds) for run in runs},
@@ -177,7 +177,7 @@ def measure_streams(runs: Sequence[EngineRun], plan: Plan, progress: Progress) -
 
 
 def measure_frame(runs: Sequence[EngineRun], scene: Scene, plan: Plan, progress: Progress) -> None:
-    """Time a frame with its boxes on every engine, in rounds, and cutting out alone after."""
+    """Time a frame with its boxes on every engine, in rounds, and then cropping alone."""
     people = len(scene.boxes)
     timed, kept = list[EngineRun](), dict[str, Rounds]()
     for run, process in _running(runs):
@@ -261,7 +261,7 @@ def measure_layers(runs: Sequence[EngineRun], plan: Plan, progress: Progress) ->
 
 
 def measure_sustained(runs: Sequence[EngineRun], plan: Plan, progress: Progress) -> None:
-    """Run every engine for long, and note how its time and memory change."""
+    """Run every engine for a long time, and record how its time and memory change."""
     for run, process in _running(runs):
         medians: list[float] = []
         memory: list[int | None] = []
@@ -316,7 +316,7 @@ def _running(runs: Sequence[EngineRun]) -> list[tuple[EngineRun, EngineProcess]]
 
 
 def _add_latency(run: EngineRun, measured: BatchLatency, throttled: tuple[str, ...]) -> None:
-    """Add the latency of a batch to an engine's result, with what makes it doubtful."""
+    """Add the latency of a batch to an engine's result, with its warnings."""
     warnings = []
     if measured.latency.cv > _MOST_CV:
         share = measured.latency.cv * 100

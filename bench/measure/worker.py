@@ -1,8 +1,8 @@
 """An engine in a process of its own: what that process does, from loading to its last answer.
 
-A process for each engine means that one that dies takes no other with it, that its memory is its own, and
-that no library's threads or settings reach another's. The loops that are timed run in here, so that talking
-to the parent is outside of every sample.
+With a process for each engine, a crash does not end other engines, memory can be measured for each engine,
+and libraries do not share threads or settings. The timed loops run here, so that communication with the
+parent is in no sample.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ KINDS: dict[str, type[OsnetEdgeError]] = {
 class Worker:
     """Measures one engine for the parent, which calls its methods through `EngineProcess.ask`.
 
-    A method raises `NotSupportedError` where the engine has nothing of the kind.
+    A method raises `NotSupportedError` if the engine does not support it.
 
     Args:
         runner: the engine.
@@ -81,7 +81,7 @@ class Worker:
         return time_calls(self._run, seconds, lead=lead)
 
     def crop_round(self, seconds: float) -> list[int]:
-        """Do the same with cutting out and resizing alone."""
+        """Do the same with cropping and resizing alone."""
         return time_calls(self._crop, seconds, lead=False)
 
     def parts(self, size: int) -> Parts | None:
@@ -141,7 +141,7 @@ class Worker:
 
     def memory(self) -> Memory:
         """Return the most memory that this process had, and what it has of the GPU's where it has one."""
-        # getrusage would tell the parent's on Linux, where that had more when it started this process.
+        # On Linux, getrusage reports the parent's memory if that was larger when it started this process.
         peak = kibibytes(Path("/proc/self/status"), "VmHWM")
         if peak is None:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

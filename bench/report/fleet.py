@@ -64,11 +64,11 @@ def fleet_table(found: Sequence[Choice], budget: float) -> Table[Choice]:
         ),
         Column(lambda each: each.joules, _thousandths, page="Embedding", unit="mJ", text="mJ each"),
         Column(lambda each: each.package_bytes, numbers.megabytes, page="Package", unit="MB", text="MB"),
-        Column(lambda each: each.passed_over or None, page="Passed over", text="passed over", words=True),
+        Column(lambda each: each.passed_over or None, page="Left out", text="left out", words=True),
     ]
     note = (
         f"The quickest engine that loses no more than {budget * 100:g} points of mAP against its own float32 "
-        "reference. One whose accuracy was not measured is passed over, unless it was asked for."
+        "reference. One whose accuracy was not measured is left out, unless it was asked for."
     )
     return Table(columns, found, "Which engine for which camera", note)
 

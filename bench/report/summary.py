@@ -96,7 +96,7 @@ def _told_apart(ratio: Ratio) -> bool:
 def _compared(ratio: Ratio) -> str:
     if _told_apart(ratio):
         return f"{ratio.speedup:.2f} times as fast as"
-    return "about as fast as" if abs(ratio.speedup - 1) <= NOISY_CV else "and cannot be told from"
+    return "about as fast as" if abs(ratio.speedup - 1) <= NOISY_CV else "not significantly different from"
 
 
 def _ends(ratio: Ratio) -> str:

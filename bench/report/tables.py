@@ -368,7 +368,7 @@ def retention(result: BenchResult) -> Table[EngineRow[Retention]]:
     note = (
         f"Against the float32 reference on the same images. Agreement: share of its first "
         f"{rows[0].measured.top_k} that the engine ranks among its own. Cosine: of an image's two "
-        "embeddings, with the mean of the reference's taken off. Lost: queries that the reference found "
+        "embeddings, after subtracting the mean of the reference's. Lost: queries that the reference found "
         "first and the engine did not."
         if rows
         else ""

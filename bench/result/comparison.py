@@ -1,4 +1,4 @@
-"""What follows from the engines of a result side by side; the document holds it, and reading checks it."""
+"""Ratios and changes that follow from the engines of a result; they are stored, and checked when read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine and the graph allow: ceilings, the floor below every latency, and how far above it one is.
+"""Limits of the machine and the graph: ceilings, the lowest possible latency (floor), distances from it.
 
 The floor of a batch is the longer of two times that no engine can beat in its precision: its operations at
 the rate of the machine's largest matrix product, and the bytes that must cross memory at least once (weights,
@@ -74,7 +74,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What the machine does at best, with the threads of the benchmark.
+    """The machine's best rates, with the threads of the benchmark.
 
     Attributes:
         bytes_per_second: read and written by a large copy; None where it was not measured.
@@ -115,7 +115,7 @@ class Limit:
 def limit(
     engine: str, batch: int, precision: str, p50_ms: float, work: Work, ceilings: Ceilings
 ) -> Limit | None:
-    """Set an engine's median against the floor; None where the ceiling of its precision is not known."""
+    """Compare an engine's median with the floor; None if the ceiling of its precision is not known."""
     rate = ceilings.operations_per_second.get(precision)
     if rate is None or not p50_ms:
         return None

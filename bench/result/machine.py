@@ -1,4 +1,4 @@
-"""What a reader must know of the machine to judge a time; never who owns it or what it is called."""
+"""The facts of the machine that a time depends on; never its owner or its name."""
 
 from __future__ import annotations
 

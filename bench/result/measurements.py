@@ -12,7 +12,7 @@ from osnet_edge.bench.metrics.scores import RetrievalScores
 from osnet_edge.bench.metrics.statistics import median_interval, require_interval
 from osnet_edge.bench.result.latency_stats import LatencyStats
 
-#: A package of ours, the float32 graph opened by hand, or what a user would pick instead.
+#: A package of ours, the float32 graph in ONNX Runtime directly, or an alternative to this project.
 Role = Literal["package", "reference", "versus"]
 
 
@@ -21,12 +21,11 @@ class Parts:
     """Medians of the parts of a call on a device, in ms; None where the backend does not report them.
 
     Attributes:
-        enqueue_ms: the host's time to hand the work over.
+        enqueue_ms: the host's time to enqueue the work.
         input_ms: copying to the device.
         compute_ms: on the device.
         output_ms: copying back.
-        without_graph_ms: on the device where the work is not handed over as one CUDA graph, as it is in
-            `compute_ms`; None where it is not there either.
+        without_graph_ms: on the device without a CUDA graph, if `compute_ms` is with one; None if neither is.
     """
 
     enqueue_ms: float | None = None
@@ -61,15 +60,15 @@ class StreamRate:
 
 @dataclass(frozen=True)
 class FrameTime:
-    """The job of a tracker: a frame and its boxes to embeddings.
+    """What a tracker asks for: from a frame and its boxes to embeddings.
 
     Attributes:
         people: boxes in the frame.
         latency: of the whole, from frame to embeddings.
-        crop_ms: median of cutting out and resizing alone; None where the engine does not report it.
+        crop_ms: median of cropping and resizing alone; None where the engine does not report it.
         people_per_second: people over mean latency.
         turns_ms: median of each turn, in the order they were taken.
-        median_interval: what encloses the median with 95 %, from the turns; None of fewer than six.
+        median_interval: 95 % interval of the median, from the turns; None for fewer than six.
     """
 
     people: int
@@ -96,15 +95,15 @@ class FrameTime:
 
 @dataclass(frozen=True)
 class Sustained:
-    """A long run of one job, in stretches of equal length.
+    """A long run of one job, in windows of equal length.
 
     Attributes:
         batch: images a call.
-        stretch_s: length of a stretch.
-        median_ms: median call of each stretch.
-        memory_bytes: of the process after each stretch; empty where it cannot be read.
-        drift: median of the last fifth of the stretches over that of the first fifth, less 1.
-        memory_growth_bytes: memory after the last stretch less that after the first fifth; None where it
+        stretch_s: length of a window.
+        median_ms: median call of each window.
+        memory_bytes: of the process after each window; empty where it cannot be read.
+        drift: median of the last fifth of the windows over that of the first fifth, minus 1.
+        memory_growth_bytes: memory after the last window minus that after the first fifth; None where it
             cannot be read.
     """
 
@@ -239,11 +238,11 @@ class BatchLatency:
         images_per_second: batch over mean latency: the throughput of one caller.
         latency: statistics of the calls.
         turns_ms: median call of each turn, in the order they were taken.
-        median_interval: what encloses the median with 95 %, from the turns; None of fewer than six.
+        median_interval: 95 % interval of the median, from the turns; None for fewer than six.
         parts: of a call on a device; None on the CPU, where a call has none.
         cuda_graph: whether calls replayed a CUDA graph; None where there is no such thing.
         transfers: whether a call copies to the device and back; None where there is no device.
-        warnings: what makes these figures doubtful.
+        warnings: why these figures may be unreliable.
     """
 
     batch: int

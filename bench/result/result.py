@@ -2,7 +2,7 @@
 
 docs/BENCH.md says what each field means. Version 2 added turns and their intervals, frames, streams, memory,
 energy, layers, limits and rows of engines that failed; version 1 is read as one without these. In version 3
-intervals of times allow for turns that depend on each other; those of older documents are computed anew.
+intervals of times allow for turns that depend on each other; those of older documents are computed again.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class BenchResult:
 
     @property
     def candidates(self) -> tuple[EngineResult, ...]:
-        """The engines to choose from: those that ran, and are neither the reference nor what it is against.
+        """The engines to choose from: those that ran, without the reference and the alternatives.
 
         Where there is no such engine, the reference alone.
         """
@@ -256,7 +256,7 @@ def _agrees(stored: Any, derived: Any) -> bool:
 
 
 def _finite(text: str) -> float:
-    # Python reads NaN, Infinity and 1e999, which no measurement gives.
+    # Python reads NaN, Infinity and 1e999, which are never measured.
     if not math.isfinite(value := float(text)):
         raise ValueError(f"{text} is not a finite number")
     return value

@@ -100,11 +100,11 @@ class CalibrationSet:
     def __post_init__(self) -> None:
         """Refuse a set without images, and one whose held-out people are calibrated on."""
         if not self.pictures:
-            raise InputError("expected one calibration image or more, got none; draw the set anew")
+            raise InputError("expected one calibration image or more, got none; draw the set again")
         if both := {p.identity for p in self.pictures} & {p.identity for p in self.held_out}:
             raise InputError(
                 f"expected nobody both among images and held_out, but {len(both)} are, such as identity "
-                f"{min(both)}; draw the set anew"
+                f"{min(both)}; draw the set again"
             )
 
 
@@ -135,7 +135,7 @@ def read_calibration_set(file: Path | str) -> CalibrationSet:
         raise InputError(
             f"expected a calibration set, found {found} at {file}; make one with osnet-edge calibrate"
         )
-    advice = "expected a calibration set; draw it anew with osnet-edge calibrate"
+    advice = "expected a calibration set; draw it again with osnet-edge calibrate"
     made = parse_document(CalibrationSet, file.read_bytes(), str(file), None, advice)
     folder = file.resolve().parent
     return _with_paths(made, lambda path: str(folder / path))
@@ -174,7 +174,7 @@ def cut_box(frame: Picture, box: Box | None, name: str) -> Picture:
     if not valid[0]:
         raise InputError(
             f"expected the box {list(box)} inside the frame {name}, which is {frame.shape[1]}x"
-            f"{frame.shape[0]}; draw the calibration set anew"
+            f"{frame.shape[0]}; draw the calibration set again"
         )
     x1, y1, x2, y2 = clipped[0]
     return frame[y1:y2, x1:x2]
@@ -191,12 +191,12 @@ def _check_file(picture: CalibrationPicture) -> None:
     if not Path(picture.path).is_file():
         raise InputError(
             f"expected the calibration image {picture.path}, found nothing there; bring it back, or draw "
-            "the set anew with osnet-edge calibrate"
+            "the set again with osnet-edge calibrate"
         )
     if sha256_of(picture.path) != picture.sha256:
         raise InputError(
             f"expected the calibration image {picture.path} as it was drawn, but it was changed; bring it "
-            "back, or draw the set anew with osnet-edge calibrate"
+            "back, or draw the set again with osnet-edge calibrate"
         )
 
 

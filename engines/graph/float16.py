@@ -215,7 +215,7 @@ def check_overflow(
     preprocessing: Preprocessing,
     progress: Callable[[str], None] = lambda step: None,
 ) -> dict[str, float]:
-    """Hold that what `to_half` makes float16 stays within its range on images.
+    """Check that the tensors that `to_half` makes float16 stay within its range on images.
 
     Memory does not depend on how many they are.
 

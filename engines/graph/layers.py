@@ -107,7 +107,7 @@ def _beside_norms(model: ModelProto) -> set[str]:
 
 
 def _check_layout(node: NodeProto) -> None:
-    """Hold a Gemm to what torch's exporter writes: output channels on axis 0, as a Conv has them."""
+    """Check that a Gemm is as torch's exporter writes it: output channels on axis 0, as in a Conv."""
     if node.op_type == "Gemm" and not any(a.name == "transB" and a.i for a in node.attribute):
         raise InputError(f"expected {node.name} with transB=1; export the graph again")
 

@@ -30,7 +30,7 @@ _CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A graph, and what is derived from it when it is first asked for.
+    """A graph, with what is derived from it on first use.
 
     It is never changed in place: whatever rewrites a graph changes a `copy` of its model and returns a new
     `Graph` of that.

@@ -11,13 +11,13 @@ from osnet_edge.runtime.package.decisions import AccuracyLoss
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be lost, in points, as far as the held-out images can tell; None is not asked for."""
+    """The largest accepted loss in points, measured on the held-out images; None for no limit."""
 
     mean_ap: float | None
     rank1: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no budget."""
+        """Refuse an invalid budget."""
         for name, points in (("--budget", self.mean_ap), ("--budget-rank1", self.rank1)):
             if points is not None and not 0 <= points <= 100:
                 raise InputError(f"expected {name} of 0 to 100 points, got {points}")

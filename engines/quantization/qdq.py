@@ -177,7 +177,7 @@ class _Writer:
         return back
 
     def finish(self) -> None:
-        """Put the pairs behind what they read, and drop weights that nobody reads any more."""
+        """Insert the pairs after the tensors that they read, and delete weights that are no longer used."""
         order = [*self._weights.values()]
         for node in self._graph.node:
             order.append(node)

@@ -44,7 +44,7 @@ class Quantizer:
         if missing := [name for name in read if name not in table.tensors]:
             raise InputError(
                 f"the calibration table knows nothing of {missing[0]}: it was made for another graph; "
-                "give the calibration set, and the table is made anew"
+                "give the calibration set, and the table is made again"
             )
         factors = {name: np.asarray(each.factors) for name, each in table.tensors.items() if each.factors}
         self._equalized = equalize(graph, factors)

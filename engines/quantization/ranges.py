@@ -99,7 +99,7 @@ METHODS: dict[Method, Callable[[Counts, float, int], float]] = {
 
 
 def largest_weight(bits: int) -> int:
-    """Return the largest integer that weights of so many bits may be.
+    """Return the largest integer of weights with this number of bits.
 
     -128 has no counterpart above 0; TensorRT and VNNI kernels of ONNX Runtime both want it left out.
     """

@@ -1,4 +1,4 @@
-"""What a candidate loses on held-out people, and its INT8 graph: found when it is asked for, and kept."""
+"""A candidate's loss on held-out people, and its INT8 graph: computed on first use, and kept."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _FOR_TIMING, _AT_ONCE = 8, 4
 
 
 class Accuracy:
-    """Holds candidates to a budget.
+    """Compares the loss of candidates with a budget.
 
     Args:
         graphs: float32 graphs by their rewrite, the reference's first.
         request: calibration set and budget; None measures nothing.
         cache: where losses and decisions are kept.
-        golden_crops: uint8 (K, H, W, 3) RGB, on which engines are held to their graphs.
+        golden_crops: uint8 (K, H, W, 3) RGB, on which engines are compared with their graphs.
         processor: the kind that INT8 on a CPU is made for; empty for GPUs.
         progress: called with a line for each step.
         time_groups: what each group of layers saves in INT8; None goes by its share of the work.
@@ -129,10 +129,10 @@ class Accuracy:
         return None
 
     def hold_to_graph(self, candidate: Candidate, engine: Engine, most: int) -> None:
-        """Hold a candidate's engine to golden pairs, called with `most` images at most.
+        """Compare a candidate's engine with golden pairs, with at most `most` images a call.
 
         Raises:
-            CheckError: it computes something else than its graph says.
+            CheckError: its results differ from those of its graph.
         """
         key = str(self.digest(candidate))
         if key not in self._golden:
@@ -189,7 +189,7 @@ class Accuracy:
         return Quantized(quantizer, tuple(quantizer.groups))
 
     def _check_range(self, candidate: Candidate) -> None:
-        """Hold a graph's activations to float16's range, once for all candidates that are made of it."""
+        """Check a graph's activations against float16's range, once for all candidates made from it."""
         if candidate.rewrite in self._in_range:
             return
         graph, crops = self.graphs[candidate.rewrite], load_pictures(self._required().pictures.pictures)

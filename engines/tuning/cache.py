@@ -1,4 +1,4 @@
-"""What a tuning found out, kept by what it depends on: an interrupted one goes on where it was."""
+"""The tuner's cache: results keyed by their inputs, so that an interrupted tuning continues."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ T = TypeVar("T")
 class TuningCache:
     """A folder of JSON files, each named by the hash of all that its content depends on.
 
-    Whatever cannot be read as such an entry is as good as absent, and is written anew.
+    A file that cannot be read as an entry counts as missing, and is written again.
 
     Args:
         folder: made at once, so that no time is spent on what cannot be kept; None keeps nothing.
         context: what every entry depends on, such as the machine and the libraries' versions.
-        fresh: whether what is there already is left unread.
+        fresh: whether existing entries are ignored.
 
     Raises:
         InputError: a file is where the folder should be, or nothing can be made there.

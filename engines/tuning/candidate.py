@@ -58,7 +58,7 @@ class Candidate:
 
     @property
     def rounds(self) -> bool:
-        """Whether it rounds: then its loss must be measured, or it must be asked for by name."""
+        """Whether it rounds: then its loss must be measured, or the user must name it."""
         return PRECISIONS[self.precision].rounds
 
     @property

@@ -1,4 +1,4 @@
-"""Who wins: the fastest that is surely faster than what it must beat, and within the budget."""
+"""The winner: the fastest candidate that is significantly faster than its rivals, and within the budget."""
 
 from __future__ import annotations
 

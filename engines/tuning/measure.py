@@ -1,4 +1,4 @@
-"""Tuning where the engines run: successive halving on rounds of real calls, then the budget."""
+"""Tuning on the machine that runs the engines: successive halving by real calls, then the budget."""
 
 from __future__ import annotations
 

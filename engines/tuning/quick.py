@@ -64,7 +64,7 @@ def choose_library(
         graph: the float32 graph.
         spec: the target.
         batch: images a call, of which no more than 32 are timed.
-        golden_crops: uint8 (K, H, W, 3) RGB, on which engines are held to their graphs.
+        golden_crops: uint8 (K, H, W, 3) RGB, on which engines are compared with their graphs.
         progress: called with a line for each step.
 
     Returns:
@@ -109,7 +109,7 @@ def choose_on_cpu(
         spec: the target.
         request: calibration set and budget.
         batch: images a call.
-        golden_crops: uint8 (K, H, W, 3) RGB, on which engines are held to their graphs.
+        golden_crops: uint8 (K, H, W, 3) RGB, on which engines are compared with their graphs.
         progress: called with a line for each step.
 
     Raises:
@@ -150,7 +150,7 @@ def choose_on_cpu(
 
 
 def compare_on_cpu(graph: ExportedGraph, spec: TargetSpec, quantized: Graph, batch: int) -> Comparison:
-    """Time INT8 that was asked for by name beside float32, so that nobody ships what is slower unawares.
+    """Time INT8 that the user named together with float32, so that a slower engine is noticed.
 
     Args:
         graph: the float32 graph.
@@ -171,7 +171,7 @@ def compare_on_cpu(graph: ExportedGraph, spec: TargetSpec, quantized: Graph, bat
 
 
 def why_dropped(int8: str, chosen: str, times: Mapping[str, float], reason: str | None) -> str:
-    """Say why INT8 was dropped, with the times of it and of what was chosen; by default it gains nothing.
+    """Return why INT8 was rejected, with its time and that of the choice; by default, it is not faster.
 
     Example:
         >>> why_dropped("openvino int8", "openvino bf16", {"openvino int8": 9.8, "openvino bf16": 9.7}, None)
@@ -217,7 +217,7 @@ def _time(
 def _time_groups(
     graph: ExportedGraph, quantizer: Quantizer, backend: BackendName, count: int, processor: str
 ) -> Mapping[str, float] | None:
-    """Return the milliseconds that each group saves: what the engine takes more where it alone is float32."""
+    """Return the milliseconds that each group saves: the extra time if only this group is float32."""
     every = tuple(quantizer.groups)
     graphs = {name: quantizer.make([other for other in every if other != name]) for name in every}
     graphs[""] = quantizer.make(every)

@@ -112,7 +112,7 @@ def surely_faster(rounds: Sequence[Round], one: str, other: str, gain: float = 1
 
 
 def _chance_of(gains: Sequence[float]) -> float:
-    """Return how likely the positive ones would be so many and large, were each as likely its negative."""
+    """Return the p-value of the positive differences: the probability of these or larger by chance."""
     order = sorted(gains, key=abs)
     won = sum(rank for rank, gain in enumerate(order, start=1) if gain > 0)
     # Of how many choices of signs the positive ranks sum to each number.

@@ -1,4 +1,4 @@
-"""What is asked of the tuner, and which candidates follow from it."""
+"""A request to the tuner, and the candidates that follow from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LARGEST = 512
 
 @dataclass(frozen=True)
 class TuneRequest:
-    """What is asked of the tuner.
+    """A request to the tuner.
 
     Attributes:
         graphs: of one checkpoint, each rewritten by other passes; the published one, or the only one, first.

@@ -137,5 +137,5 @@ class Stopwatch:
 
 
 def grey_batch(preprocessing: Preprocessing, size: int) -> npt.NDArray[np.generic]:
-    """Return an engine's input for timing, of one grey: no engine's time depends on what is in a crop."""
+    """Return an engine's input for timing, a grey image: no engine's time depends on what it shows."""
     return np.full((size, *preprocessing.input_shape), 1, preprocessing.dtype)

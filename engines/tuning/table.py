@@ -48,7 +48,7 @@ def make_table(
         reference=reference.name,
         winner=winner.name,
         why=_why(winner, reference, how),
-        # An estimate says nothing of a machine that is here.
+        # An estimate says nothing about the machine that runs it.
         notes=(*notes, *(_what_int8_gains(rows) if measured else ())),
         candidates=tuple(rows),
     )
@@ -75,7 +75,7 @@ def _row(
 
 
 def _what_int8_gains(rows: Sequence[TunedCandidate]) -> tuple[str, ...]:
-    """Say so where INT8 is no faster than float32; the rows are fastest first."""
+    """Return a note if INT8 is not faster than float32; the rows are fastest first."""
     int8, float32 = (
         next((row for row in rows if row.picture_ms and row.precision == precision), None)
         for precision in ("int8", "fp32")

@@ -192,7 +192,7 @@ def _context(device: str, request: TuneRequest) -> Any:
 
 
 def _doubts(reference: Times) -> tuple[str, ...]:
-    """Say so where the machine was busy with something else, by the reference's own times as bench does."""
+    """Return a warning if the machine was busy, judged by the reference's own times as bench judges."""
     noisy = [each.cv for each in reference.calls if each.noisy]
     if not noisy:
         return ()

@@ -1,4 +1,4 @@
-"""What a backend gives: an engine, opened from its model file, and what its graph must take and give."""
+"""What a backend provides: an engine, opened from its model file, and the check of its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Engine(Protocol):
                 batch.min <= N <= batch.max.
 
         Returns:
-            Embeddings (N, embedding_size), as the network gives them.
+            Embeddings (N, embedding_size), as the network computes them.
         """
 
 
@@ -43,12 +43,12 @@ class DeviceEngine(Engine, Protocol):
 
     @property
     def crops_problem(self) -> str:
-        """Why crops are not cut on the GPU, so that the next two cannot be called; empty where they are."""
+        """Why the GPU cannot crop, so that the next two methods cannot be called; empty if it can."""
 
     def infer_boxes(
         self, frame: object, boxes: NDArray[np.integer[Any]], *, bgr: bool
     ) -> NDArray[np.float32]:
-        """Cut boxes out of a frame on the GPU, and run them.
+        """Crop the boxes of a frame on the GPU, and embed them.
 
         Args:
             frame: uint8 (H, W, 3), in the host's memory or in the GPU's.
@@ -57,12 +57,12 @@ class DeviceEngine(Engine, Protocol):
         """
 
     def infer_crops(self, crops: Sequence[object], *, bgr: bool) -> NDArray[np.float32]:
-        """Run crops that are in the GPU's memory, uint8 (H, W, 3) each, one or more."""
+        """Embed one or more crops that are in the GPU's memory, uint8 (H, W, 3) each."""
 
 
 @dataclass(frozen=True)
 class Support:
-    """What this machine can do with a backend, as `osnet-edge doctor` says it.
+    """What this machine can do with a backend, as `osnet-edge doctor` shows it.
 
     Attributes:
         version: of its library; None where it is not installed.
@@ -82,7 +82,7 @@ def open_engine(model: Path, manifest: Manifest, threads: int | None) -> Engine:
 
     Args:
         model: the file, which has been verified.
-        manifest: what its package says of it.
+        manifest: the manifest of its package.
         threads: CPU threads, for backends that run there; None chooses.
 
     Raises:
@@ -97,7 +97,7 @@ def open_engine(model: Path, manifest: Manifest, threads: int | None) -> Engine:
 
 
 def find_support(name: BackendName) -> Support:
-    """Say what this machine can do with a backend; cheap, and never an error."""
+    """Return what this machine can do with a backend; fast, and never an error."""
     module = import_module(f"osnet_edge.runtime.backends.{backend_named(name).module}")
     support: Support = module.support(name)
     return support
@@ -112,18 +112,19 @@ def check_tensors(
     byte: str,
     real: str,
 ) -> None:
-    """Hold a graph's inputs and outputs to what its package says.
+    """Compare a graph's inputs and outputs with the manifest of its package.
 
     Args:
         model: the graph's file, for the message.
-        got: name, type and shape behind the batch of each input, then of each output, as the library says.
+        got: name, type and shape after the batch of each input, then of each output, as the library reports
+            them.
         preprocessing: what the input must look like.
         embedding_size: columns of the output.
         byte: what the library calls uint8.
         real: what it calls float32.
 
     Raises:
-        InputError: they are others.
+        InputError: they differ.
     """
     kind = byte if preprocessing.normalize_in == "graph" else real
     expected = [(INPUT_NAME, kind, list(preprocessing.input_shape)), (OUTPUT_NAME, real, [embedding_size])]

@@ -19,9 +19,9 @@ from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.preprocessing import Preprocessing
 
-#: OSNet's tensors are small: past four threads, waiting for each other costs more than it brings.
+#: OSNet's tensors are small: with more than four threads, waiting costs more time than the threads save.
 MOST_THREADS = 4
-#: Past any machine that a person owns; thousands of threads would hang this one.
+#: More than any user's machine has; thousands of threads would block this one.
 _THREAD_LIMIT = 512
 
 
@@ -32,10 +32,11 @@ class OnnxRuntimeEngine:
         model: the ONNX file.
         preprocessing: what the graph's input must look like.
         embedding_size: columns of its output.
-        threads: threads for one call; None takes the cores this process may use, four at most.
+        threads: threads for one call; None uses the cores that this process may use, at most four.
 
     Raises:
-        InputError: the file is no ONNX graph of the expected input and output, or no such number of threads.
+        InputError: the file is no ONNX graph of the expected input and output, or the number of threads is
+                invalid.
         UnavailableError: ONNX Runtime is not installed, or cannot be opened.
     """
 
@@ -51,10 +52,10 @@ class OnnxRuntimeEngine:
                 str(model), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            # onnxruntime's exceptions have no common base of their own to catch.
+            # onnxruntime's exceptions have no common base class to catch.
             raise InputError(f"ONNX Runtime cannot load {model}: {first_line(error)}") from None
         check_session(self._session, model, preprocessing, embedding_size)
-        # A session's end joins its threads.
+        # Deleting a session joins its threads.
         keep_in_children(self)
 
     @fork_waits()
@@ -70,10 +71,10 @@ def load(model: Path, manifest: Manifest, threads: int | None) -> OnnxRuntimeEng
 
 
 def support(name: BackendName) -> Support:
-    """Say what this machine can do: any CPU runs it."""
+    """Return what this machine can do: every CPU can run it."""
     if find_spec("onnxruntime") is None:
         return Support(None)
-    # A vendor's build may come in a distribution of another name.
+    # A vendor's build may have another distribution name.
     version = BACKENDS[name].version_here or "installed"
     return Support(version, ("this CPU",), ("this CPU",))
 
@@ -93,17 +94,18 @@ def session_options(threads: int | None = None) -> Any:
     options.intra_op_num_threads = checked_threads(threads)
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Without VNNI, weights of 8 bits are multiplied as u8 by u8, which is slower and not cut off at 16 bits
-    # (see `osnet_edge.runtime.processor`). With VNNI, on ARM and for weights of 7 bits this changes nothing.
+    # Without VNNI, 8-bit weights are multiplied as u8 by u8, which is slower, but does not saturate at 16
+    # bits (see `osnet_edge.runtime.processor`). With VNNI, on ARM, and for 7-bit weights this changes
+    # nothing.
     options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 
 def check_session(session: Any, model: Path, preprocessing: Preprocessing, embedding_size: int) -> None:
-    """Hold a session's input and output to what its package says.
+    """Compare a session's input and output with the manifest of its package.
 
     Raises:
-        InputError: they are others.
+        InputError: they differ.
     """
     tensors = [*session.get_inputs(), *session.get_outputs()]
     got = [(tensor.name, tensor.type, tensor.shape[1:]) for tensor in tensors]
@@ -111,14 +113,14 @@ def check_session(session: Any, model: Path, preprocessing: Preprocessing, embed
 
 
 def checked_threads(threads: object) -> int:
-    """Return a number of threads as it was asked for, or the default where it was not.
+    """Return the requested number of threads, or the default if it is None.
 
     Raises:
-        InputError: it is no such number.
+        InputError: it is not a number of threads.
     """
     if threads is None:
         return default_threads()
-    # NumPy's whole numbers are fine; True is one by accident.
+    # NumPy's integers are accepted. True is an int too, but a mistake here.
     if (
         not isinstance(threads, int | np.integer)
         or isinstance(threads, bool)
@@ -129,12 +131,12 @@ def checked_threads(threads: object) -> int:
 
 
 def default_threads() -> int:
-    """Return the cores that this process may use (its affinity, as a container sets it), four at most."""
+    """Return how many cores this process may use (its affinity, as a container sets it), at most four."""
     return min(allowed_cores(), MOST_THREADS)
 
 
 def allowed_cores() -> int:
-    """Return how many cores this process may use: a container or a taskset may allow fewer than there are."""
+    """Return how many cores this process may use: a container or taskset may allow fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

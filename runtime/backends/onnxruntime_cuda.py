@@ -28,9 +28,9 @@ PROVIDER = "CUDAExecutionProvider"
 _INSTALL = "pip uninstall -y onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'"
 _OPTIONS = {
     "device_id": 0,
-    # As exact as float32 says, and as a package's golden pairs want it.
+    # Without TF32: full float32 accuracy, which the golden pairs of a package need.
     "use_tf32": 0,
-    # The default times every kernel again whenever the batch has another size, as frames of people do.
+    # The default times every kernel again for each new batch size, and frames have many batch sizes.
     "cudnn_conv_algo_search": "HEURISTIC",
 }
 
@@ -38,8 +38,8 @@ _OPTIONS = {
 class OnnxRuntimeCudaEngine:
     """One ONNX Runtime session on the first GPU; calls may come from several threads.
 
-    Nothing of the graph runs on the CPU: ONNX Runtime would put there what its CUDA provider lacks, or all of
-    it where that provider does not load, and say so in a log alone.
+    Nothing of the graph runs on the CPU. By default, ONNX Runtime would run there the operators that its CUDA
+    provider lacks, or the whole graph if that provider does not load, and only log it.
 
     Args:
         model: the ONNX file, float32 or float16 inside.
@@ -47,7 +47,7 @@ class OnnxRuntimeCudaEngine:
         embedding_size: columns of its output.
 
     Raises:
-        InputError: the graph's input or output are others.
+        InputError: the graph's input or output differ from the manifest.
         UnavailableError: there is no GPU, ONNX Runtime is not installed with its CUDA provider, or that
             provider does not load or cannot run all of the graph.
     """
@@ -56,7 +56,7 @@ class OnnxRuntimeCudaEngine:
         onnxruntime = import_with_cuda()
         device = require_device("this engine")
         if hasattr(onnxruntime, "preload_dlls"):
-            # CUDA and cuDNN from NVIDIA's wheels, where they are not the system's; it prints what it misses.
+            # CUDA and cuDNN from NVIDIA's wheels if the system has none; it prints what is missing.
             with redirect_stdout(StringIO()):
                 onnxruntime.preload_dlls()
         options = onnxruntime.SessionOptions()
@@ -67,7 +67,7 @@ class OnnxRuntimeCudaEngine:
                 str(model), options, providers=[(PROVIDER, _OPTIONS)]
             )
         except Exception as error:
-            # onnxruntime's exceptions have no common base of their own to catch.
+            # onnxruntime's exceptions have no common base class to catch.
             raise UnavailableError(_broken(onnxruntime, f"{device.name}, {first_line(error)}")) from None
         if PROVIDER not in self._session.get_providers():
             raise UnavailableError(_broken(onnxruntime, f"{device.name}, CUDA or cuDNN is not there"))
@@ -76,7 +76,7 @@ class OnnxRuntimeCudaEngine:
         self.description = f"ONNX Runtime {onnxruntime.__version__} on {device.name}; crops cut on the CPU"
 
     def infer(self, batch: object) -> NDArray[np.float32]:
-        """Run (N, *input_shape), any N >= 1, to (N, D); a batch in the GPU's memory is read where it lies."""
+        """Run (N, *input_shape), any N >= 1, to (N, D); a batch in the GPU's memory stays there."""
         binding = self._session.io_binding()
         binding.bind_output(OUTPUT_NAME)
         if not is_on_gpu(batch):
@@ -97,7 +97,7 @@ class OnnxRuntimeCudaEngine:
 
     @contextmanager
     def _borrowed(self, batch: object) -> Iterator[CudaArray]:
-        """Give an array that is in the GPU's memory once its owner has written it: the stream is not ours."""
+        """Return an array in the GPU's memory after its owner, on its own stream, has written it."""
         cuda = open_cuda()
         with cuda.current():
             stream = cuda.create_stream()
@@ -110,12 +110,12 @@ class OnnxRuntimeCudaEngine:
 
 
 def load(model: Path, manifest: Manifest, threads: int | None) -> OnnxRuntimeCudaEngine:
-    """Load the model file of a package, see `OnnxRuntimeCudaEngine`; it has no threads to give."""
+    """Load the model file of a package, see `OnnxRuntimeCudaEngine`; threads are ignored."""
     return OnnxRuntimeCudaEngine(model, manifest.preprocessing, manifest.model.embedding_size)
 
 
 def support(name: BackendName) -> Support:
-    """Say what this machine can do: build for any GPU, and run where there is one with its library."""
+    """Return what this machine can do: it can build for any GPU, and run if it has a GPU and the library."""
     cuda = probe()
     problems: tuple[str, ...] = () if cuda.available else (f"no GPU to run engines on: {cuda.reason}",)
     try:

@@ -23,17 +23,17 @@ from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.runtime.processor import BF16, this_processor
 
-#: OpenVINO's names of the precisions that it is asked for here.
+#: OpenVINO's names of the precisions that we request.
 HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
-#: Larger batches gain nothing on a CPU, and each one compiled takes memory.
+#: Larger batches are not faster on a CPU, and each compiled batch size takes memory.
 LARGEST_COMPILED = 32
-#: OpenVINO compiles by threads that it keeps for the next time, also in a child that has none of them.
+#: OpenVINO keeps its compiling threads for later use, and expects them in a forked child, which has none.
 FORKED = (
     "OpenVINO was used before this process forked, and can load nothing more in the child; start workers "
     "with multiprocessing's spawn, or load no engine before the fork"
 )
 
-#: The module that OpenVINO tells its maker by.
+#: The module that OpenVINO reports its use with.
 _TELEMETRY = "openvino_telemetry"
 
 _core: Any = None
@@ -43,30 +43,31 @@ _import_lock = threading.Lock()
 
 
 class OpenVinoEngine:
-    """A graph compiled for a few batch sizes, of which any other batch is made up.
+    """A graph compiled for a few batch sizes; every other batch is split into these.
 
-    Compiled for a free batch size, OpenVINO chooses slower kernels (x0_25 in float32: 1.3 times the time) and
-    prepares again whenever the size changes, as a frame's number of people does. So it is compiled for the
-    best batch and its halves down to 1 (some 0.3 s each, at loading), and 13 images run as 8, 4 and 1.
+    Compiled for a dynamic batch size, OpenVINO chooses slower kernels (x0_25 in float32: 1.3 times the time)
+    and prepares again for each new batch size, and frames have many. So the graph is compiled for the best
+    batch and its halves down to 1 (about 0.3 s each, at loading), and 13 images run as 8, 4 and 1.
 
-    Calls may come from several threads; they take turns, each with all of the engine's threads. They may come
-    in a forked child too, which can load no other.
+    Several threads may call it; the calls take turns, and each uses all of the engine's threads. A forked
+    child may call it too, but cannot load another engine.
 
     Args:
         model: the ONNX file.
         preprocessing: what the graph's input must look like.
         embedding_size: columns of its output.
-        precision: of the arithmetic: `fp32`, `bf16`, or `int8` for a graph with Q/DQ, around which it is
-            bf16 where the processor has that, and float32 elsewhere.
+        precision: of the arithmetic: `fp32`, `bf16`, or `int8` for a graph with Q/DQ, whose other layers are
+            in bf16 if the processor supports it, and else in float32.
         best_batch: the largest size to compile for, up to 32.
-        threads: threads for one call; None takes the cores this process may use, four at most.
-        sizes: batch sizes to compile for, falling to 1, in place of those.
-        processor: the kind that the engine was built for, as manifests say it: built for one without bf16,
-            INT8 has float32 around it on every processor, as its loss was measured.
+        threads: threads for one call; None uses the cores that this process may use, at most four.
+        sizes: batch sizes to compile for instead, in descending order, the last is 1.
+        processor: the kind that the engine was built for, as in manifests. If that kind has no bf16, the
+            other layers of an INT8 graph are in float32 on every processor, as they were when the loss was
+            measured.
 
     Raises:
-        InputError: the file is no ONNX graph of the expected input and output, the precision is another, or
-            no such number of threads.
+        InputError: the file is no ONNX graph of the expected input and output, or the precision or the number
+            of threads is invalid.
         UnavailableError: OpenVINO is not installed, this CPU does not compute in the precision, or the
             process forked after using OpenVINO.
     """
@@ -95,19 +96,19 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise InputError(f"OpenVINO cannot compile {model}: {_reason(error)}") from None
         self._lock = threading.Lock()
-        # An executor's end waits for its threads.
+        # Deleting an executor waits for its threads.
         keep_in_children(self)
 
     @fork_waits()
     def infer(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
         """Run (N, *input_shape), any N >= 1, to (N, D)."""
         rows, start = np.empty((len(batch), self._embedding_size), np.float32), 0
-        # One stream computes one request at a time: waiting here instead of there costs nothing.
+        # OpenVINO's one stream computes one request at a time anyway, so waiting here costs nothing.
         with self._lock:
             for size, request in self._requests:
                 while start + size <= len(batch):
                     part = slice(start, start + size)
-                    # Copied out at once: the result is the request's memory, which its next run overwrites.
+                    # Copied, because the result is the request's memory, which its next run overwrites.
                     rows[part] = request.infer([batch[part]], share_inputs=True, share_outputs=True)[0]
                     start += size
         return rows
@@ -127,7 +128,7 @@ def load(model: Path, manifest: Manifest, threads: int | None) -> OpenVinoEngine
 
 
 def support(name: BackendName) -> Support:
-    """Say what this machine can do, and in which precisions."""
+    """Return what this machine can do, and in which precisions."""
     installed = BACKENDS[name].version_here
     try:
         precisions = cpu_precisions(open_core())
@@ -148,10 +149,10 @@ def support(name: BackendName) -> Support:
 
 
 def open_core(precision: Precision = "fp32") -> Any:
-    """Import OpenVINO and return this process's core, on a CPU that computes in a precision.
+    """Import OpenVINO and return this process's core, after a check that the CPU computes in a precision.
 
     Raises:
-        InputError: OpenVINO is not asked for this precision.
+        InputError: engines for OpenVINO do not have this precision.
         UnavailableError: OpenVINO is not installed, has no CPU device, or not in this precision, or the
             process forked after using it.
     """
@@ -173,7 +174,7 @@ def open_core(precision: Precision = "fp32") -> Any:
 
 
 def read_arranged(core: Any, model: Path) -> Any:
-    """Read a graph as engines run it: in the order that OpenVINO's kernels like."""
+    """Read a graph, and rearrange it as engines run it, for faster kernels of OpenVINO."""
     graph = core.read_model(str(model))
     arrange(graph)
     return graph
@@ -182,7 +183,7 @@ def read_arranged(core: Any, model: Path) -> Any:
 def compile_options(
     core: Any, precision: Precision, threads: int | None, processor: str = ""
 ) -> dict[str, Any]:
-    """Return what a graph is compiled with.
+    """Return the options that a graph is compiled with.
 
     Args:
         core: of `open_core`.
@@ -191,7 +192,7 @@ def compile_options(
         processor: as above.
 
     Raises:
-        InputError: no such number of threads.
+        InputError: the number of threads is invalid.
     """
     exact = (
         precision == "fp32"
@@ -199,29 +200,29 @@ def compile_options(
         or (precision == "int8" and processor not in ("", BF16))
     )
     return {
-        # Always said: left to itself, OpenVINO rounds float32 to bf16 where the processor has it.
+        # Always set: by default, OpenVINO rounds float32 to bf16 if the processor supports it.
         "INFERENCE_PRECISION_HINT": "f32" if exact else HINTS[precision],
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": checked_threads(threads),
-        # Pinned, the threads of two processes may meet on one core while another idles.
+        # With pinning, threads of two processes may share one core while another core idles.
         "ENABLE_CPU_PINNING": False,
     }
 
 
 @fork_waits()
 def import_openvino() -> Any:
-    """Import OpenVINO, without what tells its maker of each import; every import of ours is this one.
+    """Import OpenVINO without its telemetry; all of our imports of OpenVINO go through this function.
 
-    OpenVINO tells by the module `openvino_telemetry`, and has a stand-in that tells nothing for where that is
-    not installed. While it is imported here it finds it as not installed.
+    OpenVINO reports through the module `openvino_telemetry`, and has a stand-in that reports nothing if that
+    module is not installed. During this import, the module appears as not installed.
 
     Raises:
         UnavailableError: it is not installed, or cannot be opened.
     """
     with _import_lock:
         before = sys.modules.get(_TELEMETRY)
-        # So Python marks a module that must not be imported.
+        # Python's own way to mark a module that cannot be imported.
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
         try:
             return import_library("openvino", "OpenVINO", "pip install openvino")
@@ -233,18 +234,18 @@ def import_openvino() -> Any:
 
 @fork_waits()
 def _process_core() -> Any:
-    """Return the one core of this process, made at the first call and never let go.
+    """Return the one core of this process, which is made at the first call and never deleted.
 
-    The CPU plugin gives the thread that makes a core a stack for signal handlers, and frees that stack with
-    the core. Of two cores let go in the order they were made, the thread is left with a freed one, and the
-    next Ctrl-C ends the process in a segmentation fault (seen in OpenVINO 2026.4).
+    The CPU plugin gives the thread that makes a core a stack for signal handlers, and frees this stack with
+    the core. If two cores are deleted in the order they were made, the thread keeps a freed stack, and the
+    next Ctrl-C ends the process with a segmentation fault (seen in OpenVINO 2026.4).
     """
     global _core, _core_process
     openvino = import_openvino()
     with _core_lock:
         if _core is None:
-            # Once by one thread: two that make their first tensors at the same moment wait for each other for
-            # ever, with Python's lock (seen in OpenVINO 2026.4: a static of its bindings and that lock).
+            # By one thread: two threads that make their first tensors at the same moment deadlock (seen in
+            # OpenVINO 2026.4: on a static variable of its bindings and Python's lock).
             openvino.Tensor(np.zeros(1, np.float32))
             _core = openvino.Core()
             keep_in_children(_core)
@@ -255,14 +256,14 @@ def _process_core() -> Any:
 
 
 def cpu_precisions(core: Any) -> tuple[Precision, ...]:
-    """Return the precisions that OpenVINO's CPU device computes in here, and not merely accepts."""
+    """Return the precisions that OpenVINO's CPU device really computes in here, not only accepts."""
     found = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     names: dict[Precision, str] = {"fp32": "FP32", "bf16": "BF16"}
     return tuple(precision for precision, name in names.items() if name in found)
 
 
 def installed_precisions() -> tuple[Precision, ...]:
-    """Return the precisions that packages for OpenVINO can have here; none where it is not installed."""
+    """Return the precisions that packages for OpenVINO can have here; none if it is not installed."""
     try:
         return cpu_precisions(open_core())
     except UnavailableError:
@@ -270,7 +271,7 @@ def installed_precisions() -> tuple[Precision, ...]:
 
 
 def compiled_sizes(best_batch: int) -> Iterator[int]:
-    """Yield a batch size and its halves down to 1, of which every larger batch can be made up.
+    """Yield a batch size and its halves down to 1; every larger batch is split into these.
 
     Example:
         >>> list(compiled_sizes(12))
@@ -283,7 +284,7 @@ def compiled_sizes(best_batch: int) -> Iterator[int]:
 
 
 def _read(core: Any, model: Path, preprocessing: Preprocessing, embedding_size: int) -> Any:
-    """Read the graph, and hold it to what the package says of its input and output."""
+    """Read the graph, and compare its input and output with the manifest."""
     try:
         graph = read_arranged(core, model)
     except RuntimeError as error:
@@ -297,7 +298,7 @@ def _read(core: Any, model: Path, preprocessing: Preprocessing, embedding_size: 
 
 
 def _reason(error: RuntimeError) -> str:
-    """Return the last line of OpenVINO's error: those before it name its own source files."""
+    """Return the last line of OpenVINO's error: the lines before it name its own source files."""
     return first_line("\n".join(reversed(str(error).strip().splitlines())))
 
 
@@ -308,9 +309,9 @@ def _compile(core: Any, graph: Any, shape: tuple[int, ...], options: dict[str, A
 
 
 def arrange(graph: Any) -> None:
-    """Rearrange a graph of `osnet-edge export`; what looks otherwise is left alone.
+    """Rearrange a graph of `osnet-edge export` for speed; other graphs are not changed.
 
-    In float32 it computes what it did; in bf16 it rounds in other places, since other operations are fused.
+    In float32 the results are the same; bf16 rounds in other places, because other operations are fused.
 
     Args:
         graph: an `openvino.Model`, which is changed.
@@ -321,10 +322,10 @@ def arrange(graph: Any) -> None:
 
 
 def _compute_gates_once(graph: Any) -> None:
-    """Take the sigmoids of channel gates out of the kernels that scale whole maps by them.
+    """Keep the sigmoids of channel gates out of the kernels that scale whole maps with them.
 
-    OpenVINO fuses a sigmoid with the product behind it, and then computes it anew for every pixel. It fuses
-    nothing across a change of shape, which itself costs nothing.
+    OpenVINO fuses a sigmoid with the product after it, and then computes it again for every pixel. It does
+    not fuse across a reshape, and a reshape costs nothing.
     """
     ops = import_openvino().opset13
     for node in graph.get_ordered_ops():
@@ -337,11 +338,11 @@ def _compute_gates_once(graph: Any) -> None:
 
 
 def _subtract_mean_from_rows(graph: Any) -> None:
-    """Subtract the mean before channels come first, not after.
+    """Move the subtraction of the mean before the transposition to channels first.
 
-    OpenVINO computes with channels last, as an image has them. With nothing but the convolution behind it
-    the transposition is a matter of names; in front of the subtraction it is carried out, and undone again.
-    The mean is repeated to a whole row of pixels, for a kernel that repeats three numbers is slow.
+    OpenVINO computes with channels last, the order of an image. A transposition that is directly before a
+    convolution only changes names; one before the subtraction is carried out, and undone again. The mean is
+    repeated to a whole row of pixels, because a kernel that repeats three numbers is slow.
     """
     ops = import_openvino().opset13
     (picture,) = graph.get_parameters()

@@ -1,8 +1,8 @@
-"""The backends: one row says what each is called, computes in and needs, and which module loads its engines.
+"""The backends: one row for each, with its names, precisions and requirements, and the module that loads it.
 
-One more backend is a row here and a module beside this one, which has a function
-`load(model: Path, manifest: Manifest, threads: int | None) -> Engine`, and on the side that builds a row in
-`osnet_edge.engines.backends.registry` and a module beside that.
+To add a backend, add a row here and a module in this folder with a function
+`load(model: Path, manifest: Manifest, threads: int | None) -> Engine`. To build for it, add a row in
+`osnet_edge.engines.backends.registry` and a module in that folder.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ class Backend:
     """A library that runs engines on a kind of device.
 
     Attributes:
-        name: as manifests say it.
-        title: as messages say it.
+        name: its name in manifests.
+        title: its name in messages.
         target: its name for `--target`.
-        spellings: what `--target` may say for it.
+        spellings: values of `--target` that select it.
         device: where its engines run.
-        module: beside this one, which loads its engines.
-        precisions: that it computes in.
-        distributions: that bring its library, the likeliest first.
+        module: the module in this folder that loads its engines.
+        precisions: the precisions that it computes in.
+        distributions: Python distributions that contain its library, the most likely first.
         abbreviation: its name in `publish --for`, before a version; the backends of one library share it.
         machine_bound: whether a model file runs only on the kind of machine that it was built on.
-        cuts_sums: whether INT8's sums are cut off at 16 bits on an x86 without VNNI; a library that is not
-            has other kernels for such a processor.
-        int8_from: kinds of processor that it has no INT8 for, each with the first one that it has.
+        cuts_sums: whether sums in INT8 saturate at 16 bits on an x86 without VNNI; some libraries have other
+            kernels for such a processor.
+        int8_from: kinds of processor without INT8 in this library, each with the lowest kind that has it.
     """
 
     name: BackendName
@@ -59,7 +59,7 @@ class Backend:
 
     @property
     def version_here(self) -> str | None:
-        """The version of its library that is installed; None where none is, or none that tells."""
+        """The installed version of its library; None if it is not installed, or has no version."""
         return installed_version(*self.distributions)
 
     @property
@@ -73,11 +73,11 @@ _ROWS = (
         "onnxruntime",
         title="ONNX Runtime",
         target="cpu",
-        # The second as timed on the machine that builds.
+        # `cpu:fastest` is decided by timing on the machine that builds.
         spellings=("cpu", "cpu:fastest"),
         device="cpu",
         module="onnxruntime",
-        # It has no half kernels for CPUs: it would cast to and fro.
+        # It has no float16 kernels for CPUs: it would cast to float32 and back.
         precisions=("fp32", "int8"),
         distributions=("onnxruntime", "onnxruntime-gpu"),
         abbreviation="ort",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
+import re
+import shlex
 import shutil
 from functools import partial
 from pathlib import Path
@@ -106,6 +109,21 @@ def test_the_page_shows_rankings_and_attention_and_what_to_type(
     assert "http" not in text
     for word in ("osnet on street", "right", "wrong", "Rank-20", "mINP", "<span>--size</span>"):
         assert word in text
+
+
+def test_the_command_on_the_page_makes_the_same_page(checkpoint: Path, street: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    options = ["--size", "64x32", "--distance", "both", "--rerank", "--batch", "3", "--queries", "2"]
+    # Without --threads: how many there were is on the page, since they are not the same tomorrow.
+    assert main(["eval", str(checkpoint), "--data", str(street), *options, "--pictures", str(page)]) == 0
+    first = page.read_text()
+    shown = re.search(r"Repeat it</h2>(.*?)</pre>", first, re.DOTALL)
+    assert shown
+    _, *words = shlex.split(html.unescape(re.sub("<.*?>", "", shown[1])))
+    assert {*options, "--threads"} <= {*words}
+    page.unlink()
+    assert main(words) == 0
+    assert page.read_text() == first
 
 
 def test_splits_share_their_pictures_and_their_scores_are_averaged(checkpoint: Path, street: Path) -> None:

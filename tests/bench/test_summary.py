@@ -62,7 +62,7 @@ def turned(result: BenchResult, *turns_ms: float) -> BenchResult:
         # Rounds that say both: neither is called faster.
         (
             turned(examples.result(FP32, examples.engine("int8", {1: 1.0}, None)), 1.0, 4.0),
-            "At batch 1, int8 takes 1.00 ms a call (p50), and cannot be told from fp32 "
+            "At batch 1, int8 takes 1.00 ms a call (p50), not significantly different from fp32 "
             "(1.25 times as fast, 0.50 to 2.00); its accuracy was not measured.",
         ),
         # Fast, but nobody looked at what it says.

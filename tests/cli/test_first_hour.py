@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from documented import steps
 from PIL import Image
 
 from osnet_edge import Embedder, InputError
@@ -41,9 +41,9 @@ def test_the_documented_route_from_a_checkpoint(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copy(checkpoint, "osnet.pth")
+    shutil.copy(checkpoint, "osnet_x0_25_msmt17.pth")
     run_documented("From a checkpoint to a package")
-    assert Embedder.load("osnet-cpu").prove() < 1e-3
+    assert Embedder.load("osnet-python").prove() < 1e-3
 
 
 def test_the_documented_route_of_training_and_tuning(
@@ -61,9 +61,10 @@ def test_the_documented_route_of_training_and_tuning(
 
 
 def run_documented(title: str) -> None:
-    """Run a section of docs/RUNTIME.md as it is written."""
+    """Run the program in a section of docs/RUNTIME.md as it is written."""
     section = (DOCS / "RUNTIME.md").read_text().split(f"## {title}\n")[1].split("\n## ")[0]
-    exec("\n".join(re.findall(r"^    (.*)$", section, re.M)), {})
+    (program,) = (step for step in steps(section) if step.is_python)
+    exec(program.typed, {})
 
 
 def test_pil_images_are_crops(package: Path) -> None:

@@ -280,7 +280,7 @@ def test_bad_input_is_one_line_and_leaves_no_package(
         ),
         ([*start, *on_cpu, *int8, "--budget", "1"], "pass --calibration FILE too"),
         ([*start, *on_cpu, *int8, "--calibration", calibration, "--budget", "-1"], "of 0 to 100 points"),
-        ([*start, *on_cpu, *int8, "--calibration", str(nobody), "--budget", "1"], "has none; draw it anew"),
+        ([*start, *on_cpu, *int8, "--calibration", str(nobody), "--budget", "1"], "has none; draw it again"),
         ([*start, *on_cpu, "--calibration", calibration], "for fp16, int8 or auto, got one for fp32"),
         ([*start, *on_cpu, *int8, "--calibration", str(tmp_path / "no.json")], "found nothing at"),
         (

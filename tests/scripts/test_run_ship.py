@@ -16,7 +16,7 @@ def test_all_that_is_indented_in_the_document_is_run_or_used() -> None:
     ("sentence", "block"),
     [
         ("a machine that there is not", "    gateway$ osnet-edge device status\n"),
-        ("a command without a prompt", "    osnet-edge device status\n"),
+        ("a program of another kind without a prompt", "    ls fleet\n"),
         ("text before a command", "    first\n    $ osnet-edge rollout --repo fleet\n"),
     ],
 )

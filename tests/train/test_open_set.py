@@ -51,6 +51,7 @@ def test_a_folder_here_goes_before_one_of_that_name_elsewhere(
         ("nowhere", r"found nothing called nowhere in "),
         ("market1501", r"found nothing called market1501 in "),
         ("", "found nothing called "),
+        ("site=.", r"expected one of market1501, .* before =, got site; .* give \. alone"),
         ("../x", "found nothing called"),
         ("set.zip", "set.zip is a file; unpack"),
         ("missing.csv", "found nothing called missing.csv"),

@@ -135,7 +135,7 @@ def _doubts(found: ReidSet) -> Iterator[str]:
     if both:
         yield (
             f"people both trained on and looked for: {len(both):,}, such as {min(both)}; "
-            "scores would flatter, unless numbers are counted anew in each split"
+            "scores would be too good, unless each split numbers its people from the start"
         )
 
 

@@ -120,6 +120,11 @@ def _reader(spec: str) -> tuple[_Reader, int]:
     name, _, folder = spec.partition("=")
     if name in LAYOUTS and folder:
         return _folder(Path(folder), name, LAYOUTS[name])
+    if folder and Path(folder).is_dir():
+        raise InputError(
+            f"expected one of {', '.join(LAYOUTS)} before =, got {name}; "
+            f"for a set of your own, give {folder} alone"
+        )
     return _folder(_look_up(spec), spec, LAYOUTS.get(spec))
 
 

@@ -1,6 +1,7 @@
-"""TensorRT-RTX's compiled kernels, kept between processes: it compiles a plan for the GPU as it loads it.
+"""TensorRT-RTX's compiled kernels, kept between processes: it compiles a plan for the GPU when it loads it.
 
-Where TensorRT-RTX has it, its own CUDA graphs are asked for too: it knows when a shape's kernels are final.
+If TensorRT-RTX has its own CUDA graphs, they are requested too: it knows when the kernels of a shape are
+final.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class RuntimeCache:
             blob = path.read_bytes()
         except OSError:
             blob = b""
-        # It checks version, driver and GPU, and refuses what does not fit.
+        # It checks version, driver and GPU, and refuses a file of others.
         if blob and self._cache.deserialize(blob):
             self._saved = hashlib.sha256(blob).digest()
         elif blob:
@@ -53,12 +54,12 @@ class RuntimeCache:
         self._config.set_runtime_cache(self._cache)
 
     def create_context(self) -> tensorrt.IExecutionContext | None:
-        """Create an execution context; None where TensorRT-RTX could not, as it does itself."""
+        """Create an execution context; None if TensorRT-RTX fails, which is what it returns itself."""
         context: tensorrt.IExecutionContext | None = self._engine.create_execution_context(self._config)
         return context
 
     def save(self) -> None:
-        """Write the cache, if anything was compiled since it was read; what fails is only logged."""
+        """Write the cache, if anything was compiled since it was read; a failure is only logged."""
         try:
             memory = self._cache.serialize()
             blob = bytes(memory) if memory is not None else b""
@@ -79,7 +80,7 @@ def cache_path(package: Path, plan_sha256: str, library: Library, device: CudaDe
         package: the package's folder.
         plan_sha256: of its plan.
         library: TensorRT-RTX; another version has another file.
-        device: the GPU; as above.
+        device: the GPU; another GPU has another file.
     """
     gpu = re.sub(r"\W+", "-", device.name).strip("-")
     name = f"{package.resolve().name}.{plan_sha256[:12]}.{library.version}.{gpu}.kernels"

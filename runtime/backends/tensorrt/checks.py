@@ -1,4 +1,4 @@
-"""What must hold before a plan is given to TensorRT: its header, the GPU, the library and the driver."""
+"""Checks before a plan is given to TensorRT: its header, the GPU, the library and the driver."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.installed import installed_version
 from osnet_edge.runtime.package.manifest import Manifest
 
-#: What NVIDIA's wheels are called, by CUDA's major version.
+#: Names of NVIDIA's wheels, by CUDA's major version.
 _WHEELS = {"tensorrt": "tensorrt-cu{}-bindings", "tensorrt_rtx": "tensorrt-rtx-cu{}-bindings"}
 _CUDA_MAJORS = range(11, 20)
 
 
 def check_header(model: Path, manifest: Manifest) -> PlanHeader:
-    """Hold a plan's header to its manifest; needs neither TensorRT nor a GPU.
+    """Compare a plan's header with its manifest; needs neither TensorRT nor a GPU.
 
     Raises:
-        InputError: it is no plan, or another one than the manifest says.
+        InputError: it is no plan, or not the one of the manifest.
     """
     header = read_plan_header(model)
     target = manifest.target
@@ -34,10 +34,10 @@ def check_header(model: Path, manifest: Manifest) -> PlanHeader:
 
 
 def check_device(header: PlanHeader, manifest: Manifest, device: CudaDevice) -> None:
-    """Hold a plan to the GPU that is here.
+    """Check that a plan was built for the GPU of this machine.
 
     Raises:
-        InputError: it was built for others.
+        InputError: it was built for other GPUs.
     """
     built_for = header.compute_capabilities or manifest.target.compute_capabilities
     if built_for and not header.open_ended and device.compute_capability not in built_for:
@@ -48,7 +48,7 @@ def check_device(header: PlanHeader, manifest: Manifest, device: CudaDevice) -> 
 
 
 def check_version(header: PlanHeader, manifest: Manifest, library: Library) -> None:
-    """Hold a plan to the library that is installed.
+    """Check that the installed library can run a plan.
 
     Raises:
         InputError: another version built it, and it runs on no other.
@@ -62,7 +62,7 @@ def check_version(header: PlanHeader, manifest: Manifest, library: Library) -> N
 
 
 def check_driver(library: Library, supported: str) -> None:
-    """Hold the driver to the CUDA that the library was built with, where its wheel's name says that.
+    """Check that the driver supports the library's CUDA version, if its wheel's name contains that version.
 
     Args:
         library: TensorRT, or TensorRT-RTX.

@@ -32,17 +32,17 @@ class TensorRTEngine:
     compiles its kernels then, up to seconds): call from threads that stay. The first batch of each size is
     slower too, as its CUDA graph is captured then.
 
-    Where CUDA's compiler is installed, crops are cut and resized on the GPU, and a frame crosses the bus
-    once.
+    If CUDA's compiler is installed, cropping and resizing run on the GPU, and a frame is copied to the GPU
+    only once.
 
     Args:
         model: the plan.
-        manifest: what its package says of it.
-        cuda_graphs: whether CUDA graphs are used; without them, how much they bring can be measured.
+        manifest: the manifest of its package.
+        cuda_graphs: whether CUDA graphs are used; False is for measuring how much time they save.
 
     Raises:
-        InputError: the plan was built for another library, version or GPU, or is not what the manifest says.
-        UnavailableError: there is no GPU, or a library is missing; one line that says which.
+        InputError: the plan was built for another library, version or GPU, or differs from the manifest.
+        UnavailableError: there is no GPU, or a library is missing; the message says which.
     """
 
     def __init__(self, model: Path, manifest: Manifest, *, cuda_graphs: bool = True) -> None:
@@ -51,12 +51,12 @@ class TensorRTEngine:
 
     @property
     def crops_problem(self) -> str:
-        """Why crops are not cut on the GPU; empty where they are."""
+        """Why the GPU cannot crop; empty if it can."""
         return self._plan.crops_problem
 
     @property
     def captures_graphs(self) -> bool:
-        """Whether a CUDA graph is captured for each batch size; one failure ends it."""
+        """Whether a CUDA graph is captured for each batch size; after one failure, no more are."""
         return self._plan.can_capture
 
     @property
@@ -67,7 +67,7 @@ class TensorRTEngine:
 
     @property
     def description(self) -> str:
-        """What runs here and how, in words."""
+        """What runs and how, in words."""
         return str(self._plan)
 
     def infer(self, batch: object) -> NDArray[np.float32]:
@@ -96,18 +96,18 @@ class TensorRTEngine:
                 )
 
     def timed_parts(self, batch: NDArray[np.generic], *, cuda_graphs: bool = True) -> dict[str, float]:
-        """Run a batch that is in the host's memory, waiting after each part, and say how long each took.
+        """Run a batch that is in the host's memory, waiting after each part, and return their times.
 
-        By the host's clock: each part holds one wait for the GPU more than it does in `infer`, some
-        microseconds. Call `infer` with the batch first, so that nothing is prepared meanwhile.
+        By the host's clock: each part contains one more wait for the GPU than in `infer`, some microseconds.
+        Call `infer` with the batch first, so that preparation is not measured.
 
         Args:
             batch: (N, *input_shape), with N no more than the plan was built for.
             cuda_graphs: whether a CUDA graph is replayed, where one was captured.
 
         Returns:
-            Milliseconds: `input_ms` copying in, `enqueue_ms` handing the work over, `compute_ms` from then on
-            until it is done, with the former, and `output_ms` copying back.
+            Milliseconds: `input_ms` for copying in, `enqueue_ms` for enqueueing the work, `compute_ms` from
+            the start of enqueueing until the work is done, and `output_ms` for copying back.
         """
         with self._session() as session:
             self._plan.preprocessing.check_batch(batch.shape, batch.dtype)
@@ -118,10 +118,10 @@ class TensorRTEngine:
     def infer_boxes(
         self, frame: object, boxes: NDArray[np.integer[Any]], *, bgr: bool
     ) -> NDArray[np.float32]:
-        """Cut boxes out of a frame on the GPU, and run them.
+        """Crop the boxes of a frame on the GPU, and embed them.
 
         Args:
-            frame: uint8 (H, W, 3), in the host's memory (the rows that hold boxes cross the bus, once) or in
+            frame: uint8 (H, W, 3), in the host's memory (the rows that contain boxes are copied once) or in
                 the GPU's.
             boxes: (N, 4) whole x1, y1, x2, y2 within the frame, each with a pixel, N > 0.
             bgr: whether the frame is blue-green-red.
@@ -142,7 +142,7 @@ class TensorRTEngine:
                 return self._run_crops(session, table, bgr)
 
     def infer_crops(self, crops: Sequence[object], *, bgr: bool) -> NDArray[np.float32]:
-        """Run crops that are in the GPU's memory, uint8 (H, W, 3) each.
+        """Embed crops that are in the GPU's memory, uint8 (H, W, 3) each.
 
         Raises:
             InputError: one is not that, or is not contiguous, or on another GPU.
@@ -161,7 +161,7 @@ class TensorRTEngine:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        """Give this thread's session, with the plan's context current."""
+        """Return this thread's session, with the plan's context current."""
         with self._plan.cuda.current():
             if not hasattr(self._local, "session"):
                 self._local.session = Session(self._plan)
@@ -174,14 +174,14 @@ class TensorRTEngine:
 
 
 def load(model: Path, manifest: Manifest, threads: int | None) -> TensorRTEngine:
-    """Load the plan of a package, see `TensorRTEngine`; it has no threads to give."""
+    """Load the plan of a package, see `TensorRTEngine`; threads are ignored."""
     return TensorRTEngine(model, manifest)
 
 
 def support(name: TensorRTName) -> Support:
-    """Import a library, ask the CUDA driver for its GPUs, and say what follows.
+    """Import a library, ask the CUDA driver for its GPUs, and return what this machine can do.
 
-    No TensorRT runtime or builder is made, since that may crash where there is no driver.
+    No TensorRT runtime or builder is made, because that may crash without a driver.
     """
     cuda = probe()
     missing = [] if cuda.available else [f"no GPU to run engines on: {cuda.reason}"]

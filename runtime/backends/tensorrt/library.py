@@ -1,7 +1,7 @@
 """TensorRT and TensorRT-RTX as one library: imported when first asked for, logging to Python's `logging`.
 
-The two have the same Python API under two names. What one version lacks is found with `hasattr` where it is
-used, never by comparing versions.
+The two have the same Python API under two names. Features that some versions lack are detected with `hasattr`
+where they are used, never by comparing versions.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from osnet_edge.runtime.backends.registry import BACKENDS
 from osnet_edge.runtime.backends.tensorrt.plan_file import TensorRTName
 from osnet_edge.runtime.errors import UnavailableError
 
-#: Everything that TensorRT says goes here; what fails a job is in the exception's message as well.
+#: All messages of TensorRT go here; errors that end a job are in the exception's message too.
 log = logging.getLogger("osnet_edge.tensorrt")
-# Without this, Python would print TensorRT's errors beside the one line that a program shows its user.
+# Without this, Python would print TensorRT's errors besides the one line that the user gets.
 log.addHandler(logging.NullHandler())
 
 INSTALL: dict[str, str] = {
@@ -41,14 +41,14 @@ _LEVELS = {
 
 
 class ErrorCollector:
-    """What TensorRT calls an error, kept for whoever listens: its functions only return None or False."""
+    """TensorRT's error messages, collected for listeners, because its functions only return None or False."""
 
     def __init__(self) -> None:
         self._listeners: list[list[str]] = []
         self._lock = threading.Lock()
 
     def record(self, severity: str, message: str) -> None:
-        """Log a message, and hand an error to every listener; TensorRT calls this from threads of its own."""
+        """Log a message, and pass an error to every listener; TensorRT calls this from its own threads."""
         level = _LEVELS.get(severity, logging.INFO)
         line = " ".join(message.split())
         log.log(level, "%s", line)
@@ -59,7 +59,7 @@ class ErrorCollector:
 
     @contextmanager
     def listen(self) -> Iterator[list[str]]:
-        """Give a list that fills with the errors of the block."""
+        """Yield a list that receives the errors of the block."""
         lines: list[str] = []
         with self._lock:
             self._listeners.append(lines)
@@ -76,10 +76,10 @@ class Library:
 
     Attributes:
         name: which one.
-        version: as it says itself: all four numbers of a plan's header, or the first three.
+        version: as the module reports it: all four numbers of a plan's header, or the first three.
         trt: the module.
-        logger: the one ILogger of this library; TensorRT keeps the first that it is given.
-        errors: what that logger collects.
+        logger: the only ILogger of this library; TensorRT keeps the first one that it gets.
+        errors: the errors that the logger collects.
     """
 
     name: TensorRTName
@@ -89,11 +89,11 @@ class Library:
     errors: ErrorCollector
 
     def __str__(self) -> str:
-        """Say it as a person would."""
+        """Return the text for messages."""
         return f"{BACKENDS[self.name].title} {self.version}"
 
     def create(self, kind: Literal["Runtime", "Builder"]) -> Any:
-        """Make one of the objects that the others come from.
+        """Make a runtime or a builder, which all other objects come from.
 
         Raises:
             UnavailableError: the library cannot work here, because of the driver for example.
@@ -102,18 +102,18 @@ class Library:
             try:
                 return getattr(self.trt, kind)(self.logger)
             except TypeError:
-                # So the bindings say that the library returned nothing.
+                # The bindings raise this if the library returned nothing.
                 raise UnavailableError(f"{self} could not start: {first_line(errors)}") from None
 
     @property
     def known_capabilities(self) -> tuple[str, ...]:
-        """The compute capabilities that it builds for without such a GPU, in its order."""
+        """The compute capabilities that it builds for without a GPU, in its order."""
         members = getattr(getattr(self.trt, "ComputeCapability", None), "__members__", {})
         numbers = sorted(int(name[2:]) for name in members if re.fullmatch("SM[0-9]+", name))
         return tuple(f"{number // 10}.{number % 10}" for number in numbers)
 
     def load_plugins(self) -> None:
-        """Register the plugins; up to TensorRT 9 instance norm is one, for building and for loading."""
+        """Register the plugins; up to TensorRT 9, instance norm is a plugin, for building and for loading."""
         if hasattr(self.trt, "init_libnvinfer_plugins"):
             self.trt.init_libnvinfer_plugins(self.logger, "")
 
@@ -135,12 +135,12 @@ def load_library(name: TensorRTName) -> Library:
 
 
 def first_line(errors: list[str]) -> str:
-    """Return the error that the others follow from: TensorRT names the cause first, then what it broke."""
+    """Return the first error: TensorRT reports the cause first, then its consequences."""
     return errors[0] if errors else "it gave no reason"
 
 
 def same_version(left: str, right: str) -> bool:
-    """Whether two versions agree in as many numbers as both have; modules often leave out the fourth."""
+    """Return whether two versions agree in all numbers that both have; modules often omit the fourth."""
     numbers = [list(takewhile(str.isdigit, version.split("."))) for version in (left, right)]
     return all(a == b for a, b in zip(*numbers, strict=False))
 
@@ -167,7 +167,7 @@ def _broken(name: TensorRTName, error: Exception) -> str:
 
 def _make_logger(trt: Any, errors: ErrorCollector) -> Any:
     class Bridge(trt.ILogger):  # type: ignore[misc]
-        """TensorRT's logger, handing on to Python's."""
+        """TensorRT's logger, which passes messages to Python's."""
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)

@@ -1,4 +1,4 @@
-"""A plan, loaded into the first GPU: checked, deserialized, and with what all threads share."""
+"""A plan that is loaded into the first GPU: checked, deserialised, and shared by all threads."""
 
 from __future__ import annotations
 
@@ -35,22 +35,23 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class LoadedPlan:
-    """A plan, loaded: what all threads share.
+    """A loaded plan, which all threads share.
 
     Attributes:
         library: TensorRT, or TensorRT-RTX.
-        cuda: in whose context it was loaded.
+        cuda: the CUDA context that it was loaded in.
         runtime: TensorRT's runtime, which must outlive the engine.
         engine: TensorRT's engine.
         preprocessing: the manifest's preprocessing.
         embedding_size: floats of an embedding.
         least: smallest batch of the plan's profile.
         most: the largest.
-        kernels: crops.cu, compiled; None where crops are cut on the CPU.
-        crops_problem: why they are; empty where they are not.
-        cache: TensorRT-RTX's compiled kernels, between processes; None in TensorRT.
-        graphs: how batches are launched, in words; changes where a graph cannot be captured.
-        can_capture: whether graphs are captured here: TensorRT-RTX has its own, and one failure is enough.
+        kernels: crops.cu, compiled; None if cropping runs on the CPU.
+        crops_problem: why it does; empty if it does not.
+        cache: TensorRT-RTX's compiled kernels, kept between processes; None for TensorRT.
+        graphs: how batches are launched, in words; changes if a graph cannot be captured.
+        can_capture: whether graphs are captured here; not for TensorRT-RTX, which has its own, and not after
+            a failure.
     """
 
     library: Library
@@ -69,11 +70,11 @@ class LoadedPlan:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def create_context(self) -> tensorrt.IExecutionContext | None:
-        """Create an execution context; None where TensorRT could not, as it says it itself."""
+        """Create an execution context; None if TensorRT fails, which is what it returns itself."""
         return self.cache.create_context() if self.cache else self.engine.create_execution_context()
 
     def __str__(self) -> str:
-        """Say what runs here and how: library, CUDA package, CUDA graphs, and where crops are cut."""
+        """Return what runs and how: library, CUDA package, CUDA graphs, and where cropping runs."""
         crops = f"on the CPU: {self.crops_problem}" if self.crops_problem else "on the GPU"
         return f"{self.library} through {self.cuda.package}, {self.graphs}; crops cut {crops}"
 
@@ -83,15 +84,15 @@ def load_plan(model: Path, manifest: Manifest, cuda_graphs: bool = True) -> Load
 
     Args:
         model: the plan.
-        manifest: what its package says of it.
+        manifest: the manifest of its package.
         cuda_graphs: whether CUDA graphs are used.
 
     Raises:
-        InputError: the plan was built for another library, version or GPU, or is not what the manifest says.
-        UnavailableError: there is no GPU, or a library is missing; one line that says which.
+        InputError: the plan was built for another library, version or GPU, or differs from the manifest.
+        UnavailableError: there is no GPU, or a library is missing; the message says which.
     """
     header = check_header(model, manifest)
-    # Asked of the driver before TensorRT is touched: without one, TensorRT's Runtime crashes the process.
+    # The driver is checked before TensorRT is used: without one, TensorRT's Runtime crashes the process.
     device = require_device(f"this {BACKENDS[header.library].title} engine")
     check_device(header, manifest, device)
     library = load_library(header.library)
@@ -150,7 +151,7 @@ def _deserialize(
 def check_profile(
     engine: tensorrt.ICudaEngine, library: Library, model: Path, manifest: Manifest
 ) -> tuple[int, int]:
-    """Hold the plan's tensors to the manifest, and return its smallest and largest batch."""
+    """Compare the plan's tensors with the manifest, and return its smallest and largest batch."""
     types, preprocessing = library.trt.DataType, manifest.preprocessing
     names = {engine.get_tensor_name(index) for index in range(engine.num_io_tensors)}
     if names != {INPUT, OUTPUT}:
@@ -181,11 +182,11 @@ def check_profile(
 
 
 def give_back(cuda: Cuda, closers: list[Callable[[], None]]) -> None:
-    """Give back in reverse order; what a lost context or a forked process cannot free is left alone.
+    """Release everything in reverse order, except what a lost context or a forked process cannot free.
 
     Args:
-        cuda: in whose context each is called.
-        closers: emptied.
+        cuda: the CUDA context in which each is called.
+        closers: the functions to call; the list is emptied.
     """
     while closers:
         close = closers.pop()
@@ -196,6 +197,7 @@ def give_back(cuda: Cuda, closers: list[Callable[[], None]]) -> None:
             log.warning("%s", error)
             if cuda.is_alive():
                 continue
-            # TensorRT's destructor would call CUDA, which may end the process: its objects are kept for good.
+            # TensorRT's destructors would call CUDA, which may end the process, so its objects are never
+            # deleted.
             keep_for_good([*closers, close])
             closers.clear()

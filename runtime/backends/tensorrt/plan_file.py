@@ -1,4 +1,4 @@
-"""What a TensorRT plan says of itself in its first bytes, read without TensorRT or a GPU.
+"""The header of a TensorRT plan, read without TensorRT or a GPU.
 
 Layout: for TensorRT 8.6 and later, the check behind `trtexec --getPlanVersionOnly` (NVIDIA/TensorRT,
 samples/common/sampleEngines.cpp); for TensorRT-RTX, observed on plans that 1.7.1 built for each list of
@@ -29,7 +29,7 @@ _LIBRARIES: dict[bytes, TensorRTName] = {b"ftrt": "tensorrt", b"vtrt": "tensorrt
 _HEADER_BYTES: dict[TensorRTName, int] = {"tensorrt": 28, "tensorrt_rtx": 64}
 _CAPABILITY_BITS = {0: "7.5", 1: "8.0", 2: "8.6", 3: "8.9", 4: "12.0", 5: "12.1"}
 
-#: First bytes of files that are taken for plans by mistake.
+#: First bytes of files that users give instead of plans by mistake.
 _LOOKALIKES = (
     (b"PK\x03\x04", "a zip archive, as torch.save writes"),
     (b"\x08", "an ONNX graph, which must be built first"),
@@ -45,8 +45,8 @@ class PlanHeader:
         version: of that library, such as `1.7.1.116`.
         compute_capabilities: those it was built for, such as `8.6`; None where the header does not say, as in
             every plan of full TensorRT.
-        open_ended: whether it was also built for capabilities that the header does not name one by one, as
-            TensorRT-RTX's default is.
+        open_ended: whether it was also built for capabilities that the header does not list, which is
+            TensorRT-RTX's default.
         weight_bytes: of its weights; None where the header does not say.
     """
 
@@ -57,7 +57,7 @@ class PlanHeader:
     weight_bytes: int | None = None
 
     def __str__(self) -> str:
-        """Say it as a person would."""
+        """Return the text for messages."""
         built_for = f" for {', '.join(self.compute_capabilities)}" if self.compute_capabilities else ""
         weights = f", {self.weight_bytes / 1e6:.2f} MB of weights" if self.weight_bytes else ""
         return f"{BACKENDS[self.library].title} {self.version}{built_for}{weights}"

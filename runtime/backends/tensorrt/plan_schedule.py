@@ -1,12 +1,12 @@
-"""What a TensorRT-RTX plan will launch, counted from the schedule that it carries as text.
+"""The kernel launches of a TensorRT-RTX plan, counted from the schedule that the plan contains as text.
 
 Layout: observed on plans of TensorRT-RTX 1.7.1. Among its binary parts a plan holds the program of the whole
 network, from the line `main {` to the next line `}`, with a line for each step:
 
     corrltn={ name="/conv1" ... stream=0 ... }
 
-The programs of its fused steps follow, each a `main` of its own, and are not counted again. Copies of
-numbers and memory resets that a free batch size brings stand outside, and are not counted either.
+The programs of its fused steps follow, each with its own `main`; they are not counted again. Copies of
+numbers and memory resets that a dynamic batch size needs are outside of it, and are not counted either.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _QUOTED = re.compile(rb'"[^"]*"')
 _STREAM = re.compile(rb"\bstream=(\d+)\b")
 _NAME = re.compile(rb"\bname=_{0,2}myl_(\w+)")
 _LAYERS = re.compile(rb'\blayers="([^"]*)"')
-#: A generated kernel's name says what it does, four letters an operation; these move, and compute nothing.
+#: A generated kernel's name lists its operations, four letters each; these only move data.
 _MOVES = re.compile(rb"(?:Cast|Conc|Copy|Move|Repl|Resh|Slic|Tran)+")
 #: Parts of the network by the names of the paper's table 1, as the exporter gives them to nodes.
 _BLOCK, _HEAD = re.compile(rb"/(conv[2-4]\.\d+)/"), re.compile(rb"/(?:conv5|fc|Flatten|GlobalAveragePool)")
 _STEM = re.compile(rb"/(?:conv1|maxpool)/")
 
-#: Steps that launch nothing on the GPU's own account.
+#: Steps that launch no kernel.
 _EVENTS = ("signal", "wait")
 _HOST = ("shape_call",)
 
 
 @dataclass(frozen=True)
 class PlanPart:
-    """What one part of the network launches.
+    """The launches of one part of the network.
 
     Attributes:
         name: `stem`, a part such as `conv2.0`, `head`, or `other` for steps that name no layer of these.
-        launches: kernels in all.
-        copies: those of them that only move.
+        launches: all kernels.
+        copies: those of them that only move data.
     """
 
     name: str
@@ -55,17 +55,18 @@ class PlanSchedule:
     """Steps of one run of a plan, by kind.
 
     Attributes:
-        launches: kernels in all, those below and of any other kind.
-        convolutions: convolutions by library kernels, with what is fused into their ends.
-        generated: kernels that were generated for this plan: norms, means, gates, sums and what fused.
-        fused: convolutions or matrix products that are compiled where the plan runs, with their neighbours.
+        launches: all kernels, those below and of any other kind.
+        convolutions: convolutions by library kernels, with the operations fused into them.
+        generated: kernels that were generated for this plan: norms, means, gates, sums and fused operations.
+        fused: convolutions or matrix products that are compiled on the machine that runs the plan, together
+            with their neighbours.
         matrix_products: matrix products by library kernels.
         pools: maximum and average pools.
-        copies: steps that move and compute nothing: copies, and generated kernels of casts, slices,
+        copies: steps that only move data: copies, and generated kernels of casts, slices,
             transpositions and the like.
-        events: signals and waits by which streams keep order.
+        events: signals and waits that order the streams.
         streams: how many streams launch something.
-        parts: launches by part of the network, in the order in which they begin.
+        parts: launches of each part of the network, in order of their first launch.
     """
 
     launches: int
@@ -80,7 +81,7 @@ class PlanSchedule:
     parts: tuple[PlanPart, ...] = ()
 
     def __str__(self) -> str:
-        """Say it as a person would."""
+        """Return the text for messages."""
         return (
             f"{self.launches} launches ({self.convolutions} convolutions, {self.generated} generated, "
             f"{self.fused} fused, {self.matrix_products} matrix products, {self.pools} pools; "
@@ -97,7 +98,7 @@ def read_plan_schedule(plan: Path | str | bytes) -> PlanSchedule | None:
             whole.
 
     Returns:
-        The counts, or None where there is no such text, as in every plan of full TensorRT.
+        The counts, or None if the plan has no such text, as every plan of full TensorRT.
 
     Raises:
         InputError: the file cannot be read.
@@ -125,7 +126,7 @@ def _count(program: bytes) -> PlanSchedule | None:
         kinds[kind] += 1
         if kind in (*_EVENTS, *_HOST):
             continue
-        # Names of tensors are quoted, and may say anything.
+        # Names of tensors are quoted, and may contain anything.
         if stream := _STREAM.search(_QUOTED.sub(b"", step[2])):
             streams.add(stream[1])
         part = _part(step[2])
@@ -154,7 +155,7 @@ def _operations(name: bytes) -> bytes:
 
 
 def _part(step: bytes) -> str:
-    """Name the part of the network whose layers a step computes; of two, the one that is named first."""
+    """Return the part of the network whose layers a step computes; if there are two, the first one named."""
     named = _LAYERS.search(step)
     layers = named[1] if named else b""
     if block := _BLOCK.search(layers):

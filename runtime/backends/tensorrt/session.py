@@ -1,4 +1,4 @@
-"""What one thread needs to run a plan: a context, a stream, memory, and a CUDA graph for each batch size."""
+"""What each thread needs to run a plan: a context, a stream, memory, and a CUDA graph for each batch size."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SAVED_AFTER = (1, 10, 100, 1000)
 
 
 class Session:
-    """One thread's part of a plan; made and called while the plan's CUDA context is current."""
+    """One thread's objects for a plan; made and called while the plan's CUDA context is current."""
 
     def __init__(self, plan: LoadedPlan) -> None:
         self._plan, cuda = plan, plan.cuda
@@ -47,7 +47,8 @@ class Session:
             self._cutter = CropCutter(cuda, plan.kernels, plan.preprocessing)
             self._closers.append(self._cutter.free)
         with plan.library.errors.listen() as errors:
-            # Held in a list alone, so that closing lets go of the last reference before the memory is freed.
+            # Referenced only by this list, so that closing deletes the last reference before the memory is
+            # freed.
             self._context = [context for context in [plan.create_context()] if context is not None]
             self._closers.append(self._context.clear)
             self._check(bool(self._context), errors)
@@ -64,7 +65,7 @@ class Session:
         """Run a batch as `run_host` does, waiting after each part, and return how long each took, in ms.
 
         Args:
-            batch: of at most as many images as the plan takes at once.
+            batch: with at most as many images as the plan accepts.
             replay: whether a graph is launched, if there is one.
         """
         images, rows = self._images[: len(batch)], self._rows[: len(batch)]
@@ -85,7 +86,7 @@ class Session:
         return watch.ms
 
     def run_device(self, address: int, size: int) -> NDArray[np.float32]:
-        """Run a batch that is in the GPU's memory, copied within it to where graphs expect it."""
+        """Run a batch that is in the GPU's memory, after a copy to the address that graphs expect."""
         nbytes = self._images[:size].nbytes
         return self._run(size, lambda: self._plan.cuda.copy(address, self._input, nbytes, self.stream))
 
@@ -94,11 +95,11 @@ class Session:
         return self._run(len(crops), lambda: self._cutter.cut(crops, self._input, self.stream, bgr=bgr))
 
     def upload_frame(self, rows: Picture) -> int:
-        """Queue a copy of an image to the GPU, and return its address there; the next call overwrites it."""
+        """Enqueue a copy of an image to the GPU, and return its address; the next call overwrites it."""
         return self._frame.upload(rows, self.stream)
 
     def _run(self, size: int, fill: Callable[[], None]) -> NDArray[np.float32]:
-        """Queue the input, the engine and the copy back, and wait."""
+        """Enqueue the input, the engine and the copy back, and wait."""
         cuda, rows = self._plan.cuda, self._rows[:size]
         bucket = bucket_of(size, self._plan.least, self._plan.most)
         with self._plan.library.errors.listen() as errors:
@@ -108,7 +109,7 @@ class Session:
                 # Rows past `size` are of older images, and no row depends on another.
                 cuda.download(self._output, rows, self.stream)
             finally:
-                # Also after a failure: the next call writes where a queued copy may still read.
+                # Also after a failure: the next call overwrites memory that an enqueued copy may still read.
                 self.stream.synchronize()
         result: NDArray[np.float32] = rows.copy()
         self._runs[bucket] += 1
@@ -127,7 +128,7 @@ class Session:
 
     def _execute(self, bucket: int, errors: list[str]) -> None:
         if bucket != self._shape:
-            # Until a shape is accepted, none is set.
+            # If a shape is refused, none is set.
             self._shape = 0
             shape = (bucket, *self._plan.preprocessing.input_shape)
             self._check(self._context[0].set_input_shape(INPUT, shape), errors)
@@ -135,13 +136,13 @@ class Session:
         self._check(self._context[0].execute_async_v3(self.stream.handle), errors)
 
     def _capture(self, bucket: int, expected: NDArray[np.float32]) -> None:
-        """Capture a graph, now that the batch size has run once, as TensorRT wants before a capture."""
+        """Capture a graph, now that the batch size has run once, which TensorRT requires before a capture."""
         if not self._plan.can_capture:
             return
         try:
             with self._plan.lock, self._plan.library.errors.listen() as errors:
                 graph = self._plan.cuda.capture(lambda: self._execute(bucket, errors), self.stream)
-            # Graphs go before the context and the memory that they use.
+            # Graphs are deleted before the context and the memory that they use.
             self._closers.append(graph.destroy)
             self._replay(graph, expected)
         except UnavailableError as error:
@@ -152,7 +153,7 @@ class Session:
         self._graphs[bucket] = graph
 
     def _replay(self, graph: Graph, expected: NDArray[np.float32]) -> None:
-        """Hold a graph to the run before it: the same input is still in place."""
+        """Compare a graph with the run before it: the same input is still in place."""
         rows = self._rows[: len(expected)]
         rows[:] = np.nan
         try:
@@ -164,7 +165,7 @@ class Session:
             raise UnavailableError("a captured graph gave other embeddings than the engine")
 
     def _reserve(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:
-        """Return a pinned array, and the address of as much memory of the GPU."""
+        """Return a pinned array, and the address of GPU memory of the same size."""
         pinned = self._plan.cuda.pin(shape, dtype)
         self._closers.append(pinned.free)
         memory = self._plan.cuda.allocate(pinned.array.nbytes)
@@ -177,7 +178,7 @@ class Session:
 
 
 class _Watch:
-    """Milliseconds between one moment at which the stream is empty and the next."""
+    """Milliseconds between two moments at which the stream is empty."""
 
     def __init__(self, empty: Callable[[], None]) -> None:
         self._empty, self.ms = empty, dict[str, float]()

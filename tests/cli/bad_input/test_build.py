@@ -88,7 +88,7 @@ def test_targets_and_their_precisions(case: Case, refused: Refused) -> None:
     (
         "a graph for a calibration set",
         lambda b: precise("rtx", "fp16", "--calibration", good_graph(b))(b),
-        "; expected a calibration set; draw it anew",
+        "; expected a calibration set; draw it again",
     ),
 )
 def test_calibration_sets(case: Case, refused: Refused) -> None:
