@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from osnet_edge.cli.options import echo_json, json_flag, parse_size, threads_option, typed_command
+from osnet_edge.cli.options import (
+    echo_json,
+    json_flag,
+    parse_size,
+    threads_option,
+    typed_command,
+    weights_key_option,
+)
 from osnet_edge.cli.paths import CHECKPOINT_OR_PACKAGE, SET, OutputFile
 from osnet_edge.cli.progress import bar, load_package, step
 from osnet_edge.runtime.errors import InputError
@@ -49,6 +56,7 @@ _MOST_PICTURES = 1024
 @click.option("--rerank", is_flag=True, help="Also score after k-reciprocal re-ranking.")
 @click.option("--batch", default=16, show_default=True, help="Batch size for embedding.")
 @threads_option
+@weights_key_option
 @click.option(
     "--pictures",
     type=OutputFile(),
@@ -66,6 +74,7 @@ def evaluate(
     rerank: bool,
     batch: int,
     threads: int | None,
+    weights_key: str | None,
     pictures: str | None,
     queries: int,
     markdown: bool,
@@ -103,7 +112,7 @@ def evaluate(
     # Check all inputs before the first image is embedded.
     if rerank:
         scipy_sparse()
-    sources = _load_sources(dict(zip(names, checkpoints, strict=True)), preprocessing, threads)
+    sources = _load_sources(dict(zip(names, checkpoints, strict=True)), preprocessing, threads, weights_key)
     torch.set_num_threads(threads)
     results: list[DomainScores] = []
     sections: list[PictureSection] = []
@@ -142,7 +151,7 @@ def _check(checkpoints: Sequence[str], batch: int, pictures: str | None, queries
 
 
 def _load_sources(
-    checkpoints: dict[str, str], preprocessing: Preprocessing, threads: int
+    checkpoints: dict[str, str], preprocessing: Preprocessing, threads: int, weights_key: str | None
 ) -> dict[str, SetEmbedder]:
     """Load the checkpoints and packages of some names; a package has its own input size."""
     from osnet_edge.bench.measure.accuracy import PackageEmbedder
@@ -153,7 +162,7 @@ def _load_sources(
     return {
         name: PackageEmbedder(load_package(checkpoint, threads))
         if (Path(checkpoint) / MANIFEST_NAME).is_file()
-        else TorchEmbedder(load_osnet(checkpoint), preprocessing)
+        else TorchEmbedder(load_osnet(checkpoint, weights_key=weights_key, progress=step), preprocessing)
         for name, checkpoint in checkpoints.items()
     }
 

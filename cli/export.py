@@ -6,7 +6,14 @@ from typing import cast
 
 import click
 
-from osnet_edge.cli.options import echo_json, json_flag, output_option, parse_size, placement_option
+from osnet_edge.cli.options import (
+    echo_json,
+    json_flag,
+    output_option,
+    parse_size,
+    placement_option,
+    weights_key_option,
+)
 from osnet_edge.cli.paths import CHECKPOINT
 from osnet_edge.cli.progress import step
 from osnet_edge.runtime.package.schema import to_json
@@ -48,6 +55,7 @@ from osnet_edge.train.threads import spare_busy_cores
     help="Passes that rewrite the network for GPUs, see below; auto: all of them.",
 )
 @click.option("--l2-normalize", is_flag=True, help="Scale embeddings to length 1 in the graph.")
+@weights_key_option
 @json_flag
 def export(
     checkpoint: str,
@@ -60,13 +68,18 @@ def export(
     opset: int,
     rewrite: str,
     l2_normalize: bool,
+    weights_key: str | None,
     as_json: bool,
 ) -> None:
     """Export an OSNet CHECKPOINT to ONNX, and check it against torch.
 
+    CHECKPOINT may be a file of torch.save, torch.jit.save or torch.export.save, of safetensors, or an ONNX
+    graph of another exporter, whose weights are recovered. Nothing in the file is run.
+
     \b
     Example:
       osnet-edge export osnet_x0_25_msmt17.pth -o osnet.onnx
+      osnet-edge export theirs.onnx -o osnet.onnx
       osnet-edge export osnet_x0_25_msmt17.pth --rewrite auto -o osnet-gpu.onnx
 
     A pass replaces operations of the graph; its output changes by no more than rounding. With all passes, a
@@ -105,6 +118,7 @@ def export(
         l2_normalize=l2_normalize,
         opset=opset,
         passes=parse_rewrite(rewrite),
+        weights_key=weights_key,
         progress=step,
     )
     if as_json:

@@ -127,6 +127,11 @@ def within_cores(context: click.Context, parameter: click.Parameter, threads: in
     return threads
 
 
+weights_key_option = click.option(
+    "--weights-key",
+    metavar="KEY",
+    help="Network to take from a checkpoint that holds several, such as ema; default: the trained one.",
+)
 threads_option = click.option(
     "--threads",
     type=int,

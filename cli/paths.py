@@ -178,7 +178,7 @@ class LaterFile(_Path):
 PACKAGE = InputPath("an engine package", "folder", advice="osnet-edge build makes one")
 RESULT = InputPath("a result of a measurement", advice="osnet-edge bench --json FILE makes one")
 GRAPH = InputPath("an ONNX graph", advice="osnet-edge export makes one of a checkpoint")
-CHECKPOINT = InputPath("a checkpoint, a .pth file")
+CHECKPOINT = InputPath("a checkpoint or ONNX file of OSNet")
 CALIBRATION = InputPath("a calibration set", advice="osnet-edge calibrate makes one")
 PLACEMENT = InputPath("a placement file", advice="osnet-edge search makes one")
 KEY = InputKey("a key, as a file or env:NAME", advice="osnet-edge keys new makes one", but="env:")

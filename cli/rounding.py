@@ -17,6 +17,7 @@ def rounding_of(
     calibration: str,
     *,
     size: tuple[int, int],
+    weights_key: str | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> NetworkRounding:
     """Calibrate a checkpoint as a build for TensorRT does, and return the rounding of its layers.
@@ -27,6 +28,7 @@ def rounding_of(
         checkpoint: file of the checkpoint.
         calibration: a calibration set's file; the table is kept beside it.
         size: of the images, height and width in pixels.
+        weights_key: which network of the checkpoint to take, if it holds several.
         progress: called with a line for each step.
 
     Raises:
@@ -44,7 +46,7 @@ def rounding_of(
     preprocessing = Preprocessing(height=size[0], width=size[1])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "osnet.onnx"
-        export_onnx(checkpoint, path, preprocessing=preprocessing, progress=progress)
+        export_onnx(checkpoint, path, preprocessing=preprocessing, weights_key=weights_key, progress=progress)
         graph = read_graph(path)
         table = find_table(graph, read_calibration_set(calibration), Path(calibration), progress)
     layers, makers = list(filter(TENSORRT.allow, graph.layers)), graph.makers

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from osnet_edge.cli.options import output_option, parse_size, typed_command, within_cores
+from osnet_edge.cli.options import output_option, parse_size, typed_command, weights_key_option, within_cores
 from osnet_edge.cli.paths import CALIBRATION, CHECKPOINT, PLACEMENT, SET, PathOrName
 from osnet_edge.cli.progress import bar, say, step
 from osnet_edge.runtime.errors import InputError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     metavar="CHECKPOINT",
     help="Start from these weights, not from random weights.",
 )
+@weights_key_option
 @click.option(
     "--teacher",
     type=CHECKPOINT,
@@ -168,8 +169,10 @@ def _train(
 
     first, calibration = group.rank == 0, options["calibration"]
     with group.together():
+        say = step if first else lambda line: None
         weights, teacher = (
-            load_osnet(path) if path else None for path in (options["weights"], options["teacher"])
+            load_osnet(path, weights_key=key, progress=say) if path else None
+            for path, key in ((options["weights"], options["weights_key"]), (options["teacher"], None))
         )
         chosen = read_recipe(recipe, _changes(recipe, options, weights))
         if calibration and chosen.network.quantize == "none":
@@ -219,7 +222,13 @@ def _rounding(options: dict[str, Any], recipe: Recipe, group: Group) -> NetworkR
         with group.together():
             if turn == min(group.rank, 1):
                 tell = step if group.rank == 0 else (lambda note: None)
-                found = rounding_of(options["weights"], options["calibration"], size=size, progress=tell)
+                found = rounding_of(
+                    options["weights"],
+                    options["calibration"],
+                    size=size,
+                    weights_key=options["weights_key"],
+                    progress=tell,
+                )
     return found
 
 

@@ -20,6 +20,7 @@ from osnet_edge.cli.options import (
     parse_size,
     processor_option,
     read_calibration,
+    weights_key_option,
 )
 from osnet_edge.cli.paths import CALIBRATION, InputPath, MadeFolder, OutputFile, OutputFolder
 from osnet_edge.cli.progress import step
@@ -87,6 +88,7 @@ GPU_REWRITES = ("none", "gate,sum", "streams,gate,sum", "streams,dense,gate,sum"
 @click.option(
     "--size", default="256x128", show_default=True, metavar="HxW", help="Input size of a checkpoint."
 )
+@weights_key_option
 @click.option("--device", metavar="NAME", help="GPU to estimate for, if the target cannot run here.")
 @click.option(
     "--plot", type=OutputFile(), metavar="SVG", help="Draw speed against accuracy, with the Pareto front."
@@ -112,6 +114,7 @@ def tune(
     precision: str | None,
     rewrites: tuple[str, ...],
     size: str,
+    weights_key: str | None,
     device: str | None,
     plot: str | None,
     cache: str | None,
@@ -146,7 +149,7 @@ def tune(
     given = read_calibration(calibration, budget, budget_rank1, budget_alone=True)
     started, facts = time.monotonic(), machine_facts()
     precisions = tuple(each.strip() for each in precision.split(",")) if precision else None
-    with graphs_of(model, target, rewrites, shape) as (graphs, notes):
+    with graphs_of(model, target, rewrites, shape, weights_key) as (graphs, notes):
         request = TuneRequest(
             graphs=graphs,
             target=target,
@@ -174,7 +177,7 @@ def tune(
 
 @contextmanager
 def graphs_of(
-    model: str, target: str, rewrites: tuple[str, ...], size: tuple[int, int]
+    model: str, target: str, rewrites: tuple[str, ...], size: tuple[int, int], weights_key: str | None = None
 ) -> Iterator[tuple[tuple[ExportedGraph, ...], tuple[str, ...]]]:
     """Yield the graphs to try, in a scratch folder, and notes on rewrites that cannot be tried.
 
@@ -183,16 +186,17 @@ def graphs_of(
         target: gives the default rewrites if `rewrites` is empty.
         rewrites: as `export --rewrite` spells them.
         size: height and width of the input, in pixels, for a checkpoint.
+        weights_key: which network of a checkpoint to take, if it holds several.
 
     Raises:
         InputError: it is neither, or a graph whose rewrite is not among the requested ones.
     """
-    from osnet_edge.engines.graph.reading import is_checkpoint, read_graph
+    from osnet_edge.engines.graph.reading import is_exported, read_graph
     from osnet_edge.export.rewrite import parse_rewrite
 
     asked = [parse_rewrite(text) for text in rewrites or _default_rewrites(target)]
     _require_file(Path(model))
-    if not is_checkpoint(Path(model)):
+    if is_exported(Path(model)):
         graph = read_graph(Path(model))
         own = graph.info.model.rewrite
         if rewrites and set(asked) != {own}:
@@ -203,12 +207,19 @@ def graphs_of(
     from osnet_edge.export.to_onnx import export_onnx
 
     with tempfile.TemporaryDirectory(prefix="osnet-edge-tune-") as scratch:
-        graphs = []
+        graphs: list[ExportedGraph] = []
         # The published graph always comes first: all others must be faster than it.
         for passes in dict.fromkeys([(), *asked]):
             step(f"exporting with the rewrite {','.join(passes) or 'none'}")
             path = Path(scratch) / f"{'-'.join(passes) or 'none'}.onnx"
-            export_onnx(model, path, preprocessing=Preprocessing(*size), passes=passes)
+            export_onnx(
+                model,
+                path,
+                preprocessing=Preprocessing(*size),
+                passes=passes,
+                weights_key=weights_key,
+                progress=step if not graphs else lambda line: None,
+            )
             graphs.append(read_graph(path))
         yield tuple(graphs), ()
 

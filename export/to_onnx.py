@@ -64,6 +64,7 @@ def export_onnx(
     l2_normalize: bool = False,
     opset: int = DEFAULT_OPSET,
     passes: tuple[str, ...] = (),
+    weights_key: str | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> ExportResult:
     """Export an OSNet checkpoint to ONNX.
@@ -71,7 +72,7 @@ def export_onnx(
     The graph has one input `images`, one output `embeddings` (N, 512), and only the batch is dynamic.
 
     Args:
-        checkpoint: a `.pth` file, see `osnet_edge.train.checkpoint.load_osnet`.
+        checkpoint: a file of weights or an ONNX graph, see `osnet_edge.train.checkpoint.load_osnet`.
         output: the ONNX file to write.
         arch: variant, or `auto`.
         placement: what the checkpoint's must be; None takes any.
@@ -79,6 +80,7 @@ def export_onnx(
         l2_normalize: whether the graph scales embeddings to length 1.
         opset: ONNX operator set.
         passes: of `osnet_edge.export.rewrite`, as its `parse_rewrite` returns them.
+        weights_key: which network of the checkpoint to take, if it holds several; see `load_osnet`.
         progress: called with a line for each step.
 
     Raises:
@@ -93,7 +95,7 @@ def export_onnx(
         raise InputError(f"{output} is the checkpoint itself; name another output")
     preprocessing = preprocessing or Preprocessing()
     progress("reading the checkpoint")
-    model = load_osnet(checkpoint, arch)
+    model = load_osnet(checkpoint, arch, weights_key=weights_key, progress=progress)
     require_placement(placement, model.variant.placement, str(checkpoint))
     with write_aside(output) as partial:
         progress("exporting")

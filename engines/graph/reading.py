@@ -115,7 +115,9 @@ def read_onnx(path: Path) -> Graph:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"expected an ONNX file, found {found} at {path}; make one with osnet-edge export")
-    if is_checkpoint(path):
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head.startswith(_CHECKPOINT_STARTS):
         raise InputError(
             f"expected an ONNX file, found a checkpoint at {path}; export it first: osnet-edge export {path} "
             f"-o {path.with_suffix('.onnx').name}"
@@ -134,7 +136,7 @@ def read_onnx(path: Path) -> Graph:
     if len(inputs) != 1 or len(outputs) != 1 or inputs[0].name != INPUT_NAME or len(shape) != 4:
         names = ", ".join(item.name for item in [*inputs, *outputs]) or "none"
         raise InputError(
-            f"{path}: expected one input, {INPUT_NAME}, and one output; got {names}; export it again"
+            f"{path}: expected one input, {INPUT_NAME}, and one output, got {names}; {_export_advice(path)}"
         )
     if shape[0] != 0 or 0 in shape[1:]:
         raise InputError(f"{path}: expected {INPUT_NAME} of a free batch size and a fixed image, got {shape}")
@@ -148,10 +150,14 @@ def _name_nodes(model: ModelProto) -> None:
             node.name = node.output[0].removesuffix("_output_0")
 
 
-def is_checkpoint(path: Path) -> bool:
-    """Tell whether a file begins as torch's checkpoints do; no ONNX file does."""
+def is_exported(path: Path) -> bool:
+    """Tell whether a file has what `osnet-edge export` writes into its graphs, and no checkpoint has."""
     with path.open("rb") as file:
-        return file.read(4).startswith(_CHECKPOINT_STARTS)
+        return not file.read(4).startswith(_CHECKPOINT_STARTS) and METADATA_KEY.encode() in file.read()
+
+
+def _export_advice(path: Path) -> str:
+    return f"osnet-edge export {path} -o {path.stem}-edge.onnx makes one, of a checkpoint or of such a graph"
 
 
 def read_graph(path: Path | str) -> ExportedGraph:
@@ -165,8 +171,8 @@ def read_graph(path: Path | str) -> ExportedGraph:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in metadata:
         raise InputError(
-            f"{path} does not say how its images are to be prepared; "
-            "build takes graphs of osnet-edge export, so export the checkpoint with it"
+            f"{path} does not say how its images are to be prepared, as graphs of osnet-edge export do; "
+            f"{_export_advice(path)}"
         )
     info = parse_graph_info(metadata[METADATA_KEY], str(path))
     # The graph may have been edited since.

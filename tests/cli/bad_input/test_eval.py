@@ -12,7 +12,6 @@ from bad_input.cases import (
     Refused,
     each,
     good_checkpoint,
-    good_graph,
 )
 
 
@@ -38,7 +37,7 @@ def scored(bench: Bench) -> str:
         evaluated(lambda b: str(b.folder), scored),
         "is a folder; name the .pth in it",
     ),
-    ("a graph for a checkpoint", evaluated(good_graph, scored), "is no torch checkpoint"),
+    ("text for a checkpoint", evaluated(lambda b: b.file(b"hello"), scored), "is no torch checkpoint"),
     (
         "one checkpoint twice",
         lambda b: ["eval", good_checkpoint(b), good_checkpoint(b), "--data", "x"],

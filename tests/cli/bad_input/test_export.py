@@ -68,7 +68,7 @@ def other(content: bytes) -> Arguments:
     (
         "no such checkpoint",
         exported(lambda b: "missing.pth"),
-        "a .pth file, found nothing at missing.pth",
+        "a checkpoint or ONNX file of OSNet, found nothing at missing.pth",
     ),
     ("a folder for a checkpoint", exported(lambda b: str(b.folder)), "given; name a file in it"),
     ("an empty file", exported(lambda b: b.file(b"")), "is empty; download"),
