@@ -17,7 +17,7 @@ from osnet_edge.cli.paths import FilledFolder, InputPath, LaterFile, MadeFolder,
 TEXTS = {
     *("COMMAND", "FIELD=VALUE", "HxW", "MIN,OPT,MAX", "N,...", "NAME", "NAME,...", "NAME=PERCENT"),
     *("RELEASE", "SHARE", "TARGET", "TEXT", "TIME", "WHAT,...", "WHY", "[RELEASE]", "none|auto|PASS,..."),
-    *("JSON", "HOSTS..."),
+    *("JSON", "HOSTS...", "KEY"),
 }
 #: A folder on other machines.
 ELSEWHERE = ("ship", "store")
