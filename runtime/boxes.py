@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -14,35 +16,50 @@ def clip_boxes(boxes: ArrayLike, height: int, width: int) -> tuple[NDArray[np.in
     """Round boxes to whole pixels and clip them to a frame.
 
     Args:
-        boxes: (N, 4) of x1, y1, x2, y2 in pixels; x2 and y2 are exclusive; outside the frame is fine.
+        boxes: (N, 4) of x1, y1, x2, y2 in pixels; x2 and y2 are exclusive; outside the frame is fine. Tensors
+            of torch and CuPy may be of any type and on a GPU.
         height: of the frame, in pixels.
         width: of the frame, in pixels.
 
     Returns:
-        The clipped boxes (N, 4), and a mask (N,) that is false where a box holds no pixel of the frame.
+        The clipped boxes (N, 4), and a mask (N,) that is false where a box holds no pixel of the frame, or
+        is not of finite numbers.
 
     Raises:
-        InputError: the boxes have another shape, are no numbers, or are not finite.
+        InputError: the boxes have another shape, are no numbers, or are fractions of the frame.
 
     Example:
         >>> clip_boxes([[-5, 2, 4, 9], [50, 0, 60, 9]], height=8, width=16)[1]
         array([ True, False])
     """
     try:
-        given = np.asarray(boxes, np.float64)
+        given = np.asarray(_on_host(boxes), np.float64)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         raise InputError("expected boxes as (N, 4) numbers x1, y1, x2, y2; got something else") from None
     if given.shape == (0,):
         given = given.reshape(0, 4)
     if given.ndim != 2 or given.shape[1] != 4:
         raise InputError(f"expected boxes of shape (N, 4), x1, y1, x2, y2; got {given.shape}")
-    if not np.isfinite(given).all():
-        first = int(np.flatnonzero(~np.isfinite(given).all(axis=1))[0])
-        raise InputError(f"box {first}: expected finite numbers, got {given[first].tolist()}")
+    # A detector that gives one box without a size shall not cost the others of the frame.
+    finite = np.asarray(np.isfinite(given).all(axis=1))
+    known = np.where(finite[:, None], given, 0)
+    if known.any() and known.min() >= 0 and known.max() <= 1 and max(height, width) > 1:
+        raise InputError(
+            f"expected boxes in pixels, got only numbers from 0 to 1, which are fractions of a frame; "
+            f"multiply x by {width} and y by {height}"
+        )
     limits = np.array([width, height, width, height])
-    clipped = np.clip(np.rint(given), 0, limits).astype(np.intp)
+    clipped = np.clip(np.rint(known), 0, limits).astype(np.intp)
     holds_pixels = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-    return clipped, holds_pixels
+    return clipped, finite & holds_pixels
+
+
+def _on_host(boxes: Any) -> Any:
+    """Return boxes as NumPy can read them: not with a gradient, not in bfloat16, and not on a GPU."""
+    if hasattr(boxes, "detach"):
+        return boxes.detach().cpu().double().numpy()
+    # CuPy converts nothing without being asked.
+    return boxes.get() if hasattr(boxes, "__cuda_array_interface__") else boxes
 
 
 def check_frame_on_gpu(frame: object) -> tuple[int, int, int]:

@@ -131,14 +131,16 @@ class Embedder:
         Args:
             frame: H x W x 3 uint8, RGB; for engines on a GPU it may lie in its memory, as crops may.
             boxes: (N, 4) of x1, y1, x2, y2 in pixels, the last two exclusive; they are clipped to the frame.
+                Tensors of torch and CuPy are taken too.
             bgr: whether the frame is blue-green-red.
             l2_normalize: as for crops.
 
         Returns:
-            Embeddings (N, D) and a mask (N,): a box without a pixel in the frame is false there, and NaN.
+            Embeddings (N, D) and a mask (N,): a box without a pixel in the frame, or with a number that is
+            not finite, is false there, and NaN.
 
         Raises:
-            InputError: the frame is no such array, or the boxes are not finite numbers (N, 4).
+            InputError: the frame is no such array, or the boxes are not numbers (N, 4) of pixels.
             UnavailableError: it is in a GPU's memory, and this engine cannot take it from there.
         """
         height, width, _ = check_frame_on_gpu(frame) if is_on_gpu(frame) else check_frame(frame).shape

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -169,7 +169,12 @@ def test_what_is_no_crop_is_refused_by_its_place(embedder: Embedder, crops: obje
     [
         (np.zeros((9, 9, 3), np.uint8), [1, 2, 3, 4], "expected boxes of shape (N, 4)"),
         (np.zeros((9, 9, 3), np.uint8), [[1, 2, 3]], "expected boxes of shape (N, 4)"),
-        (np.zeros((9, 9, 3), np.uint8), [[0, 0, 1, 1], [0, 0, np.nan, 9]], "box 1: expected finite numbers"),
+        (
+            np.zeros((9, 9, 3), np.uint8),
+            [[0, 0, 1, 1]],
+            "are fractions of a frame; multiply x by 9 and y by 9",
+        ),
+        (np.zeros((9, 4, 3), np.uint8), [[0.2, 0.1, 0.5, 0.9]], "multiply x by 4 and y by 9"),
         (np.zeros((9, 9, 3), np.uint8), "boxes", "expected boxes as (N, 4) numbers"),
         (np.zeros((9, 9), np.uint8), [[0, 0, 1, 1]], "expected a frame of H x W x 3 uint8"),
         (np.zeros((9, 9, 3)), [[0, 0, 1, 1]], "expected a frame of H x W x 3 uint8"),
@@ -184,6 +189,20 @@ def test_what_is_no_frame_or_box_is_refused(
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf])
+def test_a_box_without_a_size_costs_its_own_row_only(embedder: Embedder, spoilt: float) -> None:
+    frame = np.random.default_rng(0).integers(0, 255, (60, 40, 3), np.uint8)
+    good = [[2, 3, 30, 50], [5, 5, 20, 40]]
+    embeddings, valid = embedder.embed_boxes(frame, [good[0], [0, 0, spoilt, 9], good[1], [0, 0, 0, 0]])
+    assert valid.tolist() == [True, False, True, False]
+    assert np.isnan(embeddings[~valid]).all()
+    assert np.array_equal(embeddings[valid], embedder.embed_boxes(frame, good)[0])
+
+
+def test_boxes_may_be_padded_with_zeros(embedder: Embedder) -> None:
+    assert not embedder.embed_boxes(np.zeros((9, 9, 3), np.uint8), np.zeros((3, 4)))[1].any()
+
+
 @given(
     boxes=hnp.arrays(np.float64, st.tuples(st.integers(0, 6), st.just(4)), elements=st.floats(-1e9, 1e9)),
     height=st.integers(1, 50),
@@ -192,6 +211,8 @@ def test_what_is_no_frame_or_box_is_refused(
 def test_clipped_boxes_lie_in_the_frame_and_the_mask_says_which_hold_pixels(
     boxes: np.ndarray, height: int, width: int
 ) -> None:
+    # All of them fractions: refused, see above.
+    assume(not (boxes.any() and boxes.min() >= 0 and boxes.max() <= 1))
     clipped, valid = clip_boxes(boxes, height, width)
     assert clipped.shape == boxes.shape
     assert (clipped >= 0).all()
