@@ -10,8 +10,8 @@ from PIL import Image, UnidentifiedImageError
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Picture
 
-#: What counts as an image when a folder is given.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+#: What counts as an image when a folder is given, here and in every reader of a re-ID set.
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif")
 
 
 def read_picture(path: Path | str) -> Picture:
@@ -28,7 +28,7 @@ def read_picture(path: Path | str) -> Picture:
             mode, pixels = picture.mode, np.asarray(picture.convert("RGB"))
     except UnidentifiedImageError:
         raise InputError(
-            f"{path} is no image that Pillow can read; expected JPEG, PNG, BMP or WebP"
+            f"{path} is no image that Pillow can read; expected JPEG, PNG, BMP, WebP, TIFF, GIF or AVIF"
         ) from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # Pillow tells of broken PNG chunks by SyntaxError.

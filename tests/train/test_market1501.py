@@ -29,7 +29,7 @@ SHARED = Path(__file__).parents[2].parent / "shared"
         pytest.param("0001_s1_000151_00.jpg", None, id="no camera"),
         pytest.param("-2_c1s1_000151_00.jpg", None, id="no negative identity but -1"),
         pytest.param("0001_c1x_000151_00.jpg", None, id="letters right after the camera"),
-        pytest.param("0001_c1s1_000151_00.gif", None, id="no image format that is read"),
+        pytest.param("0001_c1s1_000151_00.heic", None, id="no image format that is read"),
         pytest.param("\u0660\u0661_c1s1_000151_00.jpg", None, id="digits of other scripts"),
     ],
 )

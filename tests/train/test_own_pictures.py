@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image, features
 
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.pictures import find_pictures, read_picture
 from osnet_edge.train.data import ReidSet, open_set
+from osnet_edge.train.data.open_set import _say
 from osnet_edge.train.data.pattern_set import compile_pattern
+from osnet_edge.train.data.reid_set import DataWarning
 
 
 def table(folder: Path, text: str, *pictures: str) -> str:
@@ -185,3 +190,27 @@ def test_a_pattern_for_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> 
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="it holds none at all"):
         open_set(f"{tmp_path}/empty::{{identity}}.jpg")
+
+
+def test_images_of_every_kind_are_taken_and_other_files_are_counted(tmp_path: Path) -> None:
+    suffixes = ("jpg", "JPEG", "jfif", "png", "bmp", "webp", "tif", "TIFF", "gif", "avif")
+    for number, suffix in enumerate((*suffixes, "heic", "heic", "txt")):
+        (tmp_path / f"{number:04d}_c1s1_1_00.{suffix}").touch()
+    (tmp_path / "Thumbs.db").touch()
+    (tmp_path / "bounding_box_train").mkdir()
+    for path in list(tmp_path.glob("*.*")):
+        path.rename(tmp_path / "bounding_box_train" / path.name)
+    said = "files left out, which do not end as images do: 3 (.heic 2, .txt 1)"
+    for spec in (str(tmp_path), f"{tmp_path}::bounding_box_train/{{identity}}_c*"):
+        with pytest.warns(DataWarning, match=re.escape(said)):
+            assert len(open_set(spec).train) == len(suffixes)
+        _say.cache_clear()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "jfif", "png", "bmp", "webp", "tif", "gif", "avif"])
+def test_what_is_taken_for_an_image_can_be_read(suffix: str, tmp_path: Path) -> None:
+    if suffix == "avif" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    Image.new("RGB", (20, 40), (90, 120, 30)).save(tmp_path / f"x.{suffix}")
+    (found,) = find_pictures([str(tmp_path)])
+    assert read_picture(found).shape == (40, 20, 3)

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.train.data.reid_set import SUFFIXES, Picture, ReidSet, list_pictures
+from osnet_edge.runtime.pictures import SUFFIXES
+from osnet_edge.train.data.reid_set import Picture, ReidSet, list_pictures
 
 SPLIT_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 JUNK = -1

@@ -22,7 +22,7 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data.csv_set import read_csv
 from osnet_edge.train.data.layouts import LAYOUTS, MARKET1501, Layout, folder_names, plain, recognise
 from osnet_edge.train.data.pattern_set import read_pattern
-from osnet_edge.train.data.reid_set import DataWarning, ReidSet
+from osnet_edge.train.data.reid_set import DataWarning, ReidSet, files_left_out
 
 #: Names the folder in which sets are looked up.
 DATA_VARIABLE = "OSNET_EDGE_DATA"
@@ -116,7 +116,7 @@ def _reader(spec: str) -> tuple[_Reader, int]:
         return _folder(path, path.resolve().name, None)
     root, mark, pattern = spec.partition("::")
     if mark:
-        return (lambda split, seed: read_pattern(root, pattern)), 1
+        return (lambda split, seed: _with_left_out(read_pattern(root, pattern))), 1
     name, _, folder = spec.partition("=")
     if name in LAYOUTS and folder:
         return _folder(Path(folder), name, LAYOUTS[name])
@@ -168,9 +168,14 @@ def _folder(root: Path, name: str, layout: Layout | None) -> tuple[_Reader, int]
 
     def read(split: int, seed: int) -> ReidSet:
         made = known.read(found, split, seed)
-        return replace(made, name=name, warnings=(*([_WITHDRAWN] if duke else []), *made.warnings))
+        withdrawn = [_WITHDRAWN] if duke else []
+        return _with_left_out(replace(made, name=name, warnings=(*withdrawn, *made.warnings)))
 
     return read, known.splits
+
+
+def _with_left_out(found: ReidSet) -> ReidSet:
+    return replace(found, warnings=(*found.warnings, *files_left_out(found)))
 
 
 @cache

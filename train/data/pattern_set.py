@@ -15,8 +15,9 @@ import re
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.pictures import SUFFIXES
 from osnet_edge.train.data.described import Description, set_of
-from osnet_edge.train.data.reid_set import SUFFIXES, ReidSet
+from osnet_edge.train.data.reid_set import ReidSet
 
 _FIELDS = ("identity", "camera", "split")
 

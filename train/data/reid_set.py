@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from osnet_edge.runtime.pictures import SUFFIXES
 
 Protocol = Literal["market1501", "single-gallery-shot"]
 
 #: The identity of gallery images that are nobody's right answer; people are numbered from 1.
 DISTRACTOR = 0
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+#: What systems put beside images, which nobody misses.
+_COMPANIONS = {"thumbs.db", "desktop.ini"}
 
 
 class DataWarning(UserWarning):
@@ -72,3 +77,19 @@ def list_pictures(folder: Path) -> list[Path]:
             if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
         ]
     return [folder / name for name in sorted(names)]
+
+
+def files_left_out(found: ReidSet) -> Iterator[str]:
+    """Say how many files beside a set's images do not end as images do, by how they end."""
+    everything = (*found.train, *found.validation, *found.query, *found.gallery)
+    counts: Counter[str] = Counter()
+    for folder in filter(Path.is_dir, {picture.path.parent for picture in everything}):
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name.lower()
+                if name.startswith(".") or name.endswith(SUFFIXES) or name in _COMPANIONS or entry.is_dir():
+                    continue
+                counts[Path(name).suffix or "no suffix"] += 1
+    if counts:
+        shown = ", ".join(f"{suffix} {count:,}" for suffix, count in counts.most_common(5))
+        yield f"files left out, which do not end as images do: {counts.total():,} ({shown})"
