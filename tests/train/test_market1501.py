@@ -108,7 +108,9 @@ def test_a_folder_named_like_a_picture_is_no_picture(tmp_path: Path) -> None:
         pytest.param(["v15/query/0001_c1_1.jpg"], "", ["did you mean", "v15"], id="too shallow"),
         pytest.param(["query/0001_c1_1.jpg"], "", ["no bounding_box_test/"], id="query without gallery"),
         pytest.param(["bounding_box_test/0001_c1_1.jpg"], "", ["no query/"], id="gallery without query"),
-        pytest.param(["bounding_box_train/a.txt"], "", ["no .jpg"], id="a split without images"),
+        pytest.param(
+            ["bounding_box_train/a.txt"], "", ["no image that ends in .jpg"], id="a split without images"
+        ),
         pytest.param(["bounding_box_train/-1_c1_1.jpg"], "", ["only 1 junk"], id="a split of junk alone"),
         pytest.param(
             ["bounding_box_train/0001_c1_1.jpg", "bounding_box_train/b.jpg", "bounding_box_train/a.jpg"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -168,3 +170,67 @@ def test_a_layout_is_recognised_by_what_is_in_it_whatever_its_name(tmp_path: Pat
     found = open_set(str(tmp_path / "viper"))
     assert (len(found.query), len(found.gallery)) == (1, 1)
     assert open_sets(f"viper={tmp_path / 'viper'}")[0].query == found.query
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        pytest.param(["0001/1.jpg", "0001/2.jpg", "0002/1.png"], "{identity}/*", id="a folder a person"),
+        pytest.param(["anna/c1_1.jpg", "ben/c2_1.jpg"], "{identity}/c{camera}_*", id="cameras in the names"),
+        pytest.param(["0001_c1_1.jpg", "0002_c2_1.jpg"], "{identity}_c{camera}_*", id="all in one folder"),
+        pytest.param(
+            ["train/1_c1_1.jpg", "query/2_c1_1.jpg", "gallery/2_c2_1.jpg"],
+            "{split}/{identity}_c{camera}_*",
+            id="folders of splits",
+        ),
+        pytest.param(
+            ["train/1/c1_1.jpg", "query/2/c1_1.jpg", "gallery/2/c2_1.jpg"],
+            "{split}/{identity}/c{camera}_*",
+            id="folders of splits, with a folder a person",
+        ),
+        pytest.param(
+            ["day1/7_c1_1.jpg", "day2/8_c2_1.jpg"], "*/{identity}_c{camera}_*", id="folders of days"
+        ),
+    ],
+)
+def test_the_pattern_that_is_advised_for_a_folder_reads_it(
+    names: list[str], pattern: str, tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).touch()
+    with pytest.raises(InputError) as refused:
+        open_set(str(tmp_path / "set"))
+    advised = re.search(r"give '(.*)'", str(refused.value))
+    assert advised
+    assert advised[1].endswith(f"::{pattern}")
+    found = open_set(advised[1])
+    assert len(found.train) + len(found.query) + len(found.gallery) == len(names)
+
+
+def test_people_in_folders_below_a_known_folder_get_their_pattern(tmp_path: Path) -> None:
+    for name in ("0001/1.jpg", "0002/1.jpg"):
+        (tmp_path / "bounding_box_train" / name).parent.mkdir(parents=True)
+        (tmp_path / "bounding_box_train" / name).touch()
+    with pytest.raises(InputError, match=r"bounding_box_train::{identity}/\*'"):
+        open_set(str(tmp_path))
+
+
+@pytest.mark.parametrize("names", [[], ["x.heic"], ["a b.jpg", "c/d.jpg"]])
+def test_a_folder_that_fits_nothing_says_what_it_holds(names: list[str], tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"no image that ends in .jpg|holds 2 images, such as a b.jpg; give"):
+        open_set(str(tmp_path))
+
+
+def test_a_set_is_found_folders_further_in_if_it_is_the_only_one(tmp_path: Path) -> None:
+    inner = tmp_path / "download/MSMT17/Market-1501"
+    for name in ("query/0001_c1_1.jpg", "bounding_box_test/0001_c2_1.jpg"):
+        (inner / name).parent.mkdir(parents=True)
+        (inner / name).touch()
+    assert len(open_set(str(tmp_path)).query) == 1
+    shutil.copytree(inner, inner.with_name("copy"))
+    with pytest.raises(InputError, match="is no re-ID set that is known"):
+        open_set(str(tmp_path))

@@ -20,6 +20,8 @@ from osnet_edge.train.data.small_sets import (
     read_viper,
 )
 
+#: Folders that are looked into for a set.
+_MOST_FOLDERS = 64
 _SEVEN = "[0-9]" * 7
 
 
@@ -126,8 +128,23 @@ def plain(name: str) -> str:
 
 
 def recognise(root: Path) -> tuple[Layout, Path] | None:
-    """Return the first layout whose marks are in `root`, and the set's folder in it."""
-    for layout in LAYOUTS.values():
-        if folder := layout.find(root):
-            return layout, folder
+    """Return the first layout whose marks are in `root`, and the set's folder in it.
+
+    Archives unpack into folders of their own, so a set is also found up to three folders further in, if it is
+    the only one there.
+    """
+    folders = [root]
+    for _ in range(4):
+        found = [
+            (layout, folder)
+            for inner in folders
+            if (first := next((made for made in LAYOUTS.values() if made.find(inner)), None))
+            for layout, folder in [(first, first.find(inner) or inner)]
+        ]
+        if found:
+            return found[0] if len(found) == 1 else None
+        folders = [inner for folder in folders for inner in sorted(folder.iterdir()) if inner.is_dir()]
+        # A folder for each person is no archive's.
+        if len(folders) > _MOST_FOLDERS:
+            return None
     return None

@@ -22,6 +22,7 @@ from pathlib import Path
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.pictures import SUFFIXES
 from osnet_edge.train.data.reid_set import Picture, ReidSet, list_pictures
+from osnet_edge.train.data.unknown_folder import advice
 
 SPLIT_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 JUNK = -1
@@ -120,6 +121,9 @@ def _read_split(folder: Path) -> tuple[Picture, ...]:
         else:
             pictures.append(Picture(path, identity, camera))
     if not pictures:
-        what = f"only {dropped} junk images (identity -1)" if dropped else f"no {', '.join(SUFFIXES)}"
-        raise InputError(f"{folder} holds {what}; put its images there, or remove the folder")
+        if dropped:
+            raise InputError(
+                f"{folder} holds only {dropped} junk images (identity -1); add others, or remove the folder"
+            )
+        raise InputError(f"{folder} holds no image itself; {advice(folder)}")
     return tuple(pictures)

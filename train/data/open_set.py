@@ -21,8 +21,10 @@ from pathlib import Path
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data.csv_set import read_csv
 from osnet_edge.train.data.layouts import LAYOUTS, MARKET1501, Layout, folder_names, plain, recognise
+from osnet_edge.train.data.market1501 import SPLIT_FOLDERS
 from osnet_edge.train.data.pattern_set import read_pattern
 from osnet_edge.train.data.reid_set import DataWarning, ReidSet, files_left_out
+from osnet_edge.train.data.unknown_folder import advice
 
 #: Names the folder in which sets are looked up.
 DATA_VARIABLE = "OSNET_EDGE_DATA"
@@ -159,10 +161,15 @@ def _folder(root: Path, name: str, layout: Layout | None) -> tuple[_Reader, int]
                 f"expected {name} with {' or '.join(layout.marks)} in {root}, found none; "
                 "give the folder that holds them, or leave the name out to go by what is there"
             )
+    elif (root / "query").is_dir() and (root / "gallery").is_dir():
+        # Not Market-1501's names, which would miss a folder here.
+        raise _unknown(root)
     elif recognised := recognise(root):
         known, found = recognised
+    elif root.resolve().name not in SPLIT_FOLDERS.values():
+        raise _unknown(root)
     else:
-        # Its errors tell what is missing, and guess at a folder one too high or too deep.
+        # Its errors tell what is missing, and guess at a folder one too deep.
         known, found = MARKET1501, root
     duke = any("dukemtmc" in plain(text) for text in (name, root.resolve().name))
 
@@ -172,6 +179,10 @@ def _folder(root: Path, name: str, layout: Layout | None) -> tuple[_Reader, int]
         return _with_left_out(replace(made, name=name, warnings=(*withdrawn, *made.warnings)))
 
     return read, known.splits
+
+
+def _unknown(root: Path) -> InputError:
+    return InputError(f"{root} is no re-ID set that is known by its folders; {advice(root)}")
 
 
 def _with_left_out(found: ReidSet) -> ReidSet:

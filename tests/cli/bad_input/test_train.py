@@ -24,7 +24,7 @@ def trained(bench: Bench, *options: str, output: str = "run") -> list[str]:
     (
         "nothing to train on",
         lambda b: ["train", "quick", "--data", str(b.folder), "-o", "run"],
-        "bounding_box_train",
+        "is no re-ID set that is known by its folders",
     ),
     (
         "a table that names a missing image",
