@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from osnet_edge.train.data import ReidSet
     from osnet_edge.train.data.check import SetReport
 
-_HEADERS = ("split", "identities", "cameras", "pictures")
+_HEADERS = ("split", "identities", "cameras", "images")
 
 
 @click.command()

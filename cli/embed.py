@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from osnet_edge.cli.options import output_option, threads_option
-from osnet_edge.cli.paths import PACKAGE, PICTURES
+from osnet_edge.cli.paths import IMAGES, PACKAGE
 from osnet_edge.cli.progress import bar, load_package
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside
@@ -16,11 +16,11 @@ from osnet_edge.runtime.files import write_aside
 
 @click.command()
 @click.argument("package", type=PACKAGE)
-@click.argument("pictures", nargs=-1, required=True, type=PICTURES)
+@click.argument("images", nargs=-1, required=True, type=IMAGES)
 @output_option("npz file")
 @threads_option
-def embed(package: str, pictures: tuple[str, ...], output: str, threads: int | None) -> None:
-    """Embed PICTURES (files or folders) with an engine PACKAGE.
+def embed(package: str, images: tuple[str, ...], output: str, threads: int | None) -> None:
+    """Embed IMAGES (files or folders) with an engine PACKAGE.
 
     The npz holds `embeddings`, float32 (N, 512) with rows of length 1, and `paths`, in the same order.
 
@@ -33,7 +33,7 @@ def embed(package: str, pictures: tuple[str, ...], output: str, threads: int | N
 
     if not output.endswith(".npz"):
         raise InputError(f"expected an output file ending in .npz, got {output}")
-    paths = find_pictures(list(pictures))
+    paths = find_pictures(list(images))
     embedder = load_package(package, threads)
     batch = embedder.manifest.batch.opt
     started = time.monotonic()

@@ -7,6 +7,8 @@ completes file names for them.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,15 +124,28 @@ class OutputKey(OutputFile):
 
 
 class OutputFolder(_Path):
-    """A folder to make, in one that must be there and take it.
+    """A folder to make, and the folders that it is in, as far as they are not there.
 
-    Whether it may be replaced is for the command to say.
+    Of a command that writes nothing, no empty folder is left. Whether what is there may be replaced is for
+    the command to say.
     """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the path as typed; raises as `require_place` does."""
-        require_place(value)
+        path = Path(value)
+        for parent in reversed([each for each in path.parents if not each.exists()]):
+            require_place(parent)
+            parent.mkdir(exist_ok=True)
+            if ctx:
+                # The root's, since a command whose line is refused is never closed. The last made goes first.
+                ctx.find_root().call_on_close(partial(_remove_if_empty, parent))
+        require_place(path)
         return str(value)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 class MadeFolder(_Path):
@@ -189,5 +204,5 @@ STORE = InputPath("a camera's store", "folder", advice="make the store with osne
 UNITS = FilledFolder("a folder for systemd units", "folder", advice="on most systems /etc/systemd/system")
 #: One re-ID set, or several with commas between them.
 SET = PathOrName()
-PICTURES = InputPath("pictures or a folder of them", "file or folder")
+IMAGES = InputPath("images or a folder of them", "file or folder")
 CHECKPOINT_OR_PACKAGE = InputPath("a checkpoint or an engine package", "file or folder")

@@ -216,7 +216,7 @@ def require_place(target: Path | str) -> None:
     """Check that something of this name can be put into its folder, whether it is there or not.
 
     Raises:
-        InputError: the folder does not exist or takes nothing, or the name is too long.
+        InputError: the folder does not exist, is a file or takes nothing, or the name is too long.
     """
     _require_place(Path(target))
     _try_folder(Path(target).parent)
@@ -244,6 +244,8 @@ def _require_folder_place(target: Path, *, replace: bool) -> None:
 
 
 def _require_place(target: Path) -> None:
+    if target.parent.exists() and not target.parent.is_dir():
+        raise InputError(f"expected a folder to write to, found a file at {target.parent}; write elsewhere")
     if not target.parent.is_dir():
         raise InputError(f"the folder {target.parent} does not exist; make it first, or write elsewhere")
     if len(os.fsencode(target.name)) > _LONGEST_NAME:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -17,8 +17,10 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data
 from torch import nn
 
+from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.train.checkpoint import load_osnet
+from osnet_edge.runtime.preprocessing import Preprocessing
+from osnet_edge.train.checkpoint import load_osnet, save_osnet
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.variants import variant_named
 
@@ -259,6 +261,33 @@ def test_what_a_graph_does_to_its_images_is_said(bgr: bool, tmp_path: Path) -> N
     assert f"takes bytes (N, 64, 32, 3) and normalises them{order}: mean 123.7, 116.3, 103.5" in said[0]
     assert "recovered osnet_x0_25; embeddings agree to" in said[1]
     require_same(tmp_path / "x.onnx", drawn("osnet_x0_25"))
+
+
+@pytest.mark.parametrize("kind", ["graph", "host"])
+@pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ain_x0_25"])
+def test_our_own_graphs_give_the_network_they_were_made_of(
+    kind: Literal["graph", "host"], name: str, tmp_path: Path
+) -> None:
+    save_osnet(drawn(name), tmp_path / "osnet.pth")
+    taken = Preprocessing(*SIZE, normalize_in=kind)
+    export_onnx(tmp_path / "osnet.pth", tmp_path / "osnet.onnx", preprocessing=taken)
+    require_same(tmp_path / "osnet.onnx", drawn(name))
+
+
+def test_another_mean_is_said_to_need_a_look_at_the_accuracy(tmp_path: Path) -> None:
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = drawn("osnet_x0_25")
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            rows: torch.Tensor = self.model((images - 0.5) / 0.5)
+            return rows
+
+    export(Halves(), FLOATS, tmp_path / "x.onnx")
+    said: list[str] = []
+    load_osnet(tmp_path / "x.onnx", progress=said.append)
+    assert "mean 0.5, 0.5, 0.5, std 0.5, 0.5, 0.5; osnet-edge normalises as for ImageNet, so" in said[0]
 
 
 def test_the_embeddings_are_found_below_a_classifier(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from osnet_edge.runtime.errors import InputError, first_line
-from osnet_edge.runtime.preprocessing import Preprocessing, normalize
+from osnet_edge.runtime.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalize
 from osnet_edge.train.osnet import OSNet
 from osnet_edge.train.synthetic import sample_crops
 
@@ -29,11 +30,14 @@ def prove(model: ModelProto, stem: str, embeddings: str, ours: OSNet, where: str
 
     A float16 graph is run in float32, since rounding of what it computes says nothing about its weights.
 
+    Exporters, ours too, fold the division by ImageNet's deviation into the stem, whose images then come to it
+    as bytes less their mean. The division is taken out of the weights again, since we divide images.
+
     Args:
         model: the graph; it is changed.
         stem: the tensor that its first convolution reads.
         embeddings: the tensor with its embeddings, rows of any length.
-        ours: what was recovered.
+        ours: what was recovered; its stem is changed where a division is folded into it.
         where: the file, for messages.
 
     Yields:
@@ -43,7 +47,9 @@ def prove(model: ModelProto, stem: str, embeddings: str, ours: OSNet, where: str
         InputError: the graph cannot be run, or a row differs by more than `TOLERANCE`.
     """
     graph = _Runner(model, (stem, embeddings), where)
-    yield graph.described(stem)
+    steps = graph.normalization(stem)
+    by_caller = ", normalised by its caller; osnet-edge normalises RGB as for ImageNet"
+    yield graph.described() + (by_caller if stem == graph.input else _said(steps))
     crops = sample_crops(_CROPS, *graph.size, seed=1)
     inner, theirs = graph.run(graph.suited(crops))
     with torch.inference_mode():
@@ -59,7 +65,41 @@ def prove(model: ModelProto, stem: str, embeddings: str, ours: OSNet, where: str
             f"{where}: the weights in it give other embeddings than the graph, by {errors.max():.2g} "
             f"relative, over {TOLERANCE:g}; it computes something that OSNet does not"
         )
+    if steps is not None and (unit := steps.unit) is not None:
+        factor = torch.from_numpy((unit * np.array(IMAGENET_STD) / steps.std).astype(np.float32))
+        with torch.no_grad():
+            ours.conv1.conv.weight.mul_(factor.view(1, 3, 1, 1))
     yield f"{where}: recovered {ours.variant.name}; embeddings agree to {errors.max():.1g} relative"
+
+
+@dataclass(frozen=True, eq=False)
+class _Normalization:
+    """What a graph does to images before its stem, for each channel that the stem reads.
+
+    Attributes:
+        swapped: whether the stem reads red and blue exchanged.
+        mean: subtracted from a channel, in units of the graph's input.
+        std: by which it is divided then.
+    """
+
+    swapped: bool
+    mean: Array
+    std: Array
+
+    @property
+    def unit(self) -> float | None:
+        """What white is in the graph's input, if the mean is ImageNet's; else None."""
+        fits = [unit for unit in (1.0, 255.0) if np.allclose(self.mean / unit, IMAGENET_MEAN, atol=2e-3)]
+        return fits[0] if fits else None
+
+
+def _said(steps: _Normalization | None) -> str:
+    if steps is None:
+        return ", and what it does to them is no normalisation"
+    mean, std = (", ".join(f"{each:.4g}" for each in values) for values in (steps.mean, steps.std))
+    swapped = ", red and blue exchanged" if steps.swapped else ""
+    other = "" if steps.unit else "; osnet-edge normalises as for ImageNet, so compare the accuracy with eval"
+    return f" and normalises them{swapped}: mean {mean}, std {std}{other}"
 
 
 class _Runner:
@@ -67,6 +107,7 @@ class _Runner:
 
     Attributes:
         size: height and width of its images in pixels.
+        input: the tensor that its images are.
     """
 
     def __init__(self, model: ModelProto, wanted: tuple[str, str], where: str) -> None:
@@ -76,7 +117,7 @@ class _Runner:
         inputs = [each for each in model.graph.input if each.name not in constants]
         if len(inputs) != 1 or len(inputs[0].type.tensor_type.shape.dim) != 4:
             raise InputError(f"{where}: expected one input of images, got {[each.name for each in inputs]}")
-        self._input, kind = inputs[0].name, inputs[0].type.tensor_type
+        self.input, kind = inputs[0].name, inputs[0].type.tensor_type
         dims = [dim.dim_value for dim in kind.shape.dim]
         self._bytes, self._last = kind.elem_type == _UINT8, dims[3] == 3 and dims[1] != 3
         height, width = (dims[1:3] if self._last else dims[2:]) or (0, 0)
@@ -88,7 +129,7 @@ class _Runner:
         import onnxruntime
 
         del model.graph.output[:]
-        names = dict.fromkeys(name for name in wanted if name != self._input)
+        names = dict.fromkeys(name for name in wanted if name != self.input)
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -109,12 +150,12 @@ class _Runner:
         filled = np.concatenate([fed, np.repeat(fed[:1], -len(fed) % step, axis=0)])
         parts = []
         for batch in np.split(filled, len(filled) // step):
-            names = [name for name in self._wanted if name != self._input]
+            names = [name for name in self._wanted if name != self.input]
             try:
-                outputs = dict(zip(names, self._session.run(names, {self._input: batch}), strict=True))
+                outputs = dict(zip(names, self._session.run(names, {self.input: batch}), strict=True))
             except Exception as error:
                 raise InputError(f"{self._where} cannot be run ({first_line(error)})") from None
-            outputs[self._input] = batch
+            outputs[self.input] = batch
             parts.append([np.asarray(outputs[name], np.float32) for name in self._wanted])
         inner, embeddings = (np.concatenate(each)[: len(fed)] for each in zip(*parts, strict=True))
         return inner, embeddings
@@ -128,17 +169,16 @@ class _Runner:
         # What reaches the stem of any network has a spread of about one.
         return min(candidates, key=lambda each: abs(np.log(self.run(each)[0].std() + 1e-9)))
 
-    def described(self, stem: str) -> str:
-        """Say what the graph takes and does to images before its stem."""
-        kind = "bytes" if self._bytes else "floats"
-        shape = (
-            f"(N, {self.size[0]}, {self.size[1]}, 3)"
-            if self._last
-            else f"(N, 3, {self.size[0]}, {self.size[1]})"
-        )
-        takes = f"{self._where}: takes {kind} {shape}"
-        if stem == self._input:
-            return f"{takes}, normalised by its caller; osnet-edge normalises RGB as for ImageNet"
+    def described(self) -> str:
+        """Say what the graph takes."""
+        height, width = self.size
+        shape = f"(N, {height}, {width}, 3)" if self._last else f"(N, 3, {height}, {width})"
+        return f"{self._where}: takes {'bytes' if self._bytes else 'floats'} {shape}"
+
+    def normalization(self, stem: str) -> _Normalization | None:
+        """Measure what the graph does to images before its stem; None where that is nothing of the kind."""
+        if stem == self.input:
+            return None
         # One image of zeros, and one for each channel alone at 1, or at 255 where the input is bytes.
         most = 255.0 if self._bytes else 1.0
         probe = np.zeros((4, 3, *self.size), np.float32)
@@ -149,13 +189,8 @@ class _Runner:
         order = np.abs(gains).argmax(axis=0)
         factor = gains[order, range(3)]
         if not np.isfinite(factor).all() or (factor == 0).any():
-            return f"{takes}, and what it does to them is no normalisation"
-        mean, std = -middle[0] / factor, 1 / factor
-        swapped = ", red and blue exchanged" if list(order) == [2, 1, 0] else ""
-        return (
-            f"{takes} and normalises them{swapped}: mean {', '.join(f'{each:.4g}' for each in mean)}, "
-            f"std {', '.join(f'{each:.4g}' for each in std)}"
-        )
+            return None
+        return _Normalization(list(order) == [2, 1, 0], -middle[0] / factor, 1 / factor)
 
 
 def _widen(model: ModelProto) -> None:

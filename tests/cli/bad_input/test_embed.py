@@ -38,7 +38,7 @@ def deep_picture(bench: Bench) -> str:
     (
         "no image at all",
         lambda b: ["embed", str(b.package), "-o", "out.npz"],
-        "Missing argument 'PICTURES...'",
+        "Missing argument 'IMAGES...'",
     ),
     (
         "an image of 16 bits",

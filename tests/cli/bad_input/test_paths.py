@@ -59,7 +59,7 @@ def of(kind: type[click.ParamType]) -> pytest.MarkDecorator:
 
 
 #: Arguments that stand behind others.
-BEHIND = {("bench", "diff", "new"), ("embed", "pictures")}
+BEHIND = {("bench", "diff", "new"), ("embed", "images")}
 
 
 def said(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
@@ -110,11 +110,28 @@ def test_a_file_goes_into_no_folder(
 
 
 @of(OutputFolder)
-def test_a_folder_goes_into_no_folder(
+def test_a_folder_goes_into_no_file(
     words: tuple[str, ...], parameter: click.Parameter, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "none"
-    assert f"the folder {folder} does not exist" in said(given(words, parameter, f"{folder}/x"), capfd)
+    (tmp_path / "file").touch()
+    for inside in ("x", "deep/x"):
+        line = said(given(words, parameter, f"{tmp_path}/file/{inside}"), capfd)
+        assert f"found a file at {tmp_path}/file; " in line
+    long = "x" * 300
+    assert "a name of at most" in said(given(words, parameter, f"{tmp_path}/none/{long}/x"), capfd)
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_is_made_with_those_it_is_in_and_of_a_refused_command_nothing_stays(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = ["data", "synthesize", "-o", f"{tmp_path}/sets/all/site"]
+    said([*place, "--cameras", "1"], capfd)
+    said(["build", "none.onnx", "--target", "cpu", "-o", f"{tmp_path}/sets/osnet-cpu"], capfd)
+    assert not list(tmp_path.iterdir())
+    small = ["--train-people", "0", "--test-people", "1", "--cameras", "2", "--pictures", "2"]
+    assert main([*place, *small]) == 0
+    assert (tmp_path / "sets/all/site/query").is_dir()
 
 
 @of(MadeFolder)
@@ -147,9 +164,9 @@ def test_a_folder_that_takes_nothing_is_tried_before_any_work(
 
 
 BEHIND_OTHERS = {
-    "pictures of nowhere": (
+    "images of nowhere": (
         lambda package: ["embed", package, "none"],
-        "expected pictures or a folder of them, found nothing at none",
+        "expected images or a folder of them, found nothing at none",
     ),
     "a second result of nowhere": (
         lambda package: ["bench", "diff", f"{package}/manifest.json", "none"],

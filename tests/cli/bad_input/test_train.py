@@ -138,9 +138,9 @@ def test_sets_to_test_on(case: Case, refused: Refused) -> None:
         "is already there and holds other things (0001_c1s1_000001_00.png)",
     ),
     (
-        "a run folder in a folder that is not there",
-        lambda b: trained(b, output="none/run"),
-        "the folder none does not exist",
+        "a run folder in a file",
+        lambda b: trained(b, output=f"{b.folder}/0001_c1s1_000001_00.png/run"),
+        "found a file at",
     ),
     ("a negative number of workers", lambda b: trained(b, "--workers", "-1"), "expected 0 to 256 workers"),
 )
