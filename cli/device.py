@@ -335,11 +335,12 @@ def fits(store: str, needs: str, size: int) -> int:
 def _health(probe: str | None, heartbeat: str | None, manual: bool, window: float, interval: float) -> Health:
     from osnet_edge.ship.device.config import Health, split_command
 
-    if sum((bool(probe), bool(heartbeat), manual)) > 1:
+    if sum((probe is not None, heartbeat is not None, manual)) > 1:
         raise InputError("expected one of --probe, --heartbeat and --manual, got several")
-    if probe:
+    if probe is not None:
+        # An empty one, of a variable that is not set, must not pass for none.
         return Health("probe", window, interval, probe=split_command("--probe", probe))
-    if heartbeat:
+    if heartbeat is not None:
         return Health("heartbeat", window, interval, heartbeat=heartbeat)
     return Health("manual" if manual else "proof", window, interval)
 

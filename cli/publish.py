@@ -18,7 +18,7 @@ from osnet_edge.cli.key_options import (
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.paths import RESULT, InputPath
 from osnet_edge.cli.progress import step
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.errors import InputError, printable
 from osnet_edge.runtime.package.schema import to_json
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def rollout(
         "rings": _rings(rings),
         "not_before": None if not_before is None else not_before.removeprefix("now"),
         "paused": pause,
-        "recalled": recall,
+        "recalled": printable(recall) if recall else recall,
         "back_to": back,
     }
     changes = {field: value for field, value in decided.items() if value is not None}

@@ -169,9 +169,11 @@ def read_small(path: Path | str, most: int) -> bytes:
     """
     # Without blocking: a pipe that nobody writes to would be waited for.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    # Asked before Python opens it, which refuses a folder in words of its own.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(f"expected {path} as a plain file, found a folder, pipe or device")
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise InputError(f"expected {path} as a plain file, found a folder, pipe or device")
         content = file.read(most + 1)
     if len(content) > most:
         raise InputError(f"expected {path} of at most {most:,} bytes, found more")

@@ -6,6 +6,8 @@ from datetime import datetime, timezone
 
 from osnet_edge.runtime.errors import InputError
 
+_FIRST_YEAR, _LAST_YEAR = 1970, 9999
+
 
 def parse_time(text: str) -> datetime:
     """Read a time in ISO 8601, with its zone.
@@ -24,6 +26,9 @@ def parse_time(text: str) -> datetime:
         raise InputError(f"expected a time such as 2026-11-23T06:00:00Z, got {text!r}") from None
     if time.tzinfo is None:
         raise InputError(f"expected a time with its zone, such as 2026-11-23T06:00:00Z, got {text!r}")
+    if not _FIRST_YEAR <= time.year < _LAST_YEAR:
+        # At the ends of the calendar another zone, or a day more or less, has no year any more.
+        raise InputError(f"expected a time of this age, such as 2026-11-23T06:00:00Z, got {text!r}")
     return time.astimezone(timezone.utc)
 
 

@@ -101,7 +101,10 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise _mismatch(where, "an object", value)
-        return {key: _parse(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+        return {
+            _parse_scalar(str, key, where): _parse(arguments[1], item, f"{where}.{key}")
+            for key, item in value.items()
+        }
     return _parse_scalar(kind, value, where)
 
 
@@ -156,6 +159,9 @@ def _parse_scalar(kind: Any, value: Any, where: str) -> Any:
     # bool is an int in Python, but not in JSON.
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise _mismatch(where, _NAMES[kind], value)
+    if kind is str and not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+        # JSON can spell half a character, which no file can be written with again.
+        raise _mismatch(where, "text of whole characters", value)
     return value
 
 

@@ -19,7 +19,7 @@ from osnet_edge.ship.device.choose import choose
 from osnet_edge.ship.device.config import DeviceConfig
 from osnet_edge.ship.device.facts import DeviceFacts, find_facts
 from osnet_edge.ship.device.health import watch
-from osnet_edge.ship.device.metadata import MetadataVerifier, TufVerifier
+from osnet_edge.ship.device.metadata import MetadataVerifier, TufVerifier, read_root
 from osnet_edge.ship.device.refused import LASTING, Reason, RefusedError
 from osnet_edge.ship.device.rollout import Decision, decide
 from osnet_edge.ship.device.stage import stage
@@ -158,7 +158,7 @@ class Agent:
                 raise RefusedError(
                     "network", "this device has no repository: init it with --url, or ship to it by hand"
                 )
-            root, url = self._store.trusted_root.read_bytes(), self._config.url
+            root, url = read_root(self._store.trusted_root), self._config.url
             file_s = self._config.limits.metadata_s
             self._metadata = TufVerifier(root, self._store.metadata, url, self._store.channel_file, file_s)
         self._say(f"refreshing from {self._config.url}")

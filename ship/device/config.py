@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from osnet_edge.runtime.package.schema import parse_document, to_json
 SCHEMA_VERSION = 1
 _MB = 1_000_000
 _MOST_BYTES = 1_000_000
+#: Of seconds and megabytes: more than a camera has, and little enough to count in the smaller units.
+_MOST = 1e9
 #: How the trial of a new engine is judged: a probe command, the heartbeat of the program that embeds, a
 #: person's `osnet-edge device confirm`, or by its proof alone.
 HealthKind = Literal["probe", "heartbeat", "manual", "proof"]
@@ -48,12 +49,12 @@ class Limits:
     latency_ms: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what could never be kept, or never be read again: JSON has no infinity."""
+        """Refuse what could never be kept, or not be counted."""
         for name, value in vars(self).items():
             if value is None or (value == 0 and name == "reserve_mb"):
                 continue
-            if not 0 < value < math.inf:
-                raise InputError(f"expected a positive {name}, got {value:g}")
+            if not 0 < value < _MOST:
+                raise InputError(f"expected a positive {name}, below {_MOST:g}, got {value:g}")
 
     @property
     def package_bytes(self) -> int:
@@ -90,7 +91,7 @@ class Health:
 
     def __post_init__(self) -> None:
         """Hold what types cannot say."""
-        timed = 0 <= self.window_s < math.inf and 0 < self.interval_s < math.inf
+        timed = 0 <= self.window_s < _MOST and 0 < self.interval_s < _MOST
         if not timed or self.most_resumes < 0:
             raise InputError(
                 f"expected a health window and interval in seconds, got {self.window_s}, {self.interval_s}"

@@ -232,6 +232,22 @@ class TufVerifier:
         return Verified(versions, signed)
 
 
+def read_root(path: Path) -> bytes:
+    """Read the root metadata that a camera was given.
+
+    Raises:
+        RefusedError: it was damaged, or is not there.
+    """
+    try:
+        content = read_small(path, _SETTINGS.root_max_length)
+        Metadata[Root].from_bytes(content)
+    except (OSError, InputError, tuf_errors.RepositoryError):
+        raise RefusedError(
+            "corrupt", f"{path} is missing or damaged: run osnet-edge device init with --root again"
+        ) from None
+    return content
+
+
 def _signed_time(timestamp: Timestamp) -> str:
     text = timestamp.unrecognized_fields.get(SIGNED_FIELD, "")
     try:

@@ -29,11 +29,17 @@ class Reserve:
     def make(self) -> None:
         """Make what is missing of it, as far as there is room."""
         with contextlib.suppress(OSError):
+            if self._folder.is_symlink():
+                # What it leads to is not ours to fill, and less so to delete.
+                self._folder.unlink()
             self._folder.mkdir(exist_ok=True)
-            for path in (self._folder / str(number) for number in range(_FILES)):
-                if not path.is_file() or path.stat().st_size != _BYTES:
-                    # Random, since a file system that compresses keeps no room for zeros.
-                    path.write_bytes(os.urandom(_BYTES))
+        for path in self._paths():
+            with contextlib.suppress(OSError):
+                if path.is_symlink() or not path.is_file() or path.stat().st_size != _BYTES:
+                    path.unlink(missing_ok=True)
+                    with path.open("xb") as file:
+                        # Random, since a file system that compresses keeps no room for zeros.
+                        file.write(os.urandom(_BYTES))
 
     def spend_on(self, work: Callable[[], None]) -> None:
         """Do what needs a little room; while the disk is full, give up the reserve for it, file by file.
@@ -49,10 +55,13 @@ class Reserve:
                     raise
 
     def _give_up_one(self) -> bool:
-        with contextlib.suppress(OSError):
-            for path in self._folder.iterdir():
+        for path in () if self._folder.is_symlink() else self._paths():
+            with contextlib.suppress(OSError):
                 path.unlink()
                 # Journaling file systems hand out a deleted file's blocks once the deletion is on the disk.
                 sync(self._folder)
                 return True
         return False
+
+    def _paths(self) -> list[Path]:
+        return [self._folder / str(number) for number in range(_FILES)]

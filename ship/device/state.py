@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import read_small, write_json
 from osnet_edge.runtime.package.schema import parse_document, to_json
 from osnet_edge.ship.device.passing import RETRIED, is_due, next_try
@@ -22,6 +23,8 @@ SCHEMA_VERSION = 1
 #: Older ones are forgotten, oldest first: the file stays small for ever.
 _MOST_BAD, _MOST_FAILING = 64, 8
 _MOST_BYTES = 1_000_000
+_MOST = 2**53
+SLOTS = ("a", "b")
 
 #: `starting`: the link is about to be turned. `watching`: it leads to the new engine. `returning`: the new
 #: engine failed, and the link is about to be turned back.
@@ -151,6 +154,21 @@ class State:
     last: Event | None = None
     installed: int = 0
     returned: int = 0
+
+    def __post_init__(self) -> None:
+        """Hold what types cannot say, so that a damaged journal is set aside when it is read."""
+        trial, slots = self.trial, set(SLOTS)
+        if not slots.issuperset(self.slots):
+            raise InputError(f"expected slots of {', '.join(SLOTS)}, got {', '.join(self.slots)}")
+        if trial and (trial.slot not in slots or trial.previous not in {*slots, None}):
+            raise InputError(f"expected a trial of one slot, got {trial.slot!r} after {trial.previous!r}")
+        if trial and trial.phase != "returning" and trial.slot not in self.slots:
+            raise InputError(f"expected the slot on trial to hold an engine, and {trial.slot} holds none")
+        for time in (self.signed, *(time for each in self.failing for time in (each.when, each.next))):
+            if time:
+                parse_time(time)
+        if not (0 <= self.installed < _MOST and 0 <= self.returned < _MOST):
+            raise InputError("expected counts of engines that a camera may come to")
 
     def with_slot(self, slot: str, holds: Installed | None) -> State:
         """Return the state with another content of a slot."""

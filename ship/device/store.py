@@ -29,9 +29,8 @@ from osnet_edge.runtime.files import ASIDE_SUFFIX, sync
 from osnet_edge.ship.device.config import DeviceConfig, read_config
 from osnet_edge.ship.device.refused import RefusedError
 from osnet_edge.ship.device.reserve import Reserve
-from osnet_edge.ship.device.state import Installed, State, read_state, write_state
+from osnet_edge.ship.device.state import SLOTS, Installed, State, read_state, write_state
 
-SLOTS = ("a", "b")
 DEFAULT_STORE = "/var/lib/osnet-edge"
 #: What a slot holds when the journal that knew was lost, or came from another repository.
 UNKNOWN = "unknown"
@@ -201,6 +200,11 @@ class Store:
             # Files are a slot's own, such as the kernels that TensorRT-RTX compiled for its engine.
             if path.name not in SLOTS and path.is_dir():
                 shutil.rmtree(path)
+        if self.channel_file.is_symlink() or not self.channel_file.is_file():
+            remove(self.channel_file)
+        if self.state_file.is_symlink() and not self.state_file.exists():
+            # It leads nowhere, so that nothing could be journaled.
+            self.state_file.unlink()
         self.reserve.make()
 
 

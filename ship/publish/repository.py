@@ -507,7 +507,13 @@ class Repository:
         path = self._metadata / name
         if not path.is_file():
             raise self._damaged(name)
-        return read_signed(path, kind)
+        metadata = read_signed(path, kind)
+        if metadata.signed.version != int(name.split(".")[0]):
+            raise InputError(
+                f"{self.folder} is damaged: metadata/{name} is version {metadata.signed.version} under "
+                "another's name; copy the right one from the web server or a backup"
+            )
+        return metadata
 
     def _damaged(self, name: str) -> InputError:
         return InputError(

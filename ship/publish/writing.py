@@ -160,7 +160,11 @@ def note_unfinished(folder: Path, *names: str) -> list[Path]:
 def unfinished(folder: Path) -> set[str]:
     """Return the metadata files that writers began to put in place, and neither finished nor took back."""
     place = folder / UNFINISHED_NAME
-    return {path.name.split(_OWNER)[0] for path in place.iterdir()} if place.is_dir() else set()
+    if not place.is_dir():
+        return set()
+    # Other files come from elsewhere: NFS keeps a deleted one that is still open as `.nfs...`.
+    names = (path.name.split(_OWNER) for path in place.glob(f"[0-9]*.json{_OWNER}*"))
+    return {name for name, *_ in names if name.split(".")[0].isdecimal()}
 
 
 def forget_unfinished(notes: Iterable[Path]) -> None:

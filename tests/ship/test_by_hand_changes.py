@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fleet import Fleet, make_camera, serving, tiny_package, update
 
 from osnet_edge.ship.device.config import Health
-from osnet_edge.ship.device.store import Store
+from osnet_edge.ship.device.store import Store, remove
 
 
 @pytest.mark.parametrize("spelling", ["{root}/slots/a", "./slots/a", "slots/a/", "slots/../slots/a", "other"])
@@ -60,3 +63,73 @@ def test_a_link_that_leads_nowhere_serves_nothing(fleet: Fleet, camera: Store) -
     fleet.publish("r2", tiny_package(2))
     assert update(camera).release == "r2"
     assert serving(camera) == "seed-2"
+
+
+_FAILING = {"release": "r2", "sha256": "0" * 64, "reason": "limit", "why": "", "times": 1}
+_ON_TRIAL = {"slot": "b", "previous": "a", "phase": "watching", "since": ""}
+
+
+@pytest.mark.parametrize(
+    ("place", "content"),
+    [
+        # A time that is none would end every later run.
+        ("signed", "soon"),
+        # A day before the first day of the calendar, or another zone on its last, has no date.
+        ("signed", "0001-01-01T00:00:00Z"),
+        ("failing", [{**_FAILING, "when": "9999-12-31T23:59:59-23:00", "next": "later"}]),
+        # A slot's name becomes a path that the link leads to.
+        ("trial", {**_ON_TRIAL, "slot": "../../etc"}),
+        ("trial", {**_ON_TRIAL, "previous": "../../etc", "phase": "returning"}),
+        # What is on trial must be known, to be kept or taken back.
+        ("trial", _ON_TRIAL),
+        ("slots", {"c": {"release": "r1", "package": "tiny", "sha256": "0" * 64}}),
+        # Prometheus has no such number.
+        ("installed", 10**400),
+        # JSON can spell half a character, and no file takes it.
+        ("last", {"what": "current", "when": "", "why": "\ud800"}),
+    ],
+)
+def test_a_journal_that_a_hand_made_senseless_is_set_aside(place: str, content: Any, camera: Store) -> None:
+    document = json.loads(camera.state_file.read_text())
+    camera.state_file.write_text(json.dumps({**document, place: content}))
+    assert update(camera).what in ("current", "installed")
+    assert camera.state_file.with_suffix(".damaged").is_file()
+    assert serving(camera) == "seed-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "put", "what"),
+    [
+        # The reserve is filled with random bytes, and deleted on a full disk.
+        ("reserve", "link", "current"),
+        ("reserve/3", "link", "current"),
+        # Nobody reads from a pipe, or writes to it: opened as a file, it would be waited for.
+        ("reserve/3", "pipe", "current"),
+        ("channel.json", "pipe", "current"),
+        ("channel.json", "link", "current"),
+        ("state.json", "nowhere", "installed"),
+        ("state.json", "folder", "installed"),
+        ("root.json", "pipe", "refused"),
+    ],
+)
+def test_what_stands_in_place_of_a_file_is_replaced_or_refused(
+    name: str, put: str, what: str, camera: Store, tmp_path: Path
+) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    for each in ("3", "channel.json"):
+        (others / each).write_text("of somebody else")
+    path = camera.root / name
+    remove(path)
+    if put == "pipe":
+        os.mkfifo(path)
+    elif put == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(
+            tmp_path / "nowhere" if put == "nowhere" else others / ("" if name == "reserve" else path.name)
+        )
+    assert update(camera).what == what
+    assert {each.read_text() for each in others.iterdir()} == {"of somebody else"}
+    assert len(list(others.iterdir())) == 2
+    assert serving(camera) == "seed-1"
