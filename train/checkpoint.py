@@ -136,6 +136,11 @@ def _shown(network: Found) -> str:
 def _clean(found: Found, path: Path | str) -> State:
     """Return the tensors of a network in float32, each of them checked."""
     state: State = {}
+    tensors = [value for value in found.values.values() if isinstance(value, Tensor)]
+    held = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in tensors}
+    # Networks share a weight or two; a file could have a thousand names for one, to be copied each.
+    if sum(value.nbytes for value in tensors) > 4 * sum(held.values()):
+        raise InputError(f"{path}: its names claim more weights than the file holds; download it again")
     for name, value in found.values.items():
         if isinstance(value, Object) and name.endswith((".weight", ".bias")):
             raise InputError(f"{path}: {name!r} is {_described(value)}, expected a tensor of floats")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -208,6 +210,25 @@ def test_weights_beside_code_are_read_and_the_code_is_not_run(checkpoint: Path, 
     assert witness.exists()
 
 
+def text(value: str) -> bytes:
+    return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+
+def stored(key: bytes, kind: bytes = b"ctorch\nFloatStorage\n") -> bytes:
+    return b"(" + text("storage") + kind + key + text("cpu") + b"K\x01tQ"
+
+
+def archive(pickled: bytes, **records: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as out:
+        for name, content in {"data.pkl": b"\x80\x02" + pickled + b".", **records}.items():
+            out.writestr(f"x/{name}", content)
+    return buffer.getvalue()
+
+
+NEST = b")" + b"\x85" * 400_000
+
+
 @pytest.mark.parametrize(
     ("sentence", "content"),
     [
@@ -220,6 +241,9 @@ def test_weights_beside_code_are_read_and_the_code_is_not_run(checkpoint: Path, 
         ),
         ("a hundred thousand tuples within each other", b"\x80\x02)" + b"\x85" * 100_000 + b"."),
         ("such a tuple as a key", b"\x80\x02})" + b"\x85" * 100_000 + b"K\x01s."),
+        ("a storage named by a nest of tuples, which hashing would follow", archive(stored(NEST))),
+        ("a storage whose type is such a nest", archive(stored(text("0"), NEST), **{"data/0": b"1234"})),
+        ("more steps than any checkpoint has", b"\x80\x02" + b")0" * 1_000_001 + b"}."),
         ("a list that holds itself", b"\x80\x02]q\x00h\x00a."),
         ("a stack that is empty", b"\x80\x02R."),
         ("no end", b"\x80\x02]"),
@@ -230,6 +254,116 @@ def test_a_pickle_that_would_exhaust_a_reader_is_refused_at_once(
 ) -> None:
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(InputError):
+        load_osnet(tmp_path / "x.pth")
+
+
+def claiming(content: bytes, size: int) -> bytes:
+    """An archive whose listing gives its first record another size."""
+    at = content.index(b"PK\x01\x02") + 20
+    return content[:at] + size.to_bytes(4, "little") * 2 + content[at + 8 :]
+
+
+def within(content: bytes, depth: int) -> bytes:
+    """An archive in an archive, as `torch.export` once wrote one, and so on."""
+    for _ in range(depth):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as out:
+            out.writestr("serialized_state_dict.pt", content)
+        content = buffer.getvalue()
+    return content
+
+
+def listing(names: int, content: bytes) -> bytes:
+    """A file of `torch.export` with many names for one record."""
+    meta = {"dtype": 7, "sizes": [{"as_int": len(content) // 4}], "strides": [{"as_int": 1}]}
+    entry = {
+        "path_name": "w",
+        "use_pickle": False,
+        "tensor_meta": {**meta, "storage_offset": {"as_int": 0}},
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as out:
+        config = {"config": {f"name{number}": entry for number in range(names)}}
+        out.writestr("x/data/weights/model_weights_config.json", json.dumps(config))
+        out.writestr("x/data/weights/w", content)
+    return buffer.getvalue()
+
+
+LONG = text("k" * 50_000)
+PAIRS = b"](" + b"".join(b"J" + k.to_bytes(4, "little") + b"N\x86" for k in range(1000)) + b"eq\x00"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "content", "message"),
+    [
+        (
+            "a number too long to write as a key",
+            b"\x80\x02}\x8b\0\x10\0\0" + b"\x7f" * 4096 + b"Ns.",
+            "no tensors",
+        ),
+        (
+            "a long name over a thousand others",
+            archive(b"}" + LONG + b"}(" + b"".join(text(f"{n}") + b"N" for n in range(1000)) + b"us"),
+            "no tensors",
+        ),
+        (
+            "long names nested in objects",
+            archive(LONG + b"q\0ca\nb\nq\x010" + b"h\x01)R(h\0" * 200 + b"N" + b"db" * 200),
+            "no tensors",
+        ),
+        (
+            "a dictionary copied a thousand times",
+            archive(PAIRS + b"ccollections\nOrderedDict\nq\x010](" + b"h\x01h\0\x85R" * 1000 + b"e"),
+            "no tensors",
+        ),
+        (
+            "a size copied a thousand times",
+            archive(PAIRS + b"ctorch\nSize\nq\x010](" + b"h\x01h\0\x85R" * 1000 + b"e"),
+            "a size is no tuple",
+        ),
+        (
+            "a tensor of a hundred thousand dimensions",
+            archive(
+                b"ctorch._utils\n_rebuild_tensor_v2\n("
+                + stored(text("0"))
+                + b"K\0("
+                + b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x3f" * 100_000
+                + b"t("
+                + b"K\0" * 100_000
+                + b"t\x89}tR",
+                **{"data/0": b"1234"},
+            ),
+            "a tensor of no size",
+        ),
+        (
+            "records that claim what follows them",
+            claiming(archive(b"}", pad=b"0" * 99), 900),
+            "records overlap",
+        ),
+        ("an archive in an archive", within(archive(b"}", pad=b"0" * 900_000), 100), "unpack it: unzip"),
+        ("one record under a thousand names", listing(1000, b"0" * 400_000), "holds no OSNet"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_hostile_file_takes_no_more_memory_than_a_few_of_its_size(
+    sentence: str, content: bytes, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x.pth").write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=message) as refused:
+            load_osnet(tmp_path / "x.pth")
+        assert tracemalloc.get_traced_memory()[1] < 20 * len(content) + 10_000_000
+    finally:
+        tracemalloc.stop()
+    assert "\n" not in str(refused.value)
+
+
+def test_many_names_for_one_weight_are_not_copied_each(checkpoint: Path, tmp_path: Path) -> None:
+    weight = torch.zeros(500_000, dtype=torch.half)
+    shared = {f"classifier.{number}": weight for number in range(50)}
+    torch.save({**read_state(checkpoint), **shared}, tmp_path / "x.pth")
+    with pytest.raises(InputError, match="claim more weights than the file holds"):
         load_osnet(tmp_path / "x.pth")
 
 

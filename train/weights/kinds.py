@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
+from osnet_edge.runtime.errors import InputError, UnavailableError, first_line, printable
 from osnet_edge.train.weights.torch_files import (
     MAGIC,
     CompressedError,
@@ -114,8 +114,10 @@ def _archive(path: Path, advice: str) -> Any:
         raise _damaged(path, error, advice) from None
     inside = [name for name in names if name.lower().endswith(_SUFFIXES)]
     if inside:
-        raise InputError(f"{path} is a zip archive that holds {inside[0]}; unpack it: unzip {path}")
-    first = f"; it holds {names[0]}" if names else ""
+        raise InputError(
+            f"{path} is a zip archive that holds {printable(inside[0])[:200]}; unpack it: unzip {path}"
+        )
+    first = f"; it holds {printable(names[0])[:200]}" if names else ""
     raise InputError(f"{path} is a zip archive without a checkpoint{first}; expected a .pth file")
 
 

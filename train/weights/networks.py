@@ -17,6 +17,9 @@ from osnet_edge.train.weights.pickles import Object
 
 #: Names that every OSNet has. `conv2.0.conv1.conv.weight` ends with the first of them, so one is not enough.
 _MARKS = ("conv1.conv.weight", "conv2.0.conv1.conv.weight", "conv5.conv.weight")
+_CONTAINERS = (Object, Mapping, list, tuple)
+#: Where a network is takes fewer letters than this; a file could have very long names nested very deep.
+_LONGEST = 200
 #: What copies of the trained network are called, which are taken after the network itself.
 _COPIES = ("ema", "teacher", "momentum", "swa", "average", "target")
 
@@ -55,45 +58,52 @@ def state_dicts(content: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
     A pickled network counts as one group, under the names that its `state_dict()` would have.
     """
-    left, seen = [("", content)], set()
+    left = [("", content)] if isinstance(content, _CONTAINERS) else []
+    seen = {id(content)}
     while left:
         where, value = left.pop()
-        # A pickle may hold one thing in many places, and itself.
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
         if isinstance(value, Object):
-            values = _of_module(value)
+            values = _of_module(value, seen)
         elif isinstance(value, Mapping):
-            values = {str(name): each for name, each in value.items()}
-        elif isinstance(value, list | tuple):
-            values = {str(number): each for number, each in enumerate(value)}
+            values = {str(name): each for name, each in value.items() if _is_name(name)}
         else:
-            continue
+            values = {str(number): each for number, each in enumerate(value)}
         if any(isinstance(each, Tensor) for each in values.values()):
             yield where, values
-        inner = [(f"{where}.{name}" if where else name, each) for name, each in values.items()]
+        inner: list[tuple[str, Any]] = []
+        for name, each in values.items():
+            # A pickle may hold one thing in many places, and itself.
+            if isinstance(each, _CONTAINERS) and id(each) not in seen and len(where) + len(name) < _LONGEST:
+                seen.add(id(each))
+                inner.append((f"{where}.{name}" if where else name, each))
         left.extend(reversed(inner))
 
 
-def _of_module(module: Object) -> dict[str, Any]:
+def _is_name(key: Any) -> bool:
+    return isinstance(key, str) or (isinstance(key, int) and abs(key) < 2**63)
+
+
+def _of_module(module: Object, seen: set[int]) -> dict[str, Any]:
     """Return the values of a pickled network under the names that its `state_dict()` would have.
 
     torch's modules keep parameters, buffers and modules apart; TorchScript's keep all as attributes.
     """
     values: dict[str, Any] = {}
-    left, seen = [("", module)], set()
+    left = [("", module)]
     while left:
         prefix, inner = left.pop()
         state = inner.state[0] if isinstance(inner.state, tuple) and inner.state else inner.state
-        if id(inner) in seen or not isinstance(state, dict):
+        if not isinstance(state, dict):
             continue
-        seen.add(id(inner))
         kept = [state.get(name) for name in ("_parameters", "_buffers", "_modules")]
         parts = [part for part in kept if isinstance(part, dict)] or [state]
         for name, value in (item for part in parts for item in part.items()):
+            if not _is_name(name) or len(prefix) > _LONGEST:
+                continue
             if isinstance(value, Object) and value.state is not None:
-                left.append((f"{prefix}{name}.", value))
+                if id(value) not in seen and len(str(name)) < _LONGEST:
+                    seen.add(id(value))
+                    left.append((f"{prefix}{name}.", value))
             else:
                 values[f"{prefix}{name}"] = value
     return values

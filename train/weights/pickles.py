@@ -15,6 +15,8 @@ from typing import IO, Any
 
 #: What a dictionary of a pickle may have as a key: hashing a nest of tuples could exhaust C's stack.
 _KEYS = (str, int, float, bytes, type(None))
+#: More than any checkpoint needs. One byte of a pickle can ask for a dictionary, which takes 64.
+_MOST_STEPS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def read_pickle(
         Exception: of nearly any kind, as the bytes have it: the file is damaged.
     """
     machine = _Machine(make, stored)
-    for opcode, argument, _ in pickletools.genops(file):
+    for step, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if step > _MOST_STEPS:
+            raise ValueError("it has more steps than any checkpoint")
         machine.step(opcode.name, argument)
     return machine.stack.pop()
 

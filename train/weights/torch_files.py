@@ -41,6 +41,8 @@ _DTYPES = {str(dtype): dtype for dtype in _STORAGES.values()}
 #: Numbers of types in `torch.export`'s list of weights (`ScalarType` of `torch._export.serde.schema`).
 _EXPORTED = {1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64}
 _EXPORTED |= {6: torch.float16, 7: torch.float32, 8: torch.float64, 12: torch.bool, 13: torch.bfloat16}
+#: More than weights have, and few enough to multiply.
+_DIMENSIONS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +61,12 @@ class UnpackedError(Exception):
     """A pickle is `data.pkl` of an archive, and the storages that it names are not here."""
 
 
-def read_archive(file: IO[bytes]) -> Any:
+def read_archive(file: IO[bytes], *, within: bool = False) -> Any:
     """Read what a zip archive of `torch.save`, `torch.jit.save` or `torch.export.save` holds.
+
+    Args:
+        file: open for reading bytes.
+        within: it was itself a record of an archive, and so it holds no further ones.
 
     Returns:
         Tensors in containers and stand-ins, see `read_pickle`; None where it is no such archive.
@@ -69,18 +75,23 @@ def read_archive(file: IO[bytes]) -> Any:
         CompressedError: its records are compressed.
         Exception: of nearly any kind: it is damaged.
     """
+    size = file.seek(0, io.SEEK_END)
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
+        if sum(each.file_size for each in archive.infolist() if not each.compress_type) > size:
+            raise ValueError("its records overlap")
         # TorchScript keeps constants of its code in a pickle of its own; weights are in data.pkl.
         pickled = [name for name in names if name == "data.pkl" or name.endswith("/data.pkl")]
         exported = [name for name in names if name.endswith("data/weights/model_weights_config.json")]
         older = [name for name in names if name.endswith("serialized_state_dict.pt")]
         if len(pickled) == 1:
             return _read_pickled(archive, pickled[0].removesuffix("data.pkl"))
-        if len(exported) == 1:
+        if len(exported) == 1 and not within:
             return _read_exported(archive, exported[0])
         # What torch.export wrote before 2.8: a file of torch.save in the archive.
-        return read_archive(io.BytesIO(_record(archive, older[0]))) if len(older) == 1 else None
+        if len(older) == 1 and not within:
+            return read_archive(io.BytesIO(_record(archive, older[0])), within=True)
+        return None
 
 
 def _record(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -96,6 +107,7 @@ def _read_pickled(archive: zipfile.ZipFile, root: str) -> Any:
 
     def stored(key: Any) -> Storage:
         _, kind, record, _, _ = key
+        record = _text(record)
         if record not in kept:
             content = bytearray(_record(archive, f"{root}data/{record}"))
             kept[record] = Storage(_dtype(kind), content)
@@ -107,14 +119,21 @@ def _read_pickled(archive: zipfile.ZipFile, root: str) -> Any:
 def _read_exported(archive: zipfile.ZipFile, listing: str) -> dict[str, Any]:
     folder = listing.rpartition("/")[0]
     read: dict[str, Any] = {}
+    # Read once each, however many names lead to them.
+    kept: dict[str, bytearray] = {}
+    pickled: dict[str, Any] = {}
     for name, entry in json.loads(_record(archive, listing))["config"].items():
-        content, meta = _record(archive, f"{folder}/{entry['path_name']}"), entry["tensor_meta"]
+        record, meta = f"{folder}/{_text(entry['path_name'])}", entry["tensor_meta"]
+        if record not in kept:
+            kept[record] = bytearray(_record(archive, record))
         if entry["use_pickle"]:
-            read[name] = read_archive(io.BytesIO(content))
+            if record not in pickled:
+                pickled[record] = read_archive(io.BytesIO(kept[record]), within=True)
+            read[name] = pickled[record]
             continue
         sizes = [each["as_int"] for each in meta["sizes"]]
         strides = [each["as_int"] for each in meta["strides"]]
-        storage = Storage(_EXPORTED[meta["dtype"]], bytearray(content))
+        storage = Storage(_EXPORTED[meta["dtype"]], kept[record])
         read[name] = _tensor(storage, storage.dtype, meta["storage_offset"]["as_int"], sizes, strides)
     return read
 
@@ -138,7 +157,7 @@ def read_legacy(file: IO[bytes]) -> Any:
     kinds: dict[str, torch.dtype] = {}
 
     def noted(key: Any) -> Object:
-        kinds[key[2]] = _dtype(key[1])
+        kinds[_text(key[2])] = _dtype(key[1])
         return Object("stored", key)
 
     # Types stand in what tensors say of their storages, which comes first; the storages come behind it.
@@ -146,22 +165,29 @@ def read_legacy(file: IO[bytes]) -> Any:
     kept: dict[str, Storage] = {}
     for record in read_pickle(file):
         (count,) = struct.unpack("<q", file.read(8))
-        dtype = kinds[record]
+        dtype = kinds[_text(record)]
         content = file.read(count * dtype.itemsize) if count >= 0 else b""
         if len(content) != count * dtype.itemsize:
             raise EOFError("a storage ends early")
         kept[record] = Storage(dtype, bytearray(content))
     file.seek(start)
-    return read_pickle(file, make, lambda key: kept[key[2]])
+    return read_pickle(file, make, lambda key: kept[_text(key[2])])
 
 
 def _elsewhere(_: Any) -> Any:
     raise UnpackedError
 
 
+def _text(record: Any) -> str:
+    """Hold that what names a storage is a text: a nest of tuples could not even be hashed or shown."""
+    if not isinstance(record, str):
+        raise ValueError("a storage has no name")
+    return record
+
+
 def _dtype(kind: Any) -> torch.dtype:
     if not isinstance(kind, Name) or kind.name not in _STORAGES:
-        raise ValueError(f"no storage is a {kind}")
+        raise ValueError(f"no storage is a {kind}" if isinstance(kind, Name) else "a storage of no type")
     return _STORAGES[kind.name]
 
 
@@ -174,7 +200,8 @@ def make(of: Any, arguments: Any) -> Any:
 def _tensor(storage: Any, dtype: torch.dtype, offset: int, size: Any, stride: Any) -> Tensor:
     """Return a view of a storage, all of which must be there."""
     numbers = (offset, *size, *stride)
-    if not all(isinstance(number, int) and 0 <= number < 2**62 for number in numbers):
+    whole = all(isinstance(number, int) and 0 <= number < 2**62 for number in numbers)
+    if not whole or len(size) > _DIMENSIONS:
         raise ValueError("a tensor of no size")
     last = offset + sum((many - 1) * step for many, step in zip(size, stride, strict=True))
     if prod(size) == 0:
@@ -201,7 +228,17 @@ def _rebuilt_as(
 
 
 def _pairs(pairs: Any = (), *_: Any) -> dict[Any, Any]:
-    return {key: value for key, value in pairs if isinstance(key, str | int)}
+    """Make a dictionary of a list of pairs, and empty it: a file could have the same one copied for ever."""
+    made = {key: value for key, value in pairs if isinstance(key, str | int)}
+    if pairs:
+        pairs.clear()
+    return made
+
+
+def _size(sizes: Any = (), *_: Any) -> tuple[int, ...]:
+    if not isinstance(sizes, tuple):
+        raise TypeError("a size is no tuple")
+    return sizes
 
 
 _MAKERS: dict[str, Callable[..., Any]] = {
@@ -211,7 +248,7 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
     "torch._utils._rebuild_parameter_with_state": lambda tensor, *_: tensor,
     "torch._tensor._rebuild_from_type_v2": lambda of, _kind, arguments, *_: make(of, arguments),
-    "torch.Size": lambda sizes=(), *_: tuple(sizes),
+    "torch.Size": _size,
     "collections.OrderedDict": _pairs,
     "collections.defaultdict": lambda *_: {},
     # How protocols 0 and 1 have objects made.

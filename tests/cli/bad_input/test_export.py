@@ -25,6 +25,15 @@ def zipped(bench: Bench) -> str:
     return str(bench.folder / "x.pth")
 
 
+def zip_of(name: str) -> Callable[[Bench], str]:
+    def make(bench: Bench) -> str:
+        with zipfile.ZipFile(bench.folder / "x.zip", "w") as archive:
+            archive.writestr(name, "x")
+        return str(bench.folder / "x.zip")
+
+    return make
+
+
 def tarred(bench: Bench) -> str:
     with tarfile.open(bench.folder / "x.pth", "w") as archive:
         archive.add(bench.checkpoint, "osnet.pth")
@@ -88,6 +97,8 @@ def other(content: bytes) -> Arguments:
     ("a file that xz packed", other(lzma.compress(b"x")), "xz -dk"),
     ("a tar archive", exported(tarred), "tar -xf"),
     ("a zip of the checkpoint", exported(zipped_checkpoint), "holds osnet.pth; unpack it: unzip"),
+    ("a zip of a name in two lines", exported(zip_of("a\nb.pth")), "holds a\\nb.pth; unpack it"),
+    ("a zip of a name that a terminal obeys", exported(zip_of("\x1b[2Ja.txt")), "it holds \\x1b[2Ja.txt"),
     ("a checkpoint zipped with compression", exported(compressed), "zip -0 -r"),
     ("the pickle of an unpacked one", exported(only_pickle), "is the data.pkl of an unpacked checkpoint"),
     ("JSON", other(b'{"a": 1}'), "is JSON"),
