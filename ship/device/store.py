@@ -188,9 +188,9 @@ class Store:
         for path in self.metadata.glob("tmp*"):
             # python-tuf writes aside under such names.
             path.unlink(missing_ok=True)
-        if self.downloads.is_symlink():
-            # What it leads to is not ours to clear.
-            self.downloads.unlink()
+        if self.downloads.is_symlink() or not self.downloads.is_dir():
+            # What a link leads to is not ours to clear.
+            remove(self.downloads)
         self.downloads.mkdir(exist_ok=True)
         for path in self.downloads.iterdir():
             if path.is_symlink() or not path.is_file() or not _ARCHIVE.fullmatch(path.name):

@@ -382,7 +382,10 @@ class Repository:
                 except InputError:
                     continue
                 content = read_if_there(self._metadata / "timestamp.json")
-                self._lead(Current(content, self._stamp(content), None, targets.signed), None, online)
+                stamp = self._stamp(content)
+                # Where nothing tells how far their number had come: no repository signs once a minute.
+                least = 0 if stamp or self.versions("snapshot") else int(time.time() / 60)
+                self._lead(Current(content, stamp, None, targets.signed), None, online, least)
                 return version
             raise InputError(
                 f"{self.folder} has no N.targets.json that the targets keys of root version {root.version} "
@@ -425,17 +428,24 @@ class Repository:
             return False
         return True
 
-    def _lead(self, current: Current, targets: Metadata[Targets] | None, online: Sequence[Signer]) -> None:
+    def _lead(
+        self,
+        current: Current,
+        targets: Metadata[Targets] | None,
+        online: Sequence[Signer],
+        least: int = 0,
+    ) -> None:
         """Put metadata in place, the timestamp last; nothing is written before all is signed.
 
         Args:
             current: what was read, and must still be there.
             targets: to put in place too; None leads to those of `current`.
             online: the online key.
+            least: a version that cameras may have seen, beside those that are in the folder.
         """
         root, stamp = self.root(), current.timestamp
         # One number for both: that of a lost timestamp, which cameras hold against us, is then known.
-        version = max({stamp.version if stamp else 0, *self.versions("snapshot")}) + 1
+        version = max({least, stamp.version if stamp else 0, *self.versions("snapshot")}) + 1
         leads_to = MetaFile(targets.signed.version if targets else current.version)
         snapshot = Metadata(
             Snapshot(version, expires=self.expiry.of("snapshot"), meta={"targets.json": leads_to})
@@ -511,7 +521,8 @@ class Repository:
         if metadata.signed.version != int(name.split(".")[0]):
             raise InputError(
                 f"{self.folder} is damaged: metadata/{name} is version {metadata.signed.version} under "
-                "another's name; copy the right one from the web server or a backup"
+                "another's name; copy the right one from the web server or a backup; osnet-edge "
+                "rollout --check tells more"
             )
         return metadata
 

@@ -109,6 +109,7 @@ def test_a_journal_that_a_hand_made_senseless_is_set_aside(place: str, content: 
         ("channel.json", "link", "current"),
         ("state.json", "nowhere", "installed"),
         ("state.json", "folder", "installed"),
+        ("download", "pipe", "current"),
         ("root.json", "pipe", "refused"),
     ],
 )

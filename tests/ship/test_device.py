@@ -150,6 +150,11 @@ def test_to_wait_for_ever_or_for_no_time_that_there_is_is_refused(
         (["--device", "c", "--build-mb", "inf"], "expected a positive build_mb"),
         (["--device", "c", "--window", "-1"], "expected a health window"),
         (["--device", "c", "--window", "inf"], "expected a health window"),
+        # A number of bytes that no machine counts to, and a pause that no clock has.
+        (["--device", "c", "--package-mb", "1e305"], "expected a positive package_mb"),
+        (["--device", "c", "--interval", "1e300"], "expected a health window"),
+        # A variable that is not set must not pass for an update without a probe.
+        (["--device", "c", "--probe", ""], "expected health by probe"),
         (["--device", "c", "--channel", "../x"], "expected the channel as"),
     ],
 )

@@ -161,6 +161,7 @@ def test_what_is_now_is_signed_anew_by_the_online_key_alone(repository: Path) ->
         (["rollout", "r1", "--ring", "canary"], "--ring NAME=PERCENT"),
         (["rollout", "r1", "--not-before", "tomorrow"], "a time such as"),
         (["rollout", "r1", "--not-before", "2026-11-23T06:00:00"], "a time with its zone"),
+        (["rollout", "r1", "--not-before", "9999-12-31T23:59:59-23:00"], "a time of this age"),
         (["rollout", "r1", "--recall", "bad", "--to", "r1"], "an earlier release that stands"),
         (["rollout", "r1", "--to", "r0"], "expected --recall WHY"),
         (["publish", "nowhere", "--release", "r2"], "expected an engine package"),

@@ -99,6 +99,11 @@ DAMAGE: list[tuple[str, Callable[[], object], str]] = [
         lambda: Path("fleet/metadata/3.targets.json").unlink(),
         "metadata/3.targets.json is missing",
     ),
+    (
+        "older targets under a newer name",
+        lambda: shutil.copy("fleet/metadata/2.targets.json", "fleet/metadata/3.targets.json"),
+        "metadata/3.targets.json is version 2",
+    ),
     ("an older timestamp", old_timestamp, "timestamp.json is older than 3."),
     (
         "no channel",
@@ -147,16 +152,22 @@ def test_a_damaged_repository_is_refused_by_whatever_writes_and_holds_again_once
     assert publish("r4") == 0
 
 
+@pytest.mark.parametrize("lost", [["timestamp.json"], ["timestamp.json", "*.snapshot.json"]], ids=len)
 def test_a_timestamp_that_nobody_has_any_more_is_made_anew_and_cameras_take_it(
-    web: Web, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lost: list[str], web: Web, tmp_path: Path
 ) -> None:
-    fleet = web.fleet("recovered")
+    fleet = web.fleet(f"recovered-{len(lost)}")
     for seed in (1, 2):
         fleet.publish(f"r{seed}", tiny_package(seed))
     camera = make_camera(tmp_path / "camera", fleet)
     assert update(camera).release == "r2"
-    (fleet.folder / "metadata" / "timestamp.json").unlink()
+    metadata = fleet.folder / "metadata"
+    for path in [path for pattern in lost for path in metadata.glob(pattern)]:
+        path.unlink()
+    # A copy of old ones under a newer name is not newer.
+    shutil.copy(metadata / "1.targets.json", metadata / "9.targets.json")
     assert fleet.repository.recover([fleet.online]) == 2
+    (metadata / "9.targets.json").unlink()
     assert update(camera).what == "current"
     fleet.decide("r2", recalled="boxes flicker")
     assert update(camera).release == "r1"
@@ -431,3 +442,14 @@ def test_a_missing_root_is_found(desk: Path, capsys: pytest.CaptureFixture[str])
     assert "metadata/2.root.json is missing" in capsys.readouterr().err
     code, (finding,) = examine(capsys)
     assert (code, "2.root.json is missing" in finding["what"]) == (1, True)
+
+
+def test_what_others_leave_among_the_notes_and_bytes_that_are_no_text_stop_nobody(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (desk / "fleet" / ".unfinished").mkdir(exist_ok=True)
+    # NFS keeps a file under such a name while it is open.
+    (desk / "fleet" / ".unfinished" / ".nfs0001").touch()
+    # So Python has an argument of a terminal that is not UTF-8.
+    assert main(["rollout", "r2", "--recall", "bad \udcff", *SIGN]) == 0
+    assert examine(capsys) == (0, [])
