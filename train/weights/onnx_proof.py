@@ -21,6 +21,8 @@ Array = np.ndarray[Any, Any]
 TOLERANCE = 1e-4
 #: Crops of synthetic people that both are asked about.
 _CROPS = 4
+#: Of a batch; a file could ask for more than the machine holds.
+_MOST_PIXELS = 2**23
 _FLOAT, _FLOAT16, _UINT8 = 1, 10, 2
 
 
@@ -81,6 +83,9 @@ class _Runner:
         self._bytes, self._last = kind.elem_type == _UINT8, dims[3] == 3 and dims[1] != 3
         height, width = (dims[1:3] if self._last else dims[2:]) or (0, 0)
         self._batch, self.size = dims[0], (height or 256, width or 128)
+        pixels = max(dims[0], _CROPS) * self.size[0] * self.size[1]
+        if dims[0] < 0 or min(self.size) < 32 or pixels > _MOST_PIXELS:
+            raise InputError(f"{where}: expected images of people, (N, 3, 256, 128) or so, got {dims}")
         self._session, self._wanted = self._open(model, wanted), wanted
 
     def _open(self, model: ModelProto, wanted: tuple[str, str]) -> Any:
@@ -91,7 +96,7 @@ class _Runner:
         names = dict.fromkeys(name for name in wanted if name != self._input)
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         try:
             return onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
