@@ -364,6 +364,12 @@ def widened(node: Any, graph: ModelProto) -> None:
     weight.CopyFrom(numpy_helper.from_array(np.concatenate([value, value]), weight.name))
 
 
+def squared(graph: ModelProto) -> None:
+    name = graph.graph.output[0].name
+    graph.graph.node.append(helper.make_node("Mul", [name, name], ["squared"]))
+    graph.graph.output[0].name = "squared"
+
+
 def misshapen(node: Any, graph: ModelProto) -> None:
     next(each for each in graph.graph.initializer if each.name == node.input[1]).dims[0] = 10**9
 
@@ -385,6 +391,7 @@ HOSTILE: list[tuple[str, Callable[[ModelProto], None], str]] = [
         "has 32 channels, and a bias or norm of others",
     ),
     ("a stream of another width", edited("Conv", 9, widened), r"is \(32, 16, 1, 1\), expected"),
+    ("a square at the end, which is no scaling", squared, "it computes something that OSNet does not"),
     ("images larger than memory", of_size(1, 3, 40_000, 40_000), "expected images of people"),
     ("batches larger than memory", of_size(10**7, 3, *SIZE), "expected images of people"),
     ("images of one pixel", of_size(1, 3, 1, 1), "expected images of people"),

@@ -81,7 +81,7 @@ def recover_osnet(path: Path | str, progress: Callable[[str], None] = lambda lin
             raise InputError(f"{path} is no {network.variant().name}: {name} is {shapes}")
     model_of_ours.load_state_dict({**state, **found})
     model_of_ours.eval()
-    for line in prove(model, stem_input, walk.embeddings, model_of_ours, str(path)):
+    for line in prove(model, (stem_input, walk.embeddings, walk.rows), model_of_ours, str(path)):
         progress(line)
     return model_of_ours
 
@@ -242,12 +242,13 @@ class _Walk:
 
     Attributes:
         embeddings: the tensor that the network gives, before rows are scaled to length 1.
+        rows: the same behind that.
     """
 
     def __init__(self, model: ModelProto, where: str) -> None:
         from onnx import numpy_helper
 
-        self.where, self.embeddings = where, ""
+        self.where, self.embeddings, self.rows = where, "", ""
         self._outputs = [output.name for output in model.graph.output]
         self._makers = {name: node for node in model.graph.node for name in node.output if name}
         self._constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
@@ -395,10 +396,10 @@ class _Walk:
     def _end(self) -> tuple[_Affine | None, str]:
         """Read the last linear layer, if there is one; return it and what it reads."""
         for output in self._outputs:
-            name = self._without_length(output)
+            name, self.rows = self._without_length(output), output
             if self._is(name, "Gemm", "MatMul", "Add") and not self._is_embedding(name):
                 # Scores of identities; the embeddings are what they are computed of.
-                name = self._linear(name)[0]
+                name = self.rows = self._linear(name)[0]
             self.embeddings = name
             if self._is(name, "GlobalAveragePool", "ReduceMean", "AveragePool"):
                 return None, name

@@ -26,15 +26,15 @@ _MOST_PIXELS = 2**23
 _FLOAT, _FLOAT16, _UINT8 = 1, 10, 2
 
 
-def prove(model: ModelProto, stem: str, embeddings: str, ours: OSNet, where: str) -> Iterator[str]:
+def prove(model: ModelProto, wanted: tuple[str, str, str], ours: OSNet, where: str) -> Iterator[str]:
     """Compare what a graph and a recovered network make of crops, from the stem's input to the embeddings.
 
     A float16 graph is run in float32, since rounding of what it computes says nothing about its weights.
 
     Args:
         model: the graph; it is changed.
-        stem: the tensor that its first convolution reads.
-        embeddings: the tensor with its embeddings, rows of any length.
+        wanted: the tensor that its first convolution reads, that with its embeddings, and that with them
+            scaled, each row by a number.
         ours: what was recovered.
         where: the file, for messages.
 
@@ -44,10 +44,10 @@ def prove(model: ModelProto, stem: str, embeddings: str, ours: OSNet, where: str
     Raises:
         InputError: the graph cannot be run, or a row differs by more than `TOLERANCE`.
     """
-    graph = _Runner(model, (stem, embeddings), where)
+    stem, graph = wanted[0], _Runner(model, wanted, where)
     yield graph.described(stem)
     crops = sample_crops(_CROPS, *graph.size, seed=1)
-    inner, theirs = graph.run(graph.suited(crops))
+    inner, theirs, scaled = graph.run(graph.suited(crops))
     with torch.inference_mode():
         recovered = ours(torch.from_numpy(inner)).numpy()
     theirs = theirs.reshape(len(theirs), -1)
@@ -55,6 +55,9 @@ def prove(model: ModelProto, stem: str, embeddings: str, ours: OSNet, where: str
         raise InputError(f"{where}: its embeddings are {theirs.shape}, those recovered {recovered.shape}")
     with np.errstate(all="ignore"):
         errors = np.linalg.norm(recovered - theirs, axis=1) / np.linalg.norm(theirs, axis=1)
+        scaled = scaled.reshape(theirs.shape)
+        units = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (theirs, scaled)]
+        errors = np.maximum(errors, np.linalg.norm(units[0] - units[1], axis=1))
     # NaN must not pass.
     if not (errors <= TOLERANCE).all():
         raise InputError(
@@ -71,7 +74,7 @@ class _Runner:
         size: height and width of its images in pixels.
     """
 
-    def __init__(self, model: ModelProto, wanted: tuple[str, str], where: str) -> None:
+    def __init__(self, model: ModelProto, wanted: tuple[str, ...], where: str) -> None:
         self._where = where
         _widen(model)
         constants = {each.name for each in model.graph.initializer}
@@ -88,7 +91,7 @@ class _Runner:
             raise InputError(f"{where}: expected images of people, (N, 3, 256, 128) or so, got {dims}")
         self._session, self._wanted = self._open(model, wanted), wanted
 
-    def _open(self, model: ModelProto, wanted: tuple[str, str]) -> Any:
+    def _open(self, model: ModelProto, wanted: tuple[str, ...]) -> Any:
         import onnx
         import onnxruntime
 
@@ -105,8 +108,8 @@ class _Runner:
         except Exception as error:
             raise InputError(f"{self._where} cannot be run by ONNX Runtime ({first_line(error)})") from None
 
-    def run(self, images: Array) -> tuple[Array, Array]:
-        """Return the stem's input (N, 3, H, W) and the embeddings of images (N, 3, H, W), float32."""
+    def run(self, images: Array) -> list[Array]:
+        """Return what is wanted, first the stem's input, of images (N, 3, H, W), float32."""
         fed = images.transpose(0, 2, 3, 1) if self._last else images
         fed = np.clip(np.rint(fed), 0, 255).astype(np.uint8) if self._bytes else fed.astype(np.float32)
         step = self._batch or len(fed)
@@ -114,15 +117,14 @@ class _Runner:
         filled = np.concatenate([fed, np.repeat(fed[:1], -len(fed) % step, axis=0)])
         parts = []
         for batch in np.split(filled, len(filled) // step):
-            names = [name for name in self._wanted if name != self._input]
+            names = list(dict.fromkeys(name for name in self._wanted if name != self._input))
             try:
                 outputs = dict(zip(names, self._session.run(names, {self._input: batch}), strict=True))
             except Exception as error:
                 raise InputError(f"{self._where} cannot be run ({first_line(error)})") from None
             outputs[self._input] = batch
             parts.append([np.asarray(outputs[name], np.float32) for name in self._wanted])
-        inner, embeddings = (np.concatenate(each)[: len(fed)] for each in zip(*parts, strict=True))
-        return inner, embeddings
+        return [np.concatenate(each)[: len(fed)] for each in zip(*parts, strict=True)]
 
     def suited(self, crops: Array) -> Array:
         """Return crops (N, H, W, 3) as this graph wants them: bytes, fractions or normalised."""
