@@ -205,6 +205,15 @@ def another_epsilon(graph: ModelProto) -> None:
             each.CopyFrom(numpy_helper.from_array(value, each.name))
 
 
+def aliased(graph: ModelProto) -> None:
+    """A weight behind more identities than Python's stack is deep."""
+    node = next(node for node in graph.graph.node if node.op_type == "Conv")
+    for number in range(2000):
+        alias = helper.make_node("Identity", [node.input[1]], [f"alias{number}"])
+        graph.graph.node.insert(number, alias)
+        node.input[1] = f"alias{number}"
+
+
 def means_for_pools(graph: ModelProto) -> None:
     for node in graph.graph.node:
         if node.op_type == "GlobalAveragePool":
@@ -223,6 +232,7 @@ CHANGES: list[tuple[str, tuple[Callable[[ModelProto], None], ...]]] = [
     ("nodes without names", (anonymous,)),
     ("another epsilon", (another_epsilon,)),
     ("means for pools", (means_for_pools,)),
+    ("thousands of names for a weight", (aliased,)),
     ("renamed and simplified", (renamed, simplified)),
     ("simplified and renamed", (simplified, renamed)),
     ("renamed, constants as nodes", (renamed, constants_as_nodes)),
@@ -359,6 +369,63 @@ def with_scale(node: Any, graph: ModelProto) -> None:
     )
 
 
+def of_size(*dims: int) -> Callable[[ModelProto], None]:
+    def edit(graph: ModelProto) -> None:
+        for dim, value in zip(graph.graph.input[0].type.tensor_type.shape.dim, dims, strict=True):
+            dim.dim_value = value
+
+    return edit
+
+
+def doubled(node: Any, graph: ModelProto) -> None:
+    """A sum of itself and itself, forty times over."""
+    at, last = list(graph.graph.node).index(node), node.input[0]
+    for number in range(40):
+        graph.graph.node.insert(at + number, helper.make_node("Add", [last, last], [f"sum{number}"]))
+        last = f"sum{number}"
+    node.input[0] = last
+
+
+def widened(node: Any, graph: ModelProto) -> None:
+    """Twice as many channels as what stands behind them."""
+    weight = next(each for each in graph.graph.initializer if each.name == node.input[1])
+    value = numpy_helper.to_array(weight)
+    weight.CopyFrom(numpy_helper.from_array(np.concatenate([value, value]), weight.name))
+
+
+def squared(graph: ModelProto) -> None:
+    name = graph.graph.output[0].name
+    graph.graph.node.append(helper.make_node("Mul", [name, name], ["squared"]))
+    graph.graph.output[0].name = "squared"
+
+
+def misshapen(node: Any, graph: ModelProto) -> None:
+    next(each for each in graph.graph.initializer if each.name == node.input[1]).dims[0] = 10**9
+
+
+HOSTILE: list[tuple[str, Callable[[ModelProto], None], str]] = [
+    (
+        "a circle",
+        edited("Relu", 3, lambda n, _: n.input.__setitem__(0, n.output[0])),
+        "reads what no node before it makes",
+    ),
+    ("a sum of two to the fortieth parts", edited("Add", 2, doubled), "is no OSNet that can be read"),
+    ("a ReLU of nothing", edited("Relu", 5, lambda n, _: n.ClearField("input")), "no valid ONNX graph"),
+    ("a norm without a variance", edited("BatchNormalization", 0, lambda n, _: n.input.pop()), "no valid"),
+    ("a weight of another size than its shape", edited("Conv", 0, misshapen), "no valid ONNX graph"),
+    ("no output", lambda g: g.graph.ClearField("output"), "no valid ONNX graph"),
+    (
+        "a stem wider than its norm",
+        edited("Conv", 0, widened),
+        "has 32 channels, and a bias or norm of others",
+    ),
+    ("a stream of another width", edited("Conv", 9, widened), r"is \(32, 16, 1, 1\), expected"),
+    ("a square at the end, which is no scaling", squared, "it computes something that OSNet does not"),
+    ("images larger than memory", of_size(1, 3, 40_000, 40_000), "expected images of people"),
+    ("batches larger than memory", of_size(10**7, 3, *SIZE), "expected images of people"),
+    ("images of one pixel", of_size(1, 3, 1, 1), "expected images of people"),
+]
+
 REFUSED: list[tuple[str, Callable[[ModelProto], None], str]] = [
     ("a gate of another function", edited("Sigmoid", 3, as_kind("HardSigmoid")), "gated stream|its gate"),
     ("a ReLU missing in a block", edited("Relu", 20, without), "is not"),
@@ -383,7 +450,9 @@ REFUSED: list[tuple[str, Callable[[ModelProto], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("sentence", "change", "message"), REFUSED, ids=[case[0] for case in REFUSED])
+@pytest.mark.parametrize(
+    ("sentence", "change", "message"), REFUSED + HOSTILE, ids=[case[0] for case in REFUSED + HOSTILE]
+)
 def test_a_graph_that_is_no_osnet_is_refused_by_what_differs_first(
     sentence: str, change: Callable[[ModelProto], None], message: str, tmp_path: Path
 ) -> None:

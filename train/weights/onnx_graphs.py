@@ -40,6 +40,9 @@ _LENGTH |= {
     "Identity",
     "Unsqueeze",
     "ConstantOfShape",
+    "Div",
+    "Gather",
+    "Concat",
 }
 _QUANTIZED = {"DequantizeLinear", "QuantizeLinear", "QLinearConv", "ConvInteger", "DynamicQuantizeLinear"}
 _EPSILON = 1e-5
@@ -61,13 +64,24 @@ def recover_osnet(path: Path | str, progress: Callable[[str], None] = lambda lin
         UnavailableError: onnx is not installed.
     """
     model = _read(Path(path))
-    walk = _Walk(model, str(path))
-    network, stem_input = walk.network()
+    try:
+        walk = _Walk(model, str(path))
+        network, stem_input = walk.network()
+    except InputError:
+        raise
+    # A node without its inputs, a weight of another size than its shape: nearly any kind.
+    except Exception as error:
+        raise InputError(f"{path} is no valid ONNX graph ({first_line(error)}); export it again") from None
     model_of_ours = OSNet(network.variant())
     state = {name: value for name, value in model_of_ours.state_dict().items() if "num_batches" in name}
-    model_of_ours.load_state_dict({**state, **network.state()})
+    found = network.state()
+    for name, value in model_of_ours.state_dict().items():
+        if name in found and found[name].shape != value.shape:
+            shapes = f"{tuple(found[name].shape)}, expected {tuple(value.shape)}"
+            raise InputError(f"{path} is no {network.variant().name}: {name} is {shapes}")
+    model_of_ours.load_state_dict({**state, **found})
     model_of_ours.eval()
-    for line in prove(model, stem_input, walk.embeddings, model_of_ours, str(path)):
+    for line in prove(model, (stem_input, walk.embeddings, walk.rows), model_of_ours, str(path)):
         progress(line)
     return model_of_ours
 
@@ -228,16 +242,22 @@ class _Walk:
 
     Attributes:
         embeddings: the tensor that the network gives, before rows are scaled to length 1.
+        rows: the same behind that.
     """
 
     def __init__(self, model: ModelProto, where: str) -> None:
         from onnx import numpy_helper
 
-        self.where, self.embeddings = where, ""
+        self.where, self.embeddings, self.rows = where, "", ""
         self._outputs = [output.name for output in model.graph.output]
         self._makers = {name: node for node in model.graph.node for name in node.output if name}
         self._constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+        made = {"", *self._constants, *(each.name for each in model.graph.input)}
         for node in model.graph.node:
+            # Else the graph could be a circle, and the walk without an end.
+            if not made.issuperset(node.input) or not made.isdisjoint(filter(None, node.output)):
+                self._refuse(node, "reads what no node before it makes, or makes again what there is")
+            made.update(node.output)
             if node.op_type in _QUANTIZED:
                 self._refuse(node, "has INT8 weights or activations; expected the float graph")
             if node.op_type == "Constant":
@@ -257,16 +277,21 @@ class _Walk:
 
     def _constant(self, name: str) -> Array | None:
         """Return the value of a tensor that depends on nothing, as exporters leave weights."""
-        if name in self._constants:
-            return self._constants[name]
-        node = self._makers.get(name)
-        if node is None or node.op_type not in {"Identity", "Cast", "Transpose"}:
-            return None
-        value = self._constant(node.input[0])
-        if value is not None and node.op_type == "Transpose":
-            axes = [list(each.ints) for each in node.attribute if each.name == "perm"]
-            transposed: Array = value.transpose(axes[0] if axes else None)
-            return transposed
+        transposes: list[list[int] | None] = []
+        while name not in self._constants:
+            node = self._makers.get(name)
+            if node is None or node.op_type not in {"Identity", "Cast", "Transpose"}:
+                return None
+            if node.op_type == "Transpose":
+                transposes.append(
+                    next((list(each.ints) for each in node.attribute if each.name == "perm"), None)
+                )
+            name = node.input[0]
+        value = self._constants[name]
+        for axes in reversed(transposes):
+            if axes is not None and sorted(axes) != list(range(value.ndim)):
+                return None
+            value = value.transpose(axes)
         return value
 
     def _through(self, name: str) -> str:
@@ -328,17 +353,25 @@ class _Walk:
         groups = next((each.i for each in node.attribute if each.name == "group"), 1)
         if weight.ndim != 4 or weight.shape[2:] != (kernel, kernel) or (groups > 1) != grouped:
             self._refuse(node, f"has weights of {weight.shape} in {groups} groups; expected {what}")
+        if any(value.shape != (len(weight),) for value in (*values[1:], *norm)):
+            self._refuse(node, f"has {len(weight)} channels, and a bias or norm of others")
         return node.input[0], _Affine(weight, values[1] if len(values) > 1 else None, norm)
 
     def _relu(self, name: str, what: str) -> str:
         return str(self._expect(name, ("Relu",), f"the ReLU of {what}").input[0])
 
     def _sum(self, name: str) -> list[str]:
-        """Return what a sum is of; a sum of sums is one sum."""
-        node = self._maker(name)
-        if node is None or node.op_type not in {"Add", "Sum"}:
-            return [name]
-        return [part for each in self._data(node) for part in self._sum(each)]
+        """Return what a sum is of; a sum of sums is one sum, as long as it has no more parts than a block."""
+        parts: list[str] = []
+        left = [name]
+        while left and len(parts) + len(left) <= 2 * len(STREAM_DEPTHS):
+            first, *left = left
+            node = self._maker(first)
+            if node is None or node.op_type not in {"Add", "Sum"}:
+                parts.append(first)
+            else:
+                left = self._data(node) + left
+        return parts + left
 
     # The network.
 
@@ -363,10 +396,10 @@ class _Walk:
     def _end(self) -> tuple[_Affine | None, str]:
         """Read the last linear layer, if there is one; return it and what it reads."""
         for output in self._outputs:
-            name = self._without_length(output)
+            name, self.rows = self._without_length(output), output
             if self._is(name, "Gemm", "MatMul", "Add") and not self._is_embedding(name):
                 # Scores of identities; the embeddings are what they are computed of.
-                name = self._linear(name)[0]
+                name = self.rows = self._linear(name)[0]
             self.embeddings = name
             if self._is(name, "GlobalAveragePool", "ReduceMean", "AveragePool"):
                 return None, name
@@ -386,11 +419,12 @@ class _Walk:
         if node is None or node.op_type not in {"Div", "Mul"} or len(node.input) != 2:
             return name
         rows, length = node.input
-        left = [length]
+        left, seen = [length], set()
         while left:
             each = left.pop()
-            if self._through(each) == self._through(rows):
+            if each in seen or self._through(each) == self._through(rows):
                 continue
+            seen.add(each)
             maker = self._makers.get(each)
             if maker is not None and maker.op_type in _LENGTH | _TRANSPARENT:
                 left.extend(self._data(maker))

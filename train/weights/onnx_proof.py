@@ -22,10 +22,12 @@ Array = np.ndarray[Any, Any]
 TOLERANCE = 1e-4
 #: Crops of synthetic people that both are asked about.
 _CROPS = 4
+#: Of a batch; a file could ask for more than the machine holds.
+_MOST_PIXELS = 2**23
 _FLOAT, _FLOAT16, _UINT8 = 1, 10, 2
 
 
-def prove(model: ModelProto, stem: str, embeddings: str, ours: OSNet, where: str) -> Iterator[str]:
+def prove(model: ModelProto, wanted: tuple[str, str, str], ours: OSNet, where: str) -> Iterator[str]:
     """Compare what a graph and a recovered network make of crops, from the stem's input to the embeddings.
 
     A float16 graph is run in float32, since rounding of what it computes says nothing about its weights.
@@ -35,8 +37,8 @@ def prove(model: ModelProto, stem: str, embeddings: str, ours: OSNet, where: str
 
     Args:
         model: the graph; it is changed.
-        stem: the tensor that its first convolution reads.
-        embeddings: the tensor with its embeddings, rows of any length.
+        wanted: the tensor that its first convolution reads, that with its embeddings, and that with them
+            scaled, each row by a number.
         ours: what was recovered; its stem is changed where a division is folded into it.
         where: the file, for messages.
 
@@ -46,12 +48,12 @@ def prove(model: ModelProto, stem: str, embeddings: str, ours: OSNet, where: str
     Raises:
         InputError: the graph cannot be run, or a row differs by more than `TOLERANCE`.
     """
-    graph = _Runner(model, (stem, embeddings), where)
+    stem, graph = wanted[0], _Runner(model, wanted, where)
     steps = graph.normalization(stem)
     by_caller = ", normalised by its caller; osnet-edge normalises RGB as for ImageNet"
     yield graph.described() + (by_caller if stem == graph.input else _said(steps))
     crops = sample_crops(_CROPS, *graph.size, seed=1)
-    inner, theirs = graph.run(graph.suited(crops))
+    inner, theirs, scaled = graph.run(graph.suited(crops))
     with torch.inference_mode():
         recovered = ours(torch.from_numpy(inner)).numpy()
     theirs = theirs.reshape(len(theirs), -1)
@@ -59,6 +61,9 @@ def prove(model: ModelProto, stem: str, embeddings: str, ours: OSNet, where: str
         raise InputError(f"{where}: its embeddings are {theirs.shape}, those recovered {recovered.shape}")
     with np.errstate(all="ignore"):
         errors = np.linalg.norm(recovered - theirs, axis=1) / np.linalg.norm(theirs, axis=1)
+        scaled = scaled.reshape(theirs.shape)
+        units = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (theirs, scaled)]
+        errors = np.maximum(errors, np.linalg.norm(units[0] - units[1], axis=1))
     # NaN must not pass.
     if not (errors <= TOLERANCE).all():
         raise InputError(
@@ -110,7 +115,7 @@ class _Runner:
         input: the tensor that its images are.
     """
 
-    def __init__(self, model: ModelProto, wanted: tuple[str, str], where: str) -> None:
+    def __init__(self, model: ModelProto, wanted: tuple[str, ...], where: str) -> None:
         self._where = where
         _widen(model)
         constants = {each.name for each in model.graph.initializer}
@@ -122,9 +127,12 @@ class _Runner:
         self._bytes, self._last = kind.elem_type == _UINT8, dims[3] == 3 and dims[1] != 3
         height, width = (dims[1:3] if self._last else dims[2:]) or (0, 0)
         self._batch, self.size = dims[0], (height or 256, width or 128)
+        pixels = max(dims[0], _CROPS) * self.size[0] * self.size[1]
+        if dims[0] < 0 or min(self.size) < 32 or pixels > _MOST_PIXELS:
+            raise InputError(f"{where}: expected images of people, (N, 3, 256, 128) or so, got {dims}")
         self._session, self._wanted = self._open(model, wanted), wanted
 
-    def _open(self, model: ModelProto, wanted: tuple[str, str]) -> Any:
+    def _open(self, model: ModelProto, wanted: tuple[str, ...]) -> Any:
         import onnx
         import onnxruntime
 
@@ -132,7 +140,7 @@ class _Runner:
         names = dict.fromkeys(name for name in wanted if name != self.input)
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         try:
             return onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -141,8 +149,8 @@ class _Runner:
         except Exception as error:
             raise InputError(f"{self._where} cannot be run by ONNX Runtime ({first_line(error)})") from None
 
-    def run(self, images: Array) -> tuple[Array, Array]:
-        """Return the stem's input (N, 3, H, W) and the embeddings of images (N, 3, H, W), float32."""
+    def run(self, images: Array) -> list[Array]:
+        """Return what is wanted, first the stem's input, of images (N, 3, H, W), float32."""
         fed = images.transpose(0, 2, 3, 1) if self._last else images
         fed = np.clip(np.rint(fed), 0, 255).astype(np.uint8) if self._bytes else fed.astype(np.float32)
         step = self._batch or len(fed)
@@ -150,15 +158,14 @@ class _Runner:
         filled = np.concatenate([fed, np.repeat(fed[:1], -len(fed) % step, axis=0)])
         parts = []
         for batch in np.split(filled, len(filled) // step):
-            names = [name for name in self._wanted if name != self.input]
+            names = list(dict.fromkeys(name for name in self._wanted if name != self.input))
             try:
                 outputs = dict(zip(names, self._session.run(names, {self.input: batch}), strict=True))
             except Exception as error:
                 raise InputError(f"{self._where} cannot be run ({first_line(error)})") from None
             outputs[self.input] = batch
             parts.append([np.asarray(outputs[name], np.float32) for name in self._wanted])
-        inner, embeddings = (np.concatenate(each)[: len(fed)] for each in zip(*parts, strict=True))
-        return inner, embeddings
+        return [np.concatenate(each)[: len(fed)] for each in zip(*parts, strict=True)]
 
     def suited(self, crops: Array) -> Array:
         """Return crops (N, H, W, 3) as this graph wants them: bytes, fractions or normalised."""
