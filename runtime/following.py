@@ -28,6 +28,8 @@ T = TypeVar("T")
 _MISSED = 3
 #: Seconds between tries to load an engine that failed; they begin with an interval, and double.
 _LONGEST_PAUSE_S = 300.0
+#: A day: no thread waits for ever, and one that looks without a pause takes a core.
+_LONGEST_INTERVAL_S = 86_400.0
 #: Of a heartbeat.
 _MOST_BYTES = 65_536
 
@@ -66,7 +68,7 @@ class FollowingEmbedder:
             is yet to come; `math.inf` waits for ever.
 
     Raises:
-        InputError: there is no package that can be loaded at the beginning.
+        InputError: there is no package that can be loaded at the beginning, or a time makes no sense.
         UnavailableError: this machine lacks what it needs.
 
     Example:
@@ -84,6 +86,11 @@ class FollowingEmbedder:
         on_hangup: bool = False,
         wait_s: float = 0.0,
     ) -> None:
+        if not (0 < interval <= _LONGEST_INTERVAL_S and wait_s >= 0):
+            raise InputError(
+                f"expected an interval of up to {_LONGEST_INTERVAL_S:g} s and a wait_s of 0 or more, got "
+                f"{interval:g} and {wait_s:g}"
+            )
         self._path, self._threads, self._interval = Path(path), threads, interval
         self._heartbeat = Path(heartbeat) if heartbeat else None
         self._begin()
@@ -175,7 +182,8 @@ class FollowingEmbedder:
 
     def _await_package(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        while not self._path.is_dir() and (left := until - time.monotonic()) > 0:
+        # Unlike `Path.is_dir`, this waits also for a folder that may not be looked into yet.
+        while not os.path.isdir(self._path) and (left := until - time.monotonic()) > 0:
             self._wake.wait(min(self._interval, left))
             self._wake.clear()
 

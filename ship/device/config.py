@@ -53,8 +53,8 @@ class Limits:
         for name, value in vars(self).items():
             if value is None or (value == 0 and name == "reserve_mb"):
                 continue
-            if not 0 < value < _MOST:
-                raise InputError(f"expected a positive {name}, below {_MOST:g}, got {value:g}")
+            if not 0 < value <= _MOST:
+                raise InputError(f"expected a positive {name}, {_MOST:g} at most, got {value:g}")
 
     @property
     def package_bytes(self) -> int:
@@ -91,7 +91,7 @@ class Health:
 
     def __post_init__(self) -> None:
         """Hold what types cannot say."""
-        timed = 0 <= self.window_s < _MOST and 0 < self.interval_s < _MOST
+        timed = 0 <= self.window_s <= _MOST and 0 < self.interval_s <= _MOST
         if not timed or self.most_resumes < 0:
             raise InputError(
                 f"expected a health window and interval in seconds, got {self.window_s}, {self.interval_s}"

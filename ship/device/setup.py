@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.files import write_file
+from osnet_edge.runtime.files import sync, write_file
 from osnet_edge.ship.device.config import DeviceConfig, write_config
 from osnet_edge.ship.device.state import State
 from osnet_edge.ship.device.store import UNKNOWN, Store, empty_folder
@@ -45,7 +45,10 @@ def set_up(store: Store, config: DeviceConfig, root: Path | None) -> bool:
         state = store.read_state()
         moves = trusted is not None and _moves(store, trusted)
         if moves:
-            # Before the new root is there: cut short in between, the next init moves again.
+            # Cut short from here on, the camera follows no repository until the next init: what the old one
+            # said is not held against it any more, so that it could be served from before.
+            store.trusted_root.unlink(missing_ok=True)
+            sync(store.root)
             _forget_repository(store, state)
         elif state.failing:
             store.write_state(replace(state, failing=()))

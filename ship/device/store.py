@@ -35,6 +35,8 @@ DEFAULT_STORE = "/var/lib/osnet-edge"
 #: What a slot holds when the journal that knew was lost, or came from another repository.
 UNKNOWN = "unknown"
 _POLL_S = 0.05
+#: Where python-tuf keeps the roots that it followed.
+_ROOTS = "root_history"
 #: An archive that a download may go on with, by its hash.
 _ARCHIVE = re.compile(r"[0-9a-f]{64}\.tar")
 
@@ -185,9 +187,6 @@ class Store:
         """Remove what a run that was killed left aside, and put by what one on a full disk spent."""
         for folder in (self.root, self.metadata):
             _sweep(folder)
-        for path in self.metadata.glob("tmp*"):
-            # python-tuf writes aside under such names.
-            path.unlink(missing_ok=True)
         if self.downloads.is_symlink() or not self.downloads.is_dir():
             # What a link leads to is not ours to clear.
             remove(self.downloads)
@@ -199,13 +198,21 @@ class Store:
         for path in (self.root / "slots").iterdir():
             # Files are a slot's own, such as the kernels that TensorRT-RTX compiled for its engine.
             if path.name not in SLOTS and path.is_dir():
-                shutil.rmtree(path)
+                remove(path)
+        self._clear_places()
+        self.reserve.make()
+
+    def _clear_places(self) -> None:
+        """Remove what stands where a file will be opened: a pipe would be waited for, a link followed."""
+        for path in self.metadata.iterdir():
+            # python-tuf writes aside under such names, and opens whatever is there as a file.
+            if path.name.startswith("tmp") or not (path.is_file() or path.name == _ROOTS):
+                remove(path)
         if self.channel_file.is_symlink() or not self.channel_file.is_file():
             remove(self.channel_file)
         if self.state_file.is_symlink() and not self.state_file.exists():
             # It leads nowhere, so that nothing could be journaled.
             self.state_file.unlink()
-        self.reserve.make()
 
 
 def empty_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -215,3 +216,9 @@ def test_a_probe_says_how_an_engine_does(command: tuple[str, ...], why: str, sto
     with pytest.raises(RefusedError) as refused:
         watch(health, store.slot("b"), 0.1)
     assert (refused.value.reason, str(refused.value)) == ("health", why)
+
+
+@pytest.mark.parametrize("times", [{"interval": math.inf}, {"interval": 0}, {"wait_s": math.nan}])
+def test_times_by_which_it_would_never_or_always_look_are_refused(times: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="expected an interval of up to 86400 s and a wait_s of 0 or more"):
+        FollowingEmbedder("nowhere", **times)  # type: ignore[arg-type]

@@ -110,6 +110,9 @@ def test_a_journal_that_a_hand_made_senseless_is_set_aside(place: str, content: 
         ("state.json", "nowhere", "installed"),
         ("state.json", "folder", "installed"),
         ("download", "pipe", "current"),
+        ("metadata/timestamp.json", "pipe", "current"),
+        # Of a slot that somebody kept.
+        ("slots/3", "link", "current"),
         ("root.json", "pipe", "refused"),
     ],
 )
@@ -128,7 +131,9 @@ def test_what_stands_in_place_of_a_file_is_replaced_or_refused(
         path.mkdir()
     else:
         path.symlink_to(
-            tmp_path / "nowhere" if put == "nowhere" else others / ("" if name == "reserve" else path.name)
+            tmp_path / "nowhere"
+            if put == "nowhere"
+            else others / ("" if name in ("reserve", "slots/3") else path.name)
         )
     assert update(camera).what == what
     assert {each.read_text() for each in others.iterdir()} == {"of somebody else"}

@@ -11,7 +11,7 @@ from securesystemslib.signer import CryptoSigner
 
 from osnet_edge.ship.device import setup
 from osnet_edge.ship.device.config import Health
-from osnet_edge.ship.device.store import Store
+from osnet_edge.ship.device.store import Store, remove
 from osnet_edge.ship.publish.signed import sign
 
 
@@ -74,6 +74,26 @@ def test_a_move_that_is_cut_short_is_done_by_the_next(
             with pytest.raises(KeyboardInterrupt):
                 move(camera, other)
         assert serving(camera) == "seed-1"
+    move(camera, other)
+    assert (update(camera).release, serving(camera)) == ("r1", "seed-3")
+
+
+def test_a_move_that_is_cut_short_does_not_let_the_old_repository_be_served_from_before(
+    fleet: Fleet, camera: Store, other: Fleet
+) -> None:
+    metadata, stamp = fleet.folder / "metadata", "timestamp.json"
+    before = (metadata / stamp).read_bytes()
+    fleet.publish("r2", tiny_package(2))
+    assert update(camera).release == "r2"
+    (metadata / stamp).write_bytes(before)
+    # What the move cannot delete ends it half-way.
+    remove(camera.channel_file)
+    camera.channel_file.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        move(camera, other)
+    event = update(camera)
+    assert (event.what, event.reason, serving(camera)) == ("refused", "corrupt", "seed-2")
+    assert "osnet-edge device init with --root again" in event.why
     move(camera, other)
     assert (update(camera).release, serving(camera)) == ("r1", "seed-3")
 
