@@ -22,7 +22,8 @@ from osnet_edge.runtime.files import write_aside
 def embed(package: str, images: tuple[str, ...], output: str, threads: int | None) -> None:
     """Embed IMAGES (files or folders) with an engine PACKAGE.
 
-    The npz holds `embeddings`, float32 (N, 512) with rows of length 1, and `paths`, in the same order.
+    The npz holds `embeddings`, float32 with a row of length 1 for each image, and `paths`, in the same
+    order. A row has 512 numbers, unless the network was made for others.
 
     \b
     Example:

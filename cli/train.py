@@ -142,6 +142,8 @@ def _check(recipe: str, data: str, resume: bool, options: dict[str, Any]) -> Non
     from osnet_edge.train.recipe import read_recipe
 
     chosen = read_recipe(recipe, _typed_changes(options))
+    if options["weights_key"] is not None and not options["weights"]:
+        raise InputError("expected --weights with --weights-key, got none; give the checkpoint that holds it")
     if not (options["weights"] or resume):
         chosen.require_no_weights()
     for spec in parse_specs(data):

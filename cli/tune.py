@@ -199,6 +199,8 @@ def graphs_of(
     if is_exported(Path(model)):
         graph = read_graph(Path(model))
         own = graph.info.model.rewrite
+        if weights_key is not None:
+            raise InputError(f"{model} is a graph, which holds one network; leave out --weights-key")
         if rewrites and set(asked) != {own}:
             raise InputError(f"{model} is a graph, which has its rewrite; pass a checkpoint to try others")
         had = ",".join(own) or "none"

@@ -18,8 +18,8 @@ from documented import ROOT, Step, not_as_shown, prepare, run, steps
 
 #: In the order of docs/README.md.
 PAGES = (
-    *("INSTALLING", "TARGETS", "RUNTIME", "TRAINING", "EVALUATION", "SEARCH", "REWRITING", "CALIBRATION"),
-    *("PRECISION", "TUNING", "BENCH", "PACKAGE", "GPU"),
+    *("INSTALLING", "INPUTS", "TARGETS", "RUNTIME", "TRAINING", "EVALUATION", "SEARCH", "REWRITING"),
+    *("CALIBRATION", "PRECISION", "TUNING", "BENCH", "PACKAGE", "GPU"),
 )
 #: Commands that are not run, by how they begin, and why.
 PASSED_OVER = {

@@ -50,6 +50,8 @@ def load_osnet(
     if is_onnx(path):
         from osnet_edge.train.weights.onnx_graphs import recover_osnet
 
+        if weights_key is not None:
+            raise InputError(f"{path} is a graph, which holds one network; leave out --weights-key")
         model = recover_osnet(path, progress)
     else:
         state, variant = _read_network(path, weights_key, progress)

@@ -117,7 +117,7 @@ def read_onnx(path: Path) -> Graph:
         raise InputError(f"expected an ONNX file, found {found} at {path}; make one with osnet-edge export")
     with path.open("rb") as file:
         head = file.read(4)
-    if head.startswith(_CHECKPOINT_STARTS):
+    if head.startswith(_CHECKPOINT_STARTS) or path.suffix == ".safetensors":
         raise InputError(
             f"expected an ONNX file, found a checkpoint at {path}; export it first: osnet-edge export {path} "
             f"-o {path.with_suffix('.onnx').name}"

@@ -284,6 +284,16 @@ def test_our_own_graphs_give_the_network_they_were_made_of(
     require_same(tmp_path / "osnet.onnx", drawn(name))
 
 
+def test_what_a_graph_of_ours_cannot_give_is_said(tmp_path: Path) -> None:
+    save_osnet(drawn("osnet_x0_25"), tmp_path / "osnet.pth")
+    taken = Preprocessing(*SIZE)
+    export_onnx(tmp_path / "osnet.pth", tmp_path / "x.onnx", preprocessing=taken, passes=("gate", "sum"))
+    with pytest.raises(InputError, match=r"--rewrite gate,sum, .* expected the checkpoint, osnet.pth, or"):
+        load_osnet(tmp_path / "x.onnx")
+    with pytest.raises(InputError, match="holds one network; leave out --weights-key"):
+        load_osnet(tmp_path / "x.onnx", weights_key="ema")
+
+
 def test_another_mean_is_said_to_need_a_look_at_the_accuracy(tmp_path: Path) -> None:
     class Halves(nn.Module):
         def __init__(self) -> None:

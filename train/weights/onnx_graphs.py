@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line, printable
+from osnet_edge.runtime.package.graph_info import METADATA_KEY, parse_graph_info
 from osnet_edge.runtime.package.placement import BlockDesign, Placement
 from osnet_edge.train.osnet import STREAM_DEPTHS, OSNet
 from osnet_edge.train.variants import WIDTHS, Variant, variant_with
@@ -64,6 +65,12 @@ def recover_osnet(path: Path | str, progress: Callable[[str], None] = lambda lin
         UnavailableError: onnx is not installed.
     """
     model = _read(Path(path))
+    ours = next((each.value for each in model.metadata_props if each.key == METADATA_KEY), None)
+    if ours and (made := parse_graph_info(ours, str(path)).model).rewrite:
+        raise InputError(
+            f"{path} was exported with --rewrite {','.join(made.rewrite)}, which no longer has OSNet's own "
+            f"layers; expected the checkpoint, {printable(made.checkpoint)}, or a package that build makes"
+        )
     try:
         walk = _Walk(model, str(path))
         network, stem_input = walk.network()

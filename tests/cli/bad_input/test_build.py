@@ -39,6 +39,11 @@ def with_other_input(graph: onnx.ModelProto) -> None:
     ("no such graph", built(lambda b: "missing.onnx"), "found nothing at missing.onnx"),
     ("a checkpoint for a graph", built(good_checkpoint), "export it first: osnet-edge export"),
     ("a folder for a graph", built(lambda b: str(b.folder)), "found a folder at"),
+    (
+        "a checkpoint of safetensors",
+        built(lambda b: b.file(b"x", "x.safetensors")),
+        "found a checkpoint at",
+    ),
     ("an empty graph", built(lambda b: b.file(b"", "x.onnx")), "is no ONNX graph"),
     ("a truncated graph", built(half_of(good_graph, "x.onnx")), "is no ONNX graph"),
     ("a graph of a peer", built(lambda b: b.edited_graph(without_metadata)), "does not say how its images"),

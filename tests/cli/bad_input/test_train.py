@@ -104,6 +104,11 @@ def test_recipes(case: Case, refused: Refused) -> None:
         "found nothing at none.pth",
     ),
     (
+        "a network of no file",
+        lambda b: trained(b, "--weights-key", "ema"),
+        "expected --weights with --weights-key",
+    ),
+    (
         "a placement that is none",
         lambda b: trained(b, "--placement", b.file(b"{}", "p.json")),
         "is no placement file",
