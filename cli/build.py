@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @processor_option()
 @click.option(
     "--precision",
-    type=click.Choice([*PRECISIONS, "auto"]),
+    type=click.Choice([*PRECISIONS, "auto"], case_sensitive=False),
     default="fp32",
     show_default=True,
     help="Precision of weights and arithmetic; fp16: GPUs, bf16: OpenVINO, auto: fastest within --budget.",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @processor_option("any")
 @click.option(
     "--precision",
-    type=click.Choice([*PRECISIONS]),
+    type=click.Choice([*PRECISIONS], case_sensitive=False),
     default="fp32",
     show_default=True,
     help="Precision of weights and arithmetic.",

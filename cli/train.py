@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"], case_sensitive=False),
     default="auto",
     show_default=True,
     help="Precision of arithmetic; weights stay float32. auto: 16 bits on a GPU.",

@@ -148,7 +148,7 @@ def tune(
         require_place(Path(output), replace=force)
     given = read_calibration(calibration, budget, budget_rank1, budget_alone=True)
     started, facts = time.monotonic(), machine_facts()
-    precisions = tuple(each.strip() for each in precision.split(",")) if precision else None
+    precisions = tuple(each.strip().lower() for each in precision.split(",")) if precision else None
     with graphs_of(model, target, rewrites, shape, weights_key) as (graphs, notes):
         request = TuneRequest(
             graphs=graphs,

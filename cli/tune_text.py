@@ -16,7 +16,7 @@ def tuning_lines(tuning: Tuning | None) -> Iterator[str]:
     headers = (
         "candidate",
         *(f"ms at {size}" for size in sizes),
-        "ms a image",
+        "ms an image",
         "spread",
         "rounds" if tuning.how == "measured" else "launches",
         "mAP lost",

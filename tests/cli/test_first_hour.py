@@ -37,6 +37,18 @@ def test_a_mistyped_command_gets_the_nearest(
     assert f"there is no command '{words[-1]}'; did you mean {near}? See " in capfd.readouterr().err
 
 
+def test_a_precision_may_be_typed_as_the_pages_print_it(
+    graph: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "osnet-cpu"
+    assert main(["build", str(graph), "--target", "cpu", "--precision", "FP32", "-o", str(made)]) == 0
+    assert read_manifest(made).precision == "fp32"
+    assert main(["build", str(graph), "--target", "cpu", "--precision", "INT8", "-o", "x"]) == 2
+    assert "--precision int8 needs --calibration FILE" in capfd.readouterr().err
+    assert main(["tune", str(graph), "--target", "cpu", "--precision", "FP32,INT8"]) == 2
+    assert "calibration" in capfd.readouterr().err
+
+
 def test_the_documented_route_from_a_checkpoint(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

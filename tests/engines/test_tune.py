@@ -411,7 +411,7 @@ def without_graph(work: Path) -> str:
         ("osnet.onnx", ["--target", "phone"], 2, "expected a target of cpu"),
         ("missing.pth", ["--target", "cpu"], 2, "expected a checkpoint or an ONNX file, found nothing at"),
         ("people", ["--target", "cpu"], 2, "expected a checkpoint or an ONNX file, found a folder at"),
-        ("calib.json", ["--target", "cpu"], 2, "calib.json is no ONNX graph, or not a whole one"),
+        ("calib.json", ["--target", "cpu"], 2, "calib.json is JSON, not a checkpoint"),
         (without_graph, ["--target", "cpu"], 2, "torn.pth"),
         ("osnet.onnx", ["--target", "cpu", "--batch", "0"], 2, "expected --batch as whole numbers"),
         ("osnet.onnx", ["--target", "cpu", "--batch", "8,1"], 2, "1 to 512, rising, such as 1,8,32; got 8,1"),
