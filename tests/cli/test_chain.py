@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import dataclasses
 import json
 import signal
@@ -173,8 +174,11 @@ def test_the_demo_runs_from_nothing_to_a_report(
     assert main(["demo", *small]) == 0
     out, err = capsys.readouterr()
     # Of so few people any machine learns as long as the demo ever does.
-    assert "images a second, so 9 epochs in about" in err
-    assert "--epochs 9 --size 128x64" in out
+    # As many as fit the time, which depends on what else the machine does; no more than are of use.
+    sized = re.search(r"images a second, so (\d) epochs in about", err)
+    assert sized
+    assert 2 <= int(sized[1]) <= 9
+    assert f"--epochs {sized[1]} --size 128x64" in out
     assert "$ osnet-edge export demo/run/osnet.pth -o demo/osnet.onnx" in out
     assert "The fit took mAP from" in out
     made = {path.name for path in Path("demo").iterdir()}

@@ -28,7 +28,7 @@ def test_packages_and_references(case: Case, refused: Refused) -> None:
     (
         "a set without splits",
         lambda b: ["bench", str(b.package), "--data", str(b.folder)],
-        "bounding_box_test",
+        "is no re-ID set that is known by its folders",
     ),
     (
         "a set without a gallery",

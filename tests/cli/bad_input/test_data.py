@@ -12,7 +12,7 @@ from bad_input.cases import GALLERY, Case, Refused, each
         "found nothing called nowhere",
     ),
     ("nothing to check", lambda b: ["data", "check"], "Missing argument 'SET'"),
-    ("a folder of no layout", lambda b: ["data", "check", str(b.folder)], "bounding_box_train"),
+    ("a folder of no layout", lambda b: ["data", "check", str(b.folder)], "known by its folders"),
     ("an archive for a set", lambda b: ["data", "check", b.file(b"PK", "set.zip")], "unpack an archive"),
     (
         "another layout than was named",

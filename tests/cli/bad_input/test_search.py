@@ -10,7 +10,11 @@ def searched(*options: str) -> Arguments:
 
 
 @each(
-    ("nothing to search on", lambda b: ["search", "--data", str(b.folder), "-o", "x"], "bounding_box_train"),
+    (
+        "nothing to search on",
+        lambda b: ["search", "--data", str(b.folder), "-o", "x"],
+        "known by its folders",
+    ),
     ("a search of no set", lambda b: ["search", "-o", "x"], "Missing option '--data'"),
     ("a search in a batch past the set", searched("--batch", "99"), "ask for a smaller batch"),
 )
