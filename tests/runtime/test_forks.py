@@ -35,6 +35,9 @@ SMALL = [np.full((40, 40, 3), 10 * n, np.uint8) for n in range(1, 4)]
 @contextmanager
 def child(work: Callable[[], object]) -> Iterator[int]:
     """Fork a child that does some work; give what its answer is read from, and end it after the block."""
+    # Sessions that other tests left in cycles would be ended in the child, where each waits for threads that
+    # are not there.
+    gc.collect()
     reading, writing = os.pipe()
     process = os.fork()
     if not process:
