@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
-import torch
 
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line, printable
 from osnet_edge.runtime.package.graph_info import METADATA_KEY, parse_graph_info
-from osnet_edge.runtime.package.placement import BlockDesign, Placement
 from osnet_edge.train.osnet import STREAM_DEPTHS, OSNet
-from osnet_edge.train.variants import WIDTHS, Variant, variant_with
+from osnet_edge.train.weights.onnx_parts import EPSILON, Affine, Array, Block, Network
 from osnet_edge.train.weights.onnx_proof import prove
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-Array = np.ndarray[Any, Any]
-State = dict[str, torch.Tensor]
 #: What does nothing to a tensor but name it, store it otherwise or shape it at the network's end.
 _TRANSPARENT = {"Identity", "Dropout", "Cast", "Flatten", "Reshape", "Squeeze", "Unsqueeze"}
 #: What computes the length of a row, or divides by it.
@@ -46,7 +41,6 @@ _LENGTH |= {
     "Concat",
 }
 _QUANTIZED = {"DequantizeLinear", "QuantizeLinear", "QLinearConv", "ConvInteger", "DynamicQuantizeLinear"}
-_EPSILON = 1e-5
 
 
 def recover_osnet(path: Path | str, progress: Callable[[str], None] = lambda line: None) -> OSNet:
@@ -134,123 +128,6 @@ def _read(path: Path) -> ModelProto:
     if not model.graph.node:
         raise InputError(f"{path} is no ONNX graph, or an empty one")
     return model
-
-
-@dataclass(frozen=True, eq=False)
-class _Affine:
-    """A convolution or linear layer, and the norm behind it.
-
-    Attributes:
-        weight: as the graph has it.
-        bias: of the layer; None for none.
-        norm: `batch` with scale, bias, mean and variance, `instance` with scale and bias, or none.
-    """
-
-    weight: Array
-    bias: Array | None
-    norm: tuple[Array, ...] = ()
-
-
-@dataclass(eq=False)
-class _Block:
-    conv1: _Affine
-    streams: list[list[tuple[Array, _Affine]]]
-    gate: tuple[_Affine, _Affine]
-    conv3: _Affine
-    downsample: _Affine | None
-    inside: tuple[Array, ...]
-    outside: tuple[Array, ...]
-
-    @property
-    def design(self) -> BlockDesign:
-        if self.inside:
-            return "both" if self.outside else "inside"
-        return "outside" if self.outside else "plain"
-
-
-@dataclass(eq=False)
-class _Network:
-    """The parts of a network, in the order in which they compute."""
-
-    stem: _Affine
-    blocks: list[_Block]
-    reduces: list[_Affine]
-    conv5: _Affine
-    linear: _Affine | None
-    where: str
-
-    def variant(self) -> Variant:
-        stem = self.stem.weight.shape[0]
-        width = next((name for name, channels in WIDTHS.items() if channels[0] == stem), None)
-        if width is None:
-            known = ", ".join(str(channels[0]) for channels in WIDTHS.values())
-            raise InputError(f"{self.where} is no OSNet: its stem has {stem} channels, expected {known}")
-        one, two, three, four, five, six = (block.design for block in self.blocks)
-        placement = Placement(len(self.stem.norm) == 2, (one, two, three, four, five, six))
-        return variant_with(placement, width, None if self.linear is None else len(self.linear.weight))
-
-    def state(self) -> State:
-        """Return the weights under the names that the variant has."""
-        variant = self.variant()
-        state: dict[str, Array] = {}
-        _put(state, "conv1.conv", "conv1.bn", self.stem)
-        for number, block in enumerate(self.blocks):
-            self._put_block(state, f"conv{2 + number // 2}.{number % 2}", block, variant.stream_list)
-        for number, reduce in enumerate(self.reduces):
-            name = f"pool{2 + number}.0" if variant.stream_list else f"conv{2 + number}.2.0"
-            _put(state, f"{name}.conv", f"{name}.bn", reduce)
-        _put(state, "conv5.conv", "conv5.bn", self.conv5)
-        if self.linear is not None:
-            _put(state, "fc.0", "fc.1", self.linear, linear=True)
-        return {name: torch.from_numpy(np.array(value, np.float32)) for name, value in state.items()}
-
-    def _put_block(self, state: dict[str, Array], name: str, block: _Block, stream_list: bool) -> None:
-        _put(state, f"{name}.conv1.conv", f"{name}.conv1.bn", block.conv1)
-        for depth, layers in zip(STREAM_DEPTHS, block.streams, strict=True):
-            for number, (pointwise, depthwise) in enumerate(layers):
-                own = f"{name}.conv2{'abcd'[depth - 1]}" + (f".{number}" if depth > 1 else "")
-                if stream_list:
-                    own = f"{name}.conv2.{depth - 1}.layers.{number}"
-                state[f"{own}.conv1.weight"] = pointwise
-                _put(state, f"{own}.conv2", f"{own}.bn", depthwise)
-        for number, layer in enumerate(block.gate, 1):
-            state[f"{name}.gate.fc{number}.weight"] = layer.weight
-            state[f"{name}.gate.fc{number}.bias"] = _bias(layer)
-        if block.inside:
-            # A bias before an instance norm is taken off by it again.
-            state[f"{name}.conv3.conv.weight"] = block.conv3.weight
-        else:
-            _put(state, f"{name}.conv3.conv", f"{name}.conv3.bn", block.conv3)
-        if block.downsample is not None:
-            _put(state, f"{name}.downsample.conv", f"{name}.downsample.bn", block.downsample)
-        both = block.design == "both"
-        for norm, own in (
-            (block.inside, "IN_in" if both else "IN"),
-            (block.outside, "IN_out" if both else "IN"),
-        ):
-            if norm:
-                state[f"{name}.{own}.weight"], state[f"{name}.{own}.bias"] = norm
-
-
-def _bias(layer: _Affine) -> Array:
-    return np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias
-
-
-def _put(state: dict[str, Array], conv: str, norm: str, layer: _Affine, *, linear: bool = False) -> None:
-    """Write a layer and its norm; a batch norm that was folded becomes one that adds the bias only."""
-    state[f"{conv}.weight"] = layer.weight
-    bias = _bias(layer)
-    if linear:
-        state[f"{conv}.bias"] = bias
-        bias = np.zeros_like(bias)
-    if len(layer.norm) == 2:
-        state[f"{norm}.weight"], state[f"{norm}.bias"] = layer.norm
-        return
-    ones, zeros = np.ones_like(bias), np.zeros_like(bias)
-    scale, shift, mean, variance = layer.norm or (ones, bias, zeros, ones * (1 - _EPSILON))
-    state[f"{norm}.weight"], state[f"{norm}.bias"] = scale, shift
-    state[f"{norm}.running_mean"] = mean - bias if layer.norm else mean
-    state[f"{norm}.running_var"] = variance
 
 
 class _Walk:
@@ -353,14 +230,14 @@ class _Walk:
         if node is None or node.op_type not in {"BatchNormalization", "InstanceNormalization"}:
             return name, ()
         values = self._weights(node, 4)
-        epsilon = next((each.f for each in node.attribute if each.name == "epsilon"), _EPSILON)
+        epsilon = next((each.f for each in node.attribute if each.name == "epsilon"), EPSILON)
         if node.op_type == "BatchNormalization":
-            values[3] = values[3] + (epsilon - _EPSILON)
-        elif not math.isclose(epsilon, _EPSILON, rel_tol=1e-3):
-            self._refuse(node, f"has an epsilon of {epsilon:g}; expected {_EPSILON:g}")
+            values[3] = values[3] + (epsilon - EPSILON)
+        elif not math.isclose(epsilon, EPSILON, rel_tol=1e-3):
+            self._refuse(node, f"has an epsilon of {epsilon:g}; expected {EPSILON:g}")
         return node.input[0], tuple(values)
 
-    def _conv(self, name: str, what: str, kernel: int, *, grouped: bool = False) -> tuple[str, _Affine]:
+    def _conv(self, name: str, what: str, kernel: int, *, grouped: bool = False) -> tuple[str, Affine]:
         """Read a convolution and the norm behind it; return what it reads."""
         behind, norm = self._norm(name)
         node = self._expect(behind, ("Conv",), what)
@@ -371,7 +248,7 @@ class _Walk:
             self._refuse(node, f"has weights of {weight.shape} in {groups} groups; expected {what}")
         if any(value.shape != (len(weight),) for value in (*values[1:], *norm)):
             self._refuse(node, f"has {len(weight)} channels, and a bias or norm of others")
-        return node.input[0], _Affine(weight, values[1] if len(values) > 1 else None, norm)
+        return node.input[0], Affine(weight, values[1] if len(values) > 1 else None, norm)
 
     def _relu(self, name: str, what: str) -> str:
         return str(self._expect(name, ("Relu",), f"the ReLU of {what}").input[0])
@@ -391,13 +268,13 @@ class _Walk:
 
     # The network.
 
-    def network(self) -> tuple[_Network, str]:
+    def network(self) -> tuple[Network, str]:
         """Read the whole network; return it and the tensor that its stem reads."""
         linear, name = self._end()
         pooled = self._expect(name, ("GlobalAveragePool", "ReduceMean", "AveragePool"), "the last pooling")
         name, conv5 = self._conv(self._relu(pooled.input[0], "conv5"), "conv5, 1x1", 1)
-        blocks: list[_Block] = []
-        reduces: list[_Affine] = []
+        blocks: list[Block] = []
+        reduces: list[Affine] = []
         for number in reversed(range(6)):
             if number in (1, 3):
                 pool = self._expect(name, ("AveragePool",), "the pooling of a stage")
@@ -407,9 +284,9 @@ class _Walk:
             blocks.insert(0, block)
         pool = self._expect(name, ("MaxPool",), "the max pooling of the stem")
         name, stem = self._conv(self._relu(pool.input[0], "conv1"), "conv1, 7x7", 7)
-        return _Network(stem, blocks, reduces, conv5, linear, self.where), name
+        return Network(stem, blocks, reduces, conv5, linear, self.where), name
 
-    def _end(self) -> tuple[_Affine | None, str]:
+    def _end(self) -> tuple[Affine | None, str]:
         """Read the last linear layer, if there is one; return it and what it reads."""
         for output in self._outputs:
             name, self.rows = self._without_length(output), output
@@ -448,12 +325,12 @@ class _Walk:
                 return name
         return str(rows)
 
-    def _fc(self, name: str) -> tuple[_Affine, str]:
+    def _fc(self, name: str) -> tuple[Affine, str]:
         if self._is(name, "Relu"):
             name = self._relu(name, "the embedding")
         name, norm = self._norm(self._through(name))
         before, weight, bias = self._linear(name)
-        return _Affine(weight, bias, norm), before
+        return Affine(weight, bias, norm), before
 
     def _linear(self, name: str) -> tuple[str, Array, Array | None]:
         """Read y = W x + b; return x, W (out, in) and b."""
@@ -473,7 +350,7 @@ class _Walk:
             node = self._expect(data[0], ("MatMul",), "the last linear layer")
         return node.input[0], self._weights(node, 1)[0].T, bias
 
-    def _block(self, name: str, where: str) -> tuple[str, _Block]:
+    def _block(self, name: str, where: str) -> tuple[str, Block]:
         name = self._relu(name, where)
         name, outside = self._instance_norm(name)
         parts = self._sum(name)
@@ -484,9 +361,9 @@ class _Walk:
         (identity,) = [part for part in parts if part is not branch[0]]
         before, inside = self._instance_norm(branch[0])
         before, conv3 = self._conv(before, f"conv3 of {where}, 1x1", 1)
-        streams: dict[int, list[tuple[Array, _Affine]]] = {}
+        streams: dict[int, list[tuple[Array, Affine]]] = {}
         starts: list[str] = []
-        gates: list[tuple[_Affine, _Affine]] = []
+        gates: list[tuple[Affine, Affine]] = []
         for stream in self._sum(before):
             start, layers, gate = self._stream(stream, where)
             streams[len(layers)], starts, gates = layers, [*starts, start], [*gates, gate]
@@ -501,7 +378,7 @@ class _Walk:
         if self._through(identity) != self._through(before):
             self._refuse(self._maker(identity), f"is not the input of {where}")
         ordered = [streams[depth] for depth in STREAM_DEPTHS]
-        return before, _Block(conv1, ordered, gates[0], conv3, downsample, inside, outside)
+        return before, Block(conv1, ordered, gates[0], conv3, downsample, inside, outside)
 
     def _instance_norm(self, name: str) -> tuple[str, tuple[Array, ...]]:
         return self._norm(name) if self._is(name, "InstanceNormalization") else (name, ())
@@ -512,9 +389,7 @@ class _Walk:
         node = self._maker(behind)
         return node is not None and node.op_type == "Conv" and self._is(node.input[0], "Add", "Sum")
 
-    def _stream(
-        self, name: str, where: str
-    ) -> tuple[str, list[tuple[Array, _Affine]], tuple[_Affine, _Affine]]:
+    def _stream(self, name: str, where: str) -> tuple[str, list[tuple[Array, Affine]], tuple[Affine, Affine]]:
         """Read a gated stream; return what it reads, its Lite convolutions and its gate."""
         node = self._expect(name, ("Mul",), f"a gated stream of {where}")
         gated = [each for each in node.input if self._is(each, "Sigmoid")]
@@ -527,7 +402,7 @@ class _Walk:
         pooled = self._expect(inner, ("GlobalAveragePool", "ReduceMean", "AveragePool"), "a gate's pooling")
         if self._through(pooled.input[0]) != self._through(rest[0]):
             self._refuse(pooled, f"pools another stream of {where} than it gates")
-        layers: list[tuple[Array, _Affine]] = []
+        layers: list[tuple[Array, Affine]] = []
         stream = rest[0]
         while len(layers) < max(STREAM_DEPTHS) and self._is_depthwise(stream):
             stream, depthwise = self._conv(self._relu(stream, where), "a depthwise 3x3", 3, grouped=True)
