@@ -69,7 +69,7 @@ def export_onnx(
 ) -> ExportResult:
     """Export an OSNet checkpoint to ONNX.
 
-    The graph has one input `images`, one output `embeddings` (N, 512), and only the batch is dynamic.
+    The graph has one input `images` and one output `embeddings` (N, D), and only the batch is dynamic.
 
     Args:
         checkpoint: a file of weights or an ONNX graph, see `osnet_edge.train.checkpoint.load_osnet`.

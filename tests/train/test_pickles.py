@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -193,10 +194,8 @@ def test_nothing_of_a_hostile_pickle_is_run(
         assert "\n" not in str(refused.value)
         assert not witness.exists(), name
     # The attack is real: Python's own unpickler runs it.
-    try:
+    with contextlib.suppress(Exception):
         pickle.loads(content)
-    except Exception:
-        assert witness.exists()
     assert witness.exists(), "this pickle attacks nothing"
 
 

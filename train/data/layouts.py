@@ -127,6 +127,13 @@ def plain(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
+def _recognise_in(root: Path) -> tuple[Layout, Path] | None:
+    for layout in LAYOUTS.values():
+        if folder := layout.find(root):
+            return layout, folder
+    return None
+
+
 def recognise(root: Path) -> tuple[Layout, Path] | None:
     """Return the first layout whose marks are in `root`, and the set's folder in it.
 
@@ -135,12 +142,7 @@ def recognise(root: Path) -> tuple[Layout, Path] | None:
     """
     folders = [root]
     for _ in range(4):
-        found = [
-            (layout, folder)
-            for inner in folders
-            if (first := next((made for made in LAYOUTS.values() if made.find(inner)), None))
-            for layout, folder in [(first, first.find(inner) or inner)]
-        ]
+        found = [known for inner in folders if (known := _recognise_in(inner))]
         if found:
             return found[0] if len(found) == 1 else None
         folders = [inner for folder in folders for inner in sorted(folder.iterdir()) if inner.is_dir()]

@@ -10,10 +10,10 @@ from torch import Tensor
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.placement import BlockDesign, Placement
 from osnet_edge.train.osnet import OSNet
-from osnet_edge.train.variants import WIDTHS, Variant
+from osnet_edge.train.variants import EMBEDDING_SIZE, WIDTHS, Variant
 
 State = dict[str, Tensor]
-_STEM, _LINEAR = "conv1.conv.weight", "fc.0.weight"
+_STEM = "conv1.conv.weight"
 
 
 def recognise(state: State, where: str) -> Variant:
@@ -26,10 +26,7 @@ def recognise(state: State, where: str) -> Variant:
     Raises:
         InputError: it fits none; the message names the nearest one and what differs first.
     """
-    linear = state[_LINEAR].shape[0] if _LINEAR in state and state[_LINEAR].ndim == 2 else None
-    if linear is None and any(name.startswith("fc.") for name in state):
-        linear = state["fc.0.bias"].shape[0] if "fc.0.bias" in state and state["fc.0.bias"].ndim == 1 else 512
-    base = Variant("x1_0", _placement(state), any(".layers." in name for name in state), linear or None)
+    base = Variant("x1_0", _placement(state), any(".layers." in name for name in state), _linear(state))
     variants = [replace(base, width=width) for width in WIDTHS]
     stem = state.get(_STEM, torch.empty(0))
     differences: dict[Variant, list[str]] = {}
@@ -56,6 +53,16 @@ def expected_shapes(variant: Variant) -> dict[str, tuple[int, ...]]:
 def is_counter(name: str) -> bool:
     """Tell a batch norm's count of batches, which inference never reads."""
     return name.endswith("num_batches_tracked")
+
+
+def _linear(state: State) -> int | None:
+    """Read what the last linear layer maps to; the usual size where too little of it is there to tell."""
+    if not any(name.startswith("fc.") for name in state):
+        return None
+    for name, dimensions in (("fc.0.weight", 2), ("fc.0.bias", 1)):
+        if name in state and state[name].ndim == dimensions:
+            return state[name].shape[0] or None
+    return EMBEDDING_SIZE
 
 
 def _placement(state: State) -> Placement:
