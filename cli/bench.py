@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
+from osnet_edge.cli.group import CommandWithOthers
 from osnet_edge.cli.options import parse_numbers, threads_option
 from osnet_edge.cli.paths import CHECKPOINT, PACKAGE, SET, InputPath, OutputFile
 from osnet_edge.cli.progress import say, shares
@@ -30,31 +31,10 @@ _PEOPLE = "1,8,32"
 _FULL = {"streams": "1,2", "people": _PEOPLE, "cold_starts": 5, "layers": True, "limits": True}
 
 
-class BenchCommand(click.Command):
-    """A command that takes packages, with two subcommands selected by the first word."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Treat `diff` and `merge` as commands, unless a package with that name is here."""
-        found = {"diff": bench_diff, "merge": bench_merge}.get(args[0] if args else "")
-        if found is None or Path(args[0]).is_dir():
-            return super().parse_args(ctx, args)
-        # Runs the subcommand with the remaining arguments, as a click group does.
-        with found.make_context(f"{ctx.info_name} {args[0]}", args[1:], parent=ctx.parent) as inner:
-            ctx.exit(found.invoke(inner) or 0)
-        return args
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the two commands in the help."""
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    ("diff OLD.json NEW.json", bench_diff.get_short_help_str(80)),
-                    ("merge *.json", bench_merge.get_short_help_str(80)),
-                ]
-            )
-
-
-@click.command(cls=BenchCommand)
+@click.command(
+    cls=CommandWithOthers,
+    others={"diff": ("diff OLD.json NEW.json", bench_diff), "merge": ("merge *.json", bench_merge)},
+)
 @click.argument("packages", nargs=-1, required=True, type=PACKAGE)
 @click.option(
     "--data",

@@ -1,8 +1,11 @@
-"""Groups of commands: help when no command is named, and the nearest name for a mistyped one."""
+"""Commands under commands: the nearest name for a mistyped one, and commands that work by themselves too."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -27,3 +30,32 @@ class CommandGroup(click.Group):
         ]
         said = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
         raise click.UsageError(f"there is no command {typed!r}; {said}", ctx)
+
+
+class CommandWithOthers(click.Command):
+    """A command that takes files or folders, with further commands selected by the first word.
+
+    Args:
+        others: usage and command, by that word.
+    """
+
+    def __init__(self, *args: Any, others: Mapping[str, tuple[str, click.Command]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.others = others
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Treat the names of the others as commands, unless a folder with that name is here."""
+        if not args or args[0] not in self.others or Path(args[0]).is_dir():
+            return super().parse_args(ctx, args)
+        found = self.others[args[0]][1]
+        # Runs the other with the remaining arguments, as a click group does.
+        with found.make_context(f"{ctx.info_name} {args[0]}", args[1:], parent=ctx.parent) as inner:
+            ctx.exit(found.invoke(inner) or 0)
+        return args
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the others in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(usage, other.get_short_help_str(80)) for usage, other in self.others.values()]
+            )

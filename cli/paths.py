@@ -205,4 +205,7 @@ UNITS = FilledFolder("a folder for systemd units", "folder", advice="on most sys
 #: One re-ID set, or several with commas between them.
 SET = PathOrName()
 IMAGES = InputPath("images or a folder of them", "file or folder")
+PACKAGE_OR_GRAPH = InputPath(
+    "an engine package or an ONNX graph", "file or folder", advice="osnet-edge build and export make them"
+)
 CHECKPOINT_OR_PACKAGE = InputPath("a checkpoint or an engine package", "file or folder")

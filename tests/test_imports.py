@@ -22,15 +22,17 @@ ARROWS = {
     "train": {"runtime", "bench"},
     "export": {"runtime", "train"},
     "engines": {"runtime", "bench"},
+    "integrate": {"runtime", "bench", "engines"},
     "ship": {"runtime"},
     "bench": {"runtime"},
-    "cli": {"bench", "engines", "export", "runtime", "ship", "train"},
+    "cli": {"bench", "engines", "export", "integrate", "runtime", "ship", "train"},
 }
 #: Libraries that a room may never need, wherever in a file they are imported.
 BARRED = {
     "runtime": {"torch", "onnx", "onnxsim"},
     "bench": {"torch", "onnx", "onnxsim"},
     "engines": {"torch"},
+    "integrate": {"torch"},
     "ship": {"torch", "onnx"},
     "train/data": {"torch"},
     "train/synthetic": {"torch"},

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
+from osnet_edge.cli.integrate_check import integrate_check, integrate_compare
 from osnet_edge.cli.main import cli, main
 from osnet_edge.cli.paths import FilledFolder, InputPath, LaterFile, MadeFolder, OutputFile, OutputFolder
 
@@ -17,7 +18,7 @@ from osnet_edge.cli.paths import FilledFolder, InputPath, LaterFile, MadeFolder,
 TEXTS = {
     *("COMMAND", "FIELD=VALUE", "HxW", "MIN,OPT,MAX", "N,...", "NAME", "NAME,...", "NAME=PERCENT"),
     *("RELEASE", "SHARE", "TARGET", "TEXT", "TIME", "WHAT,...", "WHY", "[RELEASE]", "none|auto|PASS,..."),
-    *("JSON", "HOSTS...", "KEY"),
+    *("JSON", "HOSTS...", "KEY", "CONSUMER", "PLACE"),
 }
 #: A folder on other machines.
 ELSEWHERE = ("ship", "store")
@@ -37,7 +38,13 @@ def leaves(
             yield (*words, name), command
 
 
-COMMANDS = [*leaves(cli), (("bench", "diff"), bench_diff), (("bench", "merge"), bench_merge)]
+COMMANDS = [
+    *leaves(cli),
+    (("bench", "diff"), bench_diff),
+    (("bench", "merge"), bench_merge),
+    (("integrate", "check"), integrate_check),
+    (("integrate", "compare"), integrate_compare),
+]
 PARAMETERS = [(words, each) for words, command in COMMANDS for each in command.params]
 
 

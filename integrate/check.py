@@ -1,0 +1,194 @@
+"""A user's configuration held to what its graph expects: each mistake, what it costs, and the mended file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from osnet_edge.integrate.consumers.base import Configuration, Consumer, Fault
+from osnet_edge.integrate.consumers.registry import consumer_of
+from osnet_edge.integrate.differences import differences
+from osnet_edge.integrate.emulation import Embed, Network, Reference, unit
+from osnet_edge.integrate.graphs import FedGraph, expected_of
+from osnet_edge.integrate.pipeline import Pipeline, normalized_pipeline
+from osnet_edge.integrate.scoring import TestImages
+from osnet_edge.integrate.source import Source
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import write_aside, write_file
+from osnet_edge.runtime.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A mistake, and what it costs.
+
+    Attributes:
+        name: for people.
+        fault: keys, values and reason.
+        cost: points of mAP that it costs alone, everything else right; None where it was not measured.
+        mixed_cost: the same where the gallery was embedded as the package does.
+    """
+
+    name: str
+    fault: Fault
+    cost: float | None = None
+    mixed_cost: float | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A configuration that was checked.
+
+    Attributes:
+        path: its file.
+        consumer: whose it is.
+        graph: the ONNX file that it names and that was found; None where the network was taken for an export
+            that leaves normalisation to its caller.
+        findings: mistakes, those of the pipeline first.
+        package: mAP of the package in percent; None where no set was given.
+        kept: mAP with all mistakes together; None as above, or where nothing would be computed.
+        changes: values that mend it, by key; empty where none can.
+        replacement: the graph that they fit, where it has to be another than the one there; None else.
+    """
+
+    path: Path
+    consumer: Consumer
+    graph: Path | None
+    findings: tuple[Finding, ...]
+    package: float | None
+    kept: float | None
+    changes: Mapping[str, Any]
+    replacement: FedGraph | None
+
+    def write_mended(self, path: Path) -> tuple[Path, ...]:
+        """Write the mended configuration, and the graph that it needs where it is another.
+
+        Returns:
+            The files that were written; none where no value and no graph mends it.
+
+        Raises:
+            InputError: a file is where the graph belongs.
+        """
+        if not self.changes and not self.replacement:
+            return ()
+        changes, written = dict(self.changes), [path]
+        if self.replacement:
+            graph = self.consumer.graph_at(path)
+            if graph.exists():
+                raise InputError(
+                    f"the mended configuration needs a graph at {graph}, and a file is there; name a "
+                    "file in another folder"
+                )
+            graph.parent.mkdir(exist_ok=True)
+            with write_aside(graph) as partial:
+                self.replacement.save(partial)
+            changes.update(self.consumer.name_graph(graph))
+            written.append(graph)
+        write_file(path, self.consumer.mended(self.path, changes).encode())
+        return tuple(written)
+
+
+def check(
+    config: Path | str,
+    *,
+    source: Source | None = None,
+    images: TestImages | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Checked:
+    """Read a configuration that a user has, and name its mistakes.
+
+    Args:
+        config: the file.
+        source: the network that it is meant for, by which costs are measured; None takes a public OSNet at
+            its usual size, and measures nothing.
+        images: a set to measure costs on; needs a source.
+        progress: called with a line for each step.
+
+    Raises:
+        InputError: it is no configuration of a consumer that is known here, or a graph that it names cannot
+            be read.
+    """
+    path = Path(config)
+    consumer = consumer_of(path)
+    how = source.info.preprocessing if source else Preprocessing()
+    size = source.info.model.embedding_size if source else None
+    read = consumer.read(path, size)
+    expected = expected_of(read.graph, how) if read.graph else normalized_pipeline(how)
+    # What a graph of others does not say, the package does.
+    expected = replace(expected, size=expected.size or size or read.pipeline.size)
+    named = [*differences(consumer, read, expected), *(("setting", fault) for fault in read.faults)]
+    findings = [Finding(name, fault) for name, fault in named]
+    package = kept = None
+    if source and images:
+        costs = _Costs(source, images, read, expected, progress)
+        package = costs.package
+        findings = [costs.of(finding) for finding in findings]
+        kept = costs.all_together(findings)
+    changes, replacement = _mend(consumer, read, findings, source)
+    return Checked(path, consumer, read.graph, tuple(findings), package, kept, changes, replacement)
+
+
+def _mend(
+    consumer: Consumer, read: Configuration, findings: Sequence[Finding], source: Source | None
+) -> tuple[dict[str, Any], FedGraph | None]:
+    """Return the values that mend a configuration, and the graph that they fit, if it is another."""
+    faults, replacement = [finding.fault for finding in findings], None
+    if source and not all(fault.changes for fault in faults):
+        replacement = consumer.feed(source)
+        fitting = (fault for _, fault in differences(consumer, read, replacement.pipeline))
+        faults = [*fitting, *read.faults]
+    return {key: value for fault in faults for key, value in fault.changes.items()}, replacement
+
+
+class _Costs:
+    """mAP of one network behind several pipelines, on one set."""
+
+    def __init__(
+        self,
+        source: Source,
+        images: TestImages,
+        read: Configuration,
+        expected: Pipeline,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._images, self._expected, self._progress = images, expected, progress
+        how = source.info.preprocessing
+        self._network = Network(read.graph, expected, how.interpolation) if read.graph else None
+        self._reference = Reference(source)
+        progress(f"embedding {images.count} images as the package does")
+        self._own = images.embed(source.embed)
+        self.package = images.mean_ap(self._own, self._own)
+        self._read = read
+
+    def of(self, finding: Finding) -> Finding:
+        """Return a finding with what it costs alone."""
+        if finding.fault.pipeline is None:
+            return finding
+        self._progress(f"measuring the {finding.name}")
+        alone, mixed = self._scores(finding.fault.pipeline)
+        return replace(finding, cost=self.package - alone, mixed_cost=self.package - mixed)
+
+    def all_together(self, findings: list[Finding]) -> float | None:
+        """Return mAP of the configuration as it is; None where it computes nothing."""
+        broken = any(each.fault.pipeline is None and each.name != "setting" for each in findings)
+        if broken:
+            return None
+        self._progress("measuring everything together")
+        return self._scores(self._read.pipeline)[0]
+
+    def _scores(self, pipeline: Pipeline) -> tuple[float, float]:
+        """Return mAP among the consumer's own embeddings, and with the package's gallery."""
+        rows = self._images.embed(self._embed(pipeline))
+        score = self._images.mean_ap
+        return (
+            score(rows, rows, by_angle=pipeline.normalized),
+            score(rows, self._own, by_angle=pipeline.normalized),
+        )
+
+    def _embed(self, pipeline: Pipeline) -> Embed:
+        network = self._network
+        if network is None:
+            return lambda crops: unit(self._reference.misled(crops, pipeline, self._expected), pipeline)
+        return lambda crops: unit(network.rows(crops, pipeline), pipeline)

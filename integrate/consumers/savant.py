@@ -1,0 +1,167 @@
+"""Savant: an attribute model of its pipeline, which is Gst-nvinfer behind another spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from osnet_edge.integrate.consumers.base import Configuration, Consumer, Plan, Precision, numbers, readme
+from osnet_edge.integrate.consumers.deepstream import beside, number, one_scale, triple
+from osnet_edge.integrate.documents import Yaml
+from osnet_edge.integrate.graphs import FedGraph, planes_graph
+from osnet_edge.integrate.pipeline import Pipeline
+from osnet_edge.integrate.source import Source
+from osnet_edge.runtime.errors import InputError
+
+_ELEMENT = "nvinfer@attribute_model"
+
+
+class Savant(Consumer):
+    """An element `nvinfer@attribute_model` of a module."""
+
+    name: ClassVar[str] = "savant"
+    title: ClassVar[str] = "Savant"
+    version: ClassVar[str] = "Savant 0.4 and 0.5"
+    config: ClassVar[str] = "module.yml"
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp16", "fp32")
+    keys: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "input size": ("input.shape",),
+        "normalisation": ("input.scale_factor", "input.offsets"),
+        "colour order": ("input.color_format",),
+        "aspect ratio": ("input.maintain_aspect_ratio",),
+    }
+
+    def feed(self, source: Source) -> FedGraph:
+        """Return the graph that takes planes.
+
+        Raises:
+            InputError: the network is quantised, which Savant's schema has no key for.
+        """
+        if source.quantized:
+            raise InputError(
+                "expected a float32 network for Savant, which has no key for graphs with Q/DQ; give the ONNX "
+                "file of osnet-edge export, or take --for deepstream-nvinfer"
+            )
+        return planes_graph(source.graph, source.info)
+
+    def files(self, plan: Plan) -> dict[str, str]:
+        """Return a module with the element, and the page of instructions."""
+        pipeline = plan.graph.pipeline
+        text = _MODULE.format(
+            model=self.model,
+            batch=plan.batch,
+            precision=plan.precision,
+            height=pipeline.height,
+            width=pipeline.width,
+            scale=one_scale(pipeline),
+            offsets=numbers(pipeline.offsets),
+        )
+        return {self.config: text, "README.md": readme(self, plan)}
+
+    def recognises(self, path: Path) -> bool:
+        """Whether it is YAML with such an element."""
+        return path.suffix in (".yml", ".yaml") and bool(_places(Yaml(path.read_text(), str(path)).load()))
+
+    def read(self, path: Path, size: int | None = None) -> Configuration:
+        """Read the one element; see `Consumer.read`."""
+        model = _element(path)[1]
+        asked: Mapping[str, Any] = model.get("input") or {}
+        shape = asked.get("shape")
+        if not shape:
+            raise InputError(f"{path}: expected input.shape: [3, HEIGHT, WIDTH], and it is not there; add it")
+        dims = [int(each) for each in triple(shape, "input.shape")]
+        scale = number(asked.get("scale_factor", 1.0), "input.scale_factor")
+        pipeline = Pipeline(
+            height=dims[1],
+            width=dims[2],
+            scale=(scale, scale, scale),
+            offsets=triple(asked.get("offsets", (0, 0, 0)), "input.offsets"),
+            color="BGR" if str(asked.get("color_format", "rgb")).lower() == "bgr" else "RGB",
+            keep_aspect=bool(asked.get("maintain_aspect_ratio", False)),
+        )
+        return Configuration(path, pipeline, beside(model.get("model_file"), path))
+
+    def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
+        """Return the text with values changed, comments kept."""
+        place = _element(path)[0]
+        moved = {f"pipeline.elements.{place}.model.{key}": value for key, value in changes.items()}
+        return Yaml(path.read_text(), str(path)).replace(moved)
+
+    def name_graph(self, graph: Path) -> dict[str, Any]:
+        """Return the value that names a graph in the folder of models; Savant names engines after it."""
+        return {"model_file": graph.name}
+
+    def spell(self, pipeline: Pipeline, part: str) -> Any:
+        """Return an attribute as the keys of `keys` write it."""
+        scale = one_scale(pipeline)
+        return {
+            "input size": [[3, pipeline.height, pipeline.width]],
+            "normalisation": None if scale is None else [scale, numbers(pipeline.offsets)],
+            "colour order": ["rgb"],
+            "aspect ratio": [False],
+        }[part]
+
+
+def _places(document: Any) -> list[int]:
+    """Return which elements of a pipeline are attribute models."""
+    elements = (document.get("pipeline") or {}).get("elements") or []
+    return [place for place, each in enumerate(elements) if each.get("element") == _ELEMENT]
+
+
+def _element(path: Path) -> tuple[int, Mapping[str, Any]]:
+    """Return the place and the model of the one attribute model in a module.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    document = Yaml(path.read_text(), str(path)).load()
+    places = _places(document)
+    if len(places) != 1:
+        raise InputError(f"{path}: expected one element {_ELEMENT}, found {len(places)}; leave the one in")
+    return places[0], document["pipeline"]["elements"][places[0]].get("model") or {}
+
+
+_MODULE = """# Written by `osnet-edge integrate`. Put the element behind your detector, or run it as it is.
+name: osnet
+
+parameters:
+  batch_size: 1
+
+pipeline:
+  elements:
+    # Your detector and tracker go here.
+
+    - element: nvinfer@attribute_model
+      name: osnet
+      model:
+        format: onnx
+        # In the folder of models: <model_path>/osnet/
+        model_file: {model}
+        # Crops at once; more are split.
+        batch_size: {batch}
+        precision: {precision}
+        input:
+          # Your detector's name and label, joined by a point.
+          object: detector.person
+          # Channels, height, width.
+          shape: [3, {height}, {width}]
+          # Crops are stretched, as in training; keeping their aspect costs 11 points of mAP.
+          maintain_aspect_ratio: false
+          # For all channels; each one's std is in the graph's weights.
+          scale_factor: {scale}
+          # Mean of each channel, in levels of 0 to 255.
+          offsets: {offsets}
+          # As the network was trained.
+          color_format: rgb
+        output:
+          layer_names: [embeddings]
+          converter:
+            # Hands the vector on as it is; scale it to length 1 before you compare.
+            module: savant.converter
+            class_name: TensorToVectorConverter
+          attributes:
+            - name: reid
+              # Kept inside of the pipeline, since it is large.
+              internal: true
+"""

@@ -1,0 +1,129 @@
+"""Ultralytics' BoT-SORT, whose encoder runs an ONNX file on crops that it has only divided by 255."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from osnet_edge.integrate.consumers.base import Configuration, Consumer, Fault, Plan, Precision, readme
+from osnet_edge.integrate.consumers.deepstream import beside
+from osnet_edge.integrate.documents import Yaml
+from osnet_edge.integrate.graphs import FedGraph, input_of, unit_graph
+from osnet_edge.integrate.pipeline import Pipeline
+from osnet_edge.integrate.source import Source
+from osnet_edge.runtime.errors import InputError
+
+_UNIT = 1 / 255
+#: Side of the square where a graph leaves its size free.
+_USUAL_SIDE = 224
+
+
+class Ultralytics(Consumer):
+    """A tracker's YAML, with `with_reid` and `model`.
+
+    The encoder divides by 255 and does nothing else: whatever a network wants besides has to be in its graph.
+    """
+
+    name: ClassVar[str] = "ultralytics"
+    title: ClassVar[str] = "Ultralytics' BoT-SORT"
+    version: ClassVar[str] = "Ultralytics 8.4.190; `ultralytics:square` for earlier ones"
+    config: ClassVar[str] = "botsort_osnet.yaml"
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
+    exact_resize: ClassVar[bool] = False
+
+    def __init__(self, *, square: bool) -> None:
+        self.square = square
+
+    @property
+    def spelling(self) -> str:
+        """As `--for` takes it."""
+        return f"{self.name}:square" if self.square else self.name
+
+    def feed(self, source: Source) -> FedGraph:
+        """Return the graph that takes planes in [0, 1].
+
+        Raises:
+            InputError: the network is quantised, and rounding before its first layer would move its steps.
+        """
+        if source.quantized:
+            raise InputError(
+                "expected a float32 network for Ultralytics, whose division by 255 moves what INT8 rounds; "
+                "give the ONNX file of osnet-edge export"
+            )
+        return unit_graph(source.graph, source.info, square=self.square)
+
+    def files(self, plan: Plan) -> dict[str, str]:
+        """Return the tracker's YAML, and the page of instructions."""
+        pipeline = plan.graph.pipeline
+        takes = f"{pipeline.height}x{pipeline.width}"
+        text = _TRACKER.format(model=f"{plan.name}/{self.model}", takes=takes)
+        return {self.config: text, "README.md": readme(self, plan, takes=takes)}
+
+    def recognises(self, path: Path) -> bool:
+        """Whether it is YAML with `tracker_type`."""
+        return path.suffix in (".yml", ".yaml") and "tracker_type" in Yaml(path.read_text(), str(path)).load()
+
+    def read(self, path: Path, size: int | None = None) -> Configuration:
+        """Read the YAML, and what the graph that it names is fed with; see `Consumer.read`."""
+        document = Yaml(path.read_text(), str(path)).load()
+        graph = beside(document.get("model"), path)
+        shape = input_of(graph)[1] if graph else []
+        # A side that the graph leaves free is the usual one, or the other's.
+        height = next((each for each in shape[2:3] if each), _USUAL_SIDE)
+        width = next((each for each in shape[3:4] if each), height)
+        pipeline = Pipeline(height, width, (_UNIT, _UNIT, _UNIT), (0.0, 0.0, 0.0), filter="four-pixel")
+        return Configuration(path, pipeline, graph, tuple(_faults(document)))
+
+    def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
+        """Return the text with values changed, comments kept."""
+        return Yaml(path.read_text(), str(path)).replace(changes)
+
+    def name_graph(self, graph: Path) -> dict[str, Any]:
+        """Return the value that names a graph, by an absolute path."""
+        return {"model": str(graph.absolute())}
+
+    def spell(self, pipeline: Pipeline, part: str) -> Any:
+        """Return None: everything but the file's name is fixed, and the graph has to fit."""
+        return
+
+
+def _faults(document: Mapping[str, Any]) -> list[Fault]:
+    """Return mistakes that change no crop.
+
+    Raises:
+        InputError: it takes no network of its own.
+    """
+    if str(document.get("model", "auto")).endswith(".pt"):
+        raise InputError(
+            "expected `model` as an ONNX file, got a .pt, which Ultralytics takes for a network of its own; "
+            "write a graph with osnet-edge integrate --for ultralytics"
+        )
+    found = []
+    if not document.get("with_reid"):
+        why = "no embedding is computed at all"
+        found.append(Fault(("with_reid",), "False", "True", why, {"with_reid": True}))
+    if document.get("model", "auto") == "auto":
+        why = "features of the detector are taken, and not a network for re-identification"
+        found.append(Fault(("model",), "auto", "an ONNX file", why, {}))
+    return found
+
+
+_TRACKER = """# Written by `osnet-edge integrate`. Values that are not about re-ID are Ultralytics' defaults.
+tracker_type: botsort
+track_high_thresh: 0.25
+track_low_thresh: 0.1
+new_track_thresh: 0.25
+track_buffer: 30
+match_thresh: 0.8
+fuse_score: True
+gmc_method: sparseOptFlow
+# Boxes that overlap less are not compared by their embeddings.
+proximity_thresh: 0.5
+# Cosine from which two embeddings may be one person.
+appearance_thresh: 0.8
+# The default is False, and then `model` is not looked at.
+with_reid: True
+# An ONNX file that takes {takes} RGB in [0, 1] and normalises inside.
+model: {model}
+"""

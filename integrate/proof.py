@@ -1,0 +1,71 @@
+"""What a consumer will compute from the files that were written, held to what the package computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from osnet_edge.integrate.consumers.base import Consumer
+from osnet_edge.integrate.differences import differences
+from osnet_edge.integrate.emulation import Network, Reference, halved, unit
+from osnet_edge.integrate.graphs import expected_of
+from osnet_edge.integrate.source import Source
+from osnet_edge.runtime.errors import CheckError
+from osnet_edge.runtime.preprocessing import Picture
+
+#: Largest difference of a number of two embeddings of length 1.
+LIMIT = 1e-5
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How a consumer's embeddings differ from the package's, on the same crops.
+
+    Attributes:
+        difference: largest of a number of an embedding of length 1, with the crops resized as the consumer
+            does.
+        resize: largest cosine distance to the embedding of the crop as the package resizes it.
+    """
+
+    difference: float
+    resize: float
+
+
+def prove(consumer: Consumer, config: Path, graph: Path, source: Source, crops: Sequence[Picture]) -> Proof:
+    """Read a configuration back, do to crops what it says, and compare embeddings.
+
+    Args:
+        consumer: whose it is.
+        config: as it was written.
+        graph: that was written for it; the configuration may name it where it is to be copied.
+        source: the network that it was written for.
+        crops: H x W x 3 uint8 RGB arrays of any sizes; a few are enough.
+
+    Raises:
+        CheckError: embeddings differ by more than `LIMIT`, or the configuration is found to have a mistake.
+    """
+    read = consumer.read(config, source.info.model.embedding_size)
+    how = source.info.preprocessing
+    network = Network(graph, expected_of(graph, how), how.interpolation)
+    wrong = [*read.faults, *(fault for _, fault in differences(consumer, read, network.pipeline))]
+    if wrong:
+        raise CheckError(
+            f"{config.name} has a mistake: {wrong[0].why}; nothing was written. Please report this"
+        )
+    rows = unit(network.rows(crops, read.pipeline), read.pipeline)
+    own = source.embed(crops)
+    if consumer.exact_resize:
+        difference = float(np.abs(rows - own).max())
+    else:
+        pixels = read.pipeline.pixels(crops, how.interpolation)
+        same_pixels = Reference(source).rows(halved(pixels, how.width))
+        difference = float(np.abs(rows - unit(same_pixels, read.pipeline)).max())
+    if not difference <= LIMIT:
+        raise CheckError(
+            f"embeddings as {config.name} has them computed differ from the package's by {difference:.1g}, "
+            f"over {LIMIT:.0e}; nothing was written. Please report this"
+        )
+    return Proof(difference, float((1 - np.sum(rows * own, axis=1)).max()))

@@ -1,0 +1,158 @@
+"""A folder for one consumer: the graph that it takes, its configuration, and a page of instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from osnet_edge.integrate.consumers.base import Consumer, Plan, Precision
+from osnet_edge.integrate.consumers.registry import consumer_named
+from osnet_edge.integrate.emulation import Network, unit
+from osnet_edge.integrate.graphs import expected_of
+from osnet_edge.integrate.proof import Proof, prove
+from osnet_edge.integrate.scoring import TestImages
+from osnet_edge.integrate.source import Source, open_source
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.files import require_folder, write_folder_aside
+from osnet_edge.runtime.preprocessing import Picture
+
+#: Crops at once, for graphs and packages that set no limit.
+USUAL_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a configuration keeps of accuracy, in percent of mAP.
+
+    Attributes:
+        package: the package's own.
+        consumer: of embeddings that the consumer computes.
+        mixed: with queries of the consumer and a gallery of the package.
+    """
+
+    package: float
+    consumer: float
+    mixed: float
+
+
+@dataclass(frozen=True)
+class Integration:
+    """What was written.
+
+    Attributes:
+        folder: where.
+        consumer: for whom.
+        source: the network.
+        files: their names in the folder.
+        proof: that it computes what the package does.
+        kept: of accuracy; None where no set was given.
+    """
+
+    folder: Path
+    consumer: Consumer
+    source: Source
+    files: tuple[str, ...]
+    proof: Proof
+    kept: Kept | None = None
+
+
+def integrate(
+    package: Path | str,
+    consumer: str,
+    output: Path | str,
+    *,
+    crops: Sequence[Picture],
+    precision: Precision | None = None,
+    batch: int | None = None,
+    place: str | None = None,
+    images: TestImages | None = None,
+    replace: bool = False,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Integration:
+    """Write what a consumer needs to run a package's network, and prove it.
+
+    The configuration is read back from the folder, and its arithmetic is done to drawn crops: the embeddings
+    have to be the package's. Only then does the folder appear.
+
+    Args:
+        package: an engine package with a graph in it, or an ONNX file of `osnet-edge export`.
+        consumer: as `consumer_named` spells it.
+        output: the folder to write.
+        crops: H x W x 3 uint8 RGB images of people, for the proof.
+        precision: that the consumer's builder shall compute in; None takes its usual one.
+        batch: largest number of crops at once; None takes the package's.
+        place: absolute path that the folder will have where the consumer runs; None is where it is written.
+        images: a set to measure what is kept of mAP; None measures nothing.
+        replace: whether a folder that is there is replaced.
+        progress: called with a line for each step.
+
+    Raises:
+        InputError: the package cannot be plugged in there, or an option does not suit the consumer.
+        CheckError: the consumer would compute something else; nothing is written.
+    """
+    wanted, output = consumer_named(consumer), Path(output)
+    if output.exists() and not replace:
+        raise InputError(f"{output} is already there; pass --force to replace it, or name another output")
+    if replace and output.exists() and not (output / wanted.config).is_file():
+        raise InputError(f"{output} holds no {wanted.config}, so it is not replaced; name another output")
+    require_folder(output, replace=replace)
+    progress("reading the network")
+    source = open_source(package)
+    plan = Plan(
+        source=source,
+        graph=wanted.feed(source),
+        precision=_precision(wanted, precision),
+        batch=batch or (source.batch.max if source.batch and source.batch.max else USUAL_BATCH),
+        name=place or str(output.absolute()),
+    )
+    with write_folder_aside(output, replace=replace) as folder:
+        progress("writing the graph and its configuration")
+        _write(wanted, plan, folder)
+        progress("computing what the configuration says")
+        configs = [folder / name for name in wanted.configs]
+        graph = folder / wanted.model
+        proofs = [prove(wanted, config, graph, source, crops) for config in configs]
+        kept = _measure(wanted, configs[0], graph, source, images, progress) if images else None
+        # Only now, since float16 is compared with float32 nowhere: its builder rounds in its own way.
+        if plan.precision == "fp16-typed":
+            plan.graph.in_float16().save(folder / wanted.model)
+        files = tuple(sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()))
+    worst = Proof(max(each.difference for each in proofs), max(each.resize for each in proofs))
+    return Integration(output, wanted, source, files, worst, kept)
+
+
+def _precision(consumer: Consumer, asked: Precision | None) -> Precision:
+    if asked is None:
+        return consumer.precisions[0]
+    if asked not in consumer.precisions:
+        known = " or ".join(consumer.precisions)
+        raise InputError(f"expected --precision {known} for {consumer.spelling}, got {asked}")
+    return asked
+
+
+def _write(consumer: Consumer, plan: Plan, folder: Path) -> None:
+    for name, text in consumer.files(plan).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / consumer.model).parent.mkdir(parents=True, exist_ok=True)
+    plan.graph.save(folder / consumer.model)
+
+
+def _measure(
+    consumer: Consumer,
+    config: Path,
+    graph: Path,
+    source: Source,
+    images: TestImages,
+    progress: Callable[[str], None],
+) -> Kept:
+    """Embed a set twice, as the package does and as the consumer will."""
+    progress(f"embedding {images.count} images as the package does")
+    own = images.embed(source.embed)
+    progress(f"embedding {images.count} images as {consumer.title} will")
+    read = consumer.read(config, source.info.model.embedding_size)
+    how = source.info.preprocessing
+    network = Network(graph, expected_of(graph, how), how.interpolation)
+    theirs = images.embed(lambda crops: unit(network.rows(crops, read.pipeline), read.pipeline))
+    return Kept(images.mean_ap(own, own), images.mean_ap(theirs, theirs), images.mean_ap(theirs, own))

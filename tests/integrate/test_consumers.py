@@ -1,0 +1,189 @@
+"""The folder of every consumer, written by the command and read back as the program would."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from osnet_edge.cli.main import main
+from osnet_edge.engines.build import build_package
+from osnet_edge.engines.graph.running import open_graph
+from osnet_edge.integrate import integrate
+from osnet_edge.integrate.consumers.registry import CONSUMERS, consumer_named, consumer_of
+from osnet_edge.integrate.graphs import expected_of
+from osnet_edge.runtime.embedder import Embedder
+from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.package.golden import normalize_rows
+from osnet_edge.train.synthetic import sample_crops
+
+SPELLINGS = [each.spelling for each in CONSUMERS]
+CROPS = list(sample_crops(3, 180, 70, seed=4))
+
+
+@pytest.fixture(scope="module", params=SPELLINGS)
+def written(request: pytest.FixtureRequest, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("consumer") / request.param
+    integrate(package, request.param, folder, crops=CROPS[:2], place=f"/opt/{request.param}")
+    return folder
+
+
+def test_what_is_written_is_recognised_and_has_no_mistake(
+    written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    consumer = consumer_named(written.name)
+    for config in consumer.configs:
+        assert consumer_of(written / config).name == consumer.name
+        assert main(["integrate", "check", str(written / config)]) == 0, capsys.readouterr().out
+
+
+def test_computed_as_it_says_it_gives_the_embeddings_of_the_package(written: Path, package: Path) -> None:
+    """By a session of our own on the graph, from the values in the file: what a program would do."""
+    consumer = consumer_named(written.name)
+    pipeline = consumer.read(written / consumer.config).pipeline
+    tensor = pipeline.tensor(CROPS, "pillow-bilinear")
+    rows = normalize_rows(open_graph(written / consumer.model).run(None, {"images": tensor})[0])
+    own = Embedder.load(package)(CROPS)
+    # Ultralytics resizes in its own way, by less than what tells people apart.
+    assert np.abs(rows - own).max() < (1e-5 if consumer.exact_resize else 0.02)
+
+
+def test_every_page_has_the_commands_and_no_blank_left(written: Path) -> None:
+    text = (written / "README.md").read_text()
+    assert "$" not in text
+    assert "## Run it" in text
+
+
+def test_a_graph_says_what_it_expects(written: Path, package: Path) -> None:
+    consumer = consumer_named(written.name)
+    expected = expected_of(written / consumer.model, Embedder.load(package).manifest.preprocessing)
+    read = consumer.read(written / consumer.config).pipeline
+    parts = [each.name for each in fields(read) if not read.same(expected, each.name)]
+    # What becomes of the rows behind the graph is no key of every program.
+    assert set(parts) <= {"size"}
+
+
+def test_paths_are_those_on_the_device(package: Path, tmp_path: Path) -> None:
+    integrate(package, "deepstream-tracker", tmp_path / "out", crops=CROPS[:2], place="/opt/reid", batch=7)
+    text = (tmp_path / "out/config_tracker_NvDCF.yml").read_text()
+    assert "onnxFile: /opt/reid/osnet.onnx " in text
+    assert "/opt/reid/osnet.onnx_b7_gpu0_fp16.engine" in text
+    assert "batchSize: 7 " in text
+
+
+def test_types_are_written_into_the_graph_where_asked(package: Path, tmp_path: Path) -> None:
+    integrate(package, "deepstream-nvinfer", tmp_path / "out", crops=CROPS[:2], precision="fp16-typed")
+    model = onnx.load(tmp_path / "out/osnet.onnx")
+    types = {each.data_type for each in model.graph.initializer if len(each.dims) == 4}
+    assert onnx.TensorProto.FLOAT16 in types
+    assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert "strongly-typed=1" in (tmp_path / "out/config_infer_osnet.txt").read_text()
+
+
+@pytest.fixture(scope="module")
+def int8_package(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All groups of layers in INT8, whatever they lose."""
+    folder = tmp_path_factory.mktemp("int8")
+    people = folder / "people"
+    assert main(["data", "synthesize", "-o", str(people), "--people", "8"]) == 0
+    assert main(["calibrate", "--data", str(people), "--images", "8", "-o", str(folder / "calib.json")]) == 0
+    command = ["build", str(graph), "--target", "cpu", "--precision", "int8", "--processor", "any"]
+    assert main([*command, "--calibration", str(folder / "calib.json"), "-o", str(folder / "int8")]) == 0
+    return folder / "int8"
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_q_dq_is_kept_where_the_consumer_takes_it(spelling: str, int8_package: Path, tmp_path: Path) -> None:
+    consumer = consumer_named(spelling)
+    if not consumer.keeps_int8:
+        with pytest.raises(InputError, match="expected a float32 network for"):
+            integrate(int8_package, spelling, tmp_path / "out", crops=CROPS[:2])
+        return
+    made = integrate(int8_package, spelling, tmp_path / "out", crops=CROPS[:2])
+    kinds = {node.op_type for node in onnx.load(tmp_path / "out" / consumer.model).graph.node}
+    assert "QuantizeLinear" in kinds
+    # To the bit: a difference of one step of eight bits would be far over the limit.
+    assert made.proof.difference < 1e-5
+
+
+REFUSED = {
+    "an unknown consumer": (["--for", "gstreamer"], "expected --for deepstream-tracker"),
+    "a relative place": (["--for", "savant", "--at", "models"], "expected --at as an absolute path"),
+    "no crops at once": (["--for", "savant", "--batch", "0"], "expected --batch from 1 to"),
+    "a precision that is not its own": (
+        ["--for", "triton", "--precision", "fp16"],
+        "expected --precision fp32 for triton",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_wrong_input_is_told_in_a_line(
+    case: str, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options, message = REFUSED[case]
+    assert main(["integrate", str(package), *options, "-o", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_others_is_not_replaced(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter.txt").write_text("mine")
+    command = ["integrate", str(package), "--for", "savant", "-o", str(tmp_path / "thesis")]
+    assert main(command) == 2
+    assert main([*command, "--force"]) == 2
+    assert (tmp_path / "thesis/chapter.txt").read_text() == "mine"
+
+
+def test_its_own_folder_is_replaced_if_asked(
+    graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["integrate", str(graph), "--for", "savant", "-o", str(tmp_path / "out"), "--json"]
+    assert main(command) == 0
+    assert main(command) == 2
+    capsys.readouterr()
+    assert main([*command, "--force"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["files"] == ["README.md", "module.yml", "osnet.onnx"]
+    assert document["difference"] < 1e-5
+
+
+def test_floats_in_are_folded_too(checkpoint: Path, tmp_path: Path) -> None:
+    """A graph exported with `--input float32` has its std in no weight yet."""
+    exported = tmp_path / "host.onnx"
+    assert main(["export", str(checkpoint), "-o", str(exported), "--input", "float32"]) == 0
+    made = integrate(exported, "deepstream-tracker", tmp_path / "out", crops=CROPS[:2])
+    assert made.proof.difference < 1e-5
+    with pytest.raises(InputError, match="export it again with --input uint8"):
+        integrate(exported, "triton", tmp_path / "triton", crops=CROPS[:2])
+
+
+def test_an_engine_without_a_graph_is_told_what_to_give(package: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan"
+    shutil.copytree(package, plan)
+    manifest = json.loads((plan / "manifest.json").read_text())
+    (plan / "model.onnx").rename(plan / "model.engine")
+    manifest["files"]["model.engine"] = manifest["files"].pop("model.onnx")
+    manifest.update(model_file="model.engine")
+    manifest["target"].update(backend="tensorrt", device="cuda")
+    (plan / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="give the ONNX file that it was built from"):
+        integrate(plan, "savant", tmp_path / "out", crops=CROPS[:2])
+
+
+def test_a_package_can_be_built_beside_its_consumer_from_one_graph(graph: Path, tmp_path: Path) -> None:
+    """The pipeline in a consumer's graph is not what a package is built from, and its metadata says so."""
+    integrate(graph, "deepstream-tracker", tmp_path / "out", crops=CROPS[:2])
+    with pytest.raises(InputError):
+        build_package(
+            tmp_path / "out/osnet.onnx",
+            tmp_path / "built",
+            target="cpu",
+            golden_crops=sample_crops(2, 100, 40),
+        )
