@@ -18,8 +18,8 @@ from documented import ROOT, Step, not_as_shown, prepare, run, steps
 
 #: In the order of docs/README.md.
 PAGES = (
-    *("INSTALLING", "INPUTS", "TARGETS", "RUNTIME", "TRAINING", "EVALUATION", "SEARCH", "REWRITING"),
-    *("CALIBRATION", "PRECISION", "TUNING", "BENCH", "PACKAGE", "GPU"),
+    *("INSTALLING", "INPUTS", "TARGETS", "RUNTIME", "TRACKERS", "TRAINING", "EVALUATION", "SEARCH"),
+    *("REWRITING", "CALIBRATION", "PRECISION", "TUNING", "BENCH", "PACKAGE", "GPU"),
 )
 #: Commands that are not run, by how they begin, and why.
 PASSED_OVER = {
@@ -27,6 +27,7 @@ PASSED_OVER = {
     'eval "$(_OSNET_EDGE_COMPLETE=zsh': "needs zsh",
     "torchrun": "needs several GPUs",
     "osnet-edge search --data msmt17": "needs MSMT17 and a GPU",
+    "import cv2": "needs a tracker; scripts/tracker_check.py runs it",
     "python scripts/search_check.py": "takes half an hour",
     "python scripts/tune_check.py": "takes ten minutes",
 }
@@ -56,7 +57,7 @@ def follow(page: Path, folder: Path, environment: dict[str, str], used: set[str]
         rows = [row for row in TABLES if step.typed.startswith(row)]
         used.update(rows)
         if rows and rows[0] in PASSED_OVER:
-            click.echo(f"  not run, {PASSED_OVER[rows[0]]}: {step.typed}")
+            click.echo(f"  not run, {PASSED_OVER[rows[0]]}: {step.typed.splitlines()[0]}")
             continue
         options = "".join(f" {SHORTENED[row]}" for row in rows if row in SHORTENED)
         typed = f"{step.typed.split(' #')[0].rstrip()}{options}" if options else step.typed
