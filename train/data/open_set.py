@@ -192,7 +192,9 @@ def _unknown(root: Path) -> InputError:
 
 
 def _with_left_out(found: ReidSet) -> ReidSet:
-    return replace(found, warnings=(*found.warnings, *files_left_out(found)))
+    everything = (*found.train, *found.validation, *found.query, *found.gallery)
+    left_out = files_left_out(picture.path.parent for picture in everything)
+    return replace(found, warnings=(*found.warnings, *left_out))
 
 
 @cache
