@@ -84,6 +84,9 @@ def calibrate(
     people who are held out; `build --precision auto` measures INT8's loss on them. Options that name sets or
     folders may be given several times.
 
+    Images without identities (--crops, --detections) are drawn evenly over folders and time. A build can
+    measure how far embeddings move on others of them, but no loss of mAP: for a budget add --data.
+
     \b
     Example:
       osnet-edge calibrate --data cuhk03 --images 512 -o calib.json
