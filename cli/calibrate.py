@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +14,8 @@ from osnet_edge.cli.progress import bar
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet, Candidate, Drawn
+    from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet, Candidate
+    from osnet_edge.engines.calibration.calibration_set import Kind
 
 
 @click.command()
@@ -31,7 +31,21 @@ if TYPE_CHECKING:
     type=InputPath("frames with boxes", "folder"),
     multiple=True,
     metavar="FOLDER",
-    help="Frames with boxes, in the MOT17 layout.",
+    help="Frames with boxes, in the MOT17 layout; or any frames, with --detections.",
+)
+@click.option(
+    "--detections",
+    type=InputPath("boxes of a detector"),
+    multiple=True,
+    metavar="FILE",
+    help="Boxes in --frames without identities: a CSV of file,x1,y1,x2,y2, or MOT's det.txt.",
+)
+@click.option(
+    "--crops",
+    type=InputPath("images of people", "folder"),
+    multiple=True,
+    metavar="FOLDER",
+    help="Images of people without identities; each folder with images counts as a camera.",
 )
 @output_option("file.json")
 @click.option("--images", default=512, show_default=True, metavar="N", help="Number of images to draw.")
@@ -40,7 +54,8 @@ if TYPE_CHECKING:
     default=256,
     show_default=True,
     metavar="PEOPLE",
-    help="People held out for measuring accuracy; at most half of those seen by 2 cameras.",
+    help="People held out for measuring accuracy; at most half of those seen by 2 cameras. Without "
+    "identities, images.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same images.")
 @click.option(
@@ -54,6 +69,8 @@ if TYPE_CHECKING:
 def calibrate(
     data: tuple[str, ...],
     frames: tuple[str, ...],
+    detections: tuple[str, ...],
+    crops: tuple[str, ...],
     output: str,
     images: int,
     held_out: int,
@@ -67,29 +84,59 @@ def calibrate(
     people who are held out; `build --precision auto` measures INT8's loss on them. Options that name sets or
     folders may be given several times.
 
+    Images without identities (--crops, --detections) are drawn evenly over folders and time. A build can
+    measure how far embeddings move on others of them, but no loss of mAP: for a budget add --data.
+
     \b
     Example:
       osnet-edge calibrate --data cuhk03 --images 512 -o calib.json
       osnet-edge calibrate --frames street --exclude viper -o street.json
+      osnet-edge calibrate --crops crops -o unlabelled.json
+      osnet-edge calibrate --frames frames --detections boxes.csv -o unlabelled.json
     """
-    from osnet_edge.engines.calibration import draw_pictures, hold_out, write_calibration_set
+    from osnet_edge.cli.calibration_sources import parse, read_candidates, refuse_tested
+    from osnet_edge.engines.calibration import (
+        UNKNOWN,
+        CalibrationSet,
+        draw_pictures,
+        hold_out,
+        write_calibration_set,
+    )
+    from osnet_edge.engines.calibration.calibration_set import HowDrawn
+    from osnet_edge.engines.calibration.warnings import find_warnings
     from osnet_edge.runtime.pictures import read_picture
 
     if images < 1 or seed < 0:
         raise InputError(f"expected --images of 1 or more and --seed of 0 or more, got {images} and {seed}")
-    candidates = _candidates(data, frames)
-    held, left = hold_out(candidates, held_out, seed=seed)
-    excluded = _refuse_tested(candidates, exclude)
+    candidates = read_candidates(data, frames, detections, crops)
+    kind = _kind(candidates)
+    people, aside = (0, held_out) if kind == "unlabelled" else (held_out, 0)
+    held, left = hold_out(candidates, people, seed=seed)
+    excluded = refuse_tested(candidates, exclude)
     with bar("reading who is held out", len(held)) as advance:
         for each in held:
             # The build may come much later, so report an unreadable image now.
             read_picture(each.path)
             advance(1)
-    with bar("drawing", min(images, len(left))) as advance:
-        drawn = draw_pictures(left, images, seed=seed, progress=advance)
-    made = _calibration_set(
-        drawn, held, (*_specs(data), *frames), excluded, seed, images, len(left), held_out
+    with bar("drawing", min(images + aside, len(left))) as advance:
+        drawn = draw_pictures(left, images, aside=aside, seed=seed, progress=advance)
+    how = HowDrawn(
+        sources=(*parse(data), *frames, *detections, *crops),
+        excluded=excluded,
+        seed=seed,
+        asked=images,
+        available=len(left),
+        identities=len({p.identity for p in drawn.pictures} - {UNKNOWN}),
+        cameras=len({p.camera for p in drawn.pictures}),
+        near_duplicates=drawn.near_duplicates,
+        outside=drawn.outside,
+        grey=drawn.grey,
+        held_out=len({p.identity for p in held}),
+        kind=kind,
     )
+    warnings = tuple(find_warnings(how, len(drawn.pictures), held_out, len(drawn.aside)))
+    pictures, others = _listed(drawn.pictures), _listed(held or drawn.aside)
+    made = CalibrationSet("osnet-edge calibration set", 1, how, warnings, pictures, others)
     write_calibration_set(made, output)
     for text in made.warnings:
         click.echo(f"warning: {text}", err=True)
@@ -99,87 +146,11 @@ def calibrate(
         _print(made, output)
 
 
-def _specs(given: Iterable[str]) -> tuple[str, ...]:
-    from osnet_edge.train.data import parse_specs
+def _kind(candidates: Sequence[Candidate]) -> Kind:
+    from osnet_edge.engines.calibration import UNKNOWN
 
-    return tuple(spec for each in given for spec in parse_specs(each))
-
-
-def _candidates(data: Sequence[str], frames: Sequence[str]) -> list[Candidate]:
-    """Read the images to draw from; different sources never share people or cameras."""
-    from osnet_edge.engines.calibration import Candidate
-    from osnet_edge.train.data import training_pictures
-    from osnet_edge.train.data.boxed_frames import read_boxed_frames
-
-    if not data and not frames:
-        raise InputError("expected --data with a re-ID set, or --frames with frames and boxes, got neither")
-    # If splits are drawn, `eval` tests on those of seed 0, whatever seed draws our images.
-    crops = training_pictures(_specs(data)) if data else ()
-    found = [Candidate(p.path, p.identity, p.camera) for p in crops]
-    people, cameras = len({p.identity for p in crops}), len({p.camera for p in crops})
-    boxed = read_boxed_frames(frames) if frames else ()
-    return found + [Candidate(p.path, people + p.identity, cameras + p.camera, p.box) for p in boxed]
-
-
-def _refuse_tested(candidates: Sequence[Candidate], exclude: Sequence[str]) -> tuple[str, ...]:
-    """Check that no image is a byte-exact copy of a query or gallery image of a set; return the sets."""
-    from osnet_edge.runtime.files import sha256_of
-    from osnet_edge.train.data import open_sets
-
-    specs = _specs(exclude)
-    splits = [split for spec in specs for split in open_sets(spec)]
-    tested = {p.path for split in splits for p in (*split.query, *split.gallery)}
-    if specs and not tested:
-        raise InputError(f"expected query or gallery images in {', '.join(specs)}, found none to exclude")
-    ours = dict.fromkeys(c.path for c in candidates)
-    if not tested:
-        return specs
-    with bar("comparing", len(tested) + len(ours)) as advance:
-
-        def hashed(path: Path) -> str:
-            advance(1)
-            return sha256_of(path)
-
-        hashes = {hashed(path) for path in tested}
-        both = [path for path in ours if hashed(path) in hashes]
-    if both:
-        raise InputError(
-            f"expected no image of a query or gallery of {', '.join(specs)} to calibrate with, but "
-            f"{len(both):,} of {len(ours):,} are, such as {both[0]}; draw from another set"
-        )
-    return specs
-
-
-def _calibration_set(
-    drawn: Drawn,
-    held: Sequence[Candidate],
-    sources: tuple[str, ...],
-    excluded: tuple[str, ...],
-    seed: int,
-    asked: int,
-    available: int,
-    people: int,
-) -> CalibrationSet:
-    from osnet_edge.engines.calibration import CalibrationSet
-    from osnet_edge.engines.calibration.calibration_set import HowDrawn
-    from osnet_edge.engines.calibration.warnings import find_warnings
-
-    how = HowDrawn(
-        sources=sources,
-        excluded=excluded,
-        seed=seed,
-        asked=asked,
-        available=available,
-        identities=len({p.identity for p in drawn.pictures}),
-        cameras=len({p.camera for p in drawn.pictures}),
-        near_duplicates=drawn.near_duplicates,
-        outside=drawn.outside,
-        grey=drawn.grey,
-        held_out=len({p.identity for p in held}),
-    )
-    warnings = tuple(find_warnings(how, len(drawn.pictures), people))
-    pictures, others = _listed(drawn.pictures), _listed(held)
-    return CalibrationSet("osnet-edge calibration set", 1, how, warnings, pictures, others)
+    known = sum(candidate.identity != UNKNOWN for candidate in candidates)
+    return "labelled" if known == len(candidates) else "mixed" if known else "unlabelled"
 
 
 def _listed(candidates: Sequence[Candidate]) -> tuple[CalibrationPicture, ...]:
@@ -199,13 +170,22 @@ def _listed(candidates: Sequence[Candidate]) -> tuple[CalibrationPicture, ...]:
 
 
 def _print(made: CalibrationSet, output: str) -> None:
+    from osnet_edge.engines.calibration import UNKNOWN
+
     how = made.drawn
     cameras = Counter(p.camera for p in made.pictures)
     each = f"{min(cameras.values()):,} to {max(cameras.values()):,} of each camera"
+    unnamed = sum(p.identity == UNKNOWN for p in made.pictures)
+    people = f"of {how.identities:,} people" if how.identities else ""
+    without = f"{unnamed:,} without identities" if people else "without identities"
+    who = " and ".join(filter(None, (people, without if unnamed else "")))
+    held = f"{len(made.held_out):,} images" + (
+        "" if how.kind == "unlabelled" else f" of {how.held_out:,} people"
+    )
     click.echo(
-        f"{output}: {len(made.pictures):,} images of {how.identities:,} people on {how.cameras:,} cameras "
+        f"{output}: {len(made.pictures):,} images {who} on {how.cameras:,} cameras "
         f"({each}), drawn from {how.available:,} by seed {how.seed}; near-duplicates skipped: "
-        f"{how.near_duplicates:,}; held out: {len(made.held_out):,} images of {how.held_out:,} people"
+        f"{how.near_duplicates:,}; held out: {held}"
     )
 
 

@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from osnet_edge.cli.data_check import check
 from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.options import output_option, parse_size
-from osnet_edge.cli.progress import bar
+from osnet_edge.cli.paths import InputPath
+from osnet_edge.cli.progress import bar, step
 from osnet_edge.runtime.errors import InputError
 
 
 @click.group(cls=CommandGroup)
 def data() -> None:
-    """Check re-ID sets, and draw synthetic ones."""
+    """Check re-ID sets, unpack CUHK03, and draw synthetic sets."""
 
 
 data.add_command(check)
+
+
+@data.command()
+@click.argument("file", type=InputPath("CUHK03's cuhk-03.mat"))
+@output_option("folder", folder=True)
+def unpack(file: str, output: str) -> None:
+    """Unpack CUHK03's FILE, its authors' cuhk-03.mat, into images and the splits of the first protocol.
+
+    The new protocol is in cuhk03_new_protocol_config_detected.mat and ..._labeled.mat, which are copied if
+    they are beside FILE. Needs the extra `data`.
+
+    \b
+    Example:
+      osnet-edge data unpack cuhk03_release/cuhk-03.mat -o cuhk03-images
+      osnet-edge data check cuhk03-classic=cuhk03-images
+    """
+    from osnet_edge.train.data.cuhk03 import NEW_PROTOCOL
+    from osnet_edge.train.data.cuhk03_mat import BOXES, unpack_cuhk03
+
+    counts = unpack_cuhk03(file, output, progress=step)
+    images = " and ".join(f"{count:,} {boxes}" for boxes, count in counts.items())
+    click.echo(f"{output}: {images} boxes; sets cuhk03-classic={output}, cuhk03-labelled-classic={output}")
+    protocols = [NEW_PROTOCOL.format(boxes) for boxes in BOXES]
+    missing = [name for name in protocols if not Path(output, name).is_file()]
+    copy = f", after copying {' and '.join(missing)} there" if missing else ""
+    click.echo(f"and of the new protocol cuhk03={output}, cuhk03-labelled={output}{copy}")
 
 
 @data.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osnet_edge.runtime.package.decisions import AccuracyLoss, GroupDecision, Int8
+from osnet_edge.runtime.package.decisions import AccuracyLoss, Drift, GroupDecision, Int8
 
 
 def describe_int8(decision: Int8) -> str:
@@ -16,6 +16,8 @@ def describe_int8(decision: Int8) -> str:
     if decision.loss:
         lost = f"{describe_loss(decision.loss)} on {decision.held_out:,} held-out images"
         parts.append(lost if used else f"in INT8 {lost}")
+    if decision.drift:
+        parts.append(describe_drift(decision.drift))
     parts.append(
         f"{decision.ranges} ranges of {decision.pictures:,} images, Q/DQ for {decision.rules}, "
         f"weights of {decision.weight_bits} bits"
@@ -33,6 +35,19 @@ def describe_loss(loss: AccuracyLoss) -> str:
     return (
         f"mAP {-loss.mean_ap:+.2f} (95 %: no worse than {-loss.mean_ap_most:+.2f}), "
         f"Rank-1 {-loss.rank1:+.2f} ({-loss.rank1_most:+.2f})"
+    )
+
+
+def describe_drift(drift: Drift) -> str:
+    """Return in a few words how far embeddings move.
+
+    Example:
+        >>> describe_drift(Drift(256, 0.0043, 0.0312))
+        'embeddings 0.0043 from float32 (worst 0.0312; mean-centred cosine distance of 256 other images)'
+    """
+    return (
+        f"embeddings {drift.mean:.4f} from float32 (worst {drift.most:.4f}; mean-centred cosine distance of "
+        f"{drift.pictures:,} other images)"
     )
 
 

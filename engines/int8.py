@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from osnet_edge.bench.measure.accuracy import centred_cosines
 from osnet_edge.bench.metrics.evaluate import feature_ranks
 from osnet_edge.bench.metrics.scores import average_precisions, first_hits
 from osnet_edge.bench.metrics.statistics import paired_bootstrap
@@ -22,7 +23,7 @@ from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.table import find_table, read_batches
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.errors import CheckError, InputError
-from osnet_edge.runtime.package.decisions import AccuracyLoss, GroupDecision, Int8
+from osnet_edge.runtime.package.decisions import AccuracyLoss, Drift, GroupDecision, Int8
 from osnet_edge.runtime.package.golden import normalize_rows
 from osnet_edge.runtime.package.graph_info import GraphInfo
 
@@ -57,6 +58,13 @@ class Calibration:
         Raises:
             InputError: there are none.
         """
+        if self.pictures.drawn.kind == "unlabelled":
+            raise InputError(
+                f"a budget needs people held out, and {self.file} is of images without identities; build "
+                "--precision int8 without a budget, which tells how far embeddings move, or draw it again "
+                "with a set of people on two cameras: osnet-edge calibrate --data SET beside --crops or "
+                "--detections"
+            )
         if not self.pictures.held_out:
             raise InputError(
                 f"a budget needs people held out, and {self.file} has none; draw it again with "
@@ -110,6 +118,29 @@ class HeldOut:
         """Return an engine's embeddings of the images, (N, D) of length 1, `max_batch` a call."""
         parts = (batch[i : i + max_batch] for batch in self._batches for i in range(0, len(batch), max_batch))
         return normalize_rows(np.concatenate([engine.infer(part) for part in parts]))
+
+
+def measure_drift(
+    request: Calibration, graph: ExportedGraph, quantized: Graph, progress: Callable[[str], None]
+) -> Drift | None:
+    """Return how far embeddings of an unlabelled set's held-out images move; None if it has none.
+
+    Args:
+        request: of the set.
+        graph: the float32 graph.
+        quantized: the Q/DQ graph, computed as written.
+        progress: called with a line for each step.
+
+    Raises:
+        InputError: an image vanished.
+    """
+    pictures = request.pictures.held_out
+    if not pictures:
+        return None
+    progress(f"measuring how far embeddings of {len(pictures):,} other images move")
+    batches = tuple(read_batches(pictures, graph.info.preprocessing, _BATCH))
+    far = 1 - centred_cosines(simulate(graph.path, batches), simulate(quantized, batches))
+    return Drift(len(pictures), float(far.mean()), float(far.max()))
 
 
 def held_out_loss(

@@ -11,7 +11,15 @@ from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.calibration import load_pictures
 from osnet_edge.engines.graph.float16 import check_overflow, to_half
 from osnet_edge.engines.graph.reading import ExportedGraph
-from osnet_edge.engines.int8 import NO_GROUP, Calibration, HeldOut, decide_int8, fine_tuning, without
+from osnet_edge.engines.int8 import (
+    NO_GROUP,
+    Calibration,
+    HeldOut,
+    decide_int8,
+    fine_tuning,
+    measure_drift,
+    without,
+)
 from osnet_edge.engines.targets import TargetSpec, check_precision
 from osnet_edge.engines.tuning.quick import choose_library, choose_on_cpu, compare_on_cpu
 from osnet_edge.engines.tuning.request import cpu_backends, int8_backend
@@ -43,6 +51,9 @@ def check_asked(spec: TargetSpec, asked: AskedPrecision, request: Calibration | 
         raise InputError(
             f"expected a calibration set for fp16, int8 or auto, got one for {asked}; leave it out"
         )
+    if request is not None and (asked == "auto" or request.budget is not None):
+        # Before it asks for points of what nobody can measure.
+        _ = request.people
     if asked == "auto" and (request is None or request.budget is None):
         raise InputError("--precision auto needs --budget POINTS of mAP, such as 0.5")
     if asked == "auto" and spec.processor and not spec.timed_here:
@@ -105,8 +116,8 @@ def _resolve_int8(
 ) -> BuildSpec:
     if spec.fastest:
         spec = replace(spec, backend=int8_backend(cpu_backends(spec)), fastest=False)
-    held_out = None
-    if request.pictures.held_out or request.budget:
+    held_out, unlabelled = None, request.pictures.drawn.kind == "unlabelled"
+    if request.budget or (request.pictures.held_out and not unlabelled):
         held_out = HeldOut(request, graph, progress)
     rules = builder_of(spec.backend).rules_for(spec.processor)
     quantized, decision = decide_int8(graph, rules, request, held_out, progress=progress)
@@ -115,6 +126,8 @@ def _resolve_int8(
             f"no group of layers stays within the budget in INT8; {fine_tuning(graph.info, request)}, give "
             "more points, or pass --precision auto, which falls back to floating point"
         )
+    if unlabelled:
+        decision = replace(decision, drift=measure_drift(request, graph, quantized.make(), progress))
     comparison = None
     if spec.row.on_cpu:
         progress("timing INT8 beside float32")

@@ -1,15 +1,18 @@
-"""Calibration sets: images drawn from re-ID sets, over which an INT8 engine's ranges are found."""
+"""Calibration sets: images, with identities or without, over which an INT8 engine's ranges are found."""
 
 from osnet_edge.engines.calibration.calibration_set import (
+    UNKNOWN,
     CalibrationPicture,
     CalibrationSet,
     load_pictures,
     read_calibration_set,
     write_calibration_set,
 )
-from osnet_edge.engines.calibration.draw import Candidate, Drawn, draw_pictures, hold_out
+from osnet_edge.engines.calibration.draw import Drawn, draw_pictures, hold_out
+from osnet_edge.engines.calibration.sieve import Candidate
 
 __all__ = [
+    "UNKNOWN",
     "CalibrationPicture",
     "CalibrationSet",
     "Candidate",

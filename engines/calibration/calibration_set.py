@@ -17,6 +17,10 @@ from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Picture
 
 Box = tuple[int, int, int, int]
+#: Whether somebody named the people of its images: of all, of none, or of some.
+Kind = Literal["labelled", "unlabelled", "mixed"]
+#: The identity of somebody whom nobody named, as in MOT's files.
+UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class CalibrationPicture:
     Attributes:
         path: the file; in the set's own file from the folder of that file, in memory absolute.
         sha256: of the file's bytes.
-        identity: the number of the person, over all sources of the set.
-        camera: the number of the camera, as above.
+        identity: the number of the person, over all sources of the set; `UNKNOWN` where nobody knows.
+        camera: the number of the camera, as above; a folder of images without identities counts as one.
         box: x1, y1, x2, y2 in pixels, the last two exclusive, where the file is a frame; None for a crop.
     """
 
@@ -55,12 +59,13 @@ class HowDrawn:
         seed: of the drawing.
         asked: how many images were asked for.
         available: images, or boxes, that were there to draw from.
-        identities: how many people are on those that were drawn.
-        cameras: how many cameras took those.
+        identities: how many people are on those that were drawn, of those who are known.
+        cameras: how many cameras took those; a folder of images without identities counts as one.
         near_duplicates: images passed over because they look like one that was drawn before.
         outside: boxes passed over because they hold no pixel of their frame.
         grey: how many of those that were drawn have (nearly) no colour.
         held_out: how many people were held out, from whose images none was drawn.
+        kind: what is known of people; "labelled" in older files too.
     """
 
     sources: tuple[str, ...]
@@ -74,6 +79,7 @@ class HowDrawn:
     outside: int
     grey: int
     held_out: int = 0
+    kind: Kind = "labelled"
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,8 @@ class CalibrationSet:
         warnings: what a person should know before building with it.
         pictures: one or more, sorted by path and box: their order means nothing.
         held_out: images of other people, each seen by 2 cameras or more, sorted as above; on them a build
-            measures mAP. Empty where too few people can be held out, and in older files.
+            measures mAP. Empty where too few people can be held out, and in older files. Of an unlabelled
+            set, other images, on which a build measures how far embeddings move.
     """
 
     format: Literal["osnet-edge calibration set"]
@@ -101,7 +108,7 @@ class CalibrationSet:
         """Refuse a set without images, and one whose held-out people are calibrated on."""
         if not self.pictures:
             raise InputError("expected one calibration image or more, got none; draw the set again")
-        if both := {p.identity for p in self.pictures} & {p.identity for p in self.held_out}:
+        if both := {p.identity for p in self.pictures} & {p.identity for p in self.held_out} - {UNKNOWN}:
             raise InputError(
                 f"expected nobody both among images and held_out, but {len(both)} are, such as identity "
                 f"{min(both)}; draw the set again"

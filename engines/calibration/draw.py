@@ -1,4 +1,4 @@
-"""Drawing calibration images: evenly over people and cameras, by a seed, without near-duplicates.
+"""Drawing calibration images: evenly over people, cameras and time, by a seed, without near-duplicates.
 
 First people are held out, who calibrate nothing, and on whom a build measures what a precision costs. The
 evaluation set is for the end. What a build decides it decides on others, and on others than those whose
@@ -7,39 +7,25 @@ ranges it has taken, who would flatter it.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from math import sqrt
 from pathlib import Path
 
 import numpy as np
 
-from osnet_edge.engines.calibration.calibration_set import Box, cut_box
-from osnet_edge.engines.calibration.perceptual_hash import HASH_BITS, difference_hash, is_grey, is_near
-from osnet_edge.runtime.boxes import clip_boxes
+from osnet_edge.engines.calibration.calibration_set import UNKNOWN
+from osnet_edge.engines.calibration.sieve import Candidate, Sieve
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.pictures import read_picture
 
 #: With fewer people held out, one query more or less moves mAP by more than any budget.
 MIN_PEOPLE = 32
 _IMAGES_EACH = 4
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An image that may be drawn.
-
-    Attributes:
-        path: the crop's file, or the frame's.
-        identity: the number of the person, over all sources.
-        camera: the number of the camera, as above.
-        box: where in the frame the person is; None for a crop. It may reach over the frame's edges.
-    """
-
-    path: Path
-    identity: int
-    camera: int
-    box: Box | None = None
+#: What is set aside, as a part of all that is drawn, where that is less than was asked for.
+_ASIDE = 3
+_GOLDEN = (sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -48,12 +34,14 @@ class Drawn:
 
     Attributes:
         pictures: in the order of drawing; boxes are clipped to their frames.
+        aside: as above, drawn after them, to measure on.
         near_duplicates: how many were passed over because they look like one that was drawn before.
         outside: how many boxes were passed over because they hold no pixel of their frame.
-        grey: how many of the images have (nearly) no colour.
+        grey: how many of `pictures` have (nearly) no colour.
     """
 
     pictures: tuple[Candidate, ...]
+    aside: tuple[Candidate, ...]
     near_duplicates: int
     outside: int
     grey: int
@@ -87,7 +75,8 @@ def hold_out(
     seen: dict[int, dict[int, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
     for index in rng.permutation(len(candidates)).tolist():
         candidate = candidates[index]
-        seen[candidate.identity][candidate.camera].append(candidate)
+        if candidate.identity != UNKNOWN:
+            seen[candidate.identity][candidate.camera].append(candidate)
     able = [who for who, cameras in seen.items() if len(cameras) > 1]
     count = min(people, len(able) // 2)
     chosen = dict.fromkeys(able[:count] if count >= MIN_PEOPLE else ())
@@ -106,40 +95,99 @@ def draw_pictures(
     candidates: Sequence[Candidate],
     count: int,
     *,
+    aside: int = 0,
     seed: int = 0,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Drawn:
-    """Draw images in rounds: in each, every person who has any left gives one, people in random order.
+    """Draw images, from each camera as many as from another as far as it has them.
 
-    It is taken from the camera that gave the fewest so far, so cameras come out even as far as people were
-    seen by several. A near-duplicate makes room for the person's next image in the same round. Only
-    images whose turn comes are opened.
+    People who are known are drawn in rounds: in each, every person who has any left gives one, people in
+    random order. It is taken from the camera that gave the fewest so far, so cameras come out even as far as
+    people were seen by several. A near-duplicate makes room for the person's next image in the same round.
+
+    Where nobody knows who is who, frames stand for people: consecutive ones show the same. They give one box
+    each in an order that is spread over the whole time however soon it ends. A crop is a frame of one.
+
+    Only images whose turn comes are opened.
 
     Args:
-        candidates: what there is; the same in the same order is drawn from in the same way.
+        candidates: what there is, those without identities in the order of time; the same in the same order
+            is drawn from in the same way.
         count: how many to draw; all that there are if they are fewer.
+        aside: how many more to draw, and set aside to measure on; where there are too few for both, a third
+            of what there is.
         seed: of the drawing.
         progress: called with 1 for each that is drawn.
 
     Raises:
-        InputError: count is below 1, the seed below 0, or an image cannot be read.
+        InputError: count is below 1, the seed or what is set aside below 0, or an image cannot be read.
     """
-    if count < 1 or seed < 0:
+    if count < 1 or aside < 0 or seed < 0:
         raise InputError(
-            f"expected 1 image or more and a seed of 0 or more, got {count} images and the seed {seed}"
+            f"expected 1 image or more, 0 or more to set aside and a seed of 0 or more, got {count} images, "
+            f"{aside} and the seed {seed}"
         )
-    sieve = _Sieve()
+    sieve = Sieve()
+    known = [each for each in candidates if each.identity != UNKNOWN]
+    unknown: dict[int, list[Candidate]] = defaultdict(list)
+    for each in candidates:
+        if each.identity == UNKNOWN:
+            unknown[each.camera].append(each)
+    turns = [_over_people(known, seed, sieve)] * len({each.camera for each in known})
+    turns += [_over_time(each, (seed, 2, camera), sieve) for camera, each in unknown.items()]
+    drawn = []
+    for taken in islice(_taken(turns), count + aside):
+        drawn.append(taken)
+        progress(1)
+    kept = min(count, len(drawn) - min(aside, len(drawn) // _ASIDE))
+    return Drawn(
+        tuple(drawn[:kept]), tuple(drawn[kept:]), sieve.near_duplicates, sieve.outside, sum(sieve.grey[:kept])
+    )
+
+
+def _taken(turns: Sequence[Iterator[Candidate]]) -> Iterator[Candidate]:
+    """Yield one of each in turn, until none has any left."""
+    waiting = deque(turns)
+    while waiting:
+        turn = waiting.popleft()
+        if taken := next(turn, None):
+            yield taken
+            waiting.append(turn)
+
+
+def _over_people(candidates: Sequence[Candidate], seed: int, sieve: Sieve) -> Iterator[Candidate]:
+    """Yield what is drawn of people who are known, in rounds."""
     stacks = _Stacks(candidates, seed)
-    while stacks.people and len(sieve.drawn) < count:
+    while stacks.people:
         for who in stacks.people:
             taken = next((c for c in map(sieve.pass_through, stacks.give(who)) if c), None)
             if taken:
                 stacks.cameras[taken.camera] += 1
-                progress(1)
-            if len(sieve.drawn) == count:
-                break
+                yield taken
         stacks.forget_the_empty()
-    return Drawn(tuple(sieve.drawn), sieve.near_duplicates, sieve.outside, sieve.grey)
+
+
+def _over_time(candidates: Sequence[Candidate], seed: Sequence[int], sieve: Sieve) -> Iterator[Candidate]:
+    """Yield what is drawn of one camera's frames, in rounds.
+
+    Frames come in the order of the fractional parts of their numbers times the golden ratio. Of these, any
+    that are next to one another are spread evenly over all frames (the three-gap theorem), and no rhythm in
+    the frames, such as two cameras in turn, is met by one of theirs.
+    """
+    rng = np.random.default_rng(seed)
+    frames: dict[Path, list[Candidate]] = {each.path: [] for each in candidates}
+    for index in rng.permutation(len(candidates)).tolist():
+        frames[candidates[index].path].append(candidates[index])
+    order = np.argsort((rng.random() + _GOLDEN * np.arange(len(frames))) % 1)
+    boxes_of = list(frames.values())
+    left = [boxes_of[index] for index in order]
+    while left:
+        for boxes in left:
+            while boxes:
+                if taken := sieve.pass_through(boxes.pop()):
+                    yield taken
+                    break
+        left = list(filter(None, left))
 
 
 class _Stacks:
@@ -177,32 +225,3 @@ class _Stacks:
     def forget_the_empty(self) -> None:
         """Leave people without images out of the next round."""
         self.people = [who for who in self.people if self._left[who]]
-
-
-class _Sieve:
-    """Opens images, keeps what is new, and counts the rest."""
-
-    def __init__(self) -> None:
-        self.drawn: list[Candidate] = []
-        self.near_duplicates = self.outside = self.grey = 0
-        self._hashes = np.empty((0, HASH_BITS), np.bool_)
-
-    def pass_through(self, candidate: Candidate) -> Candidate | None:
-        """Return the candidate with its box clipped, or None if it is not to be drawn."""
-        frame = read_picture(candidate.path)
-        if candidate.box:
-            clipped, valid = clip_boxes([candidate.box], *frame.shape[:2])
-            if not valid[0]:
-                self.outside += 1
-                return None
-            x1, y1, x2, y2 = clipped[0].tolist()
-            candidate = Candidate(candidate.path, candidate.identity, candidate.camera, (x1, y1, x2, y2))
-        crop = cut_box(frame, candidate.box, str(candidate.path))
-        bits = difference_hash(crop)
-        if is_near(bits, self._hashes):
-            self.near_duplicates += 1
-            return None
-        self._hashes = np.vstack([self._hashes, bits])
-        self.drawn.append(candidate)
-        self.grey += is_grey(crop)
-        return candidate

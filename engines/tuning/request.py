@@ -76,12 +76,13 @@ class TuneRequest:
             raise InputError(
                 f"expected --batch sizes of 1 to {_LARGEST}, rising, such as 1,8,32; got {given}"
             )
+        if self.calibration is not None:
+            # First, since without people there is no budget to ask for.
+            _ = self.calibration.people
         if self.calibration is not None and self.calibration.budget is None:
             raise InputError(
                 "a calibration set is for holding to a budget; pass --budget POINTS of mAP, such as 0.5"
             )
-        if self.calibration is not None:
-            _ = self.calibration.people
 
     @property
     def by_rewrite(self) -> dict[tuple[str, ...], ExportedGraph]:

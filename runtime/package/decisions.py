@@ -25,6 +25,21 @@ class AccuracyLoss:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """How far an engine's embeddings are from float32's, which needs nobody to be known.
+
+    Attributes:
+        pictures: on how many images, none of which was calibrated on.
+        mean: mean-centred cosine distance, on average over the images.
+        most: the same of the worst image.
+    """
+
+    pictures: int
+    mean: float
+    most: float
+
+
+@dataclass(frozen=True)
 class GroupDecision:
     """One group of layers.
 
@@ -65,6 +80,7 @@ class Int8:
             counts them; empty where nothing is in INT8, and in older packages.
         weight_bits: of the weights: 8, or 7 for processors without VNNI (what ONNX Runtime's quantiser calls
             `reduce_range`); 8 in packages from before it was written down.
+        drift: how far embeddings move, where the calibration set knows nobody and so tells no loss.
     """
 
     rules: str
@@ -81,6 +97,7 @@ class Int8:
     dropped: str | None = None
     pairs: dict[str, int] = field(default_factory=dict)
     weight_bits: Literal[7, 8] = 8
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ Source: "MOT16: A Benchmark for Multi-Object Tracking" (Milan et al., 2016), sec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,10 @@ _PEDESTRIAN = 1
 #: Less of a person is a detector unlikely to find.
 _LEAST_VISIBLE = 1 / 3
 #: What no number of such a file reaches, unless it is broken.
-_LARGEST = 1e9
+LARGEST = 1e9
+#: x1, y1, x2, y2, the last two exclusive.
+Corners = tuple[float, float, float, float]
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class BoxedPerson:
     path: Path
     identity: int
     camera: int
-    box: tuple[int, int, int, int]
+    box: Box
 
 
 def read_boxed_frames(folders: Sequence[Path | str]) -> tuple[BoxedPerson, ...]:
@@ -61,7 +64,9 @@ def read_boxed_frames(folders: Sequence[Path | str]) -> tuple[BoxedPerson, ...]:
     for camera, sequence in enumerate(found for folder in folders for found in _sequences(Path(folder))):
         frames = {int(path.stem): path for path in list_pictures(sequence / "img1") if path.stem.isdecimal()}
         before = len(people)
-        for frame, track, box in _boxes(sequence / "gt" / "gt.txt"):
+        file = sequence / "gt" / "gt.txt"
+        rows = read_boxes(file)
+        for (frame, track, _), box in zip(rows, whole_pixels([row[2] for row in rows], file), strict=True):
             if frame in frames:
                 somebody = track if track >= 0 else -len(people) - 1
                 identity = known.setdefault((camera, somebody), len(known))
@@ -83,8 +88,12 @@ def _sequences(folder: Path) -> list[Path]:
     return found
 
 
-def _boxes(file: Path) -> list[tuple[int, int, tuple[int, int, int, int]]]:
-    """Return frame, track and box of each line that counts."""
+def read_boxes(file: Path) -> list[tuple[int, int, Corners]]:
+    """Return frame, track and box of each line that counts.
+
+    Raises:
+        InputError: a line is wrong.
+    """
     rows = []
     text = file.read_text(encoding="utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
@@ -94,7 +103,7 @@ def _boxes(file: Path) -> list[tuple[int, int, tuple[int, int, int, int]]]:
             values = [float(cell) for cell in line.split(",")]
         except ValueError:
             values = []
-        if len(values) < 6 or not all(abs(value) < _LARGEST for value in values):
+        if len(values) < 6 or not all(abs(value) < LARGEST for value in values):
             raise InputError(
                 f"expected frame,id,x,y,w,h and more numbers in line {number} of {file}, got {line[:60]!r}"
             )
@@ -103,6 +112,20 @@ def _boxes(file: Path) -> list[tuple[int, int, tuple[int, int, int, int]]]:
         if considered == 0 or kind not in (_PEDESTRIAN, -1) or 0 <= visible < _LEAST_VISIBLE:
             continue
         frame, track, left, top, width, height = values[:6]
-        box = round(left), round(top), round(left + width), round(top + height)
-        rows.append((int(frame), int(track), box))
+        rows.append((int(frame), int(track), (left, top, left + width, top + height)))
     return rows
+
+
+def whole_pixels(boxes: Sequence[Corners], file: Path) -> Iterator[Box]:
+    """Yield the boxes of a file in whole pixels.
+
+    Raises:
+        InputError: they are fractions of their frames.
+    """
+    if boxes and all(0 <= number <= 1 for box in boxes for number in box):
+        raise InputError(
+            f"expected boxes in pixels in {file}, got only numbers from 0 to 1, which are fractions of a "
+            "frame; multiply x by its width and y by its height"
+        )
+    for x1, y1, x2, y2 in boxes:
+        yield round(x1), round(y1), round(x2), round(y2)

@@ -1,6 +1,7 @@
 """CUHK03 in images: detected or labelled boxes, under the new protocol or the first one.
 
-The authors' file is `cuhk-03.mat`, of which others made images, one for each box:
+The authors' file is `cuhk-03.mat`, of which `cuhk03_mat` makes images, one for each box, with the names that
+others gave them:
 
     images_detected/1_001_2_06.png     camera pair 1, person 1 of it, its second camera, image 6
     images_labeled/...
@@ -9,8 +10,8 @@ The new protocol (767 people to train on, 700 to test on; Zhong et al., "Re-rank
 with k-reciprocal Encoding", 2017) is in `cuhk03_new_protocol_config_detected.mat`, or in
 `splits_new_detected.json` as torchreid writes it; that of labelled boxes is in the like-named files. The
 first protocol (1,367 and 100, twenty times; Li et al., "DeepReID", 2014) is in
-`splits_classic_detected.json`. The release of Zhong et al., in the Market-1501 layout under `detected/` and
-`labeled/`, is read too.
+`splits_classic_detected.json`, made of `cuhk-03.mat` too. The release of Zhong et al., in the Market-1501
+layout under `detected/` and `labeled/`, is read as well.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ from osnet_edge.train.data.market1501 import read_market1501
 from osnet_edge.train.data.matlab import read_matlab
 from osnet_edge.train.data.reid_set import Picture, ReidSet
 
+#: The authors' file, and the folder of their archive.
+PACKED, RELEASE = "cuhk-03.mat", "cuhk03_release"
+#: The folder of one kind of boxes, and the files of its protocols.
+IMAGES, FIRST_PROTOCOL = "images_{}", "splits_classic_{}.json"
+NEW_PROTOCOL = "cuhk03_new_protocol_config_{}.mat"
 #: More people than any camera pair has.
 _PAIR = 1000
 _NAME = re.compile(r"([1-5])_(\d{3})_([12])_\d{2}\.(?:png|jpg)", re.ASCII)
@@ -50,11 +56,11 @@ def read_cuhk03(root: Path, boxes: str, *, classic: bool = False, split: int = 0
     if not classic and (root / boxes).is_dir():
         found = read_market1501(root / boxes)
         return ReidSet(name, root, found.train, found.query, found.gallery)
-    folder = root / f"images_{boxes}"
+    folder = root / IMAGES.format(boxes)
     if not folder.is_dir():
         raise InputError(
             f"expected CUHK03's images in {folder}, or in the Market-1501 layout in {root / boxes}; "
-            "make images of cuhk-03.mat first, for it is not read itself"
+            f"make images of cuhk-03.mat first: osnet-edge data unpack {_packed(root)} -o FOLDER"
         )
     lists = _classic(root, boxes, split) if classic else _new(root, boxes)
     train, query, gallery = (_pictures(folder, lists[part]) for part in ("train", "query", "gallery"))
@@ -62,8 +68,14 @@ def read_cuhk03(root: Path, boxes: str, *, classic: bool = False, split: int = 0
     return ReidSet(name, root, train, query, gallery, protocol)  # type: ignore[arg-type]
 
 
+def _packed(root: Path) -> Path:
+    """Return the authors' file where it lies as it was unpacked, else its name."""
+    places = (root / PACKED, root / RELEASE / PACKED)
+    return next(filter(Path.is_file, places), Path(PACKED))
+
+
 def _new(root: Path, boxes: str) -> Lists:
-    listed, matlab = root / f"splits_new_{boxes}.json", root / f"cuhk03_new_protocol_config_{boxes}.mat"
+    listed, matlab = root / f"splits_new_{boxes}.json", root / NEW_PROTOCOL.format(boxes)
     if listed.is_file():
         return _from_json(listed, 0)
     if not matlab.is_file():
@@ -86,10 +98,11 @@ def _new(root: Path, boxes: str) -> Lists:
 
 
 def _classic(root: Path, boxes: str, split: int) -> Lists:
-    file = root / f"splits_classic_{boxes}.json"
+    file = root / FIRST_PROTOCOL.format(boxes)
     if not file.is_file():
         raise InputError(
-            f"expected the twenty splits of CUHK03's first protocol in {file}, as torchreid writes them"
+            f"expected the twenty splits of CUHK03's first protocol in {file}, as torchreid writes them, and "
+            "osnet-edge data unpack cuhk-03.mat"
         )
     return _from_json(file, split)
 

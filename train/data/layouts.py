@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from osnet_edge.train.data.cuhk03 import read_cuhk03
+from osnet_edge.train.data.cuhk03 import IMAGES, PACKED, RELEASE, read_cuhk03
 from osnet_edge.train.data.halves import DRAWS
 from osnet_edge.train.data.market1501 import SPLIT_FOLDERS, read_market1501
 from osnet_edge.train.data.msmt17 import read_msmt17
@@ -66,7 +66,8 @@ def _cuhk03(boxes: str, *marks: str, classic: bool = False) -> Layout:
         return read_cuhk03(root, boxes, classic=classic, split=split)
 
     return Layout(
-        (f"images_{boxes}", *marks),
+        # The authors' file is no set yet, and found so that the reader says what makes one of it.
+        (IMAGES.format(boxes), *marks, PACKED, RELEASE),
         read,
         (".", "CUHK03-NP", "cuhk03-np"),
         splits=20 if classic else 1,
@@ -81,8 +82,8 @@ LAYOUTS = {
     "market1501": MARKET1501,
     "dukemtmc": MARKET1501,
     "msmt17": Layout(("list_*.txt",), _read_msmt17, (".", "MSMT17_V1", "MSMT17_V2")),
-    "cuhk03": _cuhk03("detected", "detected/bounding_box_*", "cuhk03_release"),
-    "cuhk03-labelled": _cuhk03("labeled", "labeled/bounding_box_*", "cuhk03_release"),
+    "cuhk03": _cuhk03("detected", "detected/bounding_box_*"),
+    "cuhk03-labelled": _cuhk03("labeled", "labeled/bounding_box_*"),
     "cuhk03-classic": _cuhk03("detected", classic=True),
     "cuhk03-labelled-classic": _cuhk03("labeled", classic=True),
     "viper": Layout(("cam_a/[0-9]*_*",), read_viper, (".", "VIPeR"), splits=2 * DRAWS),

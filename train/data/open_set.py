@@ -20,6 +20,7 @@ from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data.csv_set import read_csv
+from osnet_edge.train.data.cuhk03 import PACKED
 from osnet_edge.train.data.layouts import LAYOUTS, MARKET1501, Layout, folder_names, plain, recognise
 from osnet_edge.train.data.market1501 import SPLIT_FOLDERS
 from osnet_edge.train.data.pattern_set import read_pattern
@@ -141,6 +142,11 @@ def _look_up(name: str) -> Path:
             if usual in folders:
                 return folders[usual]
     if Path(name).is_file():
+        if Path(name).name == PACKED:
+            raise InputError(
+                f"expected a set as a folder or a .csv, but {name} holds all of CUHK03; "
+                f"make a folder of it: osnet-edge data unpack {name} -o FOLDER"
+            )
         raise InputError(
             f"expected a set as a folder or a .csv, but {name} is a file; unpack an archive first"
         )
@@ -186,7 +192,9 @@ def _unknown(root: Path) -> InputError:
 
 
 def _with_left_out(found: ReidSet) -> ReidSet:
-    return replace(found, warnings=(*found.warnings, *files_left_out(found)))
+    everything = (*found.train, *found.validation, *found.query, *found.gallery)
+    left_out = files_left_out(picture.path.parent for picture in everything)
+    return replace(found, warnings=(*found.warnings, *left_out))
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -79,11 +79,10 @@ def list_pictures(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def files_left_out(found: ReidSet) -> Iterator[str]:
-    """Say how many files beside a set's images do not end as images do, by how they end."""
-    everything = (*found.train, *found.validation, *found.query, *found.gallery)
+def files_left_out(folders: Iterable[Path]) -> Iterator[str]:
+    """Say how many files right inside folders do not end as images do, by how they end."""
     counts: Counter[str] = Counter()
-    for folder in filter(Path.is_dir, {picture.path.parent for picture in everything}):
+    for folder in filter(Path.is_dir, set(folders)):
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name.lower()

@@ -46,7 +46,8 @@ def advice(root: Path) -> str:
             return f"{held}, as {meaning}; give '{root}::{pattern}'"
     return (
         f"{held}, such as {printable(images[0])}; give '{root}::PATTERN' with {{identity}} and perhaps "
-        "{camera} and {split} where they stand in such a name, or a CSV of path,identity,camera,split"
+        "{camera} and {split} where they stand in such a name, or a CSV of path,identity,camera,split. "
+        f"Nobody knows who is who? osnet-edge calibrate --crops {root} does without"
     )
 
 
