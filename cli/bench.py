@@ -14,6 +14,7 @@ from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.options import parse_numbers, threads_option
 from osnet_edge.cli.paths import CHECKPOINT, PACKAGE, SET, InputPath, OutputFile
 from osnet_edge.cli.progress import say, shares
+from osnet_edge.cli.replacing import PAGE_HTML, RESULT_CSV, RESULT_JSON, force_option
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -108,21 +109,25 @@ class BenchCommand(click.Command):
 @click.option(
     "--json",
     "json_file",
-    type=OutputFile("-"),
+    type=OutputFile(RESULT_JSON, "-"),
     metavar="FILE",
     help="Write the result as JSON; - for standard output.",
 )
 @click.option(
     "--csv",
     "csv_file",
-    type=OutputFile(),
+    type=OutputFile(RESULT_CSV),
     metavar="FILE",
     help="Write a CSV with one row per engine and batch size.",
 )
 @click.option("--markdown", is_flag=True, help="Print the tables in Markdown.")
 @click.option(
-    "--report", type=OutputFile(), metavar="FILE", help="Write the result as a self-contained HTML page."
+    "--report",
+    type=OutputFile(PAGE_HTML),
+    metavar="FILE",
+    help="Write the result as a self-contained HTML page.",
 )
+@force_option()
 def bench(packages: tuple[str, ...], **options: Any) -> None:
     """Measure engine PACKAGES in rounds, with the float32 reference.
 

@@ -12,6 +12,7 @@ import click
 from osnet_edge.cli.options import echo_json, json_flag, output_option
 from osnet_edge.cli.paths import SET, InputPath
 from osnet_edge.cli.progress import bar
+from osnet_edge.cli.replacing import CALIBRATION_JSON
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Frames with boxes, in the MOT17 layout.",
 )
-@output_option("file.json")
+@output_option("file.json", CALIBRATION_JSON)
 @click.option("--images", default=512, show_default=True, metavar="N", help="Number of images to draw.")
 @click.option(
     "--held-out",

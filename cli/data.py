@@ -20,7 +20,7 @@ data.add_command(check)
 
 
 @data.command()
-@output_option("folder", folder=True)
+@output_option("folder")
 @click.option("--train-people", default=200, show_default=True, help="Number of people to train on.")
 @click.option("--test-people", default=40, show_default=True, help="Number of other people, to test on.")
 @click.option("--cameras", default=3, show_default=True, help="Number of cameras, at least 2.")

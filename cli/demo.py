@@ -12,6 +12,7 @@ import click
 from osnet_edge.cli.options import parse_size
 from osnet_edge.cli.paths import OutputFolder
 from osnet_edge.cli.progress import step
+from osnet_edge.cli.replacing import force_option
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.threads import spare_busy_cores
 
@@ -47,7 +48,7 @@ _LATER_S, _LATER_BY_DRAWING = 25.0, 1.0
 )
 @click.option("--duration", default=2.0, show_default=True, help="Seconds to time each engine at each batch.")
 @click.option("--seed", default=0, show_default=True, help="Seed of people, weights and order.")
-@click.option("--force", is_flag=True, help="Remove an existing folder first.")
+@force_option("Remove an existing folder first.", expose_value=True)
 def demo(
     output: str,
     train_people: int,

@@ -15,7 +15,7 @@ from osnet_edge.train.threads import spare_busy_cores
 
 @click.command()
 @click.option("--data", required=True, type=SET, metavar="SET,...", help="Training sets, combined.")
-@output_option("folder", folder=True)
+@output_option("folder")
 @click.option("--combineall", is_flag=True, help="Also train on the sets' test images, as the paper does.")
 @click.option("--width", default="x1_0", show_default=True, help="Width of the network.")
 @click.option("--epochs", default=120, show_default=True, help="Passes over the images.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("recipe", type=PathOrName(), metavar="RECIPE")
 @click.option("--data", required=True, type=SET, metavar="SET,...", help="Training sets, combined.")
-@output_option("run folder", folder=True)
+@output_option("run folder")
 @click.option(
     "--weights",
     type=CHECKPOINT,

@@ -11,7 +11,15 @@ import pytest
 
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.main import cli, main
-from osnet_edge.cli.paths import FilledFolder, InputPath, LaterFile, MadeFolder, OutputFile, OutputFolder
+from osnet_edge.cli.paths import (
+    FilledFolder,
+    InputPath,
+    LaterFile,
+    MadeFolder,
+    OutputFile,
+    OutputFolder,
+    OutputKey,
+)
 
 #: Texts that are no paths, by how the help calls them, and those whose reader says more.
 TEXTS = {
@@ -49,11 +57,11 @@ def given(words: tuple[str, ...], parameter: click.Parameter, value: str) -> lis
     return [*words, value]
 
 
-def of(kind: type[click.ParamType]) -> pytest.MarkDecorator:
+def of(*kinds: type[click.ParamType]) -> pytest.MarkDecorator:
     found = [
         pytest.param(words, each, id=" ".join((*words, each.opts[0])))
         for words, each in PARAMETERS
-        if isinstance(each.type, kind) and (*words, each.name) not in BEHIND
+        if isinstance(each.type, kinds) and (*words, each.name) not in BEHIND
     ]
     return pytest.mark.parametrize(("words", "parameter"), found)
 
@@ -100,7 +108,7 @@ def test_something_else_is_there(
     assert f"expected {parameter.type.what}, found {wrong} at {name}; " in line
 
 
-@of(OutputFile)
+@of(OutputFile, OutputKey)
 def test_a_file_goes_into_no_folder(
     words: tuple[str, ...], parameter: click.Parameter, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,7 +162,7 @@ def test_what_another_program_will_write_is_a_file(
 
 
 @pytest.mark.skipif(not UNWRITABLE.is_dir(), reason="needs a folder in which nothing can be made: /sys")
-@of((OutputFile, OutputFolder, FilledFolder))  # type: ignore[arg-type]
+@of(OutputFile, OutputKey, OutputFolder, FilledFolder)
 def test_a_folder_that_takes_nothing_is_tried_before_any_work(
     words: tuple[str, ...], parameter: click.Parameter, capfd: pytest.CaptureFixture[str]
 ) -> None:
