@@ -13,6 +13,7 @@ from osnet_edge.cli.options import echo_json, json_flag, output_option
 from osnet_edge.cli.paths import SET, InputPath
 from osnet_edge.cli.progress import bar
 from osnet_edge.cli.replacing import CALIBRATION_JSON
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -204,9 +205,10 @@ def _print(made: CalibrationSet, output: str) -> None:
     cameras = Counter(p.camera for p in made.pictures)
     each = f"{min(cameras.values()):,} to {max(cameras.values()):,} of each camera"
     click.echo(
-        f"{output}: {len(made.pictures):,} images of {how.identities:,} people on {how.cameras:,} cameras "
-        f"({each}), drawn from {how.available:,} by seed {how.seed}; near-duplicates skipped: "
-        f"{how.near_duplicates:,}; held out: {len(made.held_out):,} images of {how.held_out:,} people"
+        f"{output}: {counted(len(made.pictures), 'image')} of {counted(how.identities, 'person')} on "
+        f"{counted(how.cameras, 'camera')} ({each}), drawn from {how.available:,} by seed {how.seed}; "
+        f"near-duplicates skipped: {how.near_duplicates:,}; held out: "
+        f"{counted(len(made.held_out), 'image')} of {counted(how.held_out, 'person')}"
     )
 
 

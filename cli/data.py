@@ -8,6 +8,7 @@ from osnet_edge.cli.data_check import check
 from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.options import output_option, parse_size
 from osnet_edge.cli.progress import bar
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
 
@@ -69,7 +70,7 @@ def synthesize(
             write_frames(
                 output, frames=frames, people=people, size=(width, height), seed=seed, progress=advance
             )
-        click.echo(f"{output}: {frames} frames of {people} people, boxes in gt/gt.txt")
+        click.echo(f"{output}: {counted(frames, 'frame')} of {counted(people, 'person')}, boxes in gt/gt.txt")
         return
     total = max(0, train_people + test_people) * max(0, cameras) * max(0, pictures)
     with bar("drawing", total) as advance:
@@ -84,6 +85,7 @@ def synthesize(
             progress=advance,
         )
     click.echo(
-        f"{output}: {len(made.train)} images of {train_people} people to train on; "
-        f"{len(made.query)} queries and {len(made.gallery)} gallery images of {test_people} others"
+        f"{output}: {counted(len(made.train), 'image')} of {counted(train_people, 'person')} to train on; "
+        f"{counted(len(made.query), 'query')} and {counted(len(made.gallery), 'gallery image')} of "
+        f"{counted(test_people, 'other')}"
     )

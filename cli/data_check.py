@@ -11,6 +11,7 @@ from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.paths import SET, OutputFile
 from osnet_edge.cli.progress import bar
 from osnet_edge.cli.replacing import SHEET_PNG, force_option
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,9 +92,8 @@ def _print(found: ReidSet, report: SetReport, split: int, splits: int) -> None:
         click.echo(f"warning: {text}")
     for path, reason in report.unreadable:
         click.echo(f"unreadable: {reason if str(path) in reason else f'{path}: {reason}'}")
-    images = "image" if len(report.unreadable) == 1 else "images"
     click.echo(
-        f"{len(report.unreadable):,} {images} cannot be decoded"
+        f"{counted(len(report.unreadable), 'image')} cannot be decoded"
         if report.unreadable
         else "every image can be decoded"
     )

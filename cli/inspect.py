@@ -13,6 +13,7 @@ from osnet_edge.cli.progress import load_package
 from osnet_edge.cli.replacing import CHART_SVG, force_option
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanPart
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.package.manifest import Manifest, Target
@@ -97,7 +98,7 @@ def _runs_here(package: str) -> str:
 
 
 def _launches(part: PlanPart) -> str:
-    return f"{part.launches} launches" + (f", {part.copies} of them only move" if part.copies else "")
+    return counted(part.launches, "launch") + (f", {part.copies} of them only move" if part.copies else "")
 
 
 def _draw(manifest: Manifest, package: str, plot: str) -> None:

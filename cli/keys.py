@@ -22,6 +22,7 @@ from osnet_edge.cli.key_options import (
 from osnet_edge.cli.options import echo_json, json_flag, output_option
 from osnet_edge.cli.paths import DRAFT, KEY, PUBLIC_KEY, OutputKey
 from osnet_edge.cli.replacing import DRAFT_JSON
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
 
@@ -149,7 +150,8 @@ def sign(draft: str, places: tuple[str, ...]) -> None:
     signed.sign(read, open_keys(places))
     signed.write_draft(Path(draft), read)
     click.echo(
-        f"{draft}: {read.signed.type} version {read.signed.version}, {len(read.signatures)} signatures"
+        f"{draft}: {read.signed.type} version {read.signed.version}, "
+        f"{counted(len(read.signatures), 'signature')}"
     )
 
 

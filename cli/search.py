@@ -10,6 +10,7 @@ import click
 from osnet_edge.cli.options import output_option, parse_size
 from osnet_edge.cli.paths import SET
 from osnet_edge.cli.progress import bar, say, step
+from osnet_edge.runtime.counted import counted
 from osnet_edge.train.threads import spare_busy_cores
 
 
@@ -122,4 +123,4 @@ def search(
         with bar("searching", epochs * (len(pictures) // batch) * batch) as advance:
             placement = run(pictures, width, settings, machine=machine, progress=advance, report=tell)
         write_search(folder, placement, history, how)
-    click.echo(f"{output}: {placement}, after {epochs} epochs")
+    click.echo(f"{output}: {placement}, after {counted(epochs, 'epoch')}")

@@ -27,6 +27,7 @@ from osnet_edge.cli.progress import step
 from osnet_edge.cli.replacing import CHART_SVG, force_option
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.engines.targets import parse_target
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.package.schema import to_json
@@ -163,7 +164,7 @@ def tune(
             processor=processor,
             precisions=cast("tuple[Precision, ...] | None", precisions),
             device=device,
-            machine=f"{facts.cpu}, {facts.logical_cores} cores",
+            machine=f"{facts.cpu}, {counted(facts.logical_cores, 'core')}",
             cache=Path(cache) if cache else default_folder(),
             fresh=fresh,
         )

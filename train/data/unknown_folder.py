@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import printable
 from osnet_edge.runtime.pictures import SUFFIXES
 from osnet_edge.train.data.pattern_set import compile_pattern
@@ -35,7 +36,7 @@ def advice(root: Path) -> str:
     images = [path.relative_to(root).as_posix() for path in _images(root)]
     if not images:
         return f"it holds no image that ends in {', '.join(SUFFIXES)}"
-    held = f"it holds {len(images):,}{' or more' if len(images) == _MOST else ''} images"
+    held = f"it holds {counted(len(images), 'image')}{' or more' if len(images) == _MOST else ''}"
     for pattern, meaning in _PATTERNS:
         expression = compile_pattern(pattern)
         fits = [found for name in images if (found := expression.fullmatch(name))]

@@ -202,6 +202,11 @@ def test_options(case: Case, refused: Refused) -> None:
     (
         "the checkpoint as output",
         lambda b: ["export", given(b, b.checkpoint), "-o", str(b.folder / "osnet.pth")],
+        "to replace, found a zip archive",
+    ),
+    (
+        "the checkpoint as output, by all means",
+        lambda b: ["export", given(b, b.checkpoint), "-o", str(b.folder / "osnet.pth"), "--force"],
         "is the checkpoint itself",
     ),
 )
