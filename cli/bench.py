@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
-from osnet_edge.cli.options import parse_numbers, threads_option
+from osnet_edge.cli.options import parse_numbers, require_weights, threads_option, weights_key_option
 from osnet_edge.cli.paths import CHECKPOINT, PACKAGE, SET, InputPath, OutputFile
 from osnet_edge.cli.progress import say, shares
 from osnet_edge.cli.replacing import PAGE_HTML, RESULT_CSV, RESULT_JSON, force_option
@@ -106,6 +106,7 @@ class BenchCommand(click.Command):
     metavar="CHECKPOINT",
     help="Checkpoint for --versus: the one that the packages were built from.",
 )
+@weights_key_option
 @click.option(
     "--json",
     "json_file",
@@ -146,6 +147,7 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
             raise InputError(f"expected --{name} in seconds, above 0 and up to {most}; got {options[name]:g}")
     if not 0 <= options["cold_starts"] <= 1000:
         raise InputError(f"expected --cold-starts of 0 to 1000, got {options['cold_starts']}")
+    require_weights(options["weights"], options["weights_key"])
     outputs = _outputs(options)
     from osnet_edge.bench.measure.run import run_bench
     from osnet_edge.runtime.backends.onnxruntime import checked_threads
@@ -161,7 +163,7 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     targets, graph = _targets(manifests, options["reference"], threads)
     plan = _plan(sizes, threads, options, test_set, graph)
     with (
-        rivals(options["versus"], options["weights"], packages, threads) as others,
+        rivals(options["versus"], options["weights"], packages, threads, options["weights_key"]) as others,
         shares() as progress,
     ):
         result = run_bench([*targets, *others], plan, command=command, progress=progress, note=say)
@@ -324,6 +326,7 @@ def _command(packages: tuple[str, ...], options: dict[str, Any], threads: int) -
         "--cold-starts": options["cold_starts"] or None,
         "--versus": options["versus"],
         "--weights": options["weights"],
+        "--weights-key": options["weights_key"],
     }
     words = [item for name, value in given.items() if value is not None for item in (name, str(value))]
     flags = [f"--{name}" for name in ("layers", "limits", "full") if options[name]]

@@ -139,6 +139,18 @@ weights_key_option = click.option(
     metavar="KEY",
     help="Network to take from a checkpoint that holds several, such as ema; default: the trained one.",
 )
+
+
+def require_weights(weights: str | None, weights_key: str | None) -> None:
+    """Check that a key of a checkpoint's networks comes with the checkpoint.
+
+    Raises:
+        InputError: it comes alone.
+    """
+    if weights_key is not None and not weights:
+        raise InputError("expected --weights with --weights-key, got none; give the checkpoint that holds it")
+
+
 threads_option = click.option(
     "--threads",
     type=int,

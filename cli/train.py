@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from osnet_edge.cli.options import output_option, parse_size, typed_command, weights_key_option, within_cores
+from osnet_edge.cli.options import (
+    output_option,
+    parse_size,
+    require_weights,
+    typed_command,
+    weights_key_option,
+    within_cores,
+)
 from osnet_edge.cli.paths import CALIBRATION, CHECKPOINT, PLACEMENT, SET, PathOrName
 from osnet_edge.cli.progress import bar, say, step
 from osnet_edge.runtime.counted import counted
@@ -143,8 +150,7 @@ def _check(recipe: str, data: str, resume: bool, options: dict[str, Any]) -> Non
     from osnet_edge.train.recipe import read_recipe
 
     chosen = read_recipe(recipe, _typed_changes(options))
-    if options["weights_key"] is not None and not options["weights"]:
-        raise InputError("expected --weights with --weights-key, got none; give the checkpoint that holds it")
+    require_weights(options["weights"], options["weights_key"])
     if not (options["weights"] or resume):
         chosen.require_no_weights()
     for spec in parse_specs(data):

@@ -60,13 +60,11 @@ def find_layers(
         weights: its initializers, by name.
 
     Raises:
-        InputError: a weight is no initializer, or the graph holds Q/DQ already.
+        InputError: a weight is no initializer.
 
     Returns:
         Every Conv, Gemm and residual Add.
     """
-    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
-        raise InputError("expected a float32 graph, got one with Q/DQ in it; give the graph as exported")
     beside_norms = _beside_norms(model)
     convolutions = {node.output[0] for node in model.graph.node if node.op_type == "Conv"}
     layers = []
