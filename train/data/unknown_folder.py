@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def advice(root: Path) -> str:
         # Accuracy needs queries and a gallery, or neither.
         whole = splits <= _SPLITS and len(splits & {"query", "gallery"}) != 1
         if len(fits) == len(images) and whole:
-            return f"{held}, as {meaning}; give '{root}::{pattern}'"
+            return f"{held}, as {meaning}; give {shlex.quote(f'{root}::{pattern}')}"
     return (
         f"{held}, such as {printable(images[0])}; give '{root}::PATTERN' with {{identity}} and perhaps "
         "{camera} and {split} where they stand in such a name, or a CSV of path,identity,camera,split"
