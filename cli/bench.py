@@ -12,9 +12,10 @@ import click
 
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.group import CommandWithOthers
-from osnet_edge.cli.options import parse_numbers, threads_option
+from osnet_edge.cli.options import parse_numbers, require_weights, threads_option, weights_key_option
 from osnet_edge.cli.paths import CHECKPOINT, PACKAGE, SET, InputPath, OutputFile
 from osnet_edge.cli.progress import say, shares
+from osnet_edge.cli.replacing import PAGE_HTML, RESULT_CSV, RESULT_JSON, force_option
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,24 +86,29 @@ _FULL = {"streams": "1,2", "people": _PEOPLE, "cold_starts": 5, "layers": True, 
     metavar="CHECKPOINT",
     help="Checkpoint for --versus: the one that the packages were built from.",
 )
+@weights_key_option
 @click.option(
     "--json",
     "json_file",
-    type=OutputFile("-"),
+    type=OutputFile(RESULT_JSON, "-"),
     metavar="FILE",
     help="Write the result as JSON; - for standard output.",
 )
 @click.option(
     "--csv",
     "csv_file",
-    type=OutputFile(),
+    type=OutputFile(RESULT_CSV),
     metavar="FILE",
     help="Write a CSV with one row per engine and batch size.",
 )
 @click.option("--markdown", is_flag=True, help="Print the tables in Markdown.")
 @click.option(
-    "--report", type=OutputFile(), metavar="FILE", help="Write the result as a self-contained HTML page."
+    "--report",
+    type=OutputFile(PAGE_HTML),
+    metavar="FILE",
+    help="Write the result as a self-contained HTML page.",
 )
+@force_option()
 def bench(packages: tuple[str, ...], **options: Any) -> None:
     """Measure engine PACKAGES in rounds, with the float32 reference.
 
@@ -121,6 +127,7 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
             raise InputError(f"expected --{name} in seconds, above 0 and up to {most}; got {options[name]:g}")
     if not 0 <= options["cold_starts"] <= 1000:
         raise InputError(f"expected --cold-starts of 0 to 1000, got {options['cold_starts']}")
+    require_weights(options["weights"], options["weights_key"])
     outputs = _outputs(options)
     from osnet_edge.bench.measure.run import run_bench
     from osnet_edge.runtime.backends.onnxruntime import checked_threads
@@ -136,7 +143,7 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     targets, graph = _targets(manifests, options["reference"], threads)
     plan = _plan(sizes, threads, options, test_set, graph)
     with (
-        rivals(options["versus"], options["weights"], packages, threads) as others,
+        rivals(options["versus"], options["weights"], packages, threads, options["weights_key"]) as others,
         shares() as progress,
     ):
         result = run_bench([*targets, *others], plan, command=command, progress=progress, note=say)
@@ -299,6 +306,7 @@ def _command(packages: tuple[str, ...], options: dict[str, Any], threads: int) -
         "--cold-starts": options["cold_starts"] or None,
         "--versus": options["versus"],
         "--weights": options["weights"],
+        "--weights-key": options["weights_key"],
     }
     words = [item for name, value in given.items() if value is not None for item in (name, str(value))]
     flags = [f"--{name}" for name in ("layers", "limits", "full") if options[name]]

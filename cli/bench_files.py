@@ -6,6 +6,7 @@ import click
 
 from osnet_edge.cli.options import echo_json
 from osnet_edge.cli.paths import RESULT, OutputFile
+from osnet_edge.cli.replacing import PAGE_HTML, force_option
 from osnet_edge.runtime.errors import InputError
 
 
@@ -67,12 +68,13 @@ def bench_diff(
 @click.option(
     "-o",
     "--output",
-    type=OutputFile(),
+    type=OutputFile(PAGE_HTML),
     default="fleet.html",
     show_default=True,
     metavar="FILE",
     help="Page to write.",
 )
+@force_option()
 @click.option(
     "--budget",
     default=0.5,

@@ -20,6 +20,7 @@ from osnet_edge.cli.options import (
 )
 from osnet_edge.cli.paths import CALIBRATION, GRAPH
 from osnet_edge.cli.progress import step
+from osnet_edge.cli.replacing import force_option
 from osnet_edge.runtime.backends.registry import SPELLINGS
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.precisions import PRECISIONS
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("graph", type=GRAPH)
-@output_option("package folder", folder=True)
+@output_option("package folder")
 @click.option(
     "--target",
     required=True,
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     help="Calibration set for int8 and auto; with fp16, used to check the range of float16.",
 )
 @budget_options
-@click.option("--force", is_flag=True, help="Replace an existing package.")
+@force_option("Replace an existing package.", expose_value=True)
 @json_flag
 def build(
     graph: str,

@@ -11,6 +11,8 @@ import click
 from osnet_edge.cli.options import echo_json, json_flag, output_option
 from osnet_edge.cli.paths import SET, InputPath
 from osnet_edge.cli.progress import bar
+from osnet_edge.cli.replacing import CALIBRATION_JSON
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Images of people without identities; each folder with images counts as a camera.",
 )
-@output_option("file.json")
+@output_option("file.json", CALIBRATION_JSON)
 @click.option("--images", default=512, show_default=True, metavar="N", help="Number of images to draw.")
 @click.option(
     "--held-out",
@@ -176,14 +178,14 @@ def _print(made: CalibrationSet, output: str) -> None:
     cameras = Counter(p.camera for p in made.pictures)
     each = f"{min(cameras.values()):,} to {max(cameras.values()):,} of each camera"
     unnamed = sum(p.identity == UNKNOWN for p in made.pictures)
-    people = f"of {how.identities:,} people" if how.identities else ""
+    people = f"of {counted(how.identities, 'person')}" if how.identities else ""
     without = f"{unnamed:,} without identities" if people else "without identities"
     who = " and ".join(filter(None, (people, without if unnamed else "")))
-    held = f"{len(made.held_out):,} images" + (
-        "" if how.kind == "unlabelled" else f" of {how.held_out:,} people"
+    held = counted(len(made.held_out), "image") + (
+        "" if how.kind == "unlabelled" else f" of {counted(how.held_out, 'person')}"
     )
     click.echo(
-        f"{output}: {len(made.pictures):,} images {who} on {how.cameras:,} cameras "
+        f"{output}: {counted(len(made.pictures), 'image')} {who} on {counted(how.cameras, 'camera')} "
         f"({each}), drawn from {how.available:,} by seed {how.seed}; near-duplicates skipped: "
         f"{how.near_duplicates:,}; held out: {held}"
     )

@@ -11,6 +11,7 @@ from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.options import output_option, parse_size
 from osnet_edge.cli.paths import InputPath
 from osnet_edge.cli.progress import bar, step
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
 
@@ -24,7 +25,7 @@ data.add_command(check)
 
 @data.command()
 @click.argument("file", type=InputPath("CUHK03's cuhk-03.mat"))
-@output_option("folder", folder=True)
+@output_option("folder")
 def unpack(file: str, output: str) -> None:
     """Unpack CUHK03's FILE, its authors' cuhk-03.mat, into images and the splits of the first protocol.
 
@@ -49,7 +50,7 @@ def unpack(file: str, output: str) -> None:
 
 
 @data.command()
-@output_option("folder", folder=True)
+@output_option("folder")
 @click.option("--train-people", default=200, show_default=True, help="Number of people to train on.")
 @click.option("--test-people", default=40, show_default=True, help="Number of other people, to test on.")
 @click.option("--cameras", default=3, show_default=True, help="Number of cameras, at least 2.")
@@ -98,7 +99,7 @@ def synthesize(
             write_frames(
                 output, frames=frames, people=people, size=(width, height), seed=seed, progress=advance
             )
-        click.echo(f"{output}: {frames} frames of {people} people, boxes in gt/gt.txt")
+        click.echo(f"{output}: {counted(frames, 'frame')} of {counted(people, 'person')}, boxes in gt/gt.txt")
         return
     total = max(0, train_people + test_people) * max(0, cameras) * max(0, pictures)
     with bar("drawing", total) as advance:
@@ -113,6 +114,7 @@ def synthesize(
             progress=advance,
         )
     click.echo(
-        f"{output}: {len(made.train)} images of {train_people} people to train on; "
-        f"{len(made.query)} queries and {len(made.gallery)} gallery images of {test_people} others"
+        f"{output}: {counted(len(made.train), 'image')} of {counted(train_people, 'person')} to train on; "
+        f"{counted(len(made.query), 'query')} and {counted(len(made.gallery), 'gallery image')} of "
+        f"{counted(test_people, 'other')}"
     )

@@ -10,6 +10,8 @@ import click
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.paths import SET, OutputFile
 from osnet_edge.cli.progress import bar
+from osnet_edge.cli.replacing import SHEET_PNG, force_option
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,10 +25,11 @@ _HEADERS = ("split", "identities", "cameras", "images")
 @click.argument("spec", type=SET, metavar="SET")
 @click.option(
     "--sheet",
-    type=OutputFile(),
+    type=OutputFile(SHEET_PNG),
     metavar="FILE.png",
     help="Draw a contact sheet: people in rows, cameras in columns.",
 )
+@force_option()
 @click.option("--split", default=0, show_default=True, help="Index of the split, if the set has several.")
 @click.option(
     "--seed", default=0, show_default=True, help="Seed that draws the splits of a set without fixed splits."
@@ -44,6 +47,8 @@ def check(context: click.Context, spec: str, sheet: str | None, split: int, seed
     Example:
       osnet-edge data check synthetic-set --sheet sheet.png
     """
+    from PIL.PngImagePlugin import PngInfo
+
     from osnet_edge.runtime.files import write_aside
     from osnet_edge.train.data import DataWarning, count_splits, open_set
     from osnet_edge.train.data.check import check_set, count_files
@@ -58,8 +63,10 @@ def check(context: click.Context, spec: str, sheet: str | None, split: int, seed
     with bar("opening images", count_files(found)) as advance:
         report = check_set(found, advance)
     if sheet:
+        mark = PngInfo()
+        mark.add_text("Software", "osnet-edge")
         with write_aside(sheet) as partial:
-            draw_contact_sheet(found).save(partial)
+            draw_contact_sheet(found).save(partial, pnginfo=mark)
     if as_json:
         echo_json(_document(found, report, split, splits))
     else:
@@ -85,9 +92,8 @@ def _print(found: ReidSet, report: SetReport, split: int, splits: int) -> None:
         click.echo(f"warning: {text}")
     for path, reason in report.unreadable:
         click.echo(f"unreadable: {reason if str(path) in reason else f'{path}: {reason}'}")
-    images = "image" if len(report.unreadable) == 1 else "images"
     click.echo(
-        f"{len(report.unreadable):,} {images} cannot be decoded"
+        f"{counted(len(report.unreadable), 'image')} cannot be decoded"
         if report.unreadable
         else "every image can be decoded"
     )

@@ -12,6 +12,8 @@ import click
 from osnet_edge.cli.options import parse_size
 from osnet_edge.cli.paths import OutputFolder
 from osnet_edge.cli.progress import step
+from osnet_edge.cli.replacing import force_option
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.threads import spare_busy_cores
 
@@ -47,7 +49,7 @@ _LATER_S, _LATER_BY_DRAWING = 25.0, 1.0
 )
 @click.option("--duration", default=2.0, show_default=True, help="Seconds to time each engine at each batch.")
 @click.option("--seed", default=0, show_default=True, help="Seed of people, weights and order.")
-@click.option("--force", is_flag=True, help="Remove an existing folder first.")
+@force_option("Remove an existing folder first.", expose_value=True)
 def demo(
     output: str,
     train_people: int,
@@ -121,7 +123,7 @@ def _fitting_epochs(people: str, seed: int, drawing_s: float) -> int:
     an_epoch = steps * recipe.batches.size / rate
     left = _LIMIT_S - drawing_s - (time.monotonic() - begun) - _LATER_S - _LATER_BY_DRAWING * drawing_s
     epochs = max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, int(left / an_epoch)))
-    step(f"{rate:.0f} images a second, so {epochs} epochs in about {epochs * an_epoch:.0f} s")
+    step(f"{rate:.0f} images a second, so {counted(epochs, 'epoch')} in about {epochs * an_epoch:.0f} s")
     return epochs
 
 

@@ -17,6 +17,7 @@ from osnet_edge.cli.group import CommandGroup
 from osnet_edge.cli.options import json_flag
 from osnet_edge.cli.paths import STORE, UNITS, InputPath, LaterFile, MadeFolder, OutputFile
 from osnet_edge.cli.progress import shares, step
+from osnet_edge.cli.replacing import STATUS_TEXT, force_option
 from osnet_edge.runtime.errors import InputError, printable
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.ship.device.store import DEFAULT_STORE
@@ -223,8 +224,13 @@ def update(store: str, retry: bool, wait: float, as_json: bool) -> int:
 @store_option
 @click.option("--prometheus", is_flag=True, help="Print Prometheus text instead of JSON.")
 @click.option(
-    "-o", "--output", type=OutputFile(), metavar="FILE", help="Write the status to a file, atomically."
+    "-o",
+    "--output",
+    type=OutputFile(STATUS_TEXT),
+    metavar="FILE",
+    help="Write the status to a file, atomically.",
 )
+@force_option()
 def status(store: str, prometheus: bool, output: str | None) -> None:
     """Show this camera's engine and state, as one line of JSON.
 

@@ -7,6 +7,7 @@ import importlib.util
 import click
 
 from osnet_edge.cli.options import echo_json, json_flag
+from osnet_edge.runtime.counted import counted
 
 #: Import name, distribution, and the job that needs it.
 _LIBRARIES = (
@@ -41,7 +42,8 @@ def doctor(as_json: bool) -> None:
         document = {"machine": to_json(facts), "processor": processor, "libraries": libraries}
         echo_json({**document, "targets": targets})
         return
-    click.echo(f"{facts.cpu}, {facts.logical_cores} cores, {facts.os}, Python {facts.versions['python']}")
+    cores = counted(facts.logical_cores, "core")
+    click.echo(f"{facts.cpu}, {cores}, {facts.os}, Python {facts.versions['python']}")
     sets = ", ".join(here.features) or "none of those that INT8 and bf16 are made for"
     click.echo(f"processor      {here.kind}: {sets}")
     for name, _, job in _LIBRARIES:

@@ -10,6 +10,8 @@ import numpy as np
 from osnet_edge.cli.options import output_option, threads_option
 from osnet_edge.cli.paths import IMAGES, PACKAGE
 from osnet_edge.cli.progress import bar, load_package
+from osnet_edge.cli.replacing import EMBEDDINGS_NPZ
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside
 
@@ -17,7 +19,7 @@ from osnet_edge.runtime.files import write_aside
 @click.command()
 @click.argument("package", type=PACKAGE)
 @click.argument("images", nargs=-1, required=True, type=IMAGES)
-@output_option("npz file")
+@output_option("npz file", EMBEDDINGS_NPZ)
 @threads_option
 def embed(package: str, images: tuple[str, ...], output: str, threads: int | None) -> None:
     """Embed IMAGES (files or folders) with an engine PACKAGE.
@@ -44,5 +46,6 @@ def embed(package: str, images: tuple[str, ...], output: str, threads: int | Non
         np.savez(partial, embeddings=embeddings, paths=np.array([str(path) for path in paths]))
     seconds = time.monotonic() - started
     click.echo(
-        f"{output}: {len(paths)} embeddings in {seconds:.2f} s, {len(paths) / seconds:.0f} images a second"
+        f"{output}: {counted(len(paths), 'embedding')} in {seconds:.2f} s, "
+        f"{len(paths) / seconds:.0f} images a second"
     )

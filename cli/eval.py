@@ -19,6 +19,7 @@ from osnet_edge.cli.options import (
 )
 from osnet_edge.cli.paths import CHECKPOINT_OR_PACKAGE, SET, OutputFile
 from osnet_edge.cli.progress import bar, load_package, step
+from osnet_edge.cli.replacing import PAGE_HTML, force_option
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.threads import spare_busy_cores
@@ -59,10 +60,11 @@ _MOST_PICTURES = 1024
 @weights_key_option
 @click.option(
     "--pictures",
-    type=OutputFile(),
+    type=OutputFile(PAGE_HTML),
     metavar="FILE",
     help="Write a page of rankings and attention maps (HTML).",
 )
+@force_option()
 @click.option("--queries", default=8, show_default=True, help="Number of queries of each set on that page.")
 @click.option("--markdown", is_flag=True, help="Print the tables in Markdown.")
 @json_flag

@@ -16,6 +16,7 @@ from osnet_edge.cli.options import (
 )
 from osnet_edge.cli.paths import CHECKPOINT
 from osnet_edge.cli.progress import step
+from osnet_edge.cli.replacing import ONNX
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.preprocessing import Interpolation, Preprocessing
 from osnet_edge.train.threads import spare_busy_cores
@@ -23,7 +24,7 @@ from osnet_edge.train.threads import spare_busy_cores
 
 @click.command()
 @click.argument("checkpoint", type=CHECKPOINT)
-@output_option("ONNX file")
+@output_option("ONNX file", ONNX)
 @click.option(
     "--arch", default="auto", show_default=True, help="Variant, or auto to recognise it by tensor shapes."
 )

@@ -10,8 +10,10 @@ from osnet_edge.cli.int8_text import describe_int8, group_lines
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.paths import PACKAGE, OutputFile
 from osnet_edge.cli.progress import load_package
+from osnet_edge.cli.replacing import CHART_SVG, force_option
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.runtime.backends.tensorrt.plan_schedule import PlanPart
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.package.manifest import Manifest, Target
@@ -23,8 +25,12 @@ from osnet_edge.runtime.processor import ANY
 @click.argument("package", type=PACKAGE)
 @click.option("--prove", is_flag=True, help="Load the engine and run its golden pairs.")
 @click.option(
-    "--plot", type=OutputFile(), metavar="SVG", help="Draw the INT8 decision for each group of layers."
+    "--plot",
+    type=OutputFile(CHART_SVG),
+    metavar="SVG",
+    help="Draw the INT8 decision for each group of layers.",
 )
+@force_option()
 @json_flag
 def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
     """Show an engine PACKAGE and check its files; reading a plan needs no TensorRT.
@@ -92,7 +98,7 @@ def _runs_here(package: str) -> str:
 
 
 def _launches(part: PlanPart) -> str:
-    return f"{part.launches} launches" + (f", {part.copies} of them only move" if part.copies else "")
+    return counted(part.launches, "launch") + (f", {part.copies} of them only move" if part.copies else "")
 
 
 def _draw(manifest: Manifest, package: str, plot: str) -> None:

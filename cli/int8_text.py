@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.package.decisions import AccuracyLoss, Drift, GroupDecision, Int8
 
 
 def describe_int8(decision: Int8) -> str:
     """Return the decision in one line; if INT8 was dropped, with the reason and the loss."""
     if used := sum(each.int8 for each in decision.groups):
-        parts = [f"{used} of {len(decision.groups)} groups, {decision.macs:.0%} of the multiply-accumulates"]
+        groups = counted(len(decision.groups), "group")
+        parts = [f"{used} of {groups}, {decision.macs:.0%} of the multiply-accumulates"]
     else:
         parts = [f"dropped, as {decision.dropped}" if decision.dropped else "dropped"]
     if decision.loss:
-        lost = f"{describe_loss(decision.loss)} on {decision.held_out:,} held-out images"
+        lost = f"{describe_loss(decision.loss)} on {counted(decision.held_out, 'held-out image')}"
         parts.append(lost if used else f"in INT8 {lost}")
     if decision.drift:
         parts.append(describe_drift(decision.drift))
     parts.append(
-        f"{decision.ranges} ranges of {decision.pictures:,} images, Q/DQ for {decision.rules}, "
-        f"weights of {decision.weight_bits} bits"
+        f"{decision.ranges} ranges of {counted(decision.pictures, 'image')}, "
+        f"Q/DQ for {decision.rules}, weights of {decision.weight_bits} bits"
     )
     return "; ".join(parts)
 

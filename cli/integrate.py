@@ -12,6 +12,7 @@ from osnet_edge.cli.integrate_check import integrate_check, integrate_compare, o
 from osnet_edge.cli.options import echo_json, json_flag, output_option
 from osnet_edge.cli.paths import PACKAGE_OR_GRAPH, SET
 from osnet_edge.cli.progress import step
+from osnet_edge.cli.replacing import force_option
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _LARGEST_BATCH = 1024
     help="deepstream-tracker, deepstream-nvinfer, triton, triton:openvino, triton:tensorrt, savant, "
     "ultralytics or ultralytics:square.",
 )
-@output_option("folder", folder=True)
+@output_option("folder")
 @click.option(
     "--precision",
     type=click.Choice(["fp16", "fp32", "fp16-typed"], case_sensitive=False),
@@ -47,7 +48,7 @@ _LARGEST_BATCH = 1024
 @click.option("--batch", type=int, metavar="N", help="Most crops at once; default: the package's.")
 @click.option("--at", "place", metavar="PLACE", help="Absolute path that the folder will have on the device.")
 @click.option("--data", type=SET, metavar="SET", help="Also measure the mAP that the configuration keeps.")
-@click.option("--force", is_flag=True, help="Replace a folder written by this command.")
+@force_option("Replace a folder written by this command.", expose_value=True)
 @json_flag
 def integrate(
     package: str,

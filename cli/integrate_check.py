@@ -11,6 +11,7 @@ import click
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.paths import PACKAGE_OR_GRAPH, SET, InputPath, OutputFile
 from osnet_edge.cli.progress import bar, step
+from osnet_edge.cli.replacing import MENDED, force_option
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ _AGREES = 0.99
 @click.argument("config", type=InputPath("a configuration of DeepStream, Triton, Savant or Ultralytics"))
 @click.option("--package", type=PACKAGE_OR_GRAPH, metavar="PACKAGE", help="What it is meant to run.")
 @click.option("--data", type=SET, metavar="SET", help="Measure what each mistake costs; needs --package.")
-@click.option("--fix", type=OutputFile(), metavar="FILE", help="Write the mended configuration.")
+@click.option("--fix", type=OutputFile(MENDED), metavar="FILE", help="Write the mended configuration.")
+@force_option()
 @json_flag
 def integrate_check(
     config: str, package: str | None, data: str | None, fix: str | None, as_json: bool

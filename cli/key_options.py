@@ -11,6 +11,7 @@ import click
 
 from osnet_edge.cli.paths import KEY, REPOSITORY, MadeFolder, OutputFile
 from osnet_edge.cli.progress import step
+from osnet_edge.cli.replacing import DRAFT_JSON, force_option
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,10 +77,11 @@ def signing_options(command: F) -> F:
         ),
         click.option(
             "--draft",
-            type=OutputFile(),
+            type=OutputFile(DRAFT_JSON),
             metavar="FILE",
             help="Write a draft, to be signed with targets keys on another machine.",
         ),
+        force_option(),
         click.option(
             "--expires", type=float, metavar="DAYS", help="Validity of the targets' signatures; default 180."
         ),

@@ -19,8 +19,10 @@ from osnet_edge.cli.key_options import (
     signing_options,
     warn,
 )
-from osnet_edge.cli.options import echo_json, json_flag
-from osnet_edge.cli.paths import DRAFT, KEY, PUBLIC_KEY, OutputFile, OutputKey
+from osnet_edge.cli.options import echo_json, json_flag, output_option
+from osnet_edge.cli.paths import DRAFT, KEY, PUBLIC_KEY, OutputKey
+from osnet_edge.cli.replacing import DRAFT_JSON
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
 
@@ -80,7 +82,7 @@ def new(file: str, encrypt: bool) -> None:
 )
 @click.option("--online", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public online key.")
 @click.option("--expires", type=float, metavar="DAYS", help="Validity of the root; default 365.")
-@click.option("-o", "--output", type=OutputFile(), required=True, metavar="FILE", help="Draft to write.")
+@output_option("Draft", DRAFT_JSON)
 def root(
     repository: str,
     root_keys: tuple[str, ...],
@@ -148,7 +150,8 @@ def sign(draft: str, places: tuple[str, ...]) -> None:
     signed.sign(read, open_keys(places))
     signed.write_draft(Path(draft), read)
     click.echo(
-        f"{draft}: {read.signed.type} version {read.signed.version}, {len(read.signatures)} signatures"
+        f"{draft}: {read.signed.type} version {read.signed.version}, "
+        f"{counted(len(read.signatures), 'signature')}"
     )
 
 

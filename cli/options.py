@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from osnet_edge.cli.paths import PLACEMENT, OutputFile, OutputFolder
+from osnet_edge.cli.replacing import FileKind, force_option
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.processor import PROCESSORS
 
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def output_option(what: str, *, folder: bool = False) -> Callable[[F], F]:
-    """Return the option `-o` for the output."""
-    kind = OutputFolder() if folder else OutputFile()
-    return click.option("-o", "--output", type=kind, required=True, metavar="PATH", help=f"{what} to write.")
+def output_option(what: str, kind: FileKind | None = None) -> Callable[[F], F]:
+    """Return the option `-o` for the output: a file of some kind, with `--force`, or else a folder."""
+    place = OutputFile(kind) if kind else OutputFolder()
+    option = click.option(
+        "-o", "--output", type=place, required=True, metavar="PATH", help=f"{what} to write."
+    )
+    return (lambda command: option(force_option()(command))) if kind else option
 
 
 def json_flag(command: F) -> F:
@@ -99,6 +103,9 @@ def typed_command(**chosen: object) -> str:
     words = context.command_path.split()
     for parameter in context.command.params:
         name = parameter.name or ""
+        if name not in context.params:
+            # Of --force nothing of the result depends.
+            continue
         if name not in chosen and context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
         value = chosen.get(name, context.params[name])
@@ -132,6 +139,18 @@ weights_key_option = click.option(
     metavar="KEY",
     help="Network to take from a checkpoint that holds several, such as ema; default: the trained one.",
 )
+
+
+def require_weights(weights: str | None, weights_key: str | None) -> None:
+    """Check that a key of a checkpoint's networks comes with the checkpoint.
+
+    Raises:
+        InputError: it comes alone.
+    """
+    if weights_key is not None and not weights:
+        raise InputError("expected --weights with --weights-key, got none; give the checkpoint that holds it")
+
+
 threads_option = click.option(
     "--threads",
     type=int,

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import click
 from click.shell_completion import CompletionItem
 
+from osnet_edge.cli.replacing import FileKind, may_replace
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import require_place, require_writable
 from osnet_edge.ship.publish.key_text import refuse_key_text
@@ -89,19 +90,20 @@ class PathOrName(_Path):
 
 
 class OutputFile(_Path):
-    """A file to write, whose folder must be there and take it.
+    """A file to write, whose folder must be there and take it; its command has `force_option`.
 
     Args:
+        kind: what is written, and may be replaced.
         but: what may be typed in place of a path, such as `-` for standard output.
     """
 
-    def __init__(self, but: str | None = None) -> None:
-        self.but = but
+    def __init__(self, kind: FileKind, but: str | None = None) -> None:
+        self.kind, self.but = kind, but
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the path as typed; raises as `require_writable` does."""
-        if value != self.but:
-            require_writable(value)
+        """Return the path as typed; raises as `require_writable` and `may_replace` do."""
+        if value != self.but and (there := require_writable(value)):
+            may_replace(there, self.kind, ctx)
         return str(value)
 
 
@@ -114,13 +116,14 @@ class InputKey(InputPath):
         return super().convert(value, param, ctx)
 
 
-class OutputKey(OutputFile):
+class OutputKey(_Path):
     """A key to write; the text of one, typed in place of its name, is refused and not printed."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the path as typed; raises as `OutputFile` and `refuse_key_text` do."""
+        """Return the path as typed; raises as `refuse_key_text` and `require_writable` do."""
         refuse_key_text(value)
-        return super().convert(value, param, ctx)
+        require_writable(value)
+        return str(value)
 
 
 class OutputFolder(_Path):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("graph", type=GRAPH)
-@output_option("recipe folder", folder=True)
+@output_option("recipe folder")
 @click.option("--target", required=True, metavar="TARGET", help="Target as for build, such as tensorrt.")
 @processor_option("any")
 @click.option(

@@ -10,12 +10,13 @@ import click
 from osnet_edge.cli.options import output_option, parse_size
 from osnet_edge.cli.paths import SET
 from osnet_edge.cli.progress import bar, say, step
+from osnet_edge.runtime.counted import counted
 from osnet_edge.train.threads import spare_busy_cores
 
 
 @click.command()
 @click.option("--data", required=True, type=SET, metavar="SET,...", help="Training sets, combined.")
-@output_option("folder", folder=True)
+@output_option("folder")
 @click.option("--combineall", is_flag=True, help="Also train on the sets' test images, as the paper does.")
 @click.option("--width", default="x1_0", show_default=True, help="Width of the network.")
 @click.option("--epochs", default=120, show_default=True, help="Passes over the images.")
@@ -122,4 +123,4 @@ def search(
         with bar("searching", epochs * (len(pictures) // batch) * batch) as advance:
             placement = run(pictures, width, settings, machine=machine, progress=advance, report=tell)
         write_search(folder, placement, history, how)
-    click.echo(f"{output}: {placement}, after {epochs} epochs")
+    click.echo(f"{output}: {placement}, after {counted(epochs, 'epoch')}")

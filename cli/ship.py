@@ -11,6 +11,7 @@ import click
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.paths import InputPath
 from osnet_edge.cli.progress import bar, say
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.ship.device.store import DEFAULT_STORE
 
@@ -105,7 +106,7 @@ def ship(
             dry_run,
         )
         total = 0 if dry_run else archive.stat().st_size * len(hosts)
-        with bar(f"shipping to {len(hosts)} hosts", total, shown=not dry_run) as advance:
+        with bar(f"shipping to {counted(len(hosts), 'host')}", total, shown=not dry_run) as advance:
             results = ship_to_all(shipment, hosts, jobs, advance, say)
     if as_json:
         echo_json([vars(each) for each in results])

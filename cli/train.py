@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from osnet_edge.cli.options import output_option, parse_size, typed_command, weights_key_option, within_cores
+from osnet_edge.cli.options import (
+    output_option,
+    parse_size,
+    require_weights,
+    typed_command,
+    weights_key_option,
+    within_cores,
+)
 from osnet_edge.cli.paths import CALIBRATION, CHECKPOINT, PLACEMENT, SET, PathOrName
 from osnet_edge.cli.progress import bar, say, step
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.threads import spare_busy_cores
 
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("recipe", type=PathOrName(), metavar="RECIPE")
 @click.option("--data", required=True, type=SET, metavar="SET,...", help="Training sets, combined.")
-@output_option("run folder", folder=True)
+@output_option("run folder")
 @click.option(
     "--weights",
     type=CHECKPOINT,
@@ -142,8 +150,7 @@ def _check(recipe: str, data: str, resume: bool, options: dict[str, Any]) -> Non
     from osnet_edge.train.recipe import read_recipe
 
     chosen = read_recipe(recipe, _typed_changes(options))
-    if options["weights_key"] is not None and not options["weights"]:
-        raise InputError("expected --weights with --weights-key, got none; give the checkpoint that holds it")
+    require_weights(options["weights"], options["weights_key"])
     if not (options["weights"] or resume):
         chosen.require_no_weights()
     for spec in parse_specs(data):
@@ -206,8 +213,8 @@ def _train(
         )
     if first:
         click.echo(
-            f"{output}/osnet.pth: {model.variant.name}, {model.num_classes} identities, "
-            f"{chosen.batches.epochs} epochs"
+            f"{output}/osnet.pth: {model.variant.name}, {counted(model.num_classes, 'identity')}, "
+            f"{counted(chosen.batches.epochs, 'epoch')}"
         )
 
 
@@ -281,9 +288,9 @@ def _facts(recipe: str, data: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def _say_classifier(weights: OSNet, identities: int) -> None:
     if weights.num_classes == identities:
-        text = f"the weights have {identities} identities as well, so their classifier is kept"
+        text = f"the weights have {counted(identities, 'identity')} as well, so their classifier is kept"
     else:
-        had = f"{weights.num_classes} identities" if weights.num_classes else "no classifier"
+        had = counted(weights.num_classes, "identity") if weights.num_classes else "no classifier"
         text = f"the weights have {had}; a new classifier for {identities} takes its place"
     click.echo(f"  {text}", err=True)
 
@@ -299,7 +306,7 @@ def _tell(epoch: EpochReport) -> None:
         f", {name} Rank-1 {scores['rank1']:.1%} mAP {scores['mean_ap']:.1%}"
         for name, scores in epoch.tests.items()
     )
-    skipped = f", {epoch.skipped_steps} steps left out" if epoch.skipped_steps else ""
+    skipped = f", {counted(epoch.skipped_steps, 'step')} left out" if epoch.skipped_steps else ""
     say(
         f"epoch {epoch.epoch}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.1%}, "
         f"{epoch.images_per_second:.0f} images a second{skipped}{tests}"

@@ -24,8 +24,10 @@ from osnet_edge.cli.options import (
 )
 from osnet_edge.cli.paths import CALIBRATION, InputPath, MadeFolder, OutputFile, OutputFolder
 from osnet_edge.cli.progress import step
+from osnet_edge.cli.replacing import CHART_SVG, force_option
 from osnet_edge.cli.tune_text import tuning_lines
 from osnet_edge.engines.targets import parse_target
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.package.schema import to_json
@@ -91,7 +93,10 @@ GPU_REWRITES = ("none", "gate,sum", "streams,gate,sum", "streams,dense,gate,sum"
 @weights_key_option
 @click.option("--device", metavar="NAME", help="GPU to estimate for, if the target cannot run here.")
 @click.option(
-    "--plot", type=OutputFile(), metavar="SVG", help="Draw speed against accuracy, with the Pareto front."
+    "--plot",
+    type=OutputFile(CHART_SVG),
+    metavar="SVG",
+    help="Draw speed against accuracy, with the Pareto front.",
 )
 @click.option(
     "--cache",
@@ -100,7 +105,7 @@ GPU_REWRITES = ("none", "gate,sum", "streams,gate,sum", "streams,dense,gate,sum"
     help="Folder for cached timings; default: the user's cache.",
 )
 @click.option("--fresh", is_flag=True, help="Ignore the cache and time everything again.")
-@click.option("--force", is_flag=True, help="Replace an existing package.")
+@force_option("Replace an existing package, and with --plot a file of another kind.", expose_value=True)
 @json_flag
 def tune(
     model: str,
@@ -159,7 +164,7 @@ def tune(
             processor=processor,
             precisions=cast("tuple[Precision, ...] | None", precisions),
             device=device,
-            machine=f"{facts.cpu}, {facts.logical_cores} cores",
+            machine=f"{facts.cpu}, {counted(facts.logical_cores, 'core')}",
             cache=Path(cache) if cache else default_folder(),
             fresh=fresh,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -238,10 +239,8 @@ def decide_int8(
 
 def fine_tuning(info: GraphInfo, request: Calibration) -> str:
     """Return what a user can do if no group of layers is within the budget."""
-    return (
-        f"fine-tune the checkpoint (osnet-edge train quantize --weights {info.model.checkpoint} --data SET "
-        f"--calibration {request.file.name} -o RUN)"
-    )
+    files = ["--weights", info.model.checkpoint, "--data", "SET", "--calibration", request.file.name]
+    return f"fine-tune the checkpoint (osnet-edge train quantize {shlex.join(files)} -o RUN)"
 
 
 def without(decision: Int8, why: str) -> Int8:

@@ -23,6 +23,7 @@ from osnet_edge.engines.int8 import (
 from osnet_edge.engines.targets import TargetSpec, check_precision
 from osnet_edge.engines.tuning.quick import choose_library, choose_on_cpu, compare_on_cpu
 from osnet_edge.engines.tuning.request import cpu_backends, int8_backend
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.package.decisions import Comparison
 from osnet_edge.runtime.precisions import PRECISIONS, Precision
@@ -91,7 +92,7 @@ def resolve_precision(
         CheckError: no group of layers is within the budget, and INT8 was asked for by name.
     """
     if request is not None and "fp16" in spec.row.precisions:
-        progress(f"checking float16's range on {len(request.pictures.pictures):,} images")
+        progress(f"checking float16's range on {counted(len(request.pictures.pictures), 'image')}")
         crops = load_pictures(request.pictures.pictures)
         check_overflow(graph, crops, graph.info.preprocessing, progress)
     if asked == "auto" or PRECISIONS[asked].calibrated:

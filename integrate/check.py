@@ -10,6 +10,7 @@ from typing import Any
 from osnet_edge.integrate.consumers.base import Configuration, Consumer, Fault
 from osnet_edge.integrate.consumers.registry import consumer_of
 from osnet_edge.integrate.differences import differences
+from osnet_edge.integrate.documents import OPENCV_HEADER
 from osnet_edge.integrate.emulation import Embed, Network, Reference, unit
 from osnet_edge.integrate.graphs import FedGraph, expected_of
 from osnet_edge.integrate.pipeline import Pipeline, normalized_pipeline
@@ -18,6 +19,9 @@ from osnet_edge.integrate.source import Source
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside, write_file
 from osnet_edge.runtime.preprocessing import Preprocessing
+
+#: By which a mended file is told from the user's own.
+_MARK = "# Mended by `osnet-edge integrate check`.\n"
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,10 @@ class Checked:
                 self.replacement.save(partial)
             changes.update(self.consumer.name_graph(graph))
             written.append(graph)
-        write_file(path, self.consumer.mended(self.path, changes).encode())
+        text = self.consumer.mended(self.path, changes)
+        # Behind the line that OpenCV's YAML has to begin with.
+        head = f"{OPENCV_HEADER}\n" if text.startswith(OPENCV_HEADER) else ""
+        write_file(path, f"{head}{_MARK}{text.removeprefix(head).removeprefix(_MARK)}".encode())
         return tuple(written)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 
 #: The first line of DeepStream's tracker configurations, which is OpenCV's and not YAML's.
-_OPENCV_HEADER = re.compile(r"\A%YAML:1\.0[^\n]*\n(?:---[^\n]*\n)?")
+OPENCV_HEADER = "%YAML:1.0"
+_OPENCV_HEADER = re.compile(rf"\A{re.escape(OPENCV_HEADER)}[^\n]*\n(?:---[^\n]*\n)?")
 
 
 @dataclass(frozen=True, eq=False)

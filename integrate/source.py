@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
-from osnet_edge.engines.graph.reading import Graph, read_graph, read_onnx
+from osnet_edge.engines.graph.reading import Graph, read_graph
 from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.integrate.pipeline import Floats
 from osnet_edge.runtime.embedder import Embedder
@@ -82,7 +83,7 @@ def open_source(path: Path | str) -> Source:
             "the ONNX file that it was built from"
         )
     info = GraphInfo(manifest.model, manifest.preprocessing, manifest.tools)
-    return Source(path, read_onnx(file), info, manifest.batch, _embedder(path, manifest))
+    return Source(path, Graph(onnx.load(file)), info, manifest.batch, _embedder(path, manifest))
 
 
 def _embedder(path: Path, manifest: Manifest) -> Embedder | None:

@@ -189,8 +189,11 @@ def sha256_of(path: Path | str) -> str:
     return digest.hexdigest()
 
 
-def require_writable(target: Path | str) -> None:
+def require_writable(target: Path | str) -> Path | None:
     """Check that a file can be put at `target`, before work is put into its content; its folder is tried.
+
+    Returns:
+        The file that is there, to be replaced; None where there is none.
 
     Raises:
         InputError: its folder does not exist, takes nothing or is an engine package, or it is no plain file
@@ -198,9 +201,11 @@ def require_writable(target: Path | str) -> None:
     """
     target = Path(target)
     if _own_descriptor(target) is not None:
-        return
+        return None
     _require_file_place(target)
-    _try_folder(_behind_links(target).parent)
+    target = _behind_links(target)
+    _try_folder(target.parent)
+    return target if target.exists() else None
 
 
 def require_folder(target: Path, *, replace: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,8 @@ class Origin:
         ours = replace(self.recipe, network=started)
         if different := _first_difference(to_json(ours), to_json(saved.recipe)):
             epochs = different.startswith("batches.epochs")
-            how = f"with --weights {path.parent / 'osnet.pth'}, to go on from there" if epochs else ""
+            weights = shlex.quote(str(path.parent / "osnet.pth"))
+            how = f"with --weights {weights}, to go on from there" if epochs else ""
             raise InputError(
                 f"{path} was made with another recipe: {different}; resume with the same one, or start a new "
                 f"run {how}".rstrip()

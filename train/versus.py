@@ -40,7 +40,11 @@ RIVALS = {
 
 @contextmanager
 def rivals(
-    names: str | None, weights: str | None, packages: Sequence[str], threads: int
+    names: str | None,
+    weights: str | None,
+    packages: Sequence[str],
+    threads: int,
+    weights_key: str | None = None,
 ) -> Iterator[list[BenchTarget]]:
     """Give the rivals; what they are made of lies in a folder that is removed after.
 
@@ -49,6 +53,7 @@ def rivals(
         weights: the checkpoint that the packages were made of.
         packages: to compare with; the first says which network it is and what it takes.
         threads: CPU threads of each.
+        weights_key: which network of the checkpoint to take, if it holds several.
 
     Raises:
         InputError: a name is none of them, or the checkpoint is another one.
@@ -64,7 +69,8 @@ def rivals(
             "another checkpoint, and figures of different weights do not compare"
         )
     with tempfile.TemporaryDirectory(prefix="osnet-edge-versus-") as folder:
-        yield [_rival(name, weights, manifest, packages, threads, Path(folder)) for name in chosen]
+        place = Path(folder)
+        yield [_rival(name, weights, weights_key, manifest, packages, threads, place) for name in chosen]
 
 
 def _parse(names: str | None) -> list[str]:
@@ -77,6 +83,7 @@ def _parse(names: str | None) -> list[str]:
 def _rival(
     name: str,
     weights: str | None,
+    weights_key: str | None,
     manifest: Manifest,
     packages: Sequence[str],
     threads: int,
@@ -92,12 +99,13 @@ def _rival(
     if weights is None:
         return _refused(name, "needs the packages' checkpoint: --weights CHECKPOINT")
     if name == "torch":
-        return BenchTarget(RIVALS[name], partial(TorchRunner, weights, preprocessing, threads), role="versus")
+        load_torch = partial(TorchRunner, weights, weights_key, preprocessing, threads)
+        return BenchTarget(RIVALS[name], load_torch, role="versus")
     if name == "boxmot":
-        plain = _plain_checkpoint(weights, folder)
+        plain = _plain_checkpoint(weights, weights_key, folder)
         return BenchTarget(RIVALS[name], partial(BoxMotRunner, str(plain), variant, threads), role="versus")
     load = {"ort": load_onnxruntime, "openvino": load_openvino}[name]
-    graph = _usual_export(weights, preprocessing, folder)
+    graph = _usual_export(weights, weights_key, preprocessing, folder)
     return BenchTarget(
         RIVALS[name], partial(load, str(graph), variant, preprocessing, threads), role="versus"
     )
@@ -125,6 +133,7 @@ class TorchRunner(BareRunner):
 
     Args:
         weights: a checkpoint.
+        weights_key: which network of it, if it holds several.
         preprocessing: what the network takes.
         threads: of torch.
 
@@ -133,14 +142,16 @@ class TorchRunner(BareRunner):
         ModuleNotFoundError: torch is not installed.
     """
 
-    def __init__(self, weights: str, preprocessing: Preprocessing, threads: int) -> None:
+    def __init__(
+        self, weights: str, weights_key: str | None, preprocessing: Preprocessing, threads: int
+    ) -> None:
         import torch
 
         from osnet_edge.train.checkpoint import load_osnet
 
         torch.set_num_threads(threads)
         started = time.perf_counter()
-        model = load_osnet(weights).eval()
+        model = load_osnet(weights, weights_key=weights_key).eval()
         seconds = time.perf_counter() - started
 
         def infer(batch: Batch) -> FloatArray:
@@ -160,16 +171,16 @@ class TorchRunner(BareRunner):
         super().__init__(facts, infer, preprocessing)
 
 
-def _plain_checkpoint(weights: str, folder: Path) -> Path:
+def _plain_checkpoint(weights: str, weights_key: str | None, folder: Path) -> Path:
     """Write the weights as plain float32, since other tools do not know checkpoints of 8 bits."""
     from osnet_edge.train.checkpoint import load_osnet, save_osnet
 
     path = folder / "plain.pth"
-    save_osnet(load_osnet(weights), path)
+    save_osnet(load_osnet(weights, weights_key=weights_key), path)
     return path
 
 
-def _usual_export(weights: str, preprocessing: Preprocessing, folder: Path) -> Path:
+def _usual_export(weights: str, weights_key: str | None, preprocessing: Preprocessing, folder: Path) -> Path:
     """Export the network as a torch user does: no folding, no simplifying, a free batch size."""
     path = folder / "usual.onnx"
     if path.exists():
@@ -181,7 +192,7 @@ def _usual_export(weights: str, preprocessing: Preprocessing, folder: Path) -> P
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            load_osnet(weights).eval(),
+            load_osnet(weights, weights_key=weights_key).eval(),
             (torch.zeros(1, *preprocessing.input_shape),),
             str(path),
             dynamo=False,

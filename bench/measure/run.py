@@ -184,10 +184,10 @@ class _Bench:
         assert run.facts is not None
         (least, most), sizes = run.facts.batches, self._plan.batches
         if sizes[0] < least or (most is not None and sizes[-1] > most):
-            limit = most or "any size"
+            takes, asked = _span(least, most or "any size"), _span(sizes[0], sizes[-1])
             raise InputError(
-                f"{run.target.name} takes batches of {least} to {limit}, and was asked for {sizes[0]} to "
-                f"{sizes[-1]}; choose others with --batch, or build it for them"
+                f"{run.target.name} takes batches of {takes}, and was asked for {asked}; choose others with "
+                "--batch, or build it for them"
             )
 
     def _note_problems(self) -> None:
@@ -195,3 +195,13 @@ class _Bench:
             if each.problem and each.name not in self._noted:
                 self._noted.add(each.name)
                 self._note(f"{each.name}: {each.problem}")
+
+
+def _span(first: int, last: int | str) -> str:
+    """Return a range in words.
+
+    Example:
+        >>> _span(1, 8), _span(64, 64)
+        ('1 to 8', '64')
+    """
+    return str(first) if first == last else f"{first} to {last}"

@@ -36,6 +36,7 @@ from osnet_edge.bench.result.measurements import (
     FrameTime,
     Sustained,
 )
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 
 Progress = Callable[[str, float], None]
@@ -185,7 +186,7 @@ def measure_frame(runs: Sequence[EngineRun], scene: Scene, plan: Plan, progress:
             process.ask(Worker.set_frame, scene.frame, scene.boxes, plan.warmup_s)
             timed.append(run)
     try:
-        _measure_rounds(timed, kept, plan, partial(progress, f"frames with {people} people"))
+        _measure_rounds(timed, kept, plan, partial(progress, f"frames with {counted(people, 'person')}"))
     finally:
         for run in timed:
             rounds = kept.get(run.target.name, Rounds())

@@ -9,6 +9,7 @@ from typing import Any
 from osnet_edge.bench.metrics.scores import RetrievalScores
 from osnet_edge.bench.report import numbers
 from osnet_edge.bench.report.render import Column, Table
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.package import schema
 
 SCHEMA_VERSION = 1
@@ -52,8 +53,8 @@ class DomainScores:
         splits = f"mean of {self.splits} splits, " if self.splits > 1 else ""
         skipped = f" ({scores.skipped} without a match, left out)" if scores.skipped else ""
         return (
-            f"{self.protocol} protocol, {splits}{scores.queries} queries{skipped} against {scores.gallery} "
-            "gallery images"
+            f"{self.protocol} protocol, {splits}{counted(scores.queries, 'query')}{skipped} against "
+            f"{counted(scores.gallery, 'gallery image')}"
         )
 
 

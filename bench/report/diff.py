@@ -10,6 +10,7 @@ from osnet_edge.bench.report import numbers
 from osnet_edge.bench.report.render import Column, Table, TextTable
 from osnet_edge.bench.result.measurements import BatchLatency, EngineResult, FrameTime
 from osnet_edge.bench.result.result import BenchResult
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
 T = TypeVar("T")
@@ -134,7 +135,7 @@ def _engine_changes(
     found += [
         _time(
             old.name,
-            f"p50 ms, {count} people",
+            f"p50 ms, {counted(count, 'person')}",
             old.with_people(count),
             new.with_people(count),
             fail_over,

@@ -296,6 +296,7 @@ def document(title: str, summary: str, height: int, body: Sequence[str]) -> str:
         body: elements.
     """
     return (
+        "<!-- Generator: osnet-edge -->\n"
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_DOCUMENT_WIDTH} {height}" role="img">'
         f"<title>{escape(title)}</title><style>{STYLE}{_DOCUMENT_STYLE}</style>"
         f"{text_at(title, 16, 26, 'ink title')}{text_at(summary, 16, 46)}{''.join(body)}</svg>\n"

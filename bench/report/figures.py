@@ -30,6 +30,7 @@ from osnet_edge.bench.report.drawing import (
 )
 from osnet_edge.bench.result.limits import Ceilings
 from osnet_edge.bench.result.result import BenchResult
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.package.decisions import GroupDecision, Int8
 from osnet_edge.runtime.package.tuning import TunedCandidate, Tuning
 
@@ -248,7 +249,7 @@ def pareto_chart(tuning: Tuning) -> str:
     hidden = len(tuning.candidates) - len(shown)
     further = f"; {hidden} more, too slow to have their loss measured" if hidden else ""
     sizes = ", ".join(map(str, tuning.batches))
-    summary = f"geometric mean over batches of {sizes}; {len(shown)} candidates{further}"
+    summary = f"geometric mean over batches of {sizes}; {counted(len(shown), 'candidate')}{further}"
     title = f"{tuning.device}{measured}: speed against accuracy"
     return document(title, summary, bottom + 66 + 20 * len(keyed), body)
 

@@ -10,6 +10,7 @@ from osnet_edge.bench.report import numbers
 from osnet_edge.bench.report.render import Column, Table
 from osnet_edge.bench.result.measurements import EngineResult
 from osnet_edge.bench.result.result import BenchResult
+from osnet_edge.runtime.counted import counted
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def machine_name(result: BenchResult) -> str:
     if machine.jetson:
         mode = machine.jetson.power_mode
         return f"{machine.jetson.model}, {mode}"
-    cores = f"{machine.cpu}, {result.settings.threads or machine.logical_cores} threads"
+    cores = f"{machine.cpu}, {counted(result.settings.threads or machine.logical_cores, 'thread')}"
     return f"{machine.gpu.name}, {cores}" if machine.gpu else cores
 
 
@@ -118,7 +119,7 @@ def _passed_over(engine: EngineResult, changes: Mapping[str, float]) -> str:
 def _job(engine: EngineResult, people: int | None, result: BenchResult) -> tuple[float, str, float] | None:
     """Return the median, the job in words, and people or images a second."""
     if people is not None and (frame := engine.with_people(people)):
-        return frame.latency.p50_ms, f"a frame of {people} people", frame.people_per_second
+        return frame.latency.p50_ms, f"a frame of {counted(people, 'person')}", frame.people_per_second
     batch = result.common_batch
     if people is None and batch is not None and (measured := engine.at(batch)):
         return measured.latency.p50_ms, f"batch {batch}", measured.images_per_second

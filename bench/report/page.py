@@ -21,6 +21,7 @@ from osnet_edge.bench.report.summary import caution, quickest_of_all, summary
 from osnet_edge.bench.report.tables import batches, engines, further_tables
 from osnet_edge.bench.result.machine import MachineFacts
 from osnet_edge.bench.result.result import BenchResult
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def _facts(result: BenchResult) -> dict[str, str]:
         "What is timed": settings.measured,
         "Threads": "the engine's choice" if settings.threads is None else str(settings.threads),
         "Warm-up": f"{settings.warmup_s:g} s",
-        "Measured": f"{settings.duration_s:g} s and {settings.min_iterations} calls, or more",
+        "Measured": f"{settings.duration_s:g} s and {counted(settings.min_iterations, 'call')}, or more",
         "Engines take turns": "yes" if settings.interleaved else "no",
         "Frames": settings.frames or "none",
         "Energy by": settings.power or "not available",

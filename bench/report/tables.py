@@ -28,6 +28,7 @@ from osnet_edge.bench.result.measurements import (
     Sustained,
 )
 from osnet_edge.bench.result.result import BenchResult
+from osnet_edge.runtime.counted import counted
 
 T = TypeVar("T")
 
@@ -623,8 +624,9 @@ def _definitions(result: BenchResult) -> str:
     scores = base.scores
     skipped = f" ({scores.skipped} without a match, left out)" if scores.skipped else ""
     return (
-        f"{text} mAP, Rank-k and mINP: Market-1501 protocol on {base.data_set}, {scores.queries} "
-        f"queries{skipped} against {scores.gallery} gallery images, {base.distance} distance. "
+        f"{text} mAP, Rank-k and mINP: Market-1501 protocol on {base.data_set}, "
+        f"{counted(scores.queries, 'query')}{skipped} against {counted(scores.gallery, 'gallery image')}, "
+        f"{base.distance} distance. "
         f"Below each, its change from the reference in percentage points{_interval_meaning(result)}."
     )
 

@@ -11,6 +11,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from osnet_edge.engines.graph.tensors import Tensor, count_macs
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.package.graph_info import QUANTIZED
 
 #: stem: the 7x7 convolution; dense: a Lite 3x3 multiplied out by `osnet_edge.export.rewrite`; gate: the two
 #: small ones of the channel gates; fc: the linear layer; sum: where a block's residual path is added, which
@@ -65,7 +66,7 @@ def find_layers(
     Returns:
         Every Conv, Gemm and residual Add.
     """
-    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
+    if any(node.op_type in QUANTIZED for node in model.graph.node):
         raise InputError("expected a float32 graph, got one with Q/DQ in it; give the graph as exported")
     beside_norms = _beside_norms(model)
     convolutions = {node.output[0] for node in model.graph.node if node.op_type == "Conv"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +14,14 @@ from onnx import ModelProto, NodeProto, TensorProto
 from osnet_edge.engines.graph.layers import Layer, find_layers
 from osnet_edge.engines.graph.tensors import Tensor, infer_tensors
 from osnet_edge.engines.graph.work import Work, count_work
-from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.runtime.errors import InputError, first_line, printable
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.package.graph_info import (
     INPUT_NAME,
     METADATA_KEY,
     OUTPUT_NAME,
+    QUANTIZED,
+    QUANTIZED_ADVICE,
     GraphInfo,
     parse_graph_info,
 )
@@ -119,8 +122,8 @@ def read_onnx(path: Path) -> Graph:
         head = file.read(4)
     if head.startswith(_CHECKPOINT_STARTS) or path.suffix == ".safetensors":
         raise InputError(
-            f"expected an ONNX file, found a checkpoint at {path}; export it first: osnet-edge export {path} "
-            f"-o {path.with_suffix('.onnx').name}"
+            f"expected an ONNX file, found a checkpoint at {path}; export it first: "
+            f"{_export(path, path.with_suffix('.onnx').name)}"
         )
     require_self_contained(path)
     try:
@@ -131,6 +134,11 @@ def read_onnx(path: Path) -> Graph:
         reason = first_line(error)
         raise InputError(f"{path} is no ONNX graph, or not a whole one ({reason}); export it again") from None
     _name_nodes(model)
+    if wrong := next((node for node in model.graph.node if node.op_type in QUANTIZED), None):
+        raise InputError(
+            f"expected a float32 graph, and {path} is quantised already (node {printable(wrong.name)!r}, "
+            f"{wrong.op_type}); {QUANTIZED_ADVICE}"
+        )
     inputs, outputs = list(model.graph.input), list(model.graph.output)
     shape = [item.dim_value for item in inputs[0].type.tensor_type.shape.dim] if inputs else []
     if len(inputs) != 1 or len(outputs) != 1 or inputs[0].name != INPUT_NAME or len(shape) != 4:
@@ -157,7 +165,13 @@ def is_exported(path: Path) -> bool:
 
 
 def _export_advice(path: Path) -> str:
-    return f"osnet-edge export {path} -o {path.stem}-edge.onnx makes one, of a checkpoint or of such a graph"
+    made = _export(path, f"{path.stem}-edge.onnx")
+    return f"{made} makes one, of a checkpoint or of such a graph"
+
+
+def _export(path: Path, output: str) -> str:
+    """Return what to type."""
+    return shlex.join(["osnet-edge", "export", str(path), "-o", output])
 
 
 def read_graph(path: Path | str) -> ExportedGraph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.decisions import AccuracyLoss
 
@@ -80,7 +81,7 @@ def choose_groups(
     for name in order[len(kept) :]:
         if not budget.allows(alone[name]):
             continue
-        progress(f"trying {name} beside {len(kept)} groups")
+        progress(f"trying {name} beside {counted(len(kept), 'group')}")
         tried = measure([*kept, name])
         if budget.allows(tried):
             kept, loss = [*kept, name], tried

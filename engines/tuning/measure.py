@@ -11,6 +11,7 @@ from osnet_edge.engines.tuning.choice import NONE_UNPROVEN, Outcome, Times, pick
 from osnet_edge.engines.tuning.halving import DEFAULT_PLAN, Field, Plan, halve
 from osnet_edge.engines.tuning.race import Race, Round, surely_faster
 from osnet_edge.engines.tuning.stopwatch import Stopwatch
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.package.decisions import AccuracyLoss
 
 #: Rungs from here on are the last one once more.
@@ -77,7 +78,7 @@ def measure(
         decided = accuracy.decided.get(winner)
         if not (decided is None or decided.whole or accuracy.digest(winner) == timed_as[winner]):
             # It was timed with all of its layers in INT8, and keeps some of them in floating point.
-            progress(f"timing {winner} with {len(decided.groups)} groups in INT8")
+            progress(f"timing {winner} with {counted(len(decided.groups), 'group')} in INT8")
             timed_as[winner], retimed = accuracy.digest(winner), retimed + 1
             race.forget(str(winner))
             last = stopwatch(_AGAIN + retimed, tuple(map(str, finalists)), plan.last)
@@ -138,7 +139,8 @@ def _slower(
         if count and each != winner:
             times = race.score(str(each)) / race.score(str(winner))
             longer = f"{times:.2f} times as long as the winner"
-            reasons[each] = longer if each in finalists else f"dropped after {count} rounds, {longer}"
+            dropped = f"dropped after {counted(count, 'round')}, {longer}"
+            reasons[each] = longer if each in finalists else dropped
     return reasons
 
 

@@ -16,6 +16,7 @@ from osnet_edge.bench.measure.latency import interleave, rounds_within, time_cal
 from osnet_edge.engines.tuning.cache import TuningCache
 from osnet_edge.engines.tuning.race import Round
 from osnet_edge.runtime.backends.base import Engine
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import OsnetEdgeError
 from osnet_edge.runtime.preprocessing import Preprocessing
 
@@ -84,7 +85,7 @@ class Stopwatch:
             self.failed.update(kept.failed)
             return list(kept.rounds)
         running = self._load(names)
-        self._progress(f"timing {len(running)} candidates, {rounds} rounds or more")
+        self._progress(f"timing {counted(len(running), 'candidate')}, {counted(rounds, 'round')} or more")
         times: dict[str, list[tuple[float, ...]]] = {name: [] for name in running}
         began, timers = time.perf_counter(), {name: partial(self._time, running[name]) for name in running}
         # Each round in another order: who runs behind whom must not matter either.

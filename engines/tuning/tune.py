@@ -22,6 +22,7 @@ from osnet_edge.engines.tuning.table import make_table
 from osnet_edge.runtime.backends.base import Engine, open_engine
 from osnet_edge.runtime.backends.onnxruntime import default_threads
 from osnet_edge.runtime.backends.registry import BACKENDS
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.cuda.probe import probe
 from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 from osnet_edge.runtime.installed import installed_version
@@ -171,7 +172,7 @@ def _build(
 def _device(request: TuneRequest) -> str:
     """Say what times are taken on."""
     if request.spec.row.on_cpu:
-        return f"{request.machine}, {default_threads()} threads".removeprefix(", ")
+        return f"{request.machine}, {counted(default_threads(), 'thread')}".removeprefix(", ")
     found = probe()
     return f"{found.devices[0].name}, driver for CUDA {found.driver}"
 

@@ -11,6 +11,10 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 
 METADATA_KEY = "osnet_edge"
 INPUT_NAME, OUTPUT_NAME = "images", "embeddings"
+#: Operators of a graph that somebody quantised; no float32 network comes back out of it.
+QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"}
+QUANTIZED |= {"ConvInteger", "MatMulInteger"}
+QUANTIZED_ADVICE = "give the float32 ONNX or the checkpoint that it was made from to osnet-edge export"
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,15 @@ def make_key(path: Path, passphrase: bytes | None = None) -> SSlibKey:
         passphrase: encrypts the private half; None leaves it readable to its owner.
 
     Raises:
-        InputError: there is something at `path` already.
+        InputError: there is something at `path`, or beside it at `path.pub`, already.
     """
     refuse_key_text(str(path))
     require_writable(path)
+    if public_file(path).exists():
+        # Of another private key, which may be kept elsewhere.
+        raise InputError(
+            f"{public_file(path)} is already there, and keys are not written over; name another file"
+        )
     private = Ed25519PrivateKey.generate()
     encryption: KeySerializationEncryption = (
         BestAvailableEncryption(passphrase) if passphrase else NoEncryption()

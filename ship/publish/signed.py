@@ -14,6 +14,7 @@ from tuf.api.exceptions import RepositoryError, StorageError, UnsignedMetadataEr
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.files import write_file
 from osnet_edge.ship.times import format_time
@@ -87,8 +88,9 @@ def verify(root: Root, role: str, metadata: Metadata[Any]) -> None:
     except UnsignedMetadataError:
         result = root.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
         raise InputError(
-            f"expected {result.threshold} signatures of the {role} keys of root version {root.version}, got "
-            f"{len(result.signed)}; sign it with osnet-edge keys sign, or with the right key"
+            f"expected {counted(result.threshold, 'signature')} of the {role} keys of root version "
+            f"{root.version}, got {len(result.signed)}; sign it with osnet-edge keys sign, or with the right "
+            "key"
         ) from None
     except RepositoryError as error:
         raise InputError(f"the {role} metadata does not hold: {error}") from None

@@ -114,13 +114,16 @@ def test_the_page_shows_rankings_and_attention_and_what_to_type(
 def test_the_command_on_the_page_makes_the_same_page(checkpoint: Path, street: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     options = ["--size", "64x32", "--distance", "both", "--rerank", "--batch", "3", "--queries", "2"]
+    page.write_text("somebody's")
+    given = [*options, "--pictures", str(page), "--force"]
     # Without --threads: how many there were is on the page, since they are not the same tomorrow.
-    assert main(["eval", str(checkpoint), "--data", str(street), *options, "--pictures", str(page)]) == 0
+    assert main(["eval", str(checkpoint), "--data", str(street), *given]) == 0
     first = page.read_text()
     shown = re.search(r"Repeat it</h2>(.*?)</pre>", first, re.DOTALL)
     assert shown
     _, *words = shlex.split(html.unescape(re.sub("<.*?>", "", shown[1])))
     assert {*options, "--threads"} <= {*words}
+    assert "--force" not in words
     page.unlink()
     assert main(words) == 0
     assert page.read_text() == first

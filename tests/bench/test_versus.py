@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from osnet_edge.bench import from_json
 from osnet_edge.bench.measure.engine_process import EngineFailedError
@@ -19,6 +21,8 @@ from osnet_edge.bench.versus.trtexec import TrtexecRunner, read_times
 from osnet_edge.cli.main import main
 from osnet_edge.engines.build import build_package
 from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.files import sha256_of
+from osnet_edge.train.checkpoint import read_state
 from osnet_edge.train.synthetic import draw_frame, sample_crops
 from osnet_edge.train.versus import rivals
 
@@ -82,6 +86,24 @@ def test_figures_of_other_weights_do_not_compare(package: Path, tmp_path: Path) 
         pass
     with rivals(None, None, [], 1) as nothing:
         assert nothing == []
+
+
+def test_of_several_networks_the_named_one_is_compared(
+    package: Path, checkpoint: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    trained = read_state(checkpoint)
+    both, copy = tmp_path / "both.pth", tmp_path / "osnet-cpu"
+    torch.save({"state_dict": {name: value + 1 for name, value in trained.items()}, "ema": trained}, both)
+    shutil.copytree(package, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["model"]["checkpoint_sha256"] = sha256_of(both)
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    crops = list(sample_crops(2, 100, 40))
+    with rivals("torch", str(both), [str(copy)], 1, "ema") as (target,):
+        np.testing.assert_allclose(target.load().embed(crops), PackageRunner(copy, 1).embed(crops), atol=2e-5)
+    timed = ["bench", str(copy), "--versus", "torch", "--weights", str(both), "--weights-key", "swa"]
+    assert main(timed) == 2
+    assert "expected --weights-key to name one of state_dict, ema" in capfd.readouterr().err
 
 
 #: As version 10 writes it, of two calls.

@@ -86,6 +86,17 @@ def test_a_checkpoint_becomes_embeddings(
     assert "4 embeddings" in capsys.readouterr().out
 
 
+def test_one_of_a_thing_is_said_in_the_singular(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crop, street = tmp_path / "crop.png", tmp_path / "street"
+    Image.fromarray(sample_crops(1)[0]).save(crop)
+    assert main(["embed", str(package), str(crop), "-o", f"{tmp_path}/e.npz"]) == 0
+    assert "e.npz: 1 embedding in " in capsys.readouterr().out
+    assert main(["data", "synthesize", "--frames", "1", "--people", "1", "-o", str(street)]) == 0
+    assert "street: 1 frame of 1 person, " in capsys.readouterr().out
+
+
 def test_inspect_shows_and_proves_a_package(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(package), "--prove"]) == 0
     out = capsys.readouterr().out

@@ -114,7 +114,7 @@ def test_a_second_tuning_remembers_every_time_and_a_damaged_memory_is_made_anew(
         return json.loads(said.out), said.err
 
     first, said = run()
-    assert "timing 1 candidates" in said
+    assert "timing 1 candidate," in said
     again, said = run()
     assert again == first
     assert "timing" not in said

@@ -70,7 +70,7 @@ def test_one_scale_for_three_deviations_is_a_mistake_of_the_graph(package: Path,
     text = (tmp_path / "mended.yml").read_text()
     assert "netScaleFactor: 0.01735207" in text
     assert f"onnxFile: {tmp_path}/osnet.onnx" in text
-    assert text.startswith("%YAML:1.0\n# mine\n")
+    assert text.startswith("%YAML:1.0\n# Mended by `osnet-edge integrate check`.\n# mine\n")
     assert "enableReAssoc: 1  # on" in text
 
 

@@ -90,7 +90,7 @@ def test_a_rotated_key_signs_no_longer(repository: Path, capsys: pytest.CaptureF
     draft_root("--targets", "targets2.key.pub", "--online", "online.key.pub")
     run("keys", "install", "root.draft", "--repo", "fleet")
     assert publish("r2") == 2
-    assert "expected 1 signatures of the targets keys of root version 2, got 0" in capsys.readouterr().err
+    assert "expected 1 signature of the targets keys of root version 2, got 0" in capsys.readouterr().err
     assert publish("r2", "--targets-key", "targets2.key", "--online-key", "online.key") == 0
 
 

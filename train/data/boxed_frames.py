@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.data.reid_set import list_pictures
 
@@ -74,7 +75,7 @@ def read_boxed_frames(folders: Sequence[Path | str]) -> tuple[BoxedPerson, ...]:
         if len(people) == before:
             raise InputError(
                 f"expected boxes of people in frames of {sequence / 'img1'}, found none in gt/gt.txt for its "
-                f"{len(frames)} images; images go by their frame's number, such as 000001.jpg"
+                f"{counted(len(frames), 'image')}; images go by their frame's number, such as 000001.jpg"
             )
     return tuple(people)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.train.data.reid_set import DISTRACTOR, Picture, ReidSet
@@ -70,7 +71,10 @@ def _people(split: str, pictures: Sequence[Picture]) -> list[tuple[int, dict[int
 def _caption(found: ReidSet, shown: int, columns: int, cameras: int) -> str:
     people = len({p.identity for p in found.train}) + len({p.identity for p in found.query})
     pictures = len(found.train) + len(found.query) + len(found.gallery)
-    return f"{shown} of {people:,} people on {columns} of {cameras:,} cameras; {pictures:,} images in all"
+    return (
+        f"{shown} of {counted(people, 'person')} on {columns} of {counted(cameras, 'camera')}; "
+        f"{counted(pictures, 'image')} in all"
+    )
 
 
 def _paste(sheet: Image.Image, picture: Picture, left: int, top: int) -> None:

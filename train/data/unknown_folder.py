@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import printable
 from osnet_edge.runtime.pictures import SUFFIXES
 from osnet_edge.train.data.pattern_set import compile_pattern
@@ -35,7 +37,7 @@ def advice(root: Path) -> str:
     images = [path.relative_to(root).as_posix() for path in _images(root)]
     if not images:
         return f"it holds no image that ends in {', '.join(SUFFIXES)}"
-    held = f"it holds {len(images):,}{' or more' if len(images) == _MOST else ''} images"
+    held = f"it holds {counted(len(images), 'image')}{' or more' if len(images) == _MOST else ''}"
     for pattern, meaning in _PATTERNS:
         expression = compile_pattern(pattern)
         fits = [found for name in images if (found := expression.fullmatch(name))]
@@ -43,7 +45,7 @@ def advice(root: Path) -> str:
         # Accuracy needs queries and a gallery, or neither.
         whole = splits <= _SPLITS and len(splits & {"query", "gallery"}) != 1
         if len(fits) == len(images) and whole:
-            return f"{held}, as {meaning}; give '{root}::{pattern}'"
+            return f"{held}, as {meaning}; give {shlex.quote(f'{root}::{pattern}')}"
     return (
         f"{held}, such as {printable(images[0])}; give '{root}::PATTERN' with {{identity}} and perhaps "
         "{camera} and {split} where they stand in such a name, or a CSV of path,identity,camera,split. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from osnet_edge.runtime.errors import InputError, UnavailableError, first_line, 
 from osnet_edge.train.weights.torch_files import (
     MAGIC,
     CompressedError,
+    QuantizedError,
     UnpackedError,
     read_archive,
     read_legacy,
 )
 
-#: How files begin that are taken for checkpoints, and what to do with them; {path} is the file's.
+#: How files begin that are taken for checkpoints, and what to do with them; {path} is the quoted file's.
 _OTHERS: list[tuple[int, bytes, str]] = [
     (0, b"version https://git-lfs", "is a Git LFS pointer and not the file itself; fetch it: git lfs pull"),
     (0, b"\x1f\x8b", "is compressed by gzip; unpack it: gunzip -k -S '' {path}, or tar -xzf {path}"),
@@ -93,7 +95,7 @@ def _head(path: Path, advice: str) -> bytes:
     # Pages begin with blank lines as often as not.
     for at, start, what in _OTHERS:
         if head[at:].lstrip()[: len(start)] == start and not _is_safetensors(path, head):
-            raise InputError(f"{path} {what.format(path=path)}")
+            raise InputError(f"{path} {what.format(path=shlex.quote(str(path)))}")
     return head
 
 
@@ -110,12 +112,15 @@ def _archive(path: Path, advice: str) -> Any:
             f"{path} is a checkpoint that was packed again with compression, which torch knows nothing of; "
             "unpack it, and pack it with zip -0 -r"
         ) from None
+    except QuantizedError:
+        raise _quantized(path) from None
     except Exception as error:
         raise _damaged(path, error, advice) from None
     inside = [name for name in names if name.lower().endswith(_SUFFIXES)]
     if inside:
         raise InputError(
-            f"{path} is a zip archive that holds {printable(inside[0])[:200]}; unpack it: unzip {path}"
+            f"{path} is a zip archive that holds {printable(inside[0])[:200]}; unpack it: "
+            f"unzip {shlex.quote(str(path))}"
         )
     first = f"; it holds {printable(names[0])[:200]}" if names else ""
     raise InputError(f"{path} is a zip archive without a checkpoint{first}; expected a .pth file")
@@ -126,11 +131,14 @@ def _pickles(path: Path, advice: str) -> Any:
     try:
         read = read_legacy(content)
     except UnpackedError:
-        folder = path.absolute().parent.name
+        around, folder = path.absolute().parents[1], path.absolute().parent.name
+        pack = shlex.join(["zip", "-0", "-r", f"{folder}.pth", folder])
         raise InputError(
             f"{path} is the data.pkl of an unpacked checkpoint, whose weights are in files beside it; "
-            f"pack it again: cd {path.absolute().parents[1]} && zip -0 -r {folder}.pth {folder}"
+            f"pack it again: cd {shlex.quote(str(around))} && {pack}"
         ) from None
+    except QuantizedError:
+        raise _quantized(path) from None
     except Exception as error:
         raise _damaged(path, error, advice) from None
     return read
@@ -154,6 +162,13 @@ def _safetensors(path: Path, advice: str) -> Any:
     # Its own error has no base but Exception; types that torch lacks are a KeyError.
     except Exception as error:
         raise _damaged(path, error, advice) from None
+
+
+def _quantized(path: Path) -> InputError:
+    return InputError(
+        f"{path} holds weights that torch quantised to integers; expected the float32 checkpoint that it was "
+        "made from"
+    )
 
 
 def _damaged(path: Path, error: Exception, advice: str) -> InputError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line, printable
-from osnet_edge.runtime.package.graph_info import METADATA_KEY, parse_graph_info
+from osnet_edge.runtime.package.graph_info import METADATA_KEY, QUANTIZED, QUANTIZED_ADVICE, parse_graph_info
 from osnet_edge.train.osnet import STREAM_DEPTHS, OSNet
 from osnet_edge.train.weights.onnx_parts import EPSILON, Affine, Array, Block, Network
 from osnet_edge.train.weights.onnx_proof import prove
@@ -40,7 +40,6 @@ _LENGTH |= {
     "Gather",
     "Concat",
 }
-_QUANTIZED = {"DequantizeLinear", "QuantizeLinear", "QLinearConv", "ConvInteger", "DynamicQuantizeLinear"}
 
 
 def recover_osnet(path: Path | str, progress: Callable[[str], None] = lambda line: None) -> OSNet:
@@ -151,8 +150,8 @@ class _Walk:
             if not made.issuperset(node.input) or not made.isdisjoint(filter(None, node.output)):
                 self._refuse(node, "reads what no node before it makes, or makes again what there is")
             made.update(node.output)
-            if node.op_type in _QUANTIZED:
-                self._refuse(node, "has INT8 weights or activations; expected the float graph")
+            if node.op_type in QUANTIZED:
+                self._refuse(node, f"has INT8 weights or activations; {QUANTIZED_ADVICE}")
             if node.op_type == "Constant":
                 values = [each for each in node.attribute if each.name == "value"]
                 if values:

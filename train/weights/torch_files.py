@@ -37,6 +37,8 @@ _STORAGES = {
     "BoolStorage": torch.bool,
     "UntypedStorage": torch.uint8,
 }
+#: Of `torch.quantization` (`c10/core/ScalarType.h`).
+_QUANTIZED = {f"{kind}Storage" for kind in ("QInt8", "QUInt8", "QInt32", "QUInt4x2", "QUInt2x4")}
 _DTYPES = {str(dtype): dtype for dtype in _STORAGES.values()}
 #: Numbers of types in `torch.export`'s list of weights (`ScalarType` of `torch._export.serde.schema`).
 _EXPORTED = {1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64}
@@ -57,6 +59,10 @@ class CompressedError(Exception):
     """The records of an archive are compressed, and their sizes are whatever the archive claims."""
 
 
+class QuantizedError(Exception):
+    """Weights are integers of torch's own quantisation, with a scale and a zero point."""
+
+
 class UnpackedError(Exception):
     """A pickle is `data.pkl` of an archive, and the storages that it names are not here."""
 
@@ -73,6 +79,7 @@ def read_archive(file: IO[bytes], *, within: bool = False) -> Any:
 
     Raises:
         CompressedError: its records are compressed.
+        QuantizedError: its weights are torch's quantised ones.
         Exception: of nearly any kind: it is damaged.
     """
     size = file.seek(0, io.SEEK_END)
@@ -145,6 +152,7 @@ def read_legacy(file: IO[bytes]) -> Any:
         As `read_archive`; what another program's first pickle holds, where it is one.
 
     Raises:
+        QuantizedError: as `read_archive`.
         UnpackedError: it was a part of an archive.
         Exception: of nearly any kind: it is damaged.
     """
@@ -186,6 +194,8 @@ def _text(record: Any) -> str:
 
 
 def _dtype(kind: Any) -> torch.dtype:
+    if isinstance(kind, Name) and kind.name in _QUANTIZED:
+        raise QuantizedError
     if not isinstance(kind, Name) or kind.name not in _STORAGES:
         raise ValueError(f"no storage is a {kind}" if isinstance(kind, Name) else "a storage of no type")
     return _STORAGES[kind.name]

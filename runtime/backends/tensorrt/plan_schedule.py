@@ -16,6 +16,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
 _BEGIN, _END = b"\nmain {\n", b"\n}\n"
@@ -83,9 +84,10 @@ class PlanSchedule:
     def __str__(self) -> str:
         """Return the text for messages."""
         return (
-            f"{self.launches} launches ({self.convolutions} convolutions, {self.generated} generated, "
-            f"{self.fused} fused, {self.matrix_products} matrix products, {self.pools} pools; "
-            f"{self.copies} of them only move), {self.events} events on {self.streams} streams"
+            f"{counted(self.launches, 'launch')} ({self.convolutions} convolutions, "
+            f"{self.generated} generated, {self.fused} fused, {self.matrix_products} matrix products, "
+            f"{self.pools} pools; {self.copies} of them only move), "
+            f"{counted(self.events, 'event')} on {counted(self.streams, 'stream')}"
         )
 
 

@@ -48,7 +48,11 @@ def test_sets(case: Case, refused: Refused) -> None:
 @each(
     ("a batch in words", lambda b: ["bench", str(b.package), "--batch", "big"], "expected --batch as whole"),
     ("no time", lambda b: ["bench", str(b.package), "--duration", "0"], "expected --duration in seconds"),
-    ("a batch past the engine's", lambda b: ["bench", str(b.package), "--batch", "64"], "batches of 1 to 32"),
+    (
+        "a batch past the engine's",
+        lambda b: ["bench", str(b.package), "--batch", "64"],
+        "takes batches of 1 to 32, and was asked for 64; ",
+    ),
     (
         "threads without end",
         lambda b: ["bench", str(b.package), "--threads", "9" * 9],

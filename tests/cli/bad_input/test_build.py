@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
 from bad_input.cases import Arguments, Bench, Case, Refused, each, good_checkpoint, good_graph, half_of
 from osnet_edge.train.variants import PUBLISHED
@@ -35,9 +37,29 @@ def with_other_input(graph: onnx.ModelProto) -> None:
     graph.graph.node[0].input[0] = "data"
 
 
+def quantised(graph: onnx.ModelProto) -> None:
+    """As another tool's INT8 graph: weights behind a DequantizeLinear."""
+    without_metadata(graph)
+    weight, name = graph.graph.initializer[0], graph.graph.initializer[0].name
+    scale = numpy_helper.from_array(np.float32(0.01), "scale")
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.int8), "int8"))
+    graph.graph.initializer.append(scale)
+    graph.graph.node.insert(0, helper.make_node("DequantizeLinear", ["int8", "scale"], [name], "dequantize"))
+
+
 @each(
     ("no such graph", built(lambda b: "missing.onnx"), "found nothing at missing.onnx"),
     ("a checkpoint for a graph", built(good_checkpoint), "export it first: osnet-edge export"),
+    (
+        "a checkpoint whose name a shell would part",
+        built(lambda b: b.file(b.checkpoint.read_bytes(), "my osnet.pth")),
+        "my osnet.pth' -o 'my osnet.onnx'",
+    ),
+    (
+        "a graph that was quantised before",
+        built(lambda b: b.edited_graph(quantised)),
+        "is quantised already (node 'dequantize', DequantizeLinear); give the float32 ONNX or the checkpoint",
+    ),
     ("a folder for a graph", built(lambda b: str(b.folder)), "found a folder at"),
     (
         "a checkpoint of safetensors",

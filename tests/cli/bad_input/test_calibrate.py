@@ -77,7 +77,7 @@ def test_sets_to_exclude(case: Case, refused: Refused) -> None:
     (
         "boxes of frames that are not there",
         lambda b: framed(b, img1={"1.jpg": b"x"}, gt={"gt.txt": b"2,1,2,3,4,5\n"}),
-        "found none in gt/gt.txt for its 1 images",
+        "found none in gt/gt.txt for its 1 image;",
     ),
     (
         "a frame that is text",

@@ -102,6 +102,14 @@ def test_numbers(case: Case, refused: Refused) -> None:
     (
         "a page over a checkpoint",
         lambda b: ["eval", good_checkpoint(b), "--data", "x", "--pictures", good_checkpoint(b)],
+        "to replace, found a zip archive",
+    ),
+    (
+        "a page of another name, over a checkpoint by all means",
+        lambda b: [
+            *("eval", good_checkpoint(b), "--data", "x"),
+            *("--pictures", good_checkpoint(b), "--force"),
+        ],
         "a file ending in .html",
     ),
     (

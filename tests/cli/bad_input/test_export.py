@@ -8,6 +8,7 @@ import lzma
 import pickle
 import shutil
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,19 @@ def given(bench: Bench, path: Path) -> str:
     return shutil.copy(path, bench.folder)
 
 
+def torch_quantised(as_zip: bool) -> Callable[[Bench], str]:
+    def make(bench: Bench) -> str:
+        with warnings.catch_warnings():
+            # torch warns that it will lose this kind, of which files are left.
+            warnings.simplefilter("ignore")
+            weight = torch.quantize_per_tensor(torch.ones(2, 3), 0.1, 0, torch.qint8)
+        path = bench.folder / "x.pth"
+        torch.save({"fc.0.weight": weight}, path, _use_new_zipfile_serialization=as_zip)
+        return str(path)
+
+    return make
+
+
 def exported(checkpoint: Callable[[Bench], str], *options: str) -> Arguments:
     return lambda b: ["export", checkpoint(b), "-o", "out.onnx", *options]
 
@@ -82,6 +96,8 @@ def other(content: bytes) -> Arguments:
     ("a folder for a checkpoint", exported(lambda b: str(b.folder)), "given; name a file in it"),
     ("an empty file", exported(lambda b: b.file(b"")), "is empty; download"),
     ("a web page saved as .pth", exported(lambda b: b.file(b"\n<!DOCTYPE html>")), "is a web page"),
+    ("weights that torch quantised", exported(torch_quantised(True)), "that torch quantised to integers"),
+    ("the same, of an older torch", exported(torch_quantised(False)), "that torch quantised to integers"),
     ("plain text", exported(lambda b: b.file(b"hello")), "begins with b'hello'"),
     ("a truncated checkpoint", exported(half_of(good_checkpoint, "x.pth")), "it is truncated"),
     ("another zip", exported(zipped), "is a zip archive without a checkpoint; it holds a.txt"),
@@ -92,6 +108,11 @@ def other(content: bytes) -> Arguments:
     ("numbers for tensors", exported(lambda b: b.state(lambda s: {"a": 1})), "holds no tensors (dict)"),
     # Other kinds of file, each with what to do.
     ("a Git LFS pointer", other(b"version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
+    (
+        "a file that gzip packed, whose name a shell would part",
+        exported(lambda b: b.file(gzip.compress(b"x"), "my osnet.pth")),
+        "my osnet.pth', or tar -xzf '/",
+    ),
     ("a file that gzip packed", other(gzip.compress(b"x")), "gunzip"),
     ("a file that bzip2 packed", other(bz2.compress(b"x")), "bunzip2"),
     ("a file that xz packed", other(lzma.compress(b"x")), "xz -dk"),
@@ -202,6 +223,11 @@ def test_options(case: Case, refused: Refused) -> None:
     (
         "the checkpoint as output",
         lambda b: ["export", given(b, b.checkpoint), "-o", str(b.folder / "osnet.pth")],
+        "to replace, found a zip archive",
+    ),
+    (
+        "the checkpoint as output, by all means",
+        lambda b: ["export", given(b, b.checkpoint), "-o", str(b.folder / "osnet.pth"), "--force"],
         "is the checkpoint itself",
     ),
 )

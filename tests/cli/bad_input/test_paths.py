@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
-from osnet_edge.cli.bench_files import bench_diff, bench_merge
-from osnet_edge.cli.integrate_check import integrate_check, integrate_compare
+from bad_input.commands import PARAMETERS, given, of, said
 from osnet_edge.cli.main import cli, main
-from osnet_edge.cli.paths import FilledFolder, InputPath, LaterFile, MadeFolder, OutputFile, OutputFolder
+from osnet_edge.cli.paths import (
+    FilledFolder,
+    InputPath,
+    LaterFile,
+    MadeFolder,
+    OutputFile,
+    OutputFolder,
+    OutputKey,
+)
 
 #: Texts that are no paths, by how the help calls them, and those whose reader says more.
 TEXTS = {
@@ -24,58 +30,6 @@ TEXTS = {
 ELSEWHERE = ("ship", "store")
 #: A folder in which nobody can make anything, the system administrator included.
 UNWRITABLE = Path("/sys")
-
-
-def leaves(
-    group: click.Group, words: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if isinstance(command, click.Group):
-            yield from leaves(command, (*words, name))
-        elif command:
-            yield (*words, name), command
-
-
-COMMANDS = [
-    *leaves(cli),
-    (("bench", "diff"), bench_diff),
-    (("bench", "merge"), bench_merge),
-    (("integrate", "check"), integrate_check),
-    (("integrate", "compare"), integrate_compare),
-]
-PARAMETERS = [(words, each) for words, command in COMMANDS for each in command.params]
-
-
-def given(words: tuple[str, ...], parameter: click.Parameter, value: str) -> list[str]:
-    """A command line with one value, which is looked at before what is missing is missed."""
-    if isinstance(parameter, click.Option):
-        return [*words, parameter.opts[0], value]
-    # As many arguments in front of it as it takes; each is good.
-    return [*words, value]
-
-
-def of(kind: type[click.ParamType]) -> pytest.MarkDecorator:
-    found = [
-        pytest.param(words, each, id=" ".join((*words, each.opts[0])))
-        for words, each in PARAMETERS
-        if isinstance(each.type, kind) and (*words, each.name) not in BEHIND
-    ]
-    return pytest.mark.parametrize(("words", "parameter"), found)
-
-
-#: Arguments that stand behind others.
-BEHIND = {("bench", "diff", "new"), ("embed", "images")}
-
-
-def said(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
-    code = main(arguments)
-    err = capfd.readouterr().err
-    assert code == 2, err
-    assert err.count("\n") == 1
-    assert err.startswith("error: ")
-    return err
 
 
 def test_every_text_that_is_no_path_is_known() -> None:
@@ -107,7 +61,7 @@ def test_something_else_is_there(
     assert f"expected {parameter.type.what}, found {wrong} at {name}; " in line
 
 
-@of(OutputFile)
+@of(OutputFile, OutputKey)
 def test_a_file_goes_into_no_folder(
     words: tuple[str, ...], parameter: click.Parameter, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,7 +115,7 @@ def test_what_another_program_will_write_is_a_file(
 
 
 @pytest.mark.skipif(not UNWRITABLE.is_dir(), reason="needs a folder in which nothing can be made: /sys")
-@of((OutputFile, OutputFolder, FilledFolder))  # type: ignore[arg-type]
+@of(OutputFile, OutputKey, OutputFolder, FilledFolder)
 def test_a_folder_that_takes_nothing_is_tried_before_any_work(
     words: tuple[str, ...], parameter: click.Parameter, capfd: pytest.CaptureFixture[str]
 ) -> None:
