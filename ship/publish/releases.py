@@ -25,6 +25,7 @@ from osnet_edge.ship.channel import (
     target_of,
 )
 from osnet_edge.ship.device.config import check_name
+from osnet_edge.ship.device.store import UNKNOWN
 from osnet_edge.ship.publish.archive import Packed, write_archive
 from osnet_edge.ship.publish.repository import Current, Repository
 from osnet_edge.ship.requirements import narrow
@@ -92,9 +93,14 @@ def draft_release(
         The targets metadata, to be signed and installed.
 
     Raises:
-        InputError: a package cannot be used, or the release has one of its name already.
+        InputError: a package cannot be used, the release has one of its name already, or the release has a
+            name that means something to cameras.
     """
-    check_name("release", release)
+    if check_name("release", release) == UNKNOWN:
+        raise InputError(
+            f"expected another name for the release than {UNKNOWN!r}, what a camera calls one that it cannot "
+            "name"
+        )
     current = repository.current()
     before = read_channel(repository, channel, current)
     known = before.named(release)

@@ -166,6 +166,7 @@ def test_what_is_now_is_signed_anew_by_the_online_key_alone(repository: Path) ->
         (["rollout", "r1", "--to", "r0"], "expected --recall WHY"),
         (["publish", "nowhere", "--release", "r2"], "expected an engine package"),
         (["publish", "{package}", "--release", "r1"], "packages of different names"),
+        (["publish", "{package}", "--release", "unknown"], "what a camera calls one that it cannot name"),
         (
             ["publish", "{package}", "--release", "r1", "--share", "5"],
             "decide about it with osnet-edge rollout",
