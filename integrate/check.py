@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,8 @@ class _Costs:
         self._own = images.embed(source.embed)
         self.package = images.mean_ap(self._own, self._own)
         self._read = read
+        # One mistake alone is what all together are.
+        self._scores = cache(self._measured)
 
     def of(self, finding: Finding) -> Finding:
         """Return a finding with what it costs alone."""
@@ -185,7 +188,7 @@ class _Costs:
         self._progress("measuring everything together")
         return self._scores(self._read.pipeline)[0]
 
-    def _scores(self, pipeline: Pipeline) -> tuple[float, float]:
+    def _measured(self, pipeline: Pipeline) -> tuple[float, float]:
         """Return mAP among the consumer's own embeddings, and with the package's gallery."""
         rows = self._images.embed(self._embed(pipeline))
         score = self._images.mean_ap

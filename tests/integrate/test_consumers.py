@@ -85,26 +85,18 @@ def test_types_are_written_into_the_graph_where_asked(package: Path, tmp_path: P
     assert "strongly-typed=1" in (tmp_path / "out/config_infer_osnet.txt").read_text()
 
 
-@pytest.fixture(scope="module")
-def int8_package(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All groups of layers in INT8, whatever they lose."""
-    folder = tmp_path_factory.mktemp("int8")
-    people = folder / "people"
-    assert main(["data", "synthesize", "-o", str(people), "--people", "8"]) == 0
-    assert main(["calibrate", "--data", str(people), "--images", "8", "-o", str(folder / "calib.json")]) == 0
-    command = ["build", str(graph), "--target", "cpu", "--precision", "int8", "--processor", "any"]
-    assert main([*command, "--calibration", str(folder / "calib.json"), "-o", str(folder / "int8")]) == 0
-    return folder / "int8"
+#: Of an x0_25 with random weights.
+INT8_PACKAGE = Path(__file__).parents[1] / "frozen/before/int8"
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_q_dq_is_kept_where_the_consumer_takes_it(spelling: str, int8_package: Path, tmp_path: Path) -> None:
+def test_q_dq_is_kept_where_the_consumer_takes_it(spelling: str, tmp_path: Path) -> None:
     consumer = consumer_named(spelling)
     if not consumer.keeps_int8:
         with pytest.raises(InputError, match="expected a float32 network for"):
-            integrate(int8_package, spelling, tmp_path / "out", crops=CROPS[:2])
+            integrate(INT8_PACKAGE, spelling, tmp_path / "out", crops=CROPS[:2])
         return
-    made = integrate(int8_package, spelling, tmp_path / "out", crops=CROPS[:2])
+    made = integrate(INT8_PACKAGE, spelling, tmp_path / "out", crops=CROPS[:2])
     kinds = {node.op_type for node in onnx.load(tmp_path / "out" / consumer.model).graph.node}
     assert "QuantizeLinear" in kinds
     # To the bit: a difference of one step of eight bits would be far over the limit.
