@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import json
 import os
@@ -9,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,21 +41,29 @@ def child(work: Callable[[], object]) -> Iterator[int]:
     # are not there.
     gc.collect()
     reading, writing = os.pipe()
-    process = os.fork()
-    if not process:
+    with tempfile.TemporaryFile("w+") as trace:
+        process = os.fork()
+        if not process:
+            # Where it stands by then tells why it hangs.
+            faulthandler.dump_traceback_later(LIMIT_S / 2, file=trace)
+            try:
+                answer = work()
+            except BaseException as error:
+                answer = repr(error)
+            os.write(writing, json.dumps(answer).encode())
+            os._exit(0)
+        os.close(writing)
         try:
-            answer = work()
-        except BaseException as error:
-            answer = repr(error)
-        os.write(writing, json.dumps(answer).encode())
-        os._exit(0)
-    os.close(writing)
-    try:
-        yield reading
-    finally:
-        os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
-        os.close(reading)
+            yield reading
+        except AssertionError as error:
+            tasks = Path(f"/proc/{process}/task").glob("*/syscall")
+            calls = {path.parent.name: path.read_text() for path in tasks}
+            trace.seek(0)
+            raise AssertionError(f"{error}; system calls of its threads: {calls}\n{trace.read()}") from error
+        finally:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            os.close(reading)
 
 
 def answer_of(reading: int) -> object:
