@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
-from osnet_edge.cli.options import parse_numbers, threads_option
+from osnet_edge.cli.options import far_option, parse_numbers, parse_rates, threads_option
 from osnet_edge.cli.paths import CHECKPOINT, PACKAGE, SET, InputPath, OutputFile
 from osnet_edge.cli.progress import say, shares
 from osnet_edge.runtime.errors import InputError
@@ -62,6 +62,7 @@ class BenchCommand(click.Command):
     metavar="SET",
     help="Folder, CSV or pattern of a set, or its name in $OSNET_EDGE_DATA.",
 )
+@far_option
 @click.option(
     "--batch",
     metavar="N,...",
@@ -139,6 +140,10 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     for name, most in (("duration", 3600), ("sustained", 24 * 3600)):
         if not 0 <= options[name] <= most or (name == "duration" and not options[name]):
             raise InputError(f"expected --{name} in seconds, above 0 and up to {most}; got {options[name]:g}")
+    if options["far"] and not options["data"]:
+        raise InputError(
+            "expected --data SET for --far, whose thresholds are measured on pairs of its images"
+        )
     if not 0 <= options["cold_starts"] <= 1000:
         raise InputError(f"expected --cold-starts of 0 to 1000, got {options['cold_starts']}")
     outputs = _outputs(options)
@@ -263,6 +268,7 @@ def _plan(
         layers=options["layers"],
         work=work,
         test_set=test_set,
+        fars=parse_rates(options["far"]) if options["far"] else (),
     )
 
 
@@ -308,6 +314,7 @@ def _command(packages: tuple[str, ...], options: dict[str, Any], threads: int) -
     """Return the command that repeats the measurement, without output options."""
     given = {
         "--data": options["data"],
+        "--far": options["far"],
         "--batch": options["batch"],
         "--reference": options["reference"],
         "--threads": threads,
