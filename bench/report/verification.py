@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from osnet_edge.bench.metrics.person_bootstrap import Interval
 from osnet_edge.bench.metrics.verification import (
     LEAST_PAIRS,
     LEAST_PEOPLE,
-    Interval,
     ThresholdChange,
     Verification,
 )

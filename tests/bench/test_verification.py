@@ -96,7 +96,7 @@ def test_figures_are_those_of_scikit_learn(
     people: int, distractors: int, digits: int | None, block: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if block:
-        monkeypatch.setattr(importlib.import_module("osnet_edge.bench.metrics.verification"), "_BLOCK", block)
+        monkeypatch.setattr(importlib.import_module("osnet_edge.bench.metrics.pairs"), "BLOCK", block)
     rng = np.random.default_rng(people + distractors)
     shown, rows = street(rng, people, distractors)
     unit = rows.rows / np.linalg.norm(rows.rows, axis=1, keepdims=True)
