@@ -157,8 +157,9 @@ def _note(verifiers: Sequence[Verifier]) -> str:
         f"{first.impostor:,} of two, {first.people:,} people. A pair is accepted where its cosine is the "
         "threshold or more. FAR: share of the pairs of two people accepted; TAR: of the pairs of one; EER: "
         f"where FAR is 100 % less TAR. {first.confidence * 100:g} % intervals, by a bootstrap over people "
-        f"({first.samples} draws). Not resolved: fewer than {LEAST_PAIRS} pairs of two people, or "
-        f"{LEAST_PEOPLE} people, accepted. Thresholds hold for these cameras; measure others on their own."
+        f"({first.samples} draws). Where there is no threshold, fewer than {LEAST_PAIRS} pairs of two "
+        f"people, or {LEAST_PEOPLE} people, would be accepted. Thresholds hold for these cameras; "
+        "measure others on their own."
     )
 
 
