@@ -20,7 +20,7 @@ as by Student's t (Hesterberg, "What teachers should know about the bootstrap", 
 69(4), 2015) for the degrees of freedom of that variance, since few people may decide it.
 
 In simulated sets of 60 to 300 people, intervals of 95 % hold the true threshold in 91 to 98 of 100, TAR in 93
-to 98 and the equal error rate in 92 to 96, and a threshold's difference between two engines in 95 to 98. The
+to 98 and the equal error rate in 92 to 96, and a threshold's difference between two engines in 95 to 99. The
 least is 90, where two thirds of the variance of impostors are their people's, so that a dozen of 60 decide a
 FAR. `tests/bench/test_verification.py` repeats the smaller ones.
 """

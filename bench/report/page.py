@@ -96,6 +96,7 @@ def cross_domain_page(
         lead=lead(results),
         crossed=cross_tables(results) if len(pairs) > 1 else {},
         scores=score_table(results),
+        verifiers=verifiers,
         thresholds=threshold_table(verifiers),
         figures=verification_figures(verifiers, "verified"),
         sections=sections,

@@ -152,13 +152,19 @@ def _note(verifiers: Sequence[Verifier]) -> str:
     if not verifiers:
         return ""
     first = verifiers[0].figures
+    # Those of one set are of the same pairs.
+    sets = {(each.figures.genuine, each.figures.impostor, each.figures.people): each for each in verifiers}
+    pairs = "; ".join(
+        f"{each.name + ': ' if len(sets) > 1 else ''}{genuine:,} of one person, {impostor:,} of two, "
+        f"{people:,} people"
+        for (genuine, impostor, people), each in sets.items()
+    )
     return (
-        f"Pairs of a query and a gallery image by different cameras: {first.genuine:,} of one person, "
-        f"{first.impostor:,} of two, {first.people:,} people. A pair is accepted where its cosine is the "
-        "threshold or more. FAR: share of the pairs of two people accepted; TAR: of the pairs of one; EER: "
-        f"where FAR is 100 % less TAR. {first.confidence * 100:g} % intervals, by a bootstrap over people "
-        f"({first.samples} draws). Where there is no threshold, fewer than {LEAST_PAIRS} pairs of two "
-        f"people, or {LEAST_PEOPLE} people, would be accepted. Thresholds hold for these cameras; "
+        f"Pairs of a query and a gallery image by different cameras: {pairs}. A pair is accepted where its "
+        "cosine is the threshold or more. FAR: share of the pairs of two people accepted; TAR: of the pairs "
+        f"of one; EER: where FAR is 100 % less TAR. {first.confidence * 100:g} % intervals, by a bootstrap "
+        f"over people ({first.samples} draws). Where there is no threshold, fewer than {LEAST_PAIRS} pairs "
+        f"of two people, or {LEAST_PEOPLE} people, would be accepted. Thresholds hold for these cameras; "
         "measure others on their own."
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from osnet_edge.bench import BenchResult, from_json, html_report, text_table, to_json
+from osnet_edge.bench import BenchResult, RetrievalScores, from_json, html_report, text_table, to_json
 from osnet_edge.bench.metrics.evaluate import PictureRows
 from osnet_edge.bench.metrics.verification import (
     OperatingPoint,
@@ -21,6 +21,9 @@ from osnet_edge.bench.metrics.verification import (
     verify_scores,
     verify_splits,
 )
+from osnet_edge.bench.report.cross_domain import DomainScores
+from osnet_edge.bench.report.page import cross_domain_page
+from osnet_edge.bench.report.verification import Verifier
 from osnet_edge.runtime.errors import InputError
 
 
@@ -265,3 +268,17 @@ def test_tables_and_page_show_them(compared: BenchResult) -> None:
     for engine in compared.engines[:2]:
         assert f"<h3>Cosines of pairs: {engine.name}</h3>" in page
     assert "Thresholds hold for these cameras" in page
+
+
+def test_the_page_of_networks_on_sets_names_their_pairs() -> None:
+    verifiers = [
+        Verifier(name, place, of_world(people=people).figures)
+        for place, (name, people) in enumerate({"one on gate": 40, "one on street": 60}.items())
+    ]
+    figures = RetrievalScores(*[0.5] * 4, 9, 0, 9, 0.5, 0.5)
+    scores = DomainScores("one", "osnet_x0_25", "gate", "market1501", 1, (256, 128), "cosine", False, figures)
+    page = cross_domain_page([scores], command="osnet-edge eval", verifiers=verifiers)
+    for name, people, pairs in (("one on gate", 40, "1,560"), ("one on street", 60, "3,540")):
+        assert f"{name}: {people} of one person, {pairs} of two, {people} people" in page
+        assert f"<h3>Cosines of pairs: {name}</h3>" in page
+    assert 'aria-label="Markers of the networks"' in page

@@ -12,12 +12,13 @@ import pytest
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.main import cli, main
 from osnet_edge.cli.paths import FilledFolder, InputPath, LaterFile, MadeFolder, OutputFile, OutputFolder
+from osnet_edge.cli.threshold import calibrate_threshold
 
 #: Texts that are no paths, by how the help calls them, and those whose reader says more.
 TEXTS = {
     *("COMMAND", "FIELD=VALUE", "HxW", "MIN,OPT,MAX", "N,...", "NAME", "NAME,...", "NAME=PERCENT"),
     *("RELEASE", "SHARE", "TARGET", "TEXT", "TIME", "WHAT,...", "WHY", "[RELEASE]", "none|auto|PASS,..."),
-    *("JSON", "HOSTS...", "KEY"),
+    *("JSON", "HOSTS...", "KEY", "RATE", "RATE,..."),
 }
 #: A folder on other machines.
 ELSEWHERE = ("ship", "store")
@@ -37,7 +38,12 @@ def leaves(
             yield (*words, name), command
 
 
-COMMANDS = [*leaves(cli), (("bench", "diff"), bench_diff), (("bench", "merge"), bench_merge)]
+COMMANDS = [
+    *leaves(cli),
+    (("bench", "diff"), bench_diff),
+    (("bench", "merge"), bench_merge),
+    (("calibrate",), calibrate_threshold),
+]
 PARAMETERS = [(words, each) for words, command in COMMANDS for each in command.params]
 
 
