@@ -87,21 +87,55 @@ class Rows:
         return flags
 
 
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """The images of one side of a split, to be scored with all of the other.
+
+    Attributes:
+        own: (N,) who is on each, as a place among the people; the number of people for a distractor.
+        cameras: (N,) which camera took each.
+        others: (M,) as `own`, of the other side.
+        other_cameras: (M,) as `cameras`.
+        scores: of some of them with all of the others.
+    """
+
+    own: IntArray
+    cameras: IntArray
+    others: IntArray
+    other_cameras: IntArray
+    scores: Callable[[IntArray], FloatArray]
+
+    def of(self, members: IntArray) -> Iterator[Rows]:
+        """Yield the pairs of some people who follow each other, a block at a time."""
+        some = np.flatnonzero((self.own >= members[0]) & (self.own <= members[-1]))
+        step = max(1, BLOCK // len(self.others))
+        for start in range(0, len(some), step):
+            part = some[start : start + step]
+            across = self.cameras[part, None] != self.other_cameras
+            yield Rows(self.scores(part), self.own[part], self.others, across)
+
+
 class Pairs:
-    """The pairs of some splits, by the people of the queries, a few people at a time."""
+    """The pairs of some splits, by the people of the queries, a few people at a time.
+
+    Attributes:
+        people: (P,) their identities, rising.
+    """
 
     def __init__(self, compared: Sequence[Compared]) -> None:
         self.people = np.unique(np.concatenate([each.labels.query_ids for each in compared]))
-        self._splits = []
-        rows = np.zeros(len(self.people), np.int64)
+        self._queries, self._galleries = list[_Side](), list[_Side]()
+        numbers = np.zeros(len(self.people), np.int64)
         for each in compared:
-            query, gallery = self._places(each.labels.query_ids), self._places(each.labels.gallery_ids)
-            self._splits.append((each, query, gallery))
-            counts = (np.bincount(side, minlength=len(rows) + 1)[:-1] for side in (query, gallery))
-            rows = np.maximum(rows, np.max([*counts], axis=0))
-        widest = max(max(len(query), len(gallery)) for _, query, gallery in self._splits)
+            labels = each.labels
+            query = self._places(labels.query_ids), labels.query_cameras
+            gallery = self._places(labels.gallery_ids), labels.gallery_cameras
+            self._queries.append(_Side(*query, *gallery, each.of_queries))
+            self._galleries.append(_Side(*gallery, *query, each.of_gallery))
+            for (own, _), (others, _) in ((query, gallery), (gallery, query)):
+                numbers += np.bincount(own, minlength=len(numbers) + 1)[:-1] * len(others)
         # The same people together each time, so that the same product rounds in the same way.
-        self._groups = np.cumsum(rows) * widest // BLOCK
+        self._groups = np.cumsum(numbers) // BLOCK
 
     def _places(self, ids: IntArray) -> IntArray:
         found = np.searchsorted(self.people, ids)
@@ -111,31 +145,23 @@ class Pairs:
     def from_queries(self) -> Iterator[Rows]:
         """Yield every pair once."""
         for members in self._some_people():
-            yield from (self._of_queries(split, members) for split in self._splits)
+            yield from (rows for side in self._queries for rows in side.of(members))
 
-    def by_person(self) -> Iterator[tuple[int, list[Rows]]]:
+    def by_person(self) -> Iterator[tuple[int, Iterable[Rows]]]:
         """Yield each person's place, and the pairs of their images on either side."""
         for members in self._some_people():
-            blocks = [self._of_queries(split, members) for split in self._splits]
-            blocks += [self._of_gallery(split, members) for split in self._splits]
+            blocks = (rows for side in (*self._queries, *self._galleries) for rows in side.of(members))
+            if len(members) == 1:
+                # Not held together: one person may have more pairs than a block.
+                yield int(members[0]), blocks
+                continue
+            held = [*blocks]
             for person in members.tolist():
-                yield person, [_narrowed(block, block.own == person) for block in blocks]
+                yield person, [_narrowed(rows, rows.own == person) for rows in held]
 
     def _some_people(self) -> Iterator[IntArray]:
         for group in np.unique(self._groups):
             yield np.flatnonzero(self._groups == group)
-
-    def _of_queries(self, split: tuple[Compared, IntArray, IntArray], members: IntArray) -> Rows:
-        each, query, gallery = split
-        some = np.flatnonzero((query >= members[0]) & (query <= members[-1]))
-        across = each.labels.query_cameras[some, None] != each.labels.gallery_cameras
-        return Rows(each.of_queries(some), query[some], gallery, across)
-
-    def _of_gallery(self, split: tuple[Compared, IntArray, IntArray], members: IntArray) -> Rows:
-        each, query, gallery = split
-        some = np.flatnonzero((gallery >= members[0]) & (gallery <= members[-1]))
-        across = each.labels.gallery_cameras[some, None] != each.labels.query_cameras
-        return Rows(each.of_gallery(some), gallery[some], query, across)
 
 
 def _narrowed(rows: Rows, chosen: Flags) -> Rows:

@@ -42,6 +42,9 @@ from osnet_edge.bench.metrics.statistics import Values
 #: Thresholds at which the draws are followed, each of an equal share of accepted pairs more than the last.
 _GRID = 160
 
+#: A FAR of which the logarithm can be taken, where nothing is accepted.
+_NONE = 1e-300
+
 Interval = tuple[float, float]
 
 
@@ -144,11 +147,11 @@ def _at_or_above(counts: npt.NDArray[np.int64]) -> Values:
 
 
 def _grid(counted: Counted) -> IntArray:
-    """Return bins, rising, from the first; each accepts some percent fewer impostor pairs than the last."""
+    """Return bins, rising: from all impostor pairs accepted, by some percent fewer each, to none."""
     levels = np.geomspace(1, counted.impostor, _GRID)
     # Of a falling tail, the last bin that has so many or more.
     places = np.searchsorted(-counted.tail, -levels, side="right") - 1
-    return np.unique(np.concatenate([[0], places]))
+    return np.unique(np.concatenate([[0], places, [places[0] + 1]]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +192,9 @@ class Replicas:
     def _of_sums(cls, people: People, mutual: Values, distractors: Values, genuine: Values) -> Replicas:
         """Make them from what the people of each add up to, (N, K)."""
         accepted = np.square(mutual) / np.maximum(2 * people.mutual.sum(axis=0), 1) + distractors
-        share = np.maximum(accepted / np.maximum(accepted[:, :1], 1), 1e-300)
-        fars = people.far * (share / people.far) ** people.pull
+        share = np.maximum(accepted / np.maximum(accepted[:, :1], 1), _NONE)
+        far = np.maximum(people.far, _NONE)
+        fars = far * (share / far) ** people.pull
         # People who have no genuine pair say nothing of TAR.
         tars = np.where(genuine[:, :1] > 0, genuine / np.maximum(genuine[:, :1], 1), people.tar)
         return cls(people.edges, np.minimum.accumulate(fars, axis=1), tars)

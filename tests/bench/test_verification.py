@@ -237,6 +237,22 @@ def test_what_has_no_threshold_is_told(
         verify_scores(np.full((3, 3), 7.0), [1] * 3, identities, [0] * 3, cameras)
 
 
+@pytest.mark.parametrize(
+    ("same", "others", "rate"),
+    [
+        pytest.param(1.0, 1.0, 0.5, id="a ruined engine, for which all are alike"),
+        pytest.param(0.9, 0.1, 0.0, id="an engine that tells everybody apart"),
+        pytest.param(-1.0, 1.0, 1.0, id="one that is always wrong"),
+    ],
+)
+def test_engines_at_the_extremes(same: float, others: float, rate: float) -> None:
+    who = np.arange(30)
+    scores = np.where(np.eye(30, dtype=bool), same, others)
+    equal = verify_scores(scores, who, who, 0 * who, 0 * who + 1, samples=50).figures.equal_error
+    assert equal.rate == rate
+    assert equal.rate_interval in (None, (rate, rate))
+
+
 @pytest.fixture(scope="module")
 def compared() -> BenchResult:
     """A result whose second engine has a threshold of its own."""
