@@ -17,6 +17,7 @@ from osnet_edge.bench.metrics.scores import (
     mean_inverse_negative_penalty,
 )
 from osnet_edge.bench.metrics.statistics import PairedDifference, paired_bootstrap
+from osnet_edge.bench.metrics.verification import Verification, verify_scores, verify_splits
 from osnet_edge.bench.report.page import html_report
 from osnet_edge.bench.report.pictures import InlinePicture, PictureSection, Ranking
 from osnet_edge.bench.report.summary import caution, fastest, summary
@@ -57,6 +58,7 @@ __all__ = [
     "Reranking",
     "RetrievalScores",
     "Settings",
+    "Verification",
     "average_precisions",
     "caution",
     "cosine_distances",
@@ -82,4 +84,6 @@ __all__ = [
     "text_table",
     "to_json",
     "top_ranked",
+    "verify_scores",
+    "verify_splits",
 ]

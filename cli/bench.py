@@ -12,7 +12,14 @@ import click
 
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.group import CommandWithOthers
-from osnet_edge.cli.options import parse_numbers, require_weights, threads_option, weights_key_option
+from osnet_edge.cli.options import (
+    far_option,
+    parse_numbers,
+    parse_rates,
+    require_weights,
+    threads_option,
+    weights_key_option,
+)
 from osnet_edge.cli.paths import CHECKPOINT, PACKAGE, SET, InputPath, OutputFile
 from osnet_edge.cli.progress import say, shares
 from osnet_edge.cli.replacing import PAGE_HTML, RESULT_CSV, RESULT_JSON, force_option
@@ -43,6 +50,7 @@ _FULL = {"streams": "1,2", "people": _PEOPLE, "cold_starts": 5, "layers": True, 
     metavar="SET",
     help="Folder, CSV or pattern of a set, or its name in $OSNET_EDGE_DATA.",
 )
+@far_option
 @click.option(
     "--batch",
     metavar="N,...",
@@ -125,6 +133,10 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     for name, most in (("duration", 3600), ("sustained", 24 * 3600)):
         if not 0 <= options[name] <= most or (name == "duration" and not options[name]):
             raise InputError(f"expected --{name} in seconds, above 0 and up to {most}; got {options[name]:g}")
+    if options["far"] and not options["data"]:
+        raise InputError(
+            "expected --data SET for --far, whose thresholds are measured on pairs of its images"
+        )
     if not 0 <= options["cold_starts"] <= 1000:
         raise InputError(f"expected --cold-starts of 0 to 1000, got {options['cold_starts']}")
     require_weights(options["weights"], options["weights_key"])
@@ -250,6 +262,7 @@ def _plan(
         layers=options["layers"],
         work=work,
         test_set=test_set,
+        fars=parse_rates(options["far"]) if options["far"] else (),
     )
 
 
@@ -295,6 +308,7 @@ def _command(packages: tuple[str, ...], options: dict[str, Any], threads: int) -
     """Return the command that repeats the measurement, without output options."""
     given = {
         "--data": options["data"],
+        "--far": options["far"],
         "--batch": options["batch"],
         "--reference": options["reference"],
         "--threads": threads,

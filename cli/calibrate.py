@@ -12,6 +12,7 @@ from osnet_edge.cli.options import echo_json, json_flag, output_option
 from osnet_edge.cli.paths import SET, InputPath
 from osnet_edge.cli.progress import bar
 from osnet_edge.cli.replacing import CALIBRATION_JSON
+from osnet_edge.cli.threshold import calibrate_threshold
 from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
@@ -20,7 +21,24 @@ if TYPE_CHECKING:
     from osnet_edge.engines.calibration.calibration_set import Kind
 
 
-@click.command()
+class CalibrateCommand(click.Command):
+    """A command that draws a set, or with `--threshold` measures a package: the two share no other option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Run the command of `--threshold` where it is typed."""
+        if not any(word.split("=")[0] == "--threshold" for word in args):
+            return super().parse_args(ctx, args)
+        with calibrate_threshold.make_context(ctx.info_name, args, parent=ctx.parent) as inner:
+            ctx.exit(calibrate_threshold.invoke(inner) or 0)
+        return args
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the other command in the help."""
+        with formatter.section("Instead"):
+            formatter.write_dl([("--threshold PACKAGE", calibrate_threshold.get_short_help_str(80))])
+
+
+@click.command(cls=CalibrateCommand)
 @click.option(
     "--data",
     multiple=True,

@@ -11,7 +11,9 @@ import click
 
 from osnet_edge.cli.options import (
     echo_json,
+    far_option,
     json_flag,
+    parse_rates,
     parse_size,
     threads_option,
     typed_command,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from osnet_edge.bench.measure.accuracy import EmbeddedSet, SetEmbedder
     from osnet_edge.bench.report.cross_domain import DomainScores
     from osnet_edge.bench.report.pictures import PictureSection
+    from osnet_edge.bench.report.verification import Verifier
     from osnet_edge.train.data import ReidSet
 
 #: A person does not look at more on one page.
@@ -54,6 +57,7 @@ _MOST_PICTURES = 1024
     show_default=True,
     help="Distance between embeddings.",
 )
+@far_option
 @click.option("--rerank", is_flag=True, help="Also score after k-reciprocal re-ranking.")
 @click.option("--batch", default=16, show_default=True, help="Batch size for embedding.")
 @threads_option
@@ -73,6 +77,7 @@ def evaluate(
     data: str,
     size: str,
     distance: str,
+    far: str | None,
     rerank: bool,
     batch: int,
     threads: int | None,
@@ -95,6 +100,7 @@ def evaluate(
     height, width = parse_size(size)
     preprocessing = Preprocessing(height=height, width=width)
     names = _check(checkpoints, batch, pictures, queries)
+    fars = parse_rates(far) if far else ()
     # Before libraries are imported, which takes seconds.
     targets = _open_targets(data)
     free = spare_busy_cores(step if threads is None else lambda line: None)
@@ -103,6 +109,7 @@ def evaluate(
     from osnet_edge.bench.measure.accuracy import embed_set, images_of
     from osnet_edge.bench.metrics.reranking import scipy_sparse
     from osnet_edge.bench.report.page import templates
+    from osnet_edge.bench.report.verification import Verifier
     from osnet_edge.runtime.backends.onnxruntime import default_threads
     from osnet_edge.runtime.embed_files import embed_files
 
@@ -117,6 +124,7 @@ def evaluate(
     sources = _load_sources(dict(zip(names, checkpoints, strict=True)), preprocessing, threads, weights_key)
     torch.set_num_threads(threads)
     results: list[DomainScores] = []
+    verifiers: list[Verifier] = []
     sections: list[PictureSection] = []
     for source, embedder in sources.items():
         for target, splits in targets.items():
@@ -126,12 +134,14 @@ def evaluate(
                 embedded = embed_set(embed, splits, splits[0].protocol)
             step(f"scoring {name}")
             results += _score(source, embedder, target, embedded, distance, rerank, threads)
+            if fars:
+                verifiers.append(Verifier(name, len(verifiers), embedded.verified(fars).figures))
             if pictures:
                 by = "cosine" if distance == "both" else distance
                 sections.append(_pictures(name, embedder, embedded, by, queries))
-    _print(results, markdown, as_json)
+    _print(results, verifiers, markdown, as_json)
     if pictures:
-        _write_page(pictures, results, sections, command)
+        _write_page(pictures, results, verifiers, sections, command)
 
 
 def _check(checkpoints: Sequence[str], batch: int, pictures: str | None, queries: int) -> list[str]:
@@ -229,26 +239,36 @@ def _pictures(
     return ranking_section(name, embedded, queries, distance, maps)
 
 
-def _print(results: Sequence[DomainScores], in_markdown: bool, as_json: bool) -> None:
+def _print(
+    results: Sequence[DomainScores], verifiers: Sequence[Verifier], in_markdown: bool, as_json: bool
+) -> None:
     from osnet_edge.bench.report.cross_domain import cross_tables, results_document, score_table
     from osnet_edge.bench.report.render import aligned, markdown
+    from osnet_edge.bench.report.verification import threshold_table
 
     if as_json:
-        echo_json(results_document(results))
+        echo_json(results_document(results, verifiers))
         return
     show = markdown if in_markdown else aligned
     click.echo(show(score_table(results).as_text()), nl=False)
     if len({(each.source, each.target) for each in results}) > 1:
         for way, table in cross_tables(results).items():
             click.echo(f"\nRank-1 / mAP in percent, {way}\n\n{show(table.as_text())}", nl=False)
+    if verifiers:
+        thresholds = threshold_table(verifiers, "source on target")
+        click.echo(f"\n{show(thresholds.as_text())}\n{thresholds.note}")
 
 
 def _write_page(
-    path: str, results: Sequence[DomainScores], sections: Sequence[PictureSection], command: str
+    path: str,
+    results: Sequence[DomainScores],
+    verifiers: Sequence[Verifier],
+    sections: Sequence[PictureSection],
+    command: str,
 ) -> None:
     from osnet_edge.bench.report.page import cross_domain_page
     from osnet_edge.runtime.files import write_aside
 
     with write_aside(path) as partial:
-        page = cross_domain_page(results, command=command, sections=sections)
+        page = cross_domain_page(results, command=command, verifiers=verifiers, sections=sections)
         partial.write_text(page, encoding="utf-8")

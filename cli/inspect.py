@@ -18,6 +18,7 @@ from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 from osnet_edge.runtime.files import write_aside
 from osnet_edge.runtime.package.manifest import Manifest, Target
 from osnet_edge.runtime.package.schema import to_json
+from osnet_edge.runtime.package.threshold import Threshold
 from osnet_edge.runtime.processor import ANY
 
 
@@ -117,6 +118,14 @@ def _processor(target: Target) -> str:
     return target.machine
 
 
+def _threshold(found: Threshold) -> str:
+    low, high = found.interval
+    return (
+        f"cosine {found.cosine:.4f} ({low:.4f} to {high:.4f}) for a FAR of {found.far:g} on {found.set}, "
+        f"{found.images:,} images of {found.people:,} people"
+    )
+
+
 def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     model, how, target, batch = manifest.model, manifest.preprocessing, manifest.target, manifest.batch
     contract = "uint8 (N,H,W,3) RGB" if how.normalize_in == "graph" else "normalised float32 (N,3,H,W)"
@@ -141,6 +150,8 @@ def _rows(manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if model.rewrite:
         rows.insert(2, ("rewritten by", ", ".join(model.rewrite)))
+    if found := manifest.threshold:
+        rows.append(("threshold", _threshold(found)))
     if manifest.comparison:
         rows.append(("chosen", manifest.comparison.why))
     if manifest.int8:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from collections.abc import Callable
@@ -160,6 +161,13 @@ threads_option = click.option(
 )
 
 
+far_option = click.option(
+    "--far",
+    metavar="RATE,...",
+    help="Also find the similarity that means the same person, by false accept rate, such as 0.001.",
+)
+
+
 def echo_json(value: Any) -> None:
     """Print one JSON document."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
@@ -187,6 +195,23 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
     if not all(re.fullmatch(r"\s*[1-9]\d{0,5}\s*", part) for part in parts):
         raise InputError(f"expected {option} as whole numbers such as 1,8,32; got {text!r}")
     return tuple(int(part) for part in parts)
+
+
+def parse_rates(text: str) -> tuple[float, ...]:
+    """Parse `--far 0.001,0.0003` into false accept rates.
+
+    Raises:
+        InputError: it is spelt otherwise, or a rate is not between 0 and 1.
+    """
+    try:
+        rates = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        rates = (math.nan,)
+    if not all(0 < rate < 1 for rate in rates):
+        raise InputError(
+            f"expected --far as rates between 0 and 1, such as 0.001 or 0.01,0.001; got {text!r}"
+        )
+    return rates
 
 
 def parse_batch_range(text: str) -> BatchRange:

@@ -100,6 +100,14 @@ class Embedder:
             remember_verified(package, manifest)
         return embedder
 
+    @property
+    def threshold(self) -> float | None:
+        """The cosine from which on two embeddings show one person; None where the package names none.
+
+        `manifest.threshold` says at which false accept rate, and on which set it was measured.
+        """
+        return self.manifest.threshold.cosine if self.manifest.threshold else None
+
     def __call__(self, crops: object, *, bgr: bool = False, l2_normalize: bool = True) -> Embeddings:
         """Embed crops.
 

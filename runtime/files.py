@@ -35,7 +35,7 @@ ASIDE_SUFFIX = ".aside"
 
 
 @contextmanager
-def write_aside(target: Path | str) -> Iterator[Path]:
+def write_aside(target: Path | str, *, in_package: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `target`, and rename it over `target` when the block ends well.
 
     A link is kept: the file that it leads to is replaced. Where it leads to what this process has open, as
@@ -43,6 +43,7 @@ def write_aside(target: Path | str) -> Iterator[Path]:
 
     Args:
         target: the file to make; its folder must exist.
+        in_package: whether that may be an engine package, to whose owner alone its files are.
 
     Yields:
         A path in the same folder with the same suffix, not yet existing. The block writes a file there.
@@ -58,7 +59,7 @@ def write_aside(target: Path | str) -> Iterator[Path]:
             sys.stdout.flush()
             write_all(opened, Path(folder, target.name).read_bytes())
         return
-    _require_file_place(target)
+    _require_file_place(target, in_package=in_package)
     target = _behind_links(target)
     aside = _make_aside(target)
     try:
@@ -105,9 +106,9 @@ def write_folder_aside(target: Path | str, *, replace: bool = False) -> Iterator
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_file(target: Path | str, content: bytes) -> None:
+def write_file(target: Path | str, content: bytes, *, in_package: bool = False) -> None:
     """Write `content` to `target`, whole or not at all; raises as `write_aside` does."""
-    with write_aside(target) as partial:
+    with write_aside(target, in_package=in_package) as partial:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         try:
             write_all(descriptor, content)
@@ -115,9 +116,10 @@ def write_file(target: Path | str, content: bytes) -> None:
             os.close(descriptor)
 
 
-def write_json(target: Path | str, value: Any) -> None:
+def write_json(target: Path | str, value: Any, *, in_package: bool = False) -> None:
     """Write `value` to `target` as indented JSON, whole or not at all; keys keep their order."""
-    write_file(target, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    content = (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    write_file(target, content, in_package=in_package)
 
 
 def write_all(descriptor: int, content: bytes) -> None:
@@ -229,14 +231,14 @@ def require_place(target: Path | str) -> None:
     _try_folder(Path(target).parent)
 
 
-def _require_file_place(target: Path) -> None:
+def _require_file_place(target: Path, *, in_package: bool = False) -> None:
     _require_place(target)
     if target.is_dir():
         raise InputError(f"expected a file name to write to, but {target} is a folder; name a file in it")
     if (target.exists() or target.is_symlink()) and not target.is_file():
         raise InputError(f"expected a file name to write to, but {target} is a device, pipe or broken link")
     target = _behind_links(target)
-    if (target.parent / MANIFEST_NAME).is_file():
+    if (target.parent / MANIFEST_NAME).is_file() and not in_package:
         raise InputError(
             f"{target.parent} is an engine package, which another file would spoil; write elsewhere"
         )

@@ -16,6 +16,7 @@ from osnet_edge.bench.metrics.evaluate import PictureRows, Split, feature_ranks,
 from osnet_edge.bench.metrics.ranking import MatchRanks, top_ranked
 from osnet_edge.bench.metrics.reranking import Reranking
 from osnet_edge.bench.metrics.scores import RetrievalScores, first_hits
+from osnet_edge.bench.metrics.verification import Verified, verify_splits
 from osnet_edge.bench.result.measurements import Retention
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError
@@ -55,6 +56,10 @@ class EmbeddedSet:
             reranking=reranking,
             threads=threads,
         )
+
+    def verified(self, fars: Sequence[float]) -> Verified:
+        """Return error rates and thresholds over the pairs of all splits; raises as `verify_splits` does."""
+        return verify_splits(self.rows, self.splits, fars=fars)
 
     @cached_property
     def features(self) -> tuple[FloatArray, FloatArray]:

@@ -59,6 +59,7 @@ class Plan:
         layers: whether to ask backends for the times of their layers.
         work: of the reference's graph, counted; then the machine's ceilings are measured too.
         test_set: to score on; None leaves accuracy out.
+        fars: false accept rates to find thresholds of on it; none leaves verification out.
         patience_s: seconds that an engine may need beyond what it is asked to run: a call cannot be cut
             short, and one of a large batch takes minutes on a small board.
     """
@@ -75,6 +76,7 @@ class Plan:
     layers: bool = False
     work: Work | None = None
     test_set: TestSet | None = None
+    fars: tuple[float, ...] = ()
     patience_s: float = 300.0
 
     def __post_init__(self) -> None:

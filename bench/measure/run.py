@@ -102,7 +102,7 @@ class _Bench:
             measure_frame(runs, scene, plan, progress)
             self._note_problems()
         if plan.test_set:
-            measure_accuracy(runs, plan.test_set, progress)
+            measure_accuracy(runs, plan.test_set, plan.fars, progress)
         if plan.streams:
             measure_streams(runs, plan, progress)
         self._power = measure_energy(runs, plan, progress)

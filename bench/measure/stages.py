@@ -27,6 +27,7 @@ from osnet_edge.bench.measure.worker import Worker
 from osnet_edge.bench.metrics.changes import ChangeIntervals
 from osnet_edge.bench.metrics.distances import FloatArray
 from osnet_edge.bench.metrics.scores import RetrievalScores
+from osnet_edge.bench.metrics.verification import Verified
 from osnet_edge.bench.result.measurements import (
     Accuracy,
     BatchLatency,
@@ -201,13 +202,18 @@ def measure_frame(runs: Sequence[EngineRun], scene: Scene, plan: Plan, progress:
             run.result = replace(run.result, frames=(*others, measured))
 
 
-def measure_accuracy(runs: Sequence[EngineRun], test_set: TestSet, progress: Progress) -> None:
+def measure_accuracy(
+    runs: Sequence[EngineRun], test_set: TestSet, fars: Sequence[float], progress: Progress
+) -> None:
     """Embed a set by every engine, score it, and compare each with the reference.
+
+    With `fars`, error rates and thresholds are measured too.
 
     Raises:
         InputError: an image cannot be read, which stops every engine, or the set cannot be scored.
     """
     reference: EmbeddedSet | None = None
+    by_reference: Verified | None = None
     for run, process in _running(runs):
         process.progress = partial(progress, f"accuracy of {run.target.name}")
         embedded: EmbeddedSet | None = None
@@ -217,14 +223,19 @@ def measure_accuracy(runs: Sequence[EngineRun], test_set: TestSet, progress: Pro
             continue
         scores = RetrievalScores.from_ranks(embedded.ranks)
         run.result = replace(run.result, accuracy=Accuracy(test_set.name, "cosine", scores))
+        verified = embedded.verified(fars) if fars else None
+        if verified:
+            run.result = replace(run.result, verification=verified.figures)
         if run.result.reference:
-            reference = embedded
+            reference, by_reference = embedded, verified
         elif reference:
             run.result = replace(
                 run.result,
                 change_intervals=ChangeIntervals.between(reference.ranks, embedded.ranks),
                 retention=retention(reference, embedded),
             )
+            if verified and by_reference:
+                run.result = replace(run.result, threshold_changes=verified.changes_from(by_reference))
 
 
 def _embed(process: EngineProcess, paths: Sequence[Path | str]) -> FloatArray:

@@ -9,6 +9,7 @@ from typing import Any
 from osnet_edge.bench.metrics.scores import RetrievalScores
 from osnet_edge.bench.report import numbers
 from osnet_edge.bench.report.render import Column, Table
+from osnet_edge.bench.report.verification import Verifier
 from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.package import schema
 
@@ -129,6 +130,9 @@ def cross_tables(results: Sequence[DomainScores]) -> dict[str, Table[str]]:
     }
 
 
-def results_document(results: Sequence[DomainScores]) -> dict[str, Any]:
-    """Return the results as what `json.dumps` takes."""
-    return {"schema_version": SCHEMA_VERSION, "results": schema.to_json(list(results))}
+def results_document(results: Sequence[DomainScores], verifiers: Sequence[Verifier] = ()) -> dict[str, Any]:
+    """Return the results as what `json.dumps` takes; thresholds only where they were asked for."""
+    document = {"schema_version": SCHEMA_VERSION, "results": schema.to_json(list(results))}
+    if verifiers:
+        document["verification"] = {each.name: schema.to_json(each.figures) for each in verifiers}
+    return document

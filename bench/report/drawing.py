@@ -35,6 +35,7 @@ paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}
 .axis{stroke:var(--soft);fill:none}
 .line{fill:none;stroke-width:2;stroke:var(--c)}
 .dashed{fill:none;stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
+.area{fill:var(--c);fill-opacity:.2;stroke:var(--c);stroke-width:1.5}
 .roof{fill:none;stroke:var(--soft);stroke-width:2}
 .mark{fill:var(--c);stroke:var(--card);stroke-width:1.5}
 .c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}.c5{--c:var(--c5)}

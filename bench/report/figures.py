@@ -28,6 +28,7 @@ from osnet_edge.bench.report.drawing import (
     text_at,
     time_axis,
 )
+from osnet_edge.bench.report.verification import Verifier, verification_figures
 from osnet_edge.bench.result.limits import Ceilings
 from osnet_edge.bench.result.result import BenchResult
 from osnet_edge.runtime.counted import counted
@@ -48,7 +49,13 @@ def result_figures(result: BenchResult, key: str) -> list[Figure]:
         key: what makes ids unique on a page of several results.
     """
     makers = (_latency, _accuracy, _roofline, _energy)
-    return [figure for make in makers if (figure := make(result, key)) is not None]
+    drawn = [figure for make in makers if (figure := make(result, key)) is not None]
+    verifiers = [
+        Verifier(engine.name, slot, engine.verification)
+        for slot, engine in enumerate(result.engines)
+        if engine.verification
+    ]
+    return drawn + verification_figures(verifiers, key)
 
 
 def _latency(result: BenchResult, key: str) -> Figure | None:

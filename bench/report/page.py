@@ -19,6 +19,7 @@ from osnet_edge.bench.report.fleet import choices, fleet_table
 from osnet_edge.bench.report.pictures import PictureSection
 from osnet_edge.bench.report.summary import caution, quickest_of_all, summary
 from osnet_edge.bench.report.tables import batches, engines, further_tables
+from osnet_edge.bench.report.verification import Verifier, threshold_table, verification_figures
 from osnet_edge.bench.result.machine import MachineFacts
 from osnet_edge.bench.result.result import BenchResult
 from osnet_edge.runtime.counted import counted
@@ -71,14 +72,16 @@ def cross_domain_page(
     *,
     command: str,
     title: str = "OSNet, scored",
+    verifiers: Sequence[Verifier] = (),
     sections: Sequence[PictureSection] = (),
 ) -> str:
-    """Return the page of networks scored on sets: a sentence, tables, images, and the command.
+    """Return the page of networks scored on sets: a sentence, tables, charts, images, and the command.
 
     Args:
         results: of every source on every target.
         command: what to type to repeat it.
         title: of the page.
+        verifiers: whose thresholds to show.
         sections: images to show after the figures.
 
     Raises:
@@ -94,6 +97,9 @@ def cross_domain_page(
         lead=lead(results),
         crossed=cross_tables(results) if len(pairs) > 1 else {},
         scores=score_table(results),
+        verifiers=verifiers,
+        thresholds=threshold_table(verifiers),
+        figures=verification_figures(verifiers, "verified"),
         sections=sections,
         command=command,
     )

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from osnet_edge.bench.metrics.changes import AccuracyChange
 from osnet_edge.bench.report import numbers
 from osnet_edge.bench.report.render import Column, Table, aligned, markdown
+from osnet_edge.bench.report.verification import Verifier, threshold_table
 from osnet_edge.bench.result.comparison import FrameRatio, Ratio
 from osnet_edge.bench.result.limits import Limit
 from osnet_edge.bench.result.measurements import (
@@ -124,12 +125,19 @@ def _as_text(value: Any) -> Any:
 
 def further_tables(result: BenchResult) -> list[Table[Any]]:
     """Return the page's sections below the batches; one has rows where something was measured for it."""
-    makers = (call_parts, frames, streams, retention, energy, start, sustained, limits, layers)
+    makers = (thresholds, call_parts, frames, streams, retention, energy, start, sustained, limits, layers)
     return [make(result) for make in makers]
 
 
 def _in_text(result: BenchResult) -> list[Table[Any]]:
-    further = (changes(result), batches(result), frames(result), energy(result), problems(result))
+    further = (
+        changes(result),
+        thresholds(result),
+        batches(result),
+        frames(result),
+        energy(result),
+        problems(result),
+    )
     return [engines(result), *(table for table in further if table.rows)]
 
 
@@ -223,6 +231,17 @@ def changes(result: BenchResult) -> Table[AccuracyChange]:
         Column(lambda each: each.intervals and each.intervals.rank1, numbers.interval, text=interval),
     ]
     return Table(columns, rows)
+
+
+def thresholds(result: BenchResult) -> Table[Any]:
+    """Return the thresholds of each engine by false accept rate, where they were asked for."""
+    return threshold_table(
+        [
+            Verifier(engine.name, slot, engine.verification, engine.threshold_changes)
+            for slot, engine in enumerate(result.engines)
+            if engine.verification
+        ]
+    )
 
 
 def batches(result: BenchResult) -> Table[EngineRow[BatchLatency]]:

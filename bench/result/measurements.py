@@ -10,6 +10,7 @@ from osnet_edge.bench._require import require
 from osnet_edge.bench.metrics.changes import ChangeIntervals
 from osnet_edge.bench.metrics.scores import RetrievalScores
 from osnet_edge.bench.metrics.statistics import median_interval, require_interval
+from osnet_edge.bench.metrics.verification import ThresholdChange, Verification
 from osnet_edge.bench.result.latency_stats import LatencyStats
 
 #: A package of ours, the float32 graph in ONNX Runtime directly, or an alternative to this project.
@@ -317,6 +318,8 @@ class EngineResult:
         retention: what it keeps of the reference's embeddings.
         input_size: height and width of a crop that it takes, in pixels; None in results from before it was
             kept.
+        verification: thresholds and error rates on the set of `accuracy`; None where not asked for.
+        threshold_changes: of its thresholds less the reference's.
     """
 
     name: str
@@ -341,6 +344,8 @@ class EngineResult:
     layers: Layers | None = None
     retention: Retention | None = None
     input_size: tuple[int, int] | None = None
+    verification: Verification | None = None
+    threshold_changes: tuple[ThresholdChange, ...] = ()
 
     def __post_init__(self) -> None:
         require(bool(self.name), "an engine's name", self.name)

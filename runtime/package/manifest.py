@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from osnet_edge.runtime.files import MANIFEST_NAME, PLAIN_NAME, write_json
 from osnet_edge.runtime.package.decisions import Comparison, Int8
 from osnet_edge.runtime.package.placement import Placement
 from osnet_edge.runtime.package.schema import parse_document, to_json
+from osnet_edge.runtime.package.threshold import Threshold
 from osnet_edge.runtime.package.tuning import Tuning
 from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -144,6 +145,7 @@ class Manifest:
         int8: how INT8 was decided on; None where nobody asked for it.
         comparison: times of the precisions that were compared, and what came of it; None where none were.
         tuning: what it won against, if a tuner made it.
+        threshold: the similarity that means the same person; None where it was not measured.
     """
 
     schema_version: int
@@ -160,6 +162,7 @@ class Manifest:
     int8: Int8 | None = None
     comparison: Comparison | None = None
     tuning: Tuning | None = None
+    threshold: Threshold | None = None
 
     def __post_init__(self) -> None:
         """Hold what types cannot say."""
@@ -201,3 +204,13 @@ def read_manifest(package: Path | str) -> Manifest:
 def write_manifest(package: Path | str, manifest: Manifest) -> None:
     """Write `manifest.json` into a package folder."""
     write_json(Path(package) / MANIFEST_NAME, to_json(manifest))
+
+
+def set_threshold(package: Path | str, threshold: Threshold) -> None:
+    """Write a threshold into the manifest of a package that is there, in place of any it has.
+
+    The other files, and so the engine and its golden pairs, stay as they are. An archive that was made or
+    signed of the package before has another manifest.
+    """
+    changed = replace(read_manifest(package), threshold=threshold)
+    write_json(Path(package) / MANIFEST_NAME, to_json(changed), in_package=True)

@@ -30,6 +30,7 @@ sys.exit(code)
         pytest.param("tune osnet.pth --target moon", "moon", id="tune: no such target"),
         pytest.param("tune osnet.pth --target cpu --size big", "--size", id="tune: no size"),
         pytest.param("eval osnet.pth --data nowhere", "nowhere", id="eval: no such set"),
+        pytest.param("eval osnet.pth --data set --far 2", "--far", id="eval: no such rate"),
         pytest.param("search --data nowhere -o found", "nowhere", id="search: no such set"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from osnet_edge.cli.bench_files import bench_diff, bench_merge
 from osnet_edge.cli.integrate_check import integrate_check, integrate_compare
 from osnet_edge.cli.main import cli, main
+from osnet_edge.cli.threshold import calibrate_threshold
 
 
 def leaves(
@@ -28,6 +29,7 @@ COMMANDS = [
     *leaves(cli),
     (("bench", "diff"), bench_diff),
     (("bench", "merge"), bench_merge),
+    (("calibrate",), calibrate_threshold),
     (("integrate", "check"), integrate_check),
     (("integrate", "compare"), integrate_compare),
 ]

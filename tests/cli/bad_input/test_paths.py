@@ -24,7 +24,7 @@ from osnet_edge.cli.paths import (
 TEXTS = {
     *("COMMAND", "FIELD=VALUE", "HxW", "MIN,OPT,MAX", "N,...", "NAME", "NAME,...", "NAME=PERCENT"),
     *("RELEASE", "SHARE", "TARGET", "TEXT", "TIME", "WHAT,...", "WHY", "[RELEASE]", "none|auto|PASS,..."),
-    *("JSON", "HOSTS...", "KEY", "CONSUMER", "PLACE"),
+    *("JSON", "HOSTS...", "KEY", "CONSUMER", "PLACE", "RATE", "RATE,..."),
 }
 #: A folder on other machines.
 ELSEWHERE = ("ship", "store")
