@@ -52,7 +52,8 @@ def check_asked(spec: TargetSpec, asked: AskedPrecision, request: Calibration | 
         raise InputError(
             f"expected a calibration set for fp16, int8 or auto, got one for {asked}; leave it out"
         )
-    if request is not None and (asked == "auto" or request.budget is not None):
+    asks_points = asked == "auto" or (request is not None and request.budget is not None)
+    if request is not None and asks_points and request.pictures.drawn.kind == "unlabelled":
         # Before it asks for points of what nobody can measure.
         _ = request.people
     if asked == "auto" and (request is None or request.budget is None):

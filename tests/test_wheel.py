@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 #: What of the checkout is the package's own folder.
 API = "api"
-ROOMS = ("bench", "cli", "engines", "export", "runtime", "ship", "train")
+ROOMS = ("bench", "cli", "engines", "export", "integrate", "runtime", "ship", "train")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,13 @@ def test_every_source_file_is_in_the_wheel_and_nothing_else(installed: Path) -> 
     typed = {f"{room}/py.typed" for room in ROOMS}
     data = {
         str(path.relative_to(ROOT))
-        for room, kind in (("train", "*.json"), ("train", "*.toml"), ("runtime", "*.cu"))
+        for room, kind in (
+            ("train", "*.json"),
+            ("train", "*.toml"),
+            ("runtime", "*.cu"),
+            ("integrate/consumers", "*.md"),
+            ("integrate/consumers", "*.txt"),
+        )
         for path in (ROOT / room).rglob(kind)
     }
     for folder in (ROOT / "ship" / "device" / "units", ROOT / "bench" / "report" / "templates"):
