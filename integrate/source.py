@@ -20,6 +20,7 @@ from osnet_edge.runtime.package.folder import open_package
 from osnet_edge.runtime.package.golden import normalize_rows
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME, GraphInfo
 from osnet_edge.runtime.package.manifest import BatchRange, Manifest
+from osnet_edge.runtime.package.threshold import Threshold
 from osnet_edge.runtime.preprocessing import Picture, to_batch
 
 _BATCH = 32
@@ -36,6 +37,7 @@ class Source:
         batch: batch sizes that the package takes; None for a graph, which takes any.
         embedder: the package's own, where it computes the graph in float32 on this machine's CPU; None where
             the graph, run as it is written, stands for it.
+        threshold: that was measured on the package; None if none was.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Source:
     info: GraphInfo
     batch: BatchRange | None = None
     embedder: Embedder | None = None
+    threshold: Threshold | None = None
 
     @property
     def quantized(self) -> bool:
@@ -83,7 +86,8 @@ def open_source(path: Path | str) -> Source:
             "the ONNX file that it was built from"
         )
     info = GraphInfo(manifest.model, manifest.preprocessing, manifest.tools)
-    return Source(path, Graph(onnx.load(file)), info, manifest.batch, _embedder(path, manifest))
+    embedder = _embedder(path, manifest)
+    return Source(path, Graph(onnx.load(file)), info, manifest.batch, embedder, manifest.threshold)
 
 
 def _embedder(path: Path, manifest: Manifest) -> Embedder | None:

@@ -93,6 +93,19 @@ class Plan:
         """Floats of an embedding."""
         return self.source.info.model.embedding_size
 
+    def threshold(self, usual: float) -> Setting:
+        """Return the cosine from which two embeddings are one person's, without a key, and where it is from.
+
+        Args:
+            usual: for packages that nobody has measured.
+        """
+        found = self.source.threshold
+        if found is None:
+            return Setting("", usual, "a guess: osnet-edge calibrate --threshold measures it")
+        return Setting(
+            "", round(found.cosine, 4), f"accepts {found.far * 100:g} % of other people, on {found.set}"
+        )
+
 
 class Consumer(ABC):
     """One program that takes engines.

@@ -217,9 +217,15 @@ def _settings(plan: Plan, reid_type: int) -> list[Setting]:
 
 def _document(plan: Plan, reid_type: int, sections: str) -> str:
     """Return a tracker's configuration."""
-    threshold = _USUAL_THRESHOLD
+    threshold = plan.threshold(_USUAL_THRESHOLD)
     lines = [f"  {each.key}: {each.value}  # {each.why}" for each in _settings(plan, reid_type)]
-    return _HEAD + sections.format(threshold=threshold) + "ReID:\n" + "\n".join(lines) + "\n"
+    return (
+        _HEAD
+        + sections.format(threshold=threshold.value, why=threshold.why)
+        + "ReID:\n"
+        + "\n".join(lines)
+        + "\n"
+    )
 
 
 _HEAD = """%YAML:1.0
@@ -237,7 +243,7 @@ TargetManagement:
 TrajectoryManagement:
   enableReAssoc: 1  # what embeddings are for; the default is 0
   reidExtractionInterval: 0  # embeds every frame; a larger number saves time
-  minMatchingScore4ReidSimilarity: {threshold}  # cosine from which two tracks may be one person
+  minMatchingScore4ReidSimilarity: {threshold}  # cosine; {why}
   matchingScoreWeight4TrackletSimilarity: 0.4
   matchingScoreWeight4ReidSimilarity: 0.6  # the default of 0 would leave embeddings out
 
@@ -261,7 +267,7 @@ TargetManagement:
 
 DataAssociator:
   associationMatcherType: 1  # cascaded: by embeddings first
-  minMatchingScore4ReidSimilarity: {threshold}  # cosine from which a detection may be a track's person
+  minMatchingScore4ReidSimilarity: {threshold}  # cosine; {why}
   matchingScoreWeight4ReidSimilarity: 0.7
   matchingScoreWeight4Iou: 0.3
 

@@ -15,6 +15,8 @@ from osnet_edge.integrate.source import Source
 from osnet_edge.runtime.errors import InputError
 
 _UNIT = 1 / 255
+#: Ultralytics' own.
+_USUAL_THRESHOLD = 0.8
 #: Side of the square where a graph leaves its size free.
 _USUAL_SIDE = 224
 
@@ -57,7 +59,10 @@ class Ultralytics(Consumer):
         """Return the tracker's YAML, and the page of instructions."""
         pipeline = plan.graph.pipeline
         takes = f"{pipeline.height}x{pipeline.width}"
-        text = _TRACKER.format(model=f"{plan.name}/{self.model}", takes=takes)
+        threshold = plan.threshold(_USUAL_THRESHOLD)
+        text = _TRACKER.format(
+            model=f"{plan.name}/{self.model}", takes=takes, threshold=threshold.value, why=threshold.why
+        )
         return {self.config: text, "README.md": readme(self, plan, takes=takes)}
 
     def recognises(self, path: Path) -> bool:
@@ -120,8 +125,8 @@ fuse_score: True
 gmc_method: sparseOptFlow
 # Boxes that overlap less are not compared by their embeddings.
 proximity_thresh: 0.5
-# Cosine from which two embeddings may be one person.
-appearance_thresh: 0.8
+# Cosine from which two embeddings may be one person; {why}.
+appearance_thresh: {threshold}
 # The default is False, and then `model` is not looked at.
 with_reid: True
 # An ONNX file that takes {takes} RGB in [0, 1] and normalises inside.

@@ -20,6 +20,8 @@ from osnet_edge.integrate.graphs import expected_of
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.golden import normalize_rows
+from osnet_edge.runtime.package.manifest import set_threshold
+from osnet_edge.runtime.package.threshold import Threshold
 from osnet_edge.train.synthetic import sample_crops
 
 SPELLINGS = [each.spelling for each in CONSUMERS]
@@ -74,6 +76,30 @@ def test_paths_are_those_on_the_device(package: Path, tmp_path: Path) -> None:
     assert "onnxFile: /opt/reid/osnet.onnx " in text
     assert "/opt/reid/osnet.onnx_b7_gpu0_fp16.engine" in text
     assert "batchSize: 7 " in text
+
+
+@pytest.mark.parametrize(
+    ("spelling", "config", "key"),
+    [
+        ("deepstream-tracker", "config_tracker_NvDCF.yml", "minMatchingScore4ReidSimilarity"),
+        ("deepstream-tracker", "config_tracker_NvDeepSORT.yml", "minMatchingScore4ReidSimilarity"),
+        ("ultralytics", "botsort_osnet.yaml", "appearance_thresh"),
+    ],
+)
+def test_a_threshold_is_the_packages_where_it_was_measured(
+    spelling: str, config: str, key: str, package: Path, tmp_path: Path
+) -> None:
+    measured = tmp_path / "measured"
+    shutil.copytree(package, measured)
+    set_threshold(measured, Threshold(0.6543, 0.001, (0.64, 0.66), "lobby", 100, 20))
+    for source, value, why in (
+        (package, "", "a guess"),
+        (measured, "0.6543", "0.1 % of other people, on lobby"),
+    ):
+        integrate(source, spelling, tmp_path / f"out{value}", crops=CROPS[:2])
+        text = (tmp_path / f"out{value}" / config).read_text()
+        assert f"{key}: {value}" in text
+        assert why in text
 
 
 def test_types_are_written_into_the_graph_where_asked(package: Path, tmp_path: Path) -> None:
