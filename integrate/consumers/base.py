@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from osnet_edge.integrate.graphs import FedGraph
 from osnet_edge.integrate.pipeline import Pipeline
 from osnet_edge.integrate.source import Source
+from osnet_edge.runtime.errors import printable
 
 Precision = Literal["fp32", "fp16", "fp16-typed"]
 
@@ -102,9 +103,9 @@ class Plan:
         found = self.source.threshold
         if found is None:
             return Setting("", usual, "a guess: osnet-edge calibrate --threshold measures it")
-        return Setting(
-            "", round(found.cosine, 4), f"accepts {found.far * 100:g} % of other people, on {found.set}"
-        )
+        # A folder's name may hold what would begin a line of its own.
+        why = f"accepts {found.far * 100:g} % of other people, on {printable(found.set)}"
+        return Setting("", round(found.cosine, 4), why)
 
 
 class Consumer(ABC):
