@@ -11,8 +11,9 @@ from osnet_edge.integrate.consumers.base import Configuration, Consumer, Fault
 from osnet_edge.integrate.consumers.registry import consumer_of
 from osnet_edge.integrate.differences import differences
 from osnet_edge.integrate.emulation import Embed, Network, Reference, unit
-from osnet_edge.integrate.graphs import FedGraph, expected_of
-from osnet_edge.integrate.pipeline import Pipeline, normalized_pipeline
+from osnet_edge.integrate.graphs import FedGraph
+from osnet_edge.integrate.interface import expected_of
+from osnet_edge.integrate.pipeline import Pipeline
 from osnet_edge.integrate.scoring import TestImages
 from osnet_edge.integrate.source import Source
 from osnet_edge.runtime.errors import InputError
@@ -115,9 +116,10 @@ def check(
     how = source.info.preprocessing if source else Preprocessing()
     size = source.info.model.embedding_size if source else None
     read = consumer.read(path, size)
-    expected = expected_of(read.graph, how) if read.graph else normalized_pipeline(how)
+    expected = expected_of(read.graph, how) if read.graph else consumer.assumed(read.pipeline, how)
     # What a graph of others does not say, the package does.
     expected = replace(expected, size=expected.size or size or read.pipeline.size)
+    read = replace(read, pipeline=consumer.settled(read.pipeline, expected))
     named = [*differences(consumer, read, expected), *(("setting", fault) for fault in read.faults)]
     findings = [Finding(name, fault) for name, fault in named]
     package = kept = None
@@ -164,19 +166,24 @@ class _Costs:
 
     def of(self, finding: Finding) -> Finding:
         """Return a finding with what it costs alone."""
-        if finding.fault.pipeline is None:
+        pipeline = finding.fault.pipeline
+        if pipeline is None or not self._runs(pipeline):
             return finding
         self._progress(f"measuring the {finding.name}")
-        alone, mixed = self._scores(finding.fault.pipeline)
+        alone, mixed = self._scores(pipeline)
         return replace(finding, cost=self.package - alone, mixed_cost=self.package - mixed)
 
     def all_together(self, findings: list[Finding]) -> float | None:
         """Return mAP of the configuration as it is; None where it computes nothing."""
         broken = any(each.fault.pipeline is None and each.name != "setting" for each in findings)
-        if broken:
+        if broken or not self._runs(self._read.pipeline):
             return None
         self._progress("measuring everything together")
         return self._scores(self._read.pipeline)[0]
+
+    def _runs(self, pipeline: Pipeline) -> bool:
+        """Whether a network takes images of a pipeline's size."""
+        return self._network is None or self._network.takes(pipeline)
 
     def _scores(self, pipeline: Pipeline) -> tuple[float, float]:
         """Return mAP among the consumer's own embeddings, and with the package's gallery."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from osnet_edge.integrate.consumers.base import Consumer, Plan, Precision
 from osnet_edge.integrate.consumers.registry import consumer_named
 from osnet_edge.integrate.emulation import Network, unit
-from osnet_edge.integrate.graphs import expected_of
+from osnet_edge.integrate.interface import expected_of
 from osnet_edge.integrate.proof import Proof, prove
 from osnet_edge.integrate.scoring import TestImages
 from osnet_edge.integrate.source import Source, open_source

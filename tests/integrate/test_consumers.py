@@ -16,7 +16,7 @@ from osnet_edge.engines.build import build_package
 from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.integrate import integrate
 from osnet_edge.integrate.consumers.registry import CONSUMERS, consumer_named, consumer_of
-from osnet_edge.integrate.graphs import expected_of
+from osnet_edge.integrate.interface import expected_of
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.golden import normalize_rows
