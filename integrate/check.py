@@ -163,31 +163,47 @@ class _Costs:
         self._own = images.embed(source.embed)
         self.package = images.mean_ap(self._own, self._own)
         self._read = read
+        self._right = self.package, self.package
+        if self._network:
+            # The graph that is named may hold other weights than the package.
+            progress("measuring the graph as it should be fed")
+            self._right = self._scores(expected)
 
     def of(self, finding: Finding) -> Finding:
         """Return a finding with what it costs alone."""
         pipeline = finding.fault.pipeline
-        if pipeline is None or not self._runs(pipeline):
-            return finding
         self._progress(f"measuring the {finding.name}")
-        alone, mixed = self._scores(pipeline)
-        return replace(finding, cost=self.package - alone, mixed_cost=self.package - mixed)
+        scores = self._scores_if_run(pipeline) if pipeline else None
+        if scores is None:
+            return finding
+        return replace(finding, cost=self._right[0] - scores[0], mixed_cost=self._right[1] - scores[1])
 
     def all_together(self, findings: list[Finding]) -> float | None:
         """Return mAP of the configuration as it is; None where it computes nothing."""
         broken = any(each.fault.pipeline is None and each.name != "setting" for each in findings)
-        if broken or not self._runs(self._read.pipeline):
-            return None
         self._progress("measuring everything together")
-        return self._scores(self._read.pipeline)[0]
+        scores = None if broken else self._scores_if_run(self._read.pipeline)
+        return scores[0] if scores else None
 
-    def _runs(self, pipeline: Pipeline) -> bool:
-        """Whether a network takes images of a pipeline's size."""
-        return self._network is None or self._network.takes(pipeline)
+    def _scores_if_run(self, pipeline: Pipeline) -> tuple[float, float] | None:
+        """Return the scores of a wrong pipeline; None where the network takes no images of its size."""
+        if self._network and not self._network.takes(pipeline):
+            return None
+        try:
+            return self._scores(pipeline)
+        except InputError:
+            # A graph that leaves the size free need not run at every one. As it should be fed, it did.
+            return None
 
     def _scores(self, pipeline: Pipeline) -> tuple[float, float]:
         """Return mAP among the consumer's own embeddings, and with the package's gallery."""
         rows = self._images.embed(self._embed(pipeline))
+        width, own = rows.rows.shape[1], self._own.rows.shape[1]
+        if width != own:
+            raise InputError(
+                f"expected a graph of the package's network, and {self._read.graph} gives {width} floats and "
+                f"not {own}; name the package of that network"
+            )
         score = self._images.mean_ap
         return (
             score(rows, rows, by_angle=pipeline.normalized),

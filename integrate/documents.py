@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"expected text in UTF-8, {path} has byte {error.start} in another; save it again"
+            f"expected text in UTF-8, and byte {error.start} of {path} is none; save it as UTF-8"
         ) from None
 
 
@@ -141,6 +142,11 @@ class Yaml:
         line = self._header.count("\n") + mark.line + 1
         context, problem = (getattr(error, name) for name in ("context", "problem"))
         return first_line(f"line {line}, {', '.join(filter(None, (context, problem)))}".replace("\n", " "))
+
+
+def yaml_text(text: str) -> str:
+    """Return a text as YAML takes it, in quotes where it has more than a path's usual characters."""
+    return text if re.fullmatch(r"[\w./+-]+", text) else json.dumps(text, ensure_ascii=False)
 
 
 def _flow(value: Any) -> Any:

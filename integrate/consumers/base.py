@@ -15,6 +15,8 @@ from osnet_edge.integrate.pipeline import Pipeline, normalized_pipeline
 from osnet_edge.integrate.source import Source
 from osnet_edge.runtime.preprocessing import Preprocessing
 
+#: In the first lines of every configuration that is written here, by which it is known again.
+WRITTEN_BY = "Written by `osnet-edge integrate`"
 Precision = Literal["fp32", "fp16", "fp16-typed"]
 
 

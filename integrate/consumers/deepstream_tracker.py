@@ -16,7 +16,7 @@ from osnet_edge.integrate.consumers.base import (
     readme,
 )
 from osnet_edge.integrate.consumers.deepstream import COLORS, ORDERS, engine_name
-from osnet_edge.integrate.documents import is_yaml, named_file, open_document
+from osnet_edge.integrate.documents import is_yaml, named_file, open_document, yaml_text
 from osnet_edge.integrate.graphs import FedGraph, planes_graph
 from osnet_edge.integrate.pipeline import Pipeline
 from osnet_edge.integrate.source import Source
@@ -40,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
 _TYPES = {0: "none", 1: "NvDeepSORT", 2: "re-association", 3: "both"}
 _PRECISIONS = {0: "FP32", 1: "FP16", 2: "INT8"}
 _MODES = {"fp32": 0, "fp16": 1}
-#: Similarity from which on two embeddings are taken for one person, if the package has no threshold.
+#: Cosine from which two embeddings are taken for one person; the page says how to measure one.
 _USUAL_THRESHOLD = 0.7
 
 
@@ -209,11 +209,14 @@ def _settings(plan: Plan, reid_type: int) -> list[Setting]:
     ]
 
 
+def _spelled(value: Any) -> str:
+    return yaml_text(value) if isinstance(value, str) else str(value)
+
+
 def _document(plan: Plan, reid_type: int, sections: str) -> str:
     """Return a tracker's configuration."""
-    threshold = _USUAL_THRESHOLD
-    lines = [f"  {each.key}: {each.value}  # {each.why}" for each in _settings(plan, reid_type)]
-    return _HEAD + sections.format(threshold=threshold) + "ReID:\n" + "\n".join(lines) + "\n"
+    lines = [f"  {each.key}: {_spelled(each.value)}  # {each.why}" for each in _settings(plan, reid_type)]
+    return _HEAD + sections.format(threshold=_USUAL_THRESHOLD) + "ReID:\n" + "\n".join(lines) + "\n"
 
 
 _HEAD = """%YAML:1.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from osnet_edge.integrate.consumers.base import Configuration, Consumer, Fault, Plan, Precision, readme
-from osnet_edge.integrate.documents import is_yaml, named_file, open_document
+from osnet_edge.integrate.documents import is_yaml, named_file, open_document, yaml_text
 from osnet_edge.integrate.graphs import FedGraph, unit_graph
 from osnet_edge.integrate.interface import interface_of
 from osnet_edge.integrate.pipeline import Pipeline
@@ -58,7 +58,7 @@ class Ultralytics(Consumer):
         """Return the tracker's YAML, and the page of instructions."""
         pipeline = plan.graph.pipeline
         takes = f"{pipeline.height}x{pipeline.width}"
-        text = _TRACKER.format(model=f"{plan.name}/{self.model}", takes=takes)
+        text = _TRACKER.format(model=yaml_text(f"{plan.name}/{self.model}"), takes=takes)
         return {self.config: text, "README.md": readme(self, plan, takes=takes)}
 
     def recognises(self, path: Path) -> bool:
