@@ -75,9 +75,21 @@ class Triton(Consumer):
             kind=self.backends[self.backend],
         )
         client = Path(__file__).with_name("triton_client.py.txt").read_text(encoding="utf-8")
-        client = client.replace("@HEIGHT@", str(how.height)).replace("@WIDTH@", str(how.width))
+        by_opencv = how.interpolation == "opencv-bilinear"
+        blanks = {
+            "@HEIGHT@": str(how.height),
+            "@WIDTH@": str(how.width),
+            "@IMPORT@": "import cv2\n" if by_opencv else "",
+            "@RESIZE@": "cv2.resize(np.asarray(image), SIZE)"
+            if by_opencv
+            else "np.asarray(image.resize(SIZE, Image.BILINEAR))",
+        }
+        for blank, value in blanks.items():
+            client = client.replace(blank, value)
         more = _PLAN.format(batch=plan.batch, height=how.height, width=how.width) if self._plan else ""
-        page = readme(self, plan, backend=self.backend, build=more)
+        page = readme(
+            self, plan, backend=self.backend, build=more, opencv=" opencv-python" if by_opencv else ""
+        )
         return {self.config: config, "client.py": client, "README.md": page}
 
     @property
