@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -69,11 +70,15 @@ class Ultralytics(Consumer):
         """Read the YAML, and what the graph that it names is fed with; see `Consumer.read`."""
         document = open_document(path).load()
         graph = named_file(document.get("model"), path)
-        shape = interface_of(graph).shape if graph else ()
+        shown = interface_of(graph) if graph else None
+        shape = shown.shape if shown else ()
         # A side that the graph leaves free is the usual one, or the other's.
         height = next((each for each in shape[2:3] if each), _USUAL_SIDE)
         width = next((each for each in shape[3:4] if each), height)
         pipeline = Pipeline(height, width, (_UNIT, _UNIT, _UNIT), (0.0, 0.0, 0.0), filter="four-pixel")
+        if shown and shown.dtype == "float16":
+            # It looks at the type, and gives halves.
+            pipeline = replace(pipeline, dtype="float16")
         return Configuration(path, pipeline, graph, tuple(_faults(document)))
 
     def name_graph(self, graph: Path) -> dict[str, Any]:
