@@ -14,7 +14,7 @@ _FLAGS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
 }
 #: No network for re-identification takes larger images, and one of them is computed to say what it costs.
-_LARGEST_SIDE = 4096
+LARGEST_SIDE = 4096
 #: Characters of a wrong value that a message shows.
 _SHOWN = 60
 
@@ -90,8 +90,8 @@ def image_size(value: Any, layout: Layout, where: str) -> tuple[int, int]:
     """
     dims = [whole(each, where) for each in triple(value, where)]
     height, width = dims[1:] if layout == "NCHW" else dims[:2]
-    if not 1 <= min(height, width) <= max(height, width) <= _LARGEST_SIDE:
-        raise _unlike(f"sides from 1 to {_LARGEST_SIDE}", where, value)
+    if not 1 <= min(height, width) <= max(height, width) <= LARGEST_SIDE:
+        raise _unlike(f"sides from 1 to {LARGEST_SIDE}", where, value)
     return height, width
 
 

@@ -151,12 +151,11 @@ def _require_own(folder: Path, consumer: Consumer, names: Collection[str]) -> No
             f"{folder} holds no {consumer.config} of osnet-edge, so it is not replaced; name another output"
         )
     files = (each for each in folder.rglob("*") if not each.is_dir() and each.suffix not in _ENGINES)
-    if added := [
-        name
-        for each in files
-        if (name := each.relative_to(folder).as_posix()) not in {*names, consumer.model}
-    ]:
-        raise InputError(f"{folder} holds {added[0]}, which is not replaced; move it, or name another output")
+    added = {each.relative_to(folder).as_posix() for each in files} - {*names, consumer.model}
+    if added:
+        raise InputError(
+            f"{folder} holds {min(added)}, which is not replaced; move it, or name another output"
+        )
 
 
 def _measure(

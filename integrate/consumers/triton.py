@@ -14,6 +14,7 @@ from osnet_edge.integrate.interface import Interface, interface_of
 from osnet_edge.integrate.model_config import ModelConfig, TensorConfig, parse_model_config
 from osnet_edge.integrate.pipeline import Pipeline, bytes_pipeline, normalized_pipeline
 from osnet_edge.integrate.source import Source
+from osnet_edge.integrate.values import LARGEST_SIDE
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.preprocessing import Preprocessing
@@ -166,7 +167,7 @@ def _graph(path: Path, config: ModelConfig) -> Path | None:
 
     An engine says nothing of itself here; the graph that it was built from may be beside it.
     """
-    versions = [each for each in path.parent.iterdir() if each.name.isdigit() and each.is_dir()]
+    versions = [each for each in path.parent.iterdir() if each.name.isdecimal() and each.is_dir()]
     newest = max(versions, key=lambda each: int(each.name), default=path.parent / "1")
     graph = (newest / Path(config.file or "model.onnx").name).with_suffix(".onnx")
     return graph if graph.is_file() else None
@@ -183,7 +184,7 @@ def _pipeline(asked: TensorConfig, shown: Interface | None, path: Path) -> Pipel
     shape = shown.shape[1:] if shown else ()
     # With the batch, which is a mistake of its own.
     dims = (asked.dims or shape)[-3:]
-    if len(dims) != 3 or len(asked.dims) > 4:
+    if len(dims) != 3 or len(asked.dims) > 4 or max(dims) > LARGEST_SIDE:
         raise InputError(
             f"{path}: expected input.dims of an image, such as [256, 128, 3], got {list(asked.dims)}"
         )
@@ -193,7 +194,8 @@ def _pipeline(asked: TensorConfig, shown: Interface | None, path: Path) -> Pipel
     if kind not in _DTYPES:
         raise InputError(f"{path}: expected input.data_type {' or '.join(_DTYPES)}, got {kind or 'nothing'}")
     # Free in the configuration, but not in the graph: the server refuses it.
-    fixed = [each < 1 and wanted > 0 for each, wanted in zip(dims, shape or dims, strict=True)]
+    shape = shape if len(shape) == len(dims) else dims
+    fixed = [each < 1 and wanted > 0 for each, wanted in zip(dims, shape, strict=True)]
     sides = [-1 if wrong else max(0, each) for each, wrong in zip(dims, fixed, strict=True)]
     last = dims[2] == 3 and dims[0] != 3
     height, width = sides[:2] if last else sides[1:]

@@ -12,6 +12,7 @@ from user_files import nvinfer, tracker
 
 from osnet_edge.cli.main import main
 from osnet_edge.integrate import Source, check, open_source
+from osnet_edge.runtime.errors import InputError
 
 ASPECT = "keepAspc: 1"
 #: Each with texts in a tracker's configuration, and what they are replaced by.
@@ -200,6 +201,11 @@ REFUSED = {
     "an ensemble": ("a.pbtxt", 'platform: "ensemble"\n', "is an ensemble of other models"),
     "two inputs": ("a.pbtxt", INPUT + INPUT, "expected one input, of images, found 2"),
     "dimensions of no image": ("a.pbtxt", INPUT.replace("128, 3", "128"), "expected input.dims of an image"),
+    "dimensions beyond images": (
+        "a.pbtxt",
+        INPUT.replace("256", "999999"),
+        "expected input.dims of an image",
+    ),
     "dimensions in words": ("a.pbtxt", INPUT.replace("256", "high"), "expected whole numbers in dims"),
     "a type that images do not have": (
         "a.pbtxt",
@@ -261,6 +267,14 @@ OTHERS = {
     "half": (TensorProto.FLOAT16, ["N", 3, 256, 128], [("FP32", "FP16")], []),
     "names of ours": (TensorProto.FLOAT, ["N", 3, 256, 128], [('"x"', '"images"')], ["setting"]),
 }
+
+
+def test_a_graph_that_takes_no_images_is_told(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    others_graph(tmp_path / "1/model.onnx", TensorProto.FLOAT, ["N", 512])
+    (tmp_path / "config.pbtxt").write_text(FLOAT)
+    with pytest.raises(InputError, match="expected an input of images"):
+        check(tmp_path / "config.pbtxt")
 
 
 @pytest.mark.parametrize("case", OTHERS)
