@@ -10,9 +10,11 @@ import pytest
 from onnx import TensorProto, helper
 from user_files import nvinfer, tracker
 
+from osnet_edge.cli.integrate_check import open_images
 from osnet_edge.cli.main import main
-from osnet_edge.integrate import Source, check, open_source
+from osnet_edge.integrate import Source, check, integrate, open_source
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.train.synthetic import sample_crops
 
 ASPECT = "keepAspc: 1"
 #: Each with texts in a tracker's configuration, and what they are replaced by.
@@ -288,3 +290,20 @@ def test_a_graph_of_others_is_held_to_itself(case: str, tmp_path: Path) -> None:
         text = text.replace(old, new)
     (tmp_path / "config.pbtxt").write_text(text)
     assert [each.name for each in check(tmp_path / "config.pbtxt").findings] == mistakes
+
+
+def test_a_size_that_a_graph_does_not_take_has_no_cost(package: Path, tmp_path: Path) -> None:
+    """Costs are counted from the graph as it should be fed, so that its own weights are no mistake."""
+    people = ["--train-people", "1", "--test-people", "3"]
+    assert main(["data", "synthesize", "-o", str(tmp_path / "people"), *people]) == 0
+    integrate(package, "deepstream-tracker", tmp_path / "out", crops=list(sample_crops(2, 100, 40)))
+    config = tmp_path / "out/config_tracker_NvDCF.yml"
+    config.write_text(
+        config.read_text().replace("[3, 256, 128]", "[3, 128, 64]").replace("Aspc: 0", "Aspc: 1")
+    )
+    images = open_images(str(tmp_path / "people"))
+    found = check(config, source=open_source(package), images=images)
+    costs = {each.name: each.cost for each in found.findings}
+    assert costs["input size"] is None
+    assert costs["aspect ratio"] is not None
+    assert found.kept is None
