@@ -65,7 +65,7 @@ def _print(checked: Checked, fix: str | None, written: Sequence[Path]) -> None:
     title = checked.consumer.title
     click.echo(f"{checked.path}: {title}")
     if checked.graph is None:
-        click.echo("its graph is not here, and is taken for one that leaves normalisation to its caller")
+        click.echo("its graph is not here, and is taken for a usual export")
     for number, each in enumerate(checked.findings, start=1):
         keys = ", ".join(each.fault.keys) or "the graph"
         click.echo(f"{number}. {each.name} ({keys}): {each.fault.found}; expected {each.fault.expected}")

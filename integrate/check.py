@@ -13,8 +13,9 @@ from osnet_edge.integrate.consumers.registry import consumer_of
 from osnet_edge.integrate.differences import differences
 from osnet_edge.integrate.documents import OPENCV_HEADER
 from osnet_edge.integrate.emulation import Embed, Network, Reference, unit
-from osnet_edge.integrate.graphs import FedGraph, expected_of
-from osnet_edge.integrate.pipeline import Pipeline, normalized_pipeline
+from osnet_edge.integrate.graphs import FedGraph
+from osnet_edge.integrate.interface import expected_of
+from osnet_edge.integrate.pipeline import Pipeline
 from osnet_edge.integrate.scoring import TestImages
 from osnet_edge.integrate.source import Source
 from osnet_edge.runtime.errors import InputError
@@ -123,9 +124,10 @@ def check(
     how = source.info.preprocessing if source else Preprocessing()
     size = source.info.model.embedding_size if source else None
     read = consumer.read(path, size)
-    expected = expected_of(read.graph, how) if read.graph else normalized_pipeline(how)
+    expected = expected_of(read.graph, how) if read.graph else consumer.assumed(read.pipeline, how)
     # What a graph of others does not say, the package does.
     expected = replace(expected, size=expected.size or size or read.pipeline.size)
+    read = replace(read, pipeline=consumer.settled(read.pipeline, expected))
     named = [*differences(consumer, read, expected), *(("setting", fault) for fault in read.faults)]
     findings = [Finding(name, fault) for name, fault in named]
     package = kept = None
@@ -171,26 +173,47 @@ class _Costs:
         self._read = read
         # One mistake alone is what all together are.
         self._scores = cache(self._measured)
+        self._right = self.package, self.package
+        if self._network:
+            # The graph that is named may hold other weights than the package.
+            progress("measuring the graph as it should be fed")
+            self._right = self._scores(expected)
 
     def of(self, finding: Finding) -> Finding:
         """Return a finding with what it costs alone."""
-        if finding.fault.pipeline is None:
-            return finding
+        pipeline = finding.fault.pipeline
         self._progress(f"measuring the {finding.name}")
-        alone, mixed = self._scores(finding.fault.pipeline)
-        return replace(finding, cost=self.package - alone, mixed_cost=self.package - mixed)
+        scores = self._scores_if_run(pipeline) if pipeline else None
+        if scores is None:
+            return finding
+        return replace(finding, cost=self._right[0] - scores[0], mixed_cost=self._right[1] - scores[1])
 
     def all_together(self, findings: list[Finding]) -> float | None:
         """Return mAP of the configuration as it is; None where it computes nothing."""
         broken = any(each.fault.pipeline is None and each.name != "setting" for each in findings)
-        if broken:
-            return None
         self._progress("measuring everything together")
-        return self._scores(self._read.pipeline)[0]
+        scores = None if broken else self._scores_if_run(self._read.pipeline)
+        return scores[0] if scores else None
+
+    def _scores_if_run(self, pipeline: Pipeline) -> tuple[float, float] | None:
+        """Return the scores of a wrong pipeline; None where the network takes no images of its size."""
+        if self._network and not self._network.takes(pipeline):
+            return None
+        try:
+            return self._scores(pipeline)
+        except InputError:
+            # A graph that leaves the size free need not run at every one. As it should be fed, it did.
+            return None
 
     def _measured(self, pipeline: Pipeline) -> tuple[float, float]:
         """Return mAP among the consumer's own embeddings, and with the package's gallery."""
         rows = self._images.embed(self._embed(pipeline))
+        width, own = rows.rows.shape[1], self._own.rows.shape[1]
+        if width != own:
+            raise InputError(
+                f"expected a graph of the package's network, and {self._read.graph} gives {width} floats and "
+                f"not {own}; name the package of that network"
+            )
         score = self._images.mean_ap
         return (
             score(rows, rows, by_angle=pipeline.normalized),

@@ -73,7 +73,7 @@ def differences(consumer: Consumer, read: Configuration, expected: Pipeline) -> 
                 expected=_shown(expected, part) + ("" if changes else _NO_KEY),
                 why=part.why,
                 changes=changes,
-                pipeline=replace(expected, **wrong) if part.runs else None,
+                pipeline=replace(expected, **wrong) if part.runs and read.pipeline.has_pixels else None,
             ),
         )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import configparser
 import io
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
@@ -14,6 +15,53 @@ from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 #: The first line of DeepStream's tracker configurations, which is OpenCV's and not YAML's.
 OPENCV_HEADER = "%YAML:1.0"
 _OPENCV_HEADER = re.compile(rf"\A{re.escape(OPENCV_HEADER)}[^\n]*\n(?:---[^\n]*\n)?")
+#: The first list whose items have lines of their own, for how far a file indents them.
+_LIST = re.compile(
+    r"^(?P<key> *)[^\s#][^\n]*:[ \t]*(?:#[^\n]*)?\n(?:\s*#[^\n]*\n)*(?P<dash> *)- ", re.MULTILINE
+)
+#: Bytes of a file that is still taken for a configuration.
+_LARGEST = 1 << 20
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a configuration, without a byte order mark.
+
+    Raises:
+        InputError: it is no file of text, or far too large for a configuration.
+    """
+    # Another kind of file may never end.
+    if not path.is_file():
+        raise InputError(f"expected a file, found something else at {path}; copy it to a file")
+    if path.stat().st_size > _LARGEST:
+        raise InputError(
+            f"expected a configuration, and {path} has more than {_LARGEST >> 20} MB; name another"
+        )
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"expected text in UTF-8, and byte {error.start} of {path} is none; save it as UTF-8"
+        ) from None
+
+
+def is_yaml(path: Path) -> bool:
+    """Whether a file's name is that of a YAML document."""
+    return path.suffix.lower() in (".yml", ".yaml")
+
+
+def open_document(path: Path) -> Yaml | KeyFile:
+    """Open a configuration in YAML or a key file, by its name; raises as `read_text`."""
+    kind = Yaml if is_yaml(path) else KeyFile
+    return kind(read_text(path), str(path))
+
+
+def named_file(name: Any, config: Path) -> Path | None:
+    """Return the file that a configuration names, as seen from its folder, in it, or from here; or None."""
+    if not name:
+        return None
+    path = Path(str(name))
+    places = [config.parent / path, config.parent / path.name, path]
+    return next((each for each in places if each.is_file()), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +99,19 @@ class Yaml:
             *parents, last = [int(part) if part.isdigit() else part for part in key.split(".")]
             branch = tree
             for part in parents:
-                branch = branch[part] if isinstance(part, int) else branch.setdefault(part, {})
+                # An empty section is there, and holds None.
+                if isinstance(part, str) and branch.get(part) is None:
+                    branch[part] = {}
+                branch = branch[part]
             branch[last] = _flow(value)
         stream = io.StringIO()
         yaml.dump(tree, stream)
-        header = _OPENCV_HEADER.match(self.text)
-        return (header[0] if header else "") + stream.getvalue()
+        return self._header + stream.getvalue()
+
+    @property
+    def _header(self) -> str:
+        found = _OPENCV_HEADER.match(self.text)
+        return found[0] if found else ""
 
     def _parser(self) -> tuple[Any, Any]:
         try:
@@ -69,10 +124,30 @@ class Yaml:
             ) from None
         yaml = YAML()
         yaml.width = 4096
+        yaml.preserve_quotes = True
+        if found := _LIST.search(self.text):
+            offset = max(0, len(found["dash"]) - len(found["key"]))
+            yaml.indent(sequence=offset + 2, offset=offset)
         try:
-            return yaml, yaml.load(_OPENCV_HEADER.sub("", self.text))
-        except YAMLError as error:
-            raise InputError(f"{self.where} is no YAML: {first_line(error)}; mend that line first") from None
+            return yaml, yaml.load(self.text[len(self._header) :])
+        except (YAMLError, RecursionError, AttributeError, TypeError, ValueError) as error:
+            # Some wrong files ruamel leaves to Python's own errors, such as a section merged into itself.
+            reason = self._reason(error)
+            raise InputError(f"{self.where} is no YAML: {reason}; mend that first") from None
+
+    def _reason(self, error: Exception) -> str:
+        """Return what is wrong, and in which line."""
+        mark = getattr(error, "problem_mark", None)
+        if mark is None:
+            return first_line(error)
+        line = self._header.count("\n") + mark.line + 1
+        context, problem = (getattr(error, name) for name in ("context", "problem"))
+        return first_line(f"line {line}, {', '.join(filter(None, (context, problem)))}".replace("\n", " "))
+
+
+def yaml_text(text: str) -> str:
+    """Return a text as YAML takes it, in quotes where it has more than a path's usual characters."""
+    return text if re.fullmatch(r"[\w./+-]+", text) else json.dumps(text, ensure_ascii=False)
 
 
 def _flow(value: Any) -> Any:
@@ -87,8 +162,10 @@ def _flow(value: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Ini:
+class KeyFile:
     """A key file of GLib, as Gst-nvinfer reads it: sections, and `key=value` lines.
+
+    Python's `configparser` reads another format: it joins lines that are indented to the one before.
 
     Attributes:
         text: as it was read.
@@ -99,38 +176,57 @@ class Ini:
     where: str
 
     def load(self) -> dict[str, dict[str, str]]:
-        """Return values by section and key.
+        """Return values by section and key; of a key that is there twice, the last.
 
         Raises:
             InputError: it is no such file.
         """
-        parser = configparser.ConfigParser(interpolation=None, strict=False, delimiters=("=",))
-        parser.optionxform = str  # type: ignore[assignment,method-assign]
-        try:
-            parser.read_string(self.text)
-        except configparser.Error as error:
-            raise InputError(
-                f"{self.where} is no key file: {first_line(error)}; mend that line first"
-            ) from None
-        return {section: dict(parser[section]) for section in parser.sections()}
+        found: dict[str, dict[str, str]] = {}
+        for _, section, key, value in self._lines():
+            entries = found.setdefault(section, {})
+            if key:
+                entries[key] = value
+        return found
 
     def replace(self, changes: Mapping[str, Any]) -> str:
-        """Return the text with values replaced, or added at the start of their section.
+        """Return the text with values replaced wherever they stand, or added at the start of their section.
 
         Args:
             changes: by `section.key`.
         """
-        lines, section = self.text.splitlines(), ""
-        left = dict(changes)
-        for place, line in enumerate(lines):
-            if found := re.match(r"\s*\[(.+)\]", line):
-                section = found[1]
-            elif found := re.match(r"\s*([\w-]+)\s*=", line):
-                key = f"{section}.{found[1]}"
-                if key in left:
-                    lines[place] = f"{found[1]}={left.pop(key)}"
-        for key, value in left.items():
-            section, name = key.split(".", 1)
-            place = lines.index(f"[{section}]") + 1 if f"[{section}]" in lines else len(lines)
-            lines.insert(place, f"{name}={value}")
-        return "\n".join(lines) + "\n"
+        lines, starts, there = self.text.split("\n"), dict[str, int](), set[str]()
+        for place, section, key, _ in self._lines():
+            name = f"{section}.{key}"
+            if not key:
+                starts.setdefault(section, place)
+            elif name in changes:
+                there.add(name)
+                lines[place] = f"{key}={changes[name]}"
+        for name in reversed([name for name in changes if name not in there]):
+            section, key = name.split(".", 1)
+            # The header's own line takes the new one, so that the places of all others stay.
+            lines[starts[section]] += f"\n{key}={changes[name]}"
+        return "\n".join(lines)
+
+    def _lines(self) -> Iterator[tuple[int, str, str, str]]:
+        """Yield place, section, key and value of each line that says something; a section's own has no key.
+
+        Raises:
+            InputError: a line is none of these.
+        """
+        section = ""
+        for place, line in enumerate(self.text.split("\n")):
+            if not line.strip() or line.strip().startswith("#"):
+                continue
+            key, equals, value = (part.strip() for part in line.partition("="))
+            if header := re.fullmatch(r"\s*\[([^]]+)\]\s*", line):
+                section = header[1]
+                yield place, section, "", ""
+            elif section and key and equals:
+                yield place, section, key, value
+            else:
+                wanted = "key=value, [section] or # comment" if section else "a [section] before any key"
+                raise InputError(
+                    f"{self.where} is no key file: line {place + 1}, expected {wanted}, got "
+                    f"{first_line(line, 40)!r}; mend that first"
+                )

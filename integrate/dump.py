@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from osnet_edge.integrate.pipeline import Floats
 from osnet_edge.integrate.source import Source
+from osnet_edge.integrate.values import number
 from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.golden import normalize_rows
@@ -60,7 +61,7 @@ def compare_dump(
     Args:
         dump: folder of `reid-track-output-dir`: a file a frame with lines of an id and its floats.
         boxes: folder of `kitti-track-output-dir`, with files of the same names.
-        frames: folder of the video's frames as images, in order of their names; frame 0 is the first.
+        frames: folder of the video's frames as images, in order of their names and numbers; the first is 0.
         source: the network.
         stream: which of several cameras.
         progress: called with how many frames were just compared.
@@ -69,24 +70,24 @@ def compare_dump(
         InputError: a folder lacks what it must hold, a file cannot be read, or embeddings have another size.
     """
     files = _files(dump, stream)
-    pictures = find_pictures([str(frames)])
+    pictures = sorted(find_pictures([str(frames)]), key=_in_order)
     cosines: list[float] = []
     firsts: list[bool] = []
     without = 0
-    for number, file in files:
+    for place, file in files:
         rows = _read_rows(file, source.info.model.embedding_size)
-        places = _read_boxes(boxes / file.name)
-        if number >= len(pictures):
+        known_boxes = _read_boxes(boxes / file.name)
+        if place >= len(pictures):
             raise InputError(
-                f"expected frame {number} in {frames}, which has {len(pictures)} images; give all frames "
+                f"expected frame {place} in {frames}, which has {len(pictures)} images; give all frames "
                 "of the video"
             )
-        known = [name for name in rows if name in places]
+        known = [name for name in rows if name in known_boxes]
         without += len(rows) - len(known)
         if known:
-            frame = read_picture(pictures[number])
+            frame = read_picture(pictures[place])
             theirs = normalize_rows(np.stack([rows[name] for name in known]))
-            ours, valid = _embed(frame, [places[name] for name in known], source)
+            ours, valid = _embed(frame, [known_boxes[name] for name in known], source)
             alike = theirs[valid] @ ours.T
             cosines += alike.diagonal().tolist()
             if len(alike) > 1:
@@ -123,14 +124,19 @@ def _files(folder: Path, stream: int) -> list[tuple[int, Path]]:
 def _read_rows(path: Path, size: int) -> dict[str, Floats]:
     """Return the embeddings in a file, by the object's id."""
     rows = {}
-    for line in path.read_text().splitlines():
-        name, *floats = line.split()
+    for name, *floats in _lines(path):
         if len(floats) != size:
             raise InputError(
                 f"{path}: expected {size} floats of an embedding, got {len(floats)}; set reidFeatureSize "
                 f"to {size}"
             )
-        rows[name] = _floats(floats, path)
+        row = _floats(floats, path)
+        if not row.any():
+            raise InputError(
+                f"{path}: expected an embedding of {name}, got zeros alone; delete "
+                "the engine, and run deepstream-app again"
+            )
+        rows[name] = row
     return rows
 
 
@@ -141,16 +147,24 @@ def _read_boxes(path: Path) -> dict[str, Floats]:
             f"expected boxes in {path}, found nothing; set kitti-track-output-dir too, and run "
             "deepstream-app again"
         )
-    lines = [line.split() for line in path.read_text().splitlines()]
     # Objects without an id, which the tracker did not take, have a field less.
-    return {parts[_ID]: _floats(parts[_BOX], path) for parts in lines if len(parts) >= _FIELDS}
+    return {parts[_ID]: _floats(parts[_BOX], path) for parts in _lines(path) if len(parts) >= _FIELDS}
+
+
+def _lines(path: Path) -> Iterator[list[str]]:
+    """Yield the words of each line that has any; labels may be in whatever encoding."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if words := line.split():
+            yield words
 
 
 def _floats(texts: Sequence[str], path: Path) -> Floats:
-    try:
-        return np.array([float(text) for text in texts], np.float32)
-    except ValueError:
-        raise InputError(f"{path}: expected numbers, got {' '.join(texts)[:40]!r}") from None
+    return np.array([number(text, str(path)) for text in texts], np.float32)
+
+
+def _in_order(picture: Path) -> list[str | int]:
+    """Return what sorts frames as they are counted: frame_2 before frame_10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", picture.name)]
 
 
 def _embed(

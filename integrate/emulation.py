@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,8 +43,18 @@ class Network:
 
     @cached_property
     def _session(self) -> Any:
-        try:
+        with self._told():
             return open_graph(self.path)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell in a line what ONNX Runtime says of a graph of others.
+
+        Raises:
+            InputError: it cannot be run.
+        """
+        try:
+            yield
         except Exception as error:
             # ONNX Runtime's exceptions have no common base of their own to catch.
             raise InputError(f"{self.path} cannot be run: {first_line(error)}") from None
@@ -54,14 +65,29 @@ class Network:
         Args:
             crops: H x W x 3 uint8 RGB arrays of any sizes.
             pipeline: that they go through, of the graph's own size, layout and type.
+
+        Raises:
+            InputError: the graph cannot be run.
         """
-        name = self._session.get_inputs()[0].name
-        parts = []
-        for start in range(0, len(crops), _BATCH):
-            batch = pipeline.tensor(crops[start : start + _BATCH], self.interpolation)
-            rows: Floats = self._session.run(None, {name: batch})[0]
-            parts.append(rows.reshape(len(batch), -1))
+        session, parts = self._session, []
+        given = session.get_inputs()[0]
+        # Others' exporters often leave a batch of one.
+        fixed = given.shape[0] if isinstance(given.shape[0], int) else None
+        for start in range(0, len(crops), fixed or _BATCH):
+            part = list(crops[start : start + (fixed or _BATCH)])
+            filled = part + part[-1:] * (fixed - len(part) if fixed else 0)
+            batch = pipeline.tensor(filled, self.interpolation)
+            with self._told():
+                rows: Floats = session.run(None, {given.name: batch})[0].astype(np.float32)
+            parts.append(rows.reshape(len(batch), -1)[: len(part)])
         return np.concatenate(parts)
+
+    def takes(self, pipeline: Pipeline) -> bool:
+        """Whether the graph takes images of a pipeline's size."""
+        shape = self._session.get_inputs()[0].shape
+        sides = shape[2:] if self.pipeline.layout == "NCHW" else shape[1:3]
+        wanted = (pipeline.height, pipeline.width)
+        return all(side == asked for side, asked in zip(sides, wanted, strict=True) if isinstance(side, int))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,23 +13,14 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from osnet_edge.engines.graph.float16 import to_half
 from osnet_edge.engines.graph.reading import Graph
-from osnet_edge.integrate.pipeline import (
-    Pipeline,
-    Triple,
-    by_channel,
-    bytes_pipeline,
-    normalized_pipeline,
-    pixel_means,
-)
-from osnet_edge.runtime.errors import InputError, first_line
+from osnet_edge.integrate.interface import PIPELINE_KEY
+from osnet_edge.integrate.pipeline import Pipeline, Triple, by_channel, bytes_pipeline, pixel_means
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, METADATA_KEY, GraphInfo
-from osnet_edge.runtime.preprocessing import Preprocessing
 
 #: The scale of NVIDIA's own samples, 1 / (255 * 0.226). Any other would do; with this one, their constants
 #: are right for our graphs as they stand, and weights keep the size that float16 holds best.
 SCALE = 0.01735207
-#: Under this key of a graph's metadata stands the pipeline that it expects.
-PIPELINE_KEY = "osnet_edge_pipeline"
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,45 +202,3 @@ def _set_input(model: ModelProto, shape: list[int | None]) -> None:
     del model.graph.input[:]
     model.graph.input.append(helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, dimensions))
     del model.graph.value_info[:]
-
-
-def input_of(path: Path) -> tuple[int, list[int]]:
-    """Return the type and shape of a graph's input, a free dimension as 0; no weights are looked at.
-
-    Raises:
-        InputError: it is no ONNX file, or has several inputs.
-    """
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:
-        # protobuf's exceptions have no common base of their own to catch.
-        raise InputError(f"{path} is no ONNX graph, or not a whole one ({first_line(error)})") from None
-    constants = {each.name for each in model.graph.initializer}
-    inputs = [each for each in model.graph.input if each.name not in constants]
-    if len(inputs) != 1:
-        raise InputError(f"{path}: expected one input, found {len(inputs)}")
-    tensor = inputs[0].type.tensor_type
-    return tensor.elem_type, [dim.dim_value for dim in tensor.shape.dim]
-
-
-def expected_of(path: Path, how: Preprocessing) -> Pipeline:
-    """Return what a graph expects, ours or another's.
-
-    Args:
-        path: an ONNX file.
-        how: the network's preprocessing, which a graph of others that says nothing is taken to leave to its
-            caller.
-
-    Raises:
-        InputError: as `input_of`, or it takes neither planes nor bytes.
-    """
-    kind, shape = input_of(path)
-    metadata = {each.key: each.value for each in onnx.load(path).metadata_props}
-    if PIPELINE_KEY in metadata:
-        known = json.loads(metadata[PIPELINE_KEY])
-        return Pipeline(**{**known, "scale": tuple(known["scale"]), "offsets": tuple(known["offsets"])})
-    if len(shape) == 4 and kind == TensorProto.UINT8 and shape[3] == 3:
-        return replace(bytes_pipeline(how), height=shape[1], width=shape[2])
-    if len(shape) == 4 and kind in (TensorProto.FLOAT, TensorProto.FLOAT16) and shape[1] in (0, 3):
-        return replace(normalized_pipeline(how), height=shape[2] or how.height, width=shape[3] or how.width)
-    raise InputError(f"{path}: expected an input of images, got {shape} of type {kind}")

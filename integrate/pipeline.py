@@ -15,6 +15,7 @@ from osnet_edge.runtime.preprocessing import Interpolation, Picture, Preprocessi
 Tensor = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.float32]
 Triple = tuple[float, float, float]
+Layout = Literal["NCHW", "NHWC"]
 
 #: Two numbers that a configuration writes with six digits are the same within this.
 _TOLERANCE = 1e-4
@@ -49,8 +50,8 @@ class Pipeline:
     scale: Triple
     offsets: Triple
     color: Literal["RGB", "BGR"] = "RGB"
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
-    dtype: Literal["float32", "uint8"] = "float32"
+    layout: Layout = "NCHW"
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
     keep_aspect: bool = False
     filter: Literal["bilinear", "nearest", "four-pixel"] = "bilinear"
     normalized: bool = True
@@ -79,8 +80,18 @@ class Pipeline:
             values: Tensor = pixels.astype(np.uint8)
         else:
             offsets, scale = by_channel(self.offsets), by_channel(self.scale)
-            values = (pixels - offsets) * scale
+            values = ((pixels - offsets) * scale).astype(self.dtype)
         return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if self.layout == "NCHW" else values)
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether height and width are those of an image."""
+        return min(self.height, self.width) > 0
+
+    @property
+    def one_scale(self) -> float | None:
+        """The scale of all channels; None where they have different ones."""
+        return self.scale[0] if len(set(self.scale)) == 1 else None
 
     def same(self, other: Pipeline, part: str) -> bool:
         """Whether another pipeline agrees in one attribute, numbers up to rounding."""

@@ -11,7 +11,7 @@ import numpy as np
 from osnet_edge.integrate.consumers.base import Consumer
 from osnet_edge.integrate.differences import differences
 from osnet_edge.integrate.emulation import Network, Reference, halved, unit
-from osnet_edge.integrate.graphs import expected_of
+from osnet_edge.integrate.interface import expected_of
 from osnet_edge.integrate.source import Source
 from osnet_edge.runtime.errors import CheckError
 from osnet_edge.runtime.preprocessing import Picture

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from osnet_edge.integrate.consumers.base import Consumer, Plan, Precision
+from osnet_edge.integrate.consumers.base import WRITTEN_BY, Consumer, Plan, Precision
 from osnet_edge.integrate.consumers.registry import consumer_named
+from osnet_edge.integrate.documents import read_text
 from osnet_edge.integrate.emulation import Network, unit
-from osnet_edge.integrate.graphs import expected_of
+from osnet_edge.integrate.interface import expected_of
 from osnet_edge.integrate.proof import Proof, prove
 from osnet_edge.integrate.scoring import TestImages
 from osnet_edge.integrate.source import Source, open_source
@@ -19,6 +20,8 @@ from osnet_edge.runtime.preprocessing import Picture
 
 #: Crops at once, for graphs and packages that set no limit.
 USUAL_BATCH = 32
+#: What consumers build of a graph and keep beside it, and build again.
+_ENGINES = (".engine", ".plan")
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,6 @@ def integrate(
     wanted, output = consumer_named(consumer), Path(output)
     if output.exists() and not replace:
         raise InputError(f"{output} is already there; pass --force to replace it, or name another output")
-    if replace and output.exists() and not (output / wanted.config).is_file():
-        raise InputError(f"{output} holds no {wanted.config}, so it is not replaced; name another output")
     require_folder(output, replace=replace)
     progress("reading the network")
     source = open_source(package)
@@ -106,17 +107,24 @@ def integrate(
         batch=batch or (source.batch.max if source.batch and source.batch.max else USUAL_BATCH),
         name=place or str(output.absolute()),
     )
+    texts = wanted.files(plan)
+    if output.exists():
+        _require_own(output, wanted, texts)
     with write_folder_aside(output, replace=replace) as folder:
         progress("writing the graph and its configuration")
-        _write(wanted, plan, folder)
+        for name, text in texts.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        graph = folder / wanted.model
+        graph.parent.mkdir(parents=True, exist_ok=True)
+        plan.graph.save(graph)
         progress("computing what the configuration says")
         configs = [folder / name for name in wanted.configs]
-        graph = folder / wanted.model
         proofs = [prove(wanted, config, graph, source, crops) for config in configs]
         kept = _measure(wanted, configs[0], graph, source, images, progress) if images else None
         # Only now, since float16 is compared with float32 nowhere: its builder rounds in its own way.
         if plan.precision == "fp16-typed":
-            plan.graph.in_float16().save(folder / wanted.model)
+            plan.graph.in_float16().save(graph)
         files = tuple(sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()))
     worst = Proof(max(each.difference for each in proofs), max(each.resize for each in proofs))
     return Integration(output, wanted, source, files, worst, kept)
@@ -131,12 +139,23 @@ def _precision(consumer: Consumer, asked: Precision | None) -> Precision:
     return asked
 
 
-def _write(consumer: Consumer, plan: Plan, folder: Path) -> None:
-    for name, text in consumer.files(plan).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-    (folder / consumer.model).parent.mkdir(parents=True, exist_ok=True)
-    plan.graph.save(folder / consumer.model)
+def _require_own(folder: Path, consumer: Consumer, names: Collection[str]) -> None:
+    """Refuse to replace a folder unless it was written for the same consumer, and nobody added files.
+
+    Raises:
+        InputError: it is another folder, or holds something else.
+    """
+    config = folder / consumer.config
+    if not config.is_file() or WRITTEN_BY not in read_text(config):
+        raise InputError(
+            f"{folder} holds no {consumer.config} of osnet-edge, so it is not replaced; name another output"
+        )
+    files = (each for each in folder.rglob("*") if not each.is_dir() and each.suffix not in _ENGINES)
+    added = {each.relative_to(folder).as_posix() for each in files} - {*names, consumer.model}
+    if added:
+        raise InputError(
+            f"{folder} holds {min(added)}, which is not replaced; move it, or name another output"
+        )
 
 
 def _measure(

@@ -18,7 +18,17 @@ from documented import ROOT, Step, not_as_shown, prepare, run, steps
 
 #: In the order of docs/README.md.
 PAGES = (
-    *("INSTALLING", "INPUTS", "TARGETS", "RUNTIME", "TRACKERS", "TRAINING", "EVALUATION", "SEARCH"),
+    *(
+        "INSTALLING",
+        "INPUTS",
+        "TARGETS",
+        "RUNTIME",
+        "TRACKERS",
+        "INTEGRATION",
+        "TRAINING",
+        "EVALUATION",
+        "SEARCH",
+    ),
     *("REWRITING", "CALIBRATION", "PRECISION", "TUNING", "BENCH", "PACKAGE", "GPU"),
 )
 #: Commands that are not run, by how they begin, and why.
@@ -27,6 +37,7 @@ PASSED_OVER = {
     'eval "$(_OSNET_EDGE_COMPLETE=zsh': "needs zsh",
     "torchrun": "needs several GPUs",
     "osnet-edge search --data msmt17": "needs MSMT17 and a GPU",
+    "osnet-edge integrate compare": "needs what deepstream-app wrote",
     "import cv2": "needs a tracker; scripts/tracker_check.py runs it",
     "python scripts/search_check.py": "takes half an hour",
     "python scripts/tune_check.py": "takes ten minutes",
@@ -40,7 +51,10 @@ SHORTENED = {
     "python scripts/gpu_bench.py": "--device cpu --variant osnet_x0_25 --batch 1 --compile none",
 }
 #: Commands whose exit code 1 is an answer, by how they begin, and which.
-MAY_SAY_NO = {"osnet-edge bench diff": "an engine got slower, as on a busy machine"}
+MAY_SAY_NO = {
+    "osnet-edge bench diff": "an engine got slower, as on a busy machine",
+    "osnet-edge integrate check": "a mistake was found",
+}
 #: Commands whose output is not compared, by how they begin, and why.
 NOT_COMPARED = {"osnet-edge build osnet-x1_0.onnx": "says why INT8 was chosen or not, by times"}
 TABLES = (*PASSED_OVER, *SHORTENED, *MAY_SAY_NO, *NOT_COMPARED)

@@ -9,11 +9,15 @@ from pathlib import Path
 from string import Template
 from typing import Any, ClassVar, Literal
 
+from osnet_edge.integrate.documents import open_document
 from osnet_edge.integrate.graphs import FedGraph
-from osnet_edge.integrate.pipeline import Pipeline
+from osnet_edge.integrate.pipeline import Pipeline, normalized_pipeline
 from osnet_edge.integrate.source import Source
 from osnet_edge.runtime.errors import printable
+from osnet_edge.runtime.preprocessing import Preprocessing
 
+#: In the first lines of every configuration that is written here, by which it is known again.
+WRITTEN_BY = "Written by `osnet-edge integrate`"
 Precision = Literal["fp32", "fp16", "fp16-typed"]
 
 
@@ -172,9 +176,22 @@ class Consumer(ABC):
             InputError: it is not one, or names no network for re-identification.
         """
 
-    @abstractmethod
     def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
-        """Return a configuration's text with values changed, by key."""
+        """Return a configuration's text with values changed by key, comments and all else kept."""
+        return open_document(path).replace(changes)
+
+    def assumed(self, read: Pipeline, how: Preprocessing) -> Pipeline:
+        """Return what a graph that is not here is taken to expect: what most exporters write.
+
+        Args:
+            read: from the configuration.
+            how: the network's preprocessing.
+        """
+        return normalized_pipeline(how)
+
+    def settled(self, read: Pipeline, expected: Pipeline) -> Pipeline:
+        """Return a pipeline in which all that the configuration leaves to others is as its graph expects."""
+        return read
 
     def graph_at(self, config: Path) -> Path:
         """Return where a graph belongs for a configuration: by default beside it."""

@@ -16,20 +16,13 @@ from osnet_edge.integrate.consumers.base import (
     numbers,
     readme,
 )
-from osnet_edge.integrate.consumers.deepstream import (
-    COLORS,
-    ORDERS,
-    beside,
-    code,
-    engine_name,
-    number,
-    one_scale,
-    triple,
-)
-from osnet_edge.integrate.documents import Ini
-from osnet_edge.integrate.graphs import FedGraph, input_of, planes_graph
-from osnet_edge.integrate.pipeline import Pipeline
+from osnet_edge.integrate.consumers.deepstream import COLORS, ORDERS, engine_name
+from osnet_edge.integrate.documents import named_file, open_document, read_text
+from osnet_edge.integrate.graphs import FedGraph, planes_graph
+from osnet_edge.integrate.interface import interface_of
+from osnet_edge.integrate.pipeline import Layout, Pipeline
 from osnet_edge.integrate.source import Source
+from osnet_edge.integrate.values import choice, flag, image_size, number, section, triple, whole
 from osnet_edge.runtime.errors import InputError
 
 #: The plugin's own values for keys that are left out ("Gst-nvinfer", file configuration).
@@ -46,6 +39,7 @@ DEFAULTS = {
     "output-tensor-meta": "0",
     "strongly-typed": "0",
 }
+_PRECISIONS = {0: "FP32", 1: "INT8", 2: "FP16"}
 _FILTERS: dict[int, Any] = {0: "nearest", **dict.fromkeys(range(1, 6), "bilinear")}
 
 
@@ -78,33 +72,28 @@ class DeepStreamNvinfer(Consumer):
         return {self.config: text, "README.md": readme(self, plan)}
 
     def recognises(self, path: Path) -> bool:
-        """Whether it is a key file with a section `[property]`."""
-        return "[property]" in path.read_text() and "property" in Ini(path.read_text(), str(path)).load()
+        """Whether it is a key file, or YAML, with a section `property`."""
+        # Most other texts are no key files, and what is wrong with them as such is not to be told.
+        return "property" in read_text(path) and "property" in open_document(path).load()
 
     def read(self, path: Path, size: int | None = None) -> Configuration:
-        """Read the section `[property]`; see `Consumer.read`."""
-        written = Ini(path.read_text(), str(path)).load().get("property", {})
-        values = {**DEFAULTS, **written}
-        order = code(values["network-input-order"], ORDERS, "network-input-order")
-        graph = beside(values.get("onnx-file"), path)
-        dims = _dims(path, values.get("infer-dims"), graph)
-        height, width = dims[1:] if order == "NCHW" else dims[:2]
+        """Read the section `property`; see `Consumer.read`."""
+        values = {**DEFAULTS, **section(open_document(path).load(), "property")}
+        order = choice(values["network-input-order"], ORDERS, "network-input-order")
+        graph = named_file(values.get("onnx-file"), path)
+        height, width = _size(path, values.get("infer-dims"), order, graph)
         scale = number(values["net-scale-factor"], "net-scale-factor")
         pipeline = Pipeline(
             height=height,
             width=width,
             scale=(scale, scale, scale),
-            offsets=triple(values["offsets"].strip(";").split(";"), "offsets"),
-            color=code(values["model-color-format"], COLORS, "model-color-format"),
+            offsets=triple(values["offsets"], "offsets"),
+            color=choice(values["model-color-format"], COLORS, "model-color-format"),
             layout=order,
-            keep_aspect=bool(int(values["maintain-aspect-ratio"])),
-            filter=code(values["scaling-filter"], _FILTERS, "scaling-filter"),
+            keep_aspect=flag(values["maintain-aspect-ratio"], "maintain-aspect-ratio"),
+            filter=choice(values["scaling-filter"], _FILTERS, "scaling-filter"),
         )
         return Configuration(path, pipeline, graph, tuple(_faults(values)))
-
-    def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
-        """Return the text with values changed, everything else as it was."""
-        return Ini(path.read_text(), str(path)).replace(changes)
 
     def name_graph(self, graph: Path) -> dict[str, Any]:
         """Return the values that name a graph beside the configuration."""
@@ -113,7 +102,7 @@ class DeepStreamNvinfer(Consumer):
     def spell(self, pipeline: Pipeline, part: str) -> Any:
         """Return an attribute as the keys of `keys` write it."""
         dims = f"3;{pipeline.height};{pipeline.width}"
-        scale = one_scale(pipeline)
+        scale = pipeline.one_scale
         return {
             "input size": [dims],
             "normalisation": None if scale is None else [scale, _joined(pipeline.offsets)],
@@ -124,44 +113,46 @@ class DeepStreamNvinfer(Consumer):
         }[part]
 
 
-def _dims(path: Path, written: str | None, graph: Path | None) -> list[int]:
-    """Return the input's dimensions without the batch: as written, or else as the graph has them.
+def _size(path: Path, written: Any, order: Layout, graph: Path | None) -> tuple[int, int]:
+    """Return the input's height and width: as written, or else as the graph has them.
 
     Raises:
         InputError: neither says.
     """
-    if written is not None:
-        return [int(each) for each in triple(written.strip(";").split(";"), "infer-dims")]
-    shape = input_of(graph)[1] if graph else []
-    if len(shape) != 4 or 0 in shape[1:]:
+    if written is None and graph:
+        shape = interface_of(graph).shape
+        written = shape[1:] if len(shape) == 4 and 0 not in shape[1:] else None
+    if written is None:
         raise InputError(f"{path}: expected infer-dims=3;HEIGHT;WIDTH, and it is not there; add it")
-    return shape[1:]
+    return image_size(written, order, "infer-dims")
 
 
 def _joined(values: tuple[float, ...]) -> str:
     return ";".join(f"{value:g}" for value in numbers(values))
 
 
-def _faults(values: Mapping[str, str]) -> list[Fault]:
+def _faults(values: Mapping[str, Any]) -> list[Fault]:
     """Return mistakes that change no crop."""
     wanted = {
-        "process-mode": ("2", "it runs on whole frames, and not on people"),
-        "network-type": ("100", "embeddings are taken for the output of a detector or classifier"),
-        "output-tensor-meta": ("1", "embeddings are computed and thrown away"),
+        "process-mode": (2, "it runs on whole frames, and not on people"),
+        "network-type": (100, "embeddings are taken for the output of a detector or classifier"),
+        "output-tensor-meta": (1, "embeddings are computed and thrown away"),
     }
     found = [
-        Fault((f"property.{key}",), values[key], value, why, {f"property.{key}": value})
+        Fault((f"property.{key}",), str(values[key]), str(value), why, {f"property.{key}": value})
         for key, (value, why) in wanted.items()
-        if values[key].strip() != value
+        if (flag if key == "output-tensor-meta" else whole)(values[key], key) != value
     ]
-    if values["network-mode"].strip() == "1" and not values.get("int8-calib-file"):
+    if choice(values["network-mode"], _PRECISIONS, "network-mode") == "INT8" and not values.get(
+        "int8-calib-file"
+    ):
         found.append(
             Fault(
                 ("property.network-mode", "property.int8-calib-file"),
                 "1 (INT8) without a calibration table",
                 "2 (FP16), or strongly-typed=1 and a graph with Q/DQ",
                 "the engine that is built is FP16",
-                {"property.network-mode": "2"},
+                {"property.network-mode": 2},
             )
         )
     return found
@@ -195,7 +186,7 @@ def _settings(plan: Plan) -> list[Setting]:
         Setting("model-color-format", 0, "0: RGB, as the network was trained"),
         Setting(
             "net-scale-factor",
-            one_scale(pipeline),
+            pipeline.one_scale,
             "for all channels; each one's std is in the graph's weights",
         ),
         Setting("offsets", _joined(pipeline.offsets), "mean of each channel, in levels of 0 to 255"),

@@ -15,20 +15,12 @@ from osnet_edge.integrate.consumers.base import (
     numbers,
     readme,
 )
-from osnet_edge.integrate.consumers.deepstream import (
-    COLORS,
-    ORDERS,
-    beside,
-    code,
-    engine_name,
-    number,
-    one_scale,
-    triple,
-)
-from osnet_edge.integrate.documents import Yaml
+from osnet_edge.integrate.consumers.deepstream import COLORS, ORDERS, engine_name
+from osnet_edge.integrate.documents import is_yaml, named_file, open_document, yaml_text
 from osnet_edge.integrate.graphs import FedGraph, planes_graph
 from osnet_edge.integrate.pipeline import Pipeline
 from osnet_edge.integrate.source import Source
+from osnet_edge.integrate.values import choice, flag, image_size, number, section, triple, whole
 from osnet_edge.runtime.errors import InputError
 
 #: The library's own values for keys that are left out ("Gst-nvtracker", section Re-ID).
@@ -45,8 +37,10 @@ DEFAULTS: dict[str, Any] = {
     "keepAspc": 1,
     "addFeatureNormalization": 0,
 }
+_TYPES = {0: "none", 1: "NvDeepSORT", 2: "re-association", 3: "both"}
+_PRECISIONS = {0: "FP32", 1: "FP16", 2: "INT8"}
 _MODES = {"fp32": 0, "fp16": 1}
-#: Similarity from which on two embeddings are taken for one person, if the package has no threshold.
+#: Cosine from which two embeddings are taken for one person; the page says how to measure one.
 _USUAL_THRESHOLD = 0.7
 
 
@@ -95,33 +89,28 @@ class DeepStreamTracker(Consumer):
 
     def recognises(self, path: Path) -> bool:
         """Whether it is YAML with a section `ReID`."""
-        return path.suffix in (".yml", ".yaml") and "ReID" in Yaml(path.read_text(), str(path)).load()
+        return is_yaml(path) and "ReID" in open_document(path).load()
 
     def read(self, path: Path, size: int | None = None) -> Configuration:
         """Read the section `ReID`; see `Consumer.read`."""
-        document = Yaml(path.read_text(), str(path)).load()
-        reid = {**DEFAULTS, **(document.get("ReID") or {})}
-        order = code(reid["inputOrder"], ORDERS, "inputOrder")
-        dims = [int(each) for each in triple(reid["inferDims"], "inferDims")]
+        document = open_document(path).load()
+        reid = {**DEFAULTS, **section(document, "ReID")}
+        order = choice(reid["inputOrder"], ORDERS, "inputOrder")
+        height, width = image_size(reid["inferDims"], order, "inferDims")
         scale = number(reid["netScaleFactor"], "netScaleFactor")
-        height, width = dims[1:] if order == "NCHW" else dims[:2]
         pipeline = Pipeline(
             height=height,
             width=width,
             scale=(scale, scale, scale),
             offsets=triple(reid["offsets"], "offsets"),
-            color=code(reid["colorFormat"], COLORS, "colorFormat"),
+            color=choice(reid["colorFormat"], COLORS, "colorFormat"),
             layout=order,
-            keep_aspect=bool(int(reid["keepAspc"])),
-            normalized=bool(int(reid["addFeatureNormalization"])),
-            size=int(reid["reidFeatureSize"]),
+            keep_aspect=flag(reid["keepAspc"], "keepAspc"),
+            normalized=flag(reid["addFeatureNormalization"], "addFeatureNormalization"),
+            size=whole(reid["reidFeatureSize"], "reidFeatureSize"),
         )
-        graph = beside(reid.get("onnxFile"), path)
+        graph = named_file(reid.get("onnxFile"), path)
         return Configuration(path, pipeline, graph, tuple(_faults(document, reid)))
-
-    def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
-        """Return the text with values changed, comments kept."""
-        return Yaml(path.read_text(), str(path)).replace(changes)
 
     def name_graph(self, graph: Path) -> dict[str, Any]:
         """Return the values that name a graph, by an absolute path."""
@@ -143,14 +132,15 @@ class DeepStreamTracker(Consumer):
 
 
 def _affine(pipeline: Pipeline) -> list[Any] | None:
-    scale = one_scale(pipeline)
+    scale = pipeline.one_scale
     return None if scale is None else [scale, numbers(pipeline.offsets)]
 
 
 def _faults(document: Mapping[str, Any], reid: Mapping[str, Any]) -> list[Fault]:
     """Return mistakes that change no crop."""
     found = []
-    if int(reid["reidType"]) == 0:
+    kind = choice(reid["reidType"], _TYPES, "reidType")
+    if kind == "none":
         found.append(
             Fault(
                 ("ReID.reidType",),
@@ -160,7 +150,9 @@ def _faults(document: Mapping[str, Any], reid: Mapping[str, Any]) -> list[Fault]
                 {"ReID.reidType": 2},
             )
         )
-    if int(reid["networkMode"]) == 2 and not reid.get("calibrationTableFile"):
+    if choice(reid["networkMode"], _PRECISIONS, "networkMode") == "INT8" and not reid.get(
+        "calibrationTableFile"
+    ):
         found.append(
             Fault(
                 ("ReID.networkMode", "ReID.calibrationTableFile"),
@@ -170,8 +162,9 @@ def _faults(document: Mapping[str, Any], reid: Mapping[str, Any]) -> list[Fault]
                 {"ReID.networkMode": 1},
             )
         )
-    trajectory = document.get("TrajectoryManagement") or {}
-    if int(reid["reidType"]) in (2, 3) and not int(trajectory.get("enableReAssoc", 0)):
+    trajectory = section(document, "TrajectoryManagement")
+    reassociates = flag(trajectory.get("enableReAssoc", 0), "enableReAssoc")
+    if kind in ("re-association", "both") and not reassociates:
         found.append(
             Fault(
                 ("TrajectoryManagement.enableReAssoc",),
@@ -187,7 +180,6 @@ def _faults(document: Mapping[str, Any], reid: Mapping[str, Any]) -> list[Fault]
 def _settings(plan: Plan, reid_type: int) -> list[Setting]:
     """Return the section `ReID`, whole."""
     pipeline, model = plan.graph.pipeline, f"{plan.name}/{DeepStreamTracker.model}"
-    scale = one_scale(pipeline)
     return [
         Setting("reidType", reid_type, "1: NvDeepSORT's association; 2: NvDCF's re-association; 3: both"),
         Setting("batchSize", plan.batch, "crops at once; more are split"),
@@ -199,7 +191,9 @@ def _settings(plan: Plan, reid_type: int) -> list[Setting]:
         Setting("colorFormat", 0, "RGB, as the network was trained"),
         Setting("networkMode", _MODES[plan.precision], "0: FP32, 1: FP16; 2 (INT8) needs a table"),
         Setting("offsets", numbers(pipeline.offsets), "mean of each channel, 0 to 255; the default is 0"),
-        Setting("netScaleFactor", scale, "for all channels; each one's std is in the graph's weights"),
+        Setting(
+            "netScaleFactor", pipeline.one_scale, "for all channels; each one's std is in the graph's weights"
+        ),
         Setting(
             "keepAspc", 0, "crops are stretched, as in training; the default of 1 loses 11 points of mAP"
         ),
@@ -215,17 +209,16 @@ def _settings(plan: Plan, reid_type: int) -> list[Setting]:
     ]
 
 
+def _spelled(value: Any) -> str:
+    return yaml_text(value) if isinstance(value, str) else str(value)
+
+
 def _document(plan: Plan, reid_type: int, sections: str) -> str:
     """Return a tracker's configuration."""
     threshold = plan.threshold(_USUAL_THRESHOLD)
-    lines = [f"  {each.key}: {each.value}  # {each.why}" for each in _settings(plan, reid_type)]
-    return (
-        _HEAD
-        + sections.format(threshold=threshold.value, why=threshold.why)
-        + "ReID:\n"
-        + "\n".join(lines)
-        + "\n"
-    )
+    lines = [f"  {each.key}: {_spelled(each.value)}  # {each.why}" for each in _settings(plan, reid_type)]
+    before = sections.format(threshold=threshold.value, why=threshold.why)
+    return f"{_HEAD}{before}ReID:\n" + "\n".join(lines) + "\n"
 
 
 _HEAD = """%YAML:1.0

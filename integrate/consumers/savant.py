@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from osnet_edge.integrate.consumers.base import Configuration, Consumer, Plan, Precision, numbers, readme
-from osnet_edge.integrate.consumers.deepstream import beside, number, one_scale, triple
-from osnet_edge.integrate.documents import Yaml
+from osnet_edge.integrate.documents import is_yaml, named_file, open_document
 from osnet_edge.integrate.graphs import FedGraph, planes_graph
 from osnet_edge.integrate.pipeline import Pipeline
 from osnet_edge.integrate.source import Source
+from osnet_edge.integrate.values import flag, image_size, number, section, triple
 from osnet_edge.runtime.errors import InputError
 
 _ELEMENT = "nvinfer@attribute_model"
@@ -54,39 +54,40 @@ class Savant(Consumer):
             precision=plan.precision,
             height=pipeline.height,
             width=pipeline.width,
-            scale=one_scale(pipeline),
+            scale=pipeline.one_scale,
             offsets=numbers(pipeline.offsets),
         )
         return {self.config: text, "README.md": readme(self, plan)}
 
     def recognises(self, path: Path) -> bool:
         """Whether it is YAML with such an element."""
-        return path.suffix in (".yml", ".yaml") and bool(_places(Yaml(path.read_text(), str(path)).load()))
+        return is_yaml(path) and bool(_places(open_document(path).load()))
 
     def read(self, path: Path, size: int | None = None) -> Configuration:
         """Read the one element; see `Consumer.read`."""
         model = _element(path)[1]
-        asked: Mapping[str, Any] = model.get("input") or {}
-        shape = asked.get("shape")
-        if not shape:
+        asked = section(model, "input")
+        if not asked.get("shape"):
             raise InputError(f"{path}: expected input.shape: [3, HEIGHT, WIDTH], and it is not there; add it")
-        dims = [int(each) for each in triple(shape, "input.shape")]
+        height, width = image_size(asked["shape"], "NCHW", "input.shape")
         scale = number(asked.get("scale_factor", 1.0), "input.scale_factor")
+        color = str(asked.get("color_format", "rgb")).upper()
+        if color not in ("RGB", "BGR"):
+            raise InputError(f"expected input.color_format as rgb or bgr, got {color.lower()[:40]}")
         pipeline = Pipeline(
-            height=dims[1],
-            width=dims[2],
+            height=height,
+            width=width,
             scale=(scale, scale, scale),
             offsets=triple(asked.get("offsets", (0, 0, 0)), "input.offsets"),
-            color="BGR" if str(asked.get("color_format", "rgb")).lower() == "bgr" else "RGB",
-            keep_aspect=bool(asked.get("maintain_aspect_ratio", False)),
+            color="BGR" if color == "BGR" else "RGB",
+            keep_aspect=flag(asked.get("maintain_aspect_ratio", False), "input.maintain_aspect_ratio"),
         )
-        return Configuration(path, pipeline, beside(model.get("model_file"), path))
+        return Configuration(path, pipeline, named_file(model.get("model_file"), path))
 
     def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
-        """Return the text with values changed, comments kept."""
+        """Return the text with values of the one element changed; see `Consumer.mended`."""
         place = _element(path)[0]
-        moved = {f"pipeline.elements.{place}.model.{key}": value for key, value in changes.items()}
-        return Yaml(path.read_text(), str(path)).replace(moved)
+        return super().mended(path, {f"{place}.model.{key}": value for key, value in changes.items()})
 
     def name_graph(self, graph: Path) -> dict[str, Any]:
         """Return the value that names a graph in the folder of models; Savant names engines after it."""
@@ -94,7 +95,7 @@ class Savant(Consumer):
 
     def spell(self, pipeline: Pipeline, part: str) -> Any:
         """Return an attribute as the keys of `keys` write it."""
-        scale = one_scale(pipeline)
+        scale = pipeline.one_scale
         return {
             "input size": [[3, pipeline.height, pipeline.width]],
             "normalisation": None if scale is None else [scale, numbers(pipeline.offsets)],
@@ -103,23 +104,38 @@ class Savant(Consumer):
         }[part]
 
 
-def _places(document: Any) -> list[int]:
-    """Return which elements of a pipeline are attribute models."""
-    elements = (document.get("pipeline") or {}).get("elements") or []
-    return [place for place, each in enumerate(elements) if each.get("element") == _ELEMENT]
+def _places(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the attribute models of a pipeline, each by its dotted key; those of groups too."""
+    found = {}
+
+    def search(elements: Any, key: str) -> None:
+        for place, each in enumerate(elements if isinstance(elements, Sequence) else ()):
+            if not isinstance(each, Mapping):
+                continue
+            # Spelled `element@type:version`, or with a key for each.
+            name, _, kind = str(each.get("element")).partition("@")
+            if (
+                name == "nvinfer"
+                and (kind or str(each.get("element_type"))).split(":")[0] == "attribute_model"
+            ):
+                found[f"{key}.{place}"] = each
+            search(section(each, "group").get("elements"), f"{key}.{place}.group.elements")
+
+    search(section(document, "pipeline").get("elements"), "pipeline.elements")
+    return found
 
 
-def _element(path: Path) -> tuple[int, Mapping[str, Any]]:
-    """Return the place and the model of the one attribute model in a module.
+def _element(path: Path) -> tuple[str, Mapping[str, Any]]:
+    """Return the key and the model of the one attribute model in a module.
 
     Raises:
         InputError: there is none, or there are several.
     """
-    document = Yaml(path.read_text(), str(path)).load()
-    places = _places(document)
+    places = _places(open_document(path).load())
     if len(places) != 1:
         raise InputError(f"{path}: expected one element {_ELEMENT}, found {len(places)}; leave the one in")
-    return places[0], document["pipeline"]["elements"][places[0]].get("model") or {}
+    ((key, element),) = places.items()
+    return key, section(element, "model")
 
 
 _MODULE = """# Written by `osnet-edge integrate`. Put the element behind your detector, or run it as it is.

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from osnet_edge.integrate.consumers.base import Configuration, Consumer, Fault, Plan, Precision, readme
-from osnet_edge.integrate.consumers.model_config import ModelConfig, parse_model_config
+from osnet_edge.integrate.documents import read_text
 from osnet_edge.integrate.graphs import FedGraph, bytes_graph
-from osnet_edge.integrate.pipeline import Pipeline
+from osnet_edge.integrate.interface import Interface, interface_of
+from osnet_edge.integrate.model_config import ModelConfig, TensorConfig, parse_model_config
+from osnet_edge.integrate.pipeline import Pipeline, bytes_pipeline, normalized_pipeline
 from osnet_edge.integrate.source import Source
+from osnet_edge.integrate.values import LARGEST_SIDE
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
+from osnet_edge.runtime.preprocessing import Preprocessing
 
-_DTYPES: dict[str, Any] = {"TYPE_UINT8": "uint8", "TYPE_FP32": "float32"}
+_DTYPES: dict[str, Any] = {"TYPE_UINT8": "uint8", "TYPE_FP32": "float32", "TYPE_FP16": "float16"}
 
 
 class Triton(Consumer):
@@ -70,9 +76,21 @@ class Triton(Consumer):
             kind=self.backends[self.backend],
         )
         client = Path(__file__).with_name("triton_client.py.txt").read_text(encoding="utf-8")
-        client = client.replace("@HEIGHT@", str(how.height)).replace("@WIDTH@", str(how.width))
+        by_opencv = how.interpolation == "opencv-bilinear"
+        blanks = {
+            "@HEIGHT@": str(how.height),
+            "@WIDTH@": str(how.width),
+            "@IMPORT@": "import cv2\n" if by_opencv else "",
+            "@RESIZE@": "cv2.resize(np.asarray(image), SIZE)"
+            if by_opencv
+            else "np.asarray(image.resize(SIZE, Image.BILINEAR))",
+        }
+        for blank, value in blanks.items():
+            client = client.replace(blank, value)
         more = _PLAN.format(batch=plan.batch, height=how.height, width=how.width) if self._plan else ""
-        page = readme(self, plan, backend=self.backend, build=more)
+        page = readme(
+            self, plan, backend=self.backend, build=more, opencv=" opencv-python" if by_opencv else ""
+        )
         return {self.config: config, "client.py": client, "README.md": page}
 
     @property
@@ -84,29 +102,44 @@ class Triton(Consumer):
         return path.suffix == ".pbtxt"
 
     def read(self, path: Path, size: int | None = None) -> Configuration:
-        """Read the first input and output; see `Consumer.read`."""
-        config = parse_model_config(path.read_text(), str(path))
-        dims = list(config.input_dims)
-        order: Any = "NHWC" if dims[-1:] == [3] and dims[:1] != [3] else "NCHW"
-        height, width = ((*dims, 0, 0)[:2]) if order == "NHWC" else (*dims, 0, 0, 0)[1:3]
-        pipeline = Pipeline(
-            height=height,
-            width=width,
-            scale=(1, 1, 1),
-            offsets=(0, 0, 0),
-            layout=order,
-            dtype=_DTYPES.get(config.input_type, "float32"),
-            size=config.output_dims[-1] if config.output_dims else None,
-        )
-        graph = path.parent / "1" / (config.file or "model.onnx")
-        if graph.suffix != ".onnx":
-            # An engine says nothing of itself here; the graph that it was built from may be beside it.
-            graph = graph.with_suffix(".onnx")
-        return Configuration(path, pipeline, graph if graph.is_file() else None, tuple(_faults(config)))
+        """Read the input and the first output; see `Consumer.read`."""
+        config = parse_model_config(read_text(path), str(path))
+        if config.is_ensemble:
+            raise InputError(
+                f"{path} is an ensemble of other models; check the config.pbtxt of the one with OSNet"
+            )
+        graph = _graph(path, config)
+        shown = interface_of(graph) if graph else None
+        inputs, outputs = config.tensors("input"), config.tensors("output")
+        if len(inputs) > 1:
+            raise InputError(f"{path}: expected one input, of images, found {len(inputs)}")
+        pipeline = _pipeline(inputs[0] if inputs else TensorConfig("", "", ()), shown, path)
+        # Which of several outputs is compared, no file says.
+        dims = outputs[0].dims if len(outputs) == 1 else ()
+        pipeline = replace(pipeline, size=dims[-1] if dims and dims[-1] > 0 else None)
+        return Configuration(path, pipeline, graph, tuple(_faults(config, shown)))
 
     def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
         """Return the configuration with values changed; it is written anew, without its comments."""
-        return parse_model_config(path.read_text(), str(path)).replace(changes)
+        return parse_model_config(read_text(path), str(path)).replace(changes)
+
+    def assumed(self, read: Pipeline, how: Preprocessing) -> Pipeline:
+        """Return what a graph expects that takes the type and the layout of the configuration."""
+        usual = bytes_pipeline(how) if read.dtype == "uint8" else normalized_pipeline(how)
+        return replace(usual, dtype=read.dtype, layout=read.layout)
+
+    def settled(self, read: Pipeline, expected: Pipeline) -> Pipeline:
+        """Return a pipeline normalised as the graph expects, and of its size where that is left free.
+
+        Both are for the client to see to, which the configuration says nothing of.
+        """
+        return replace(
+            read,
+            height=read.height or expected.height,
+            width=read.width or expected.width,
+            scale=expected.scale,
+            offsets=expected.offsets,
+        )
 
     def graph_at(self, config: Path) -> Path:
         """Return the model's file in the folder of its version."""
@@ -129,32 +162,72 @@ class Triton(Consumer):
         }[part]
 
 
-def _faults(config: ModelConfig) -> list[Fault]:
+def _graph(path: Path, config: ModelConfig) -> Path | None:
+    """Return the ONNX file of the newest version, or the one beside its engine; None if there is none.
+
+    An engine says nothing of itself here; the graph that it was built from may be beside it.
+    """
+    versions = [each for each in path.parent.iterdir() if each.name.isdecimal() and each.is_dir()]
+    newest = max(versions, key=lambda each: int(each.name), default=path.parent / "1")
+    graph = (newest / Path(config.file or "model.onnx").name).with_suffix(".onnx")
+    return graph if graph.is_file() else None
+
+
+def _pipeline(asked: TensorConfig, shown: Interface | None, path: Path) -> Pipeline:
+    """Return what an input takes; what it leaves out, the server takes from the graph.
+
+    A side that is left free, as in the graph, is 0.
+
+    Raises:
+        InputError: it takes no images.
+    """
+    shape = shown.shape[1:] if shown else ()
+    # With the batch, which is a mistake of its own.
+    dims = (asked.dims or shape)[-3:]
+    if len(dims) != 3 or len(asked.dims) > 4 or max(dims) > LARGEST_SIDE:
+        raise InputError(
+            f"{path}: expected input.dims of an image, such as [256, 128, 3], got {list(asked.dims)}"
+        )
+    kind = asked.data_type or next(
+        (key for key, each in _DTYPES.items() if shown and each == shown.dtype), ""
+    )
+    if kind not in _DTYPES:
+        raise InputError(f"{path}: expected input.data_type {' or '.join(_DTYPES)}, got {kind or 'nothing'}")
+    # Free in the configuration, but not in the graph: the server refuses it.
+    shape = shape if len(shape) == len(dims) else dims
+    fixed = [each < 1 and wanted > 0 for each, wanted in zip(dims, shape, strict=True)]
+    sides = [-1 if wrong else max(0, each) for each, wrong in zip(dims, fixed, strict=True)]
+    last = dims[2] == 3 and dims[0] != 3
+    height, width = sides[:2] if last else sides[1:]
+    return Pipeline(
+        height=height,
+        width=width,
+        scale=(1, 1, 1),
+        offsets=(0, 0, 0),
+        layout="NHWC" if last else "NCHW",
+        dtype=_DTYPES[kind],
+    )
+
+
+def _faults(config: ModelConfig, shown: Interface | None) -> list[Fault]:
     """Return mistakes that change no crop."""
     found = []
-    wanted = (
-        ("input.name", config.input_name, INPUT_NAME),
-        ("output.name", config.output_name, OUTPUT_NAME),
-    )
-    for key, name, needed in wanted:
-        if name != needed:
-            why = "the server refuses to load a model whose tensors have other names"
-            found.append(Fault((key,), name or "nothing", needed, why, {key: needed}))
-    if len(config.input_dims) == 4:
-        why = "with max_batch_size above 0, dims are those of one image; the server adds the batch"
-        right_dims = list(config.input_dims[1:])
-        found.append(
-            Fault(
-                ("input.dims",),
-                str(list(config.input_dims)),
-                str(right_dims),
-                why,
-                {"input.dims": right_dims},
-            )
-        )
-    if config.max_batch_size == 0:
+    for name, known in (("input", [shown.input]), ("output", shown.outputs)) if shown else ():
+        for written in config.tensors(name)[:1]:
+            if written.name not in known:
+                why = "the server refuses to load a model whose tensors have other names"
+                key = f"{name}.name"
+                found.append(Fault((key,), written.name or "nothing", known[0], why, {key: known[0]}))
+    for name, length in (("input", 4), ("output", 2)):
+        for written in config.tensors(name)[:1]:
+            if len(written.dims) == length:
+                why = "with max_batch_size above 0, dims are those of one image; the server adds the batch"
+                key, right = f"{name}.dims", list(written.dims[1:])
+                found.append(Fault((key,), str(list(written.dims)), str(right), why, {key: right}))
+    if config.max_batch_size < 1:
         why = "0 means that dims hold the batch, and that crops are not gathered into one"
-        found.append(Fault(("max_batch_size",), "0", "32", why, {"max_batch_size": 32}))
+        most = str(config.max_batch_size)
+        found.append(Fault(("max_batch_size",), most, "32", why, {"max_batch_size": 32}))
     return found
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from osnet_edge.integrate.consumers.base import Configuration, Consumer, Fault, Plan, Precision, readme
-from osnet_edge.integrate.consumers.deepstream import beside
-from osnet_edge.integrate.documents import Yaml
-from osnet_edge.integrate.graphs import FedGraph, input_of, unit_graph
+from osnet_edge.integrate.documents import is_yaml, named_file, open_document, yaml_text
+from osnet_edge.integrate.graphs import FedGraph, unit_graph
+from osnet_edge.integrate.interface import interface_of
 from osnet_edge.integrate.pipeline import Pipeline
 from osnet_edge.integrate.source import Source
+from osnet_edge.integrate.values import flag
 from osnet_edge.runtime.errors import InputError
 
 _UNIT = 1 / 255
@@ -59,30 +61,29 @@ class Ultralytics(Consumer):
         """Return the tracker's YAML, and the page of instructions."""
         pipeline = plan.graph.pipeline
         takes = f"{pipeline.height}x{pipeline.width}"
+        model = yaml_text(f"{plan.name}/{self.model}")
         threshold = plan.threshold(_USUAL_THRESHOLD)
-        text = _TRACKER.format(
-            model=f"{plan.name}/{self.model}", takes=takes, threshold=threshold.value, why=threshold.why
-        )
+        text = _TRACKER.format(model=model, takes=takes, threshold=threshold.value, why=threshold.why)
         return {self.config: text, "README.md": readme(self, plan, takes=takes)}
 
     def recognises(self, path: Path) -> bool:
         """Whether it is YAML with `tracker_type`."""
-        return path.suffix in (".yml", ".yaml") and "tracker_type" in Yaml(path.read_text(), str(path)).load()
+        return is_yaml(path) and "tracker_type" in open_document(path).load()
 
     def read(self, path: Path, size: int | None = None) -> Configuration:
         """Read the YAML, and what the graph that it names is fed with; see `Consumer.read`."""
-        document = Yaml(path.read_text(), str(path)).load()
-        graph = beside(document.get("model"), path)
-        shape = input_of(graph)[1] if graph else []
+        document = open_document(path).load()
+        graph = named_file(document.get("model"), path)
+        shown = interface_of(graph) if graph else None
+        shape = shown.shape if shown else ()
         # A side that the graph leaves free is the usual one, or the other's.
         height = next((each for each in shape[2:3] if each), _USUAL_SIDE)
         width = next((each for each in shape[3:4] if each), height)
         pipeline = Pipeline(height, width, (_UNIT, _UNIT, _UNIT), (0.0, 0.0, 0.0), filter="four-pixel")
+        if shown and shown.dtype == "float16":
+            # It looks at the type, and gives halves.
+            pipeline = replace(pipeline, dtype="float16")
         return Configuration(path, pipeline, graph, tuple(_faults(document)))
-
-    def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
-        """Return the text with values changed, comments kept."""
-        return Yaml(path.read_text(), str(path)).replace(changes)
 
     def name_graph(self, graph: Path) -> dict[str, Any]:
         """Return the value that names a graph, by an absolute path."""
@@ -99,16 +100,20 @@ def _faults(document: Mapping[str, Any]) -> list[Fault]:
     Raises:
         InputError: it takes no network of its own.
     """
-    if str(document.get("model", "auto")).endswith(".pt"):
+    model = document.get("model") or "auto"
+    if str(model).lower().endswith(".pt"):
         raise InputError(
             "expected `model` as an ONNX file, got a .pt, which Ultralytics takes for a network of its own; "
             "write a graph with osnet-edge integrate --for ultralytics"
         )
     found = []
-    if not document.get("with_reid"):
+    if str(document["tracker_type"]).lower() == "bytetrack":
+        why = "ByteTrack goes by motion alone, and no embedding is computed"
+        found.append(Fault(("tracker_type",), "bytetrack", "botsort", why, {"tracker_type": "botsort"}))
+    if not flag(document.get("with_reid") or False, "with_reid"):
         why = "no embedding is computed at all"
         found.append(Fault(("with_reid",), "False", "True", why, {"with_reid": True}))
-    if document.get("model", "auto") == "auto":
+    if model == "auto":
         why = "features of the detector are taken, and not a network for re-identification"
         found.append(Fault(("model",), "auto", "an ONNX file", why, {}))
     return found

@@ -10,7 +10,7 @@ from user_files import nvinfer, tracker
 
 from osnet_edge.cli.main import main
 from osnet_edge.integrate import check, open_source
-from osnet_edge.integrate.consumers.model_config import parse_model_config
+from osnet_edge.integrate.model_config import parse_model_config
 from osnet_edge.runtime.errors import InputError
 
 #: Each with what it changes of a tracker's configuration, the mistake's name, and its first key.

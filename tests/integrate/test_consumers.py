@@ -6,22 +6,25 @@ import json
 import shutil
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from osnet_edge.cli.main import main
 from osnet_edge.engines.build import build_package
 from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.integrate import integrate
 from osnet_edge.integrate.consumers.registry import CONSUMERS, consumer_named, consumer_of
-from osnet_edge.integrate.graphs import expected_of
+from osnet_edge.integrate.interface import expected_of
 from osnet_edge.runtime.embedder import Embedder
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.golden import normalize_rows
 from osnet_edge.runtime.package.manifest import set_threshold
 from osnet_edge.runtime.package.threshold import Threshold
+from osnet_edge.runtime.preprocessing import resize
 from osnet_edge.train.synthetic import sample_crops
 
 SPELLINGS = [each.spelling for each in CONSUMERS]
@@ -102,6 +105,26 @@ def test_a_threshold_is_the_packages_where_it_was_measured(
         assert why in text
 
 
+@pytest.mark.parametrize("spelling", ["deepstream-tracker", "ultralytics"])
+def test_a_path_with_marks_of_yaml_is_quoted(spelling: str, package: Path, tmp_path: Path) -> None:
+    """The proof reads the file back, which it could not otherwise."""
+    integrate(package, spelling, tmp_path / "out", crops=CROPS[:2], place='/opt/a: b #"c"')
+    text = (tmp_path / "out" / consumer_named(spelling).config).read_text()
+    assert r'"/opt/a: b #\"c\"/osnet.onnx"' in text
+
+
+def test_the_client_of_triton_resizes_as_the_package_does(checkpoint: Path, tmp_path: Path) -> None:
+    exported = tmp_path / "osnet.onnx"
+    assert main(["export", str(checkpoint), "-o", str(exported), "--interpolation", "opencv-bilinear"]) == 0
+    integrate(exported, "triton", tmp_path / "out", crops=CROPS[:2])
+    names: dict[str, Any] = {}
+    # Its own import is of what a user installs beside it.
+    text = (tmp_path / "out/client.py").read_text().replace("import tritonclient.http as triton\n", "")
+    exec(compile(text, "client.py", "exec"), names)
+    resized = names["resize"](Image.fromarray(CROPS[0]))
+    assert np.array_equal(resized, resize(CROPS[0], 256, 128, "opencv-bilinear"))
+
+
 def test_types_are_written_into_the_graph_where_asked(package: Path, tmp_path: Path) -> None:
     integrate(package, "deepstream-nvinfer", tmp_path / "out", crops=CROPS[:2], precision="fp16-typed")
     model = onnx.load(tmp_path / "out/osnet.onnx")
@@ -150,13 +173,28 @@ def test_wrong_input_is_told_in_a_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_of_others_is_not_replaced(package: Path, tmp_path: Path) -> None:
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis/chapter.txt").write_text("mine")
-    command = ["integrate", str(package), "--for", "savant", "-o", str(tmp_path / "thesis")]
-    assert main(command) == 2
-    assert main([*command, "--force"]) == 2
-    assert (tmp_path / "thesis/chapter.txt").read_text() == "mine"
+#: Each with how a folder came to be, and what is in it besides.
+OTHERS = {
+    "a thesis": ([], {"chapter.txt": "mine"}),
+    "a module of the user's own, by its usual name": ([], {"module.yml": "mine", "README.md": "mine"}),
+    "what was written for another": (["--for", "ultralytics"], {}),
+    "what was written, and a file added": (["--for", "savant"], {"osnet.txt": "[property]"}),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_folder_that_is_not_its_own_alone_is_not_replaced(case: str, package: Path, tmp_path: Path) -> None:
+    made, added = OTHERS[case]
+    folder, command = tmp_path / "out", ["integrate", str(package), "-o", str(tmp_path / "out")]
+    if made:
+        assert main([*command, *made]) == 0
+    folder.mkdir(exist_ok=True)
+    for name, text in added.items():
+        (folder / name).write_text(text)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert main([*command, "--for", "savant"]) == 2
+    assert main([*command, "--for", "savant", "--force"]) == 2
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_its_own_folder_is_replaced_if_asked(
@@ -165,6 +203,8 @@ def test_its_own_folder_is_replaced_if_asked(
     command = ["integrate", str(graph), "--for", "savant", "-o", str(tmp_path / "out"), "--json"]
     assert main(command) == 0
     assert main(command) == 2
+    # What Savant built beside the graph is built again.
+    (tmp_path / "out/osnet.onnx_b32_gpu0_fp16.engine").write_text("built")
     capsys.readouterr()
     assert main([*command, "--force"]) == 0
     document = json.loads(capsys.readouterr().out)
