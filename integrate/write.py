@@ -105,7 +105,7 @@ def integrate(
         graph=wanted.feed(source),
         precision=_precision(wanted, precision),
         batch=batch or (source.batch.max if source.batch and source.batch.max else USUAL_BATCH),
-        name=place or str(output.absolute()),
+        place=place or str(output.absolute()),
     )
     texts = wanted.files(plan)
     if output.exists():

@@ -84,14 +84,14 @@ class Plan:
         graph: as the consumer takes it.
         precision: that its builder shall compute in, where the consumer has a choice.
         batch: largest number of crops at once.
-        name: of the model, in files and messages.
+        place: absolute path of the folder where the consumer runs.
     """
 
     source: Source
     graph: FedGraph
     precision: Precision
     batch: int
-    name: str
+    place: str
 
     @property
     def size(self) -> int:
@@ -217,7 +217,7 @@ def readme(consumer: Consumer, plan: Plan, **more: str) -> str:
     return Template(text).substitute(
         title=consumer.title,
         version=consumer.version,
-        name=plan.name,
+        place=plan.place,
         config=consumer.config,
         model=consumer.model,
         variant=plan.source.info.model.variant,

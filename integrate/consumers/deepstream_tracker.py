@@ -179,7 +179,7 @@ def _faults(document: Mapping[str, Any], reid: Mapping[str, Any]) -> list[Fault]
 
 def _settings(plan: Plan, reid_type: int) -> list[Setting]:
     """Return the section `ReID`, whole."""
-    pipeline, model = plan.graph.pipeline, f"{plan.name}/{DeepStreamTracker.model}"
+    pipeline, model = plan.graph.pipeline, f"{plan.place}/{DeepStreamTracker.model}"
     return [
         Setting("reidType", reid_type, "1: NvDeepSORT's association; 2: NvDCF's re-association; 3: both"),
         Setting("batchSize", plan.batch, "crops at once; more are split"),

@@ -61,7 +61,7 @@ class Ultralytics(Consumer):
         """Return the tracker's YAML, and the page of instructions."""
         pipeline = plan.graph.pipeline
         takes = f"{pipeline.height}x{pipeline.width}"
-        model = yaml_text(f"{plan.name}/{self.model}")
+        model = yaml_text(f"{plan.place}/{self.model}")
         threshold = plan.threshold(_USUAL_THRESHOLD)
         text = _TRACKER.format(model=model, takes=takes, threshold=threshold.value, why=threshold.why)
         return {self.config: text, "README.md": readme(self, plan, takes=takes)}
