@@ -160,7 +160,7 @@ def held_out_loss(
     """Return what `other` loses: every image is a query, and all of other cameras are its gallery.
 
     Under changed cameras either the query is changed and its gallery is not, or the reverse; a query has the
-    mean of both.
+    mean of both. Each person counts once, and intervals are over people.
 
     Args:
         reference: (2 N, D) embeddings of float32: of N images, and of the same under changed cameras.
@@ -182,9 +182,14 @@ def held_out_loss(
 
 
 def _points(queries: Rows, gallery: Rows, *, identities: Sequence[int], cameras: Sequence[int]) -> _Points:
-    """Return (2, Q): the average precision and the hits at Rank-1 of each query, in points."""
+    """Return (2, P): the average precision and the hits at Rank-1 of each person, in points.
+
+    Of people and not of images, since a person's images are lost together: others stand for other people.
+    """
     ranks = feature_ranks(queries, gallery, identities, identities, cameras, cameras)
-    return 100 * np.stack([average_precisions(ranks), first_hits(ranks)])
+    _, people = np.unique(np.asarray(identities)[ranks.answerable], return_inverse=True)
+    sums = [np.bincount(people, weights=each) for each in (average_precisions(ranks), first_hits(ranks))]
+    return 100 * np.stack(sums) / np.bincount(people)
 
 
 def _loss(reference: _Points, other: _Points) -> AccuracyLoss:
