@@ -159,8 +159,8 @@ def held_out_loss(
 ) -> AccuracyLoss:
     """Return what `other` loses: every image is a query, and all of other cameras are its gallery.
 
-    Under changed cameras either the query is changed and its gallery is not, or the reverse; a query has the
-    mean of both. Each person counts once, and intervals are over people.
+    Other cameras may have seen one side of a pair, the query or its gallery (of which a query has the mean),
+    or both; whichever of the two may lose more counts. Each person counts once; intervals are over people.
 
     Args:
         reference: (2 N, D) embeddings of float32: of N images, and of the same under changed cameras.
@@ -172,13 +172,13 @@ def held_out_loss(
         InputError: nobody was seen by two cameras.
     """
 
-    def points(rows: Rows) -> tuple[_Points, _Points]:
+    def points(rows: Rows) -> tuple[_Points, _Points, _Points]:
         plain, changed = np.split(rows, 2)
         of = partial(_points, identities=identities, cameras=cameras)
-        return of(plain, plain), (of(changed, plain) + of(plain, changed)) / 2
+        return of(plain, plain), (of(changed, plain) + of(plain, changed)) / 2, of(changed, changed)
 
-    (plain, changed), (plain_by, changed_by) = points(reference), points(other)
-    return replace(_loss(plain, plain_by), changed=_loss(changed, changed_by))
+    plain, *changed = map(_loss, points(reference), points(other))
+    return replace(plain, changed=max(changed, key=lambda loss: loss.mean_ap_most))
 
 
 def _points(queries: Rows, gallery: Rows, *, identities: Sequence[int], cameras: Sequence[int]) -> _Points:

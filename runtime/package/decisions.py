@@ -16,8 +16,8 @@ class AccuracyLoss:
             images can tell.
         rank1: of Rank-1.
         rank1_most: as above.
-        changed: the same where the query or its gallery is seen by other cameras, drawn as `Int8.changes`
-            says; None in packages from before that was measured.
+        changed: the same where other cameras, drawn as `Int8.changes` says, see one side of a pair or both,
+            whichever may lose more; None in packages from before that was measured.
     """
 
     mean_ap: float
