@@ -18,6 +18,8 @@ def describe_int8(decision: Int8) -> str:
     if decision.loss:
         lost = f"{describe_loss(decision.loss)} on {counted(decision.held_out, 'held-out image')}"
         parts.append(lost if used else f"in INT8 {lost}")
+        if decision.loss.changed:
+            parts.append(f"under changed cameras {describe_loss(decision.loss.changed)}")
     if decision.drift:
         parts.append(describe_drift(decision.drift))
     parts.append(
@@ -60,6 +62,9 @@ def group_lines(decision: Int8 | None) -> Iterator[str]:
     if decision.pairs:
         counted = ", ".join(f"{name} {count}" for name, count in decision.pairs.items())
         yield f"{'q/dq':14} {counted}"
+    if decision.changes:
+        ranges = (f"{name} {low:g} to {high:g}" for name, (low, high) in decision.changes.items())
+        yield f"{'cameras':14} changed in {', '.join(ranges)}"
     yield "groups of layers"
     for each in decision.groups:
         yield f"  {each.group:18} {_group(each)}"
@@ -68,7 +73,8 @@ def group_lines(decision: Int8 | None) -> Iterator[str]:
 def _group(each: GroupDecision) -> str:
     parts = ["int8" if each.int8 else "float", f"{each.macs:6.1%} of the work"]
     if each.loss:
-        parts.append(f"alone mAP {-each.loss.mean_ap:+.2f} ({-each.loss.mean_ap_most:+.2f})")
+        loss = each.loss.worse
+        parts.append(f"alone mAP {-loss.mean_ap:+.2f} ({-loss.mean_ap_most:+.2f})")
     if each.saved_ms is not None:
         parts.append(f"saves {each.saved_ms:.2f} ms")
     return ", ".join(parts)

@@ -43,10 +43,12 @@ def _row(each: TunedCandidate, sizes: list[str], tuning: Tuning) -> list[str]:
         "" if score is None else f"{score:.3g}",
         f"{max(each.spread.values()):.0%}" if each.spread else "",
         str(each.rounds or each.launches or ""),
-        f"{each.loss.mean_ap:.2f} ({each.loss.mean_ap_most:.2f})" if each.loss else _unmeasured(each),
+        _lost(each),
         "winner" if each.name == tuning.winner else each.dropped or "",
     ]
 
 
-def _unmeasured(each: TunedCandidate) -> str:
+def _lost(each: TunedCandidate) -> str:
+    if each.loss:
+        return f"{each.loss.worse.mean_ap:.2f} ({each.loss.worse.mean_ap_most:.2f})"
     return "0" if each.precision == "fp32" else "?"

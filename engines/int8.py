@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,10 @@ from osnet_edge.bench.measure.accuracy import centred_cosines
 from osnet_edge.bench.metrics.evaluate import feature_ranks
 from osnet_edge.bench.metrics.scores import average_precisions, first_hits
 from osnet_edge.bench.metrics.statistics import paired_bootstrap
-from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet
+from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet, load_pictures
+from osnet_edge.engines.calibration.camera_changes import RANGES, seen_by_other_cameras
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
-from osnet_edge.engines.graph.running import simulate
+from osnet_edge.engines.graph.running import batches_of, simulate
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.engines.quantization.qdq import count_pairs
 from osnet_edge.engines.quantization.quantizer import METHOD, Quantized, Quantizer
@@ -29,6 +32,7 @@ from osnet_edge.runtime.package.golden import normalize_rows
 from osnet_edge.runtime.package.graph_info import GraphInfo
 
 Rows = npt.NDArray[np.float32]
+_Points = npt.NDArray[np.float64]
 #: Milliseconds a batch that each group saves, if the target can be timed; None if INT8 cannot run here.
 GroupTimer = Callable[[Quantizer], Mapping[str, float] | None]
 _BATCH = 32
@@ -77,6 +81,8 @@ class Calibration:
 class HeldOut:
     """The held-out people of a calibration set, and the loss of an engine on them.
 
+    Each image is embedded twice: as it is, and as a camera that nobody calibrated on would give it.
+
     Args:
         request: of a set that holds people out.
         graph: the float32 graph.
@@ -93,12 +99,13 @@ class HeldOut:
         self.count = len(pictures)
         self._identities = [each.identity for each in pictures]
         self._cameras = [each.camera for each in pictures]
-        self._batches = tuple(read_batches(pictures, graph.info.preprocessing, _BATCH))
+        crops = chain(load_pictures(pictures), seen_by_other_cameras(load_pictures(pictures)))
+        self._batches = tuple(batches_of(crops, graph.info.preprocessing, _BATCH))
         progress(f"embedding {self.count:,} held-out images in float32")
         self._reference = simulate(graph.path, self._batches)
 
     def loss(self, rows: Rows) -> AccuracyLoss:
-        """Return what embeddings of the images lose against float32's.
+        """Return what embeddings of the images, and behind them of the changed ones, lose against float32's.
 
         Raises:
             CheckError: they are not all finite.
@@ -116,7 +123,7 @@ class HeldOut:
         return self.loss(self.embed_by(engine, max_batch))
 
     def embed_by(self, engine: Engine, max_batch: int = _BATCH) -> Rows:
-        """Return an engine's embeddings of the images, (N, D) of length 1, `max_batch` a call."""
+        """Return an engine's embeddings, (2 N, D) of length 1, of the images and the changed ones."""
         parts = (batch[i : i + max_batch] for batch in self._batches for i in range(0, len(batch), max_batch))
         return normalize_rows(np.concatenate([engine.infer(part) for part in parts]))
 
@@ -152,22 +159,43 @@ def held_out_loss(
 ) -> AccuracyLoss:
     """Return what `other` loses: every image is a query, and all of other cameras are its gallery.
 
+    Other cameras may have seen one side of a pair, the query or its gallery (of which a query has the mean),
+    or both; whichever of the two may lose more counts. Each person counts once; intervals are over people.
+
     Args:
-        reference: (N, D) embeddings of float32.
-        other: (N, D) embeddings of the engine.
+        reference: (2 N, D) embeddings of float32: of N images, and of the same under changed cameras.
+        other: (2 N, D) embeddings of the engine.
         identities: (N,) numbers of people.
         cameras: (N,) numbers of cameras.
 
     Raises:
         InputError: nobody was seen by two cameras.
     """
-    precisions, hits = [], []
-    for rows in (reference, other):
-        ranks = feature_ranks(rows, rows, identities, identities, cameras, cameras)
-        precisions.append(100 * average_precisions(ranks))
-        hits.append(100 * first_hits(ranks))
-    mean_ap = paired_bootstrap(*precisions, confidence=_CONFIDENCE)
-    rank1 = paired_bootstrap(*hits, confidence=_CONFIDENCE)
+
+    def points(rows: Rows) -> tuple[_Points, _Points, _Points]:
+        plain, changed = np.split(rows, 2)
+        of = partial(_points, identities=identities, cameras=cameras)
+        return of(plain, plain), (of(changed, plain) + of(plain, changed)) / 2, of(changed, changed)
+
+    plain, *changed = map(_loss, points(reference), points(other))
+    return replace(plain, changed=max(changed, key=lambda loss: loss.mean_ap_most))
+
+
+def _points(queries: Rows, gallery: Rows, *, identities: Sequence[int], cameras: Sequence[int]) -> _Points:
+    """Return (2, P): the average precision and the hits at Rank-1 of each person, in points.
+
+    Of people and not of images, since a person's images are lost together: others stand for other people.
+    """
+    ranks = feature_ranks(queries, gallery, identities, identities, cameras, cameras)
+    _, people = np.unique(np.asarray(identities)[ranks.answerable], return_inverse=True)
+    sums = [np.bincount(people, weights=each) for each in (average_precisions(ranks), first_hits(ranks))]
+    return 100 * np.stack(sums) / np.bincount(people)
+
+
+def _loss(reference: _Points, other: _Points) -> AccuracyLoss:
+    mean_ap, rank1 = (
+        paired_bootstrap(one, two, confidence=_CONFIDENCE) for one, two in zip(reference, other, strict=True)
+    )
     return AccuracyLoss(-mean_ap.mean, -mean_ap.low, -rank1.mean, -rank1.low)
 
 
@@ -233,6 +261,7 @@ def decide_int8(
         ),
         pairs=count_pairs(quantized.make()) if chosen else {},
         weight_bits=rules.weight_bits,
+        changes=RANGES if held_out else {},
     )
     return quantized, decision
 

@@ -154,7 +154,7 @@ def _choose_on_gpu(
     quantized, decision = decide_int8(graph, rules, request, held_out, progress=progress)
     progress("measuring float16")
     loss = held_out.loss_of(to_half(graph))
-    within = request.budget is None or request.budget.allows(loss)
+    within, loss = request.budget is None or request.budget.allows(loss), loss.worse
     lost = f"float16 loses {loss.mean_ap:.2f} points of mAP, {loss.mean_ap_most:.2f} at most"
     chosen: Precision = "fp16" if within else "fp32"
     no_gpu = "no GPU was here to show that it gains"

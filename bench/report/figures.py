@@ -263,7 +263,12 @@ def pareto_chart(tuning: Tuning) -> str:
 
 def _pareto_axes(shown: Sequence[TunedCandidate], budget: float | None) -> tuple[Axis, Axis]:
     times = [each.picture_ms or 1 for each in shown] or [1.0]
-    lost = [value for each in shown if each.loss for value in (each.loss.mean_ap, each.loss.mean_ap_most)]
+    lost = [
+        value
+        for each in shown
+        if each.loss
+        for value in (each.loss.worse.mean_ap, each.loss.worse.mean_ap_most)
+    ]
     low, high = min([0.0, *lost]), max([0.0, *lost, *([budget] if budget is not None else [])])
     pad = 0.12 * (high - low) or 0.1
     first, last = min(times) / 1.15, max(times) * 1.15
@@ -280,7 +285,7 @@ def _candidate(each: TunedCandidate, plot: Plot, slot: int, number: int | None) 
     drawn = []
     if each.loss:
         # From what was lost on these people to what may be lost on others like them.
-        _, end = plot.place(each.picture_ms or 0, each.loss.mean_ap_most)
+        _, end = plot.place(each.picture_ms or 0, each.loss.worse.mean_ap_most)
         drawn.append(element("path", class_=f"line {colour(slot)}", d=f"M{x:.1f} {y:.1f}V{end:.1f}"))
     drawn.append(marker(slot, x, y, f"{each.name}: {_costs(each)}"))
     if number is not None:
@@ -289,7 +294,7 @@ def _candidate(each: TunedCandidate, plot: Plot, slot: int, number: int | None) 
 
 
 def _lost(each: TunedCandidate) -> float:
-    return each.loss.mean_ap if each.loss else 0.0
+    return each.loss.worse.mean_ap if each.loss else 0.0
 
 
 def _costs(each: TunedCandidate) -> str:
@@ -308,7 +313,10 @@ def decision_chart(decision: Int8, title: str) -> str:
     height = DOCUMENT_TOP + row * len(decision.groups) + 30
     most = max((each.macs for each in decision.groups), default=0.0) or 1.0
     ends = [
-        end for each in decision.groups if each.loss for end in (each.loss.mean_ap, each.loss.mean_ap_most)
+        end
+        for each in decision.groups
+        if each.loss
+        for end in (each.loss.worse.mean_ap, each.loss.worse.mean_ap_most)
     ]
     low, high = min([0.0, *ends]) - 0.05, max([*ends, decision.budget or 0.0]) + 0.05
     axis = Axis("", low, high, [])
@@ -341,8 +349,8 @@ def _group(
         text_at(f"{each.macs:.1%}", left + wide + 6, middle + 4),
     ]
     if each.loss:
-        mean, limit = across(each.loss.mean_ap), across(each.loss.mean_ap_most)
-        tip = f"{each.loss.mean_ap:.2f}, {each.loss.mean_ap_most:.2f} at most"
+        mean, limit = across(each.loss.worse.mean_ap), across(each.loss.worse.mean_ap_most)
+        tip = f"{each.loss.worse.mean_ap:.2f}, {each.loss.worse.mean_ap_most:.2f} at most"
         drawn.append(element("path", class_=f"line {colour(1)}", d=f"M{mean:.1f} {middle}H{limit:.1f}"))
         drawn.append(marker(1, mean, middle, tip))
     return drawn
@@ -353,7 +361,9 @@ def _decision_summary(decision: Int8) -> str:
         return f"dropped, as {decision.dropped}"
     parts = [f"{decision.macs:.0%} of the multiply-accumulates in INT8"]
     if decision.loss:
-        parts.append(f"mAP lost {decision.loss.mean_ap:.2f}, {decision.loss.mean_ap_most:.2f} at most")
+        parts.append(
+            f"mAP lost {decision.loss.worse.mean_ap:.2f}, {decision.loss.worse.mean_ap_most:.2f} at most"
+        )
     if decision.budget is not None:
         parts.append(f"budget {decision.budget:g}")
     return "; ".join(parts)

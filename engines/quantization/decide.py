@@ -26,9 +26,11 @@ class Budget:
             raise InputError("--precision auto needs --budget POINTS of mAP (or --budget-rank1), such as 0.5")
 
     def allows(self, loss: AccuracyLoss) -> bool:
-        """Whether a loss is within it."""
-        return (self.mean_ap is None or loss.mean_ap_most <= self.mean_ap) and (
-            self.rank1 is None or loss.rank1_most <= self.rank1
+        """Whether a loss is within it, under changed cameras too."""
+        return all(
+            (self.mean_ap is None or each.mean_ap_most <= self.mean_ap)
+            and (self.rank1 is None or each.rank1_most <= self.rank1)
+            for each in (loss, loss.changed or loss)
         )
 
 
@@ -76,7 +78,7 @@ def choose_groups(
         progress(f"measuring {name} in INT8 ({index} of {len(useful)})")
         alone[name] = measure([name])
     # What loses nothing comes first, whatever it gains.
-    order = sorted(useful, key=lambda name: max(alone[name].mean_ap, 0.0) / gain[name])
+    order = sorted(useful, key=lambda name: max(alone[name].worse.mean_ap, 0.0) / gain[name])
     kept, loss = _longest_part(order, measure, budget, progress)
     for name in order[len(kept) :]:
         if not budget.allows(alone[name]):

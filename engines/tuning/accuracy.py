@@ -8,6 +8,7 @@ from typing import Any
 from osnet_edge.engines.backends.registry import builder_of
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.calibration import load_pictures
+from osnet_edge.engines.calibration.camera_changes import RANGES
 from osnet_edge.engines.golden import GoldenPairs, make_golden
 from osnet_edge.engines.graph.float16 import check_overflow, typed_graph
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
@@ -125,7 +126,7 @@ class Accuracy:
             return str(error)
         budget = self._request.budget
         if budget is not None and not budget.allows(loss):
-            return f"loses up to {loss.mean_ap_most:.2f} points of mAP"
+            return f"loses up to {loss.worse.mean_ap_most:.2f} points of mAP"
         return None
 
     def hold_to_graph(self, candidate: Candidate, engine: Engine, most: int) -> None:
@@ -142,7 +143,7 @@ class Accuracy:
         self._golden[key].hold(engine, most)
 
     def _measure(self, candidate: Candidate, lose: Callable[[HeldOut], AccuracyLoss] | None) -> AccuracyLoss:
-        key = ["loss", self.digest(candidate), self._set]
+        key = ["loss", self.digest(candidate), self._set, RANGES]
         loss = self._cache.read(AccuracyLoss, key)
         if loss is None:
             held_out = self._people()
@@ -165,7 +166,7 @@ class Accuracy:
     def _decide(self, candidate: Candidate) -> tuple[Quantized, Int8]:
         request, graph = self._required(), self.graphs[candidate.rewrite]
         rules = builder_of(candidate.backend).rules_for(self._processor)
-        key = ["int8", graph.sha256, rules.name, self._set, to_json(request.budget)]
+        key = ["int8", graph.sha256, rules.name, self._set, RANGES, to_json(request.budget)]
         if decision := self._cache.read(Int8, key):
             table = find_table(graph, request.pictures, request.file, self._progress)
             return Quantized.decided(Quantizer(graph, table, rules), decision), decision

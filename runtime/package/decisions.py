@@ -16,12 +16,20 @@ class AccuracyLoss:
             images can tell.
         rank1: of Rank-1.
         rank1_most: as above.
+        changed: the same where other cameras, drawn as `Int8.changes` says, see one side of a pair or both,
+            whichever may lose more; None in packages from before that was measured.
     """
 
     mean_ap: float
     mean_ap_most: float
     rank1: float
     rank1_most: float
+    changed: AccuracyLoss | None = None
+
+    @property
+    def worse(self) -> AccuracyLoss:
+        """What may lose more mAP, of the same cameras or of changed ones: a budget is held to it."""
+        return max((self, self.changed or self), key=lambda loss: loss.mean_ap_most)
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,8 @@ class Int8:
         weight_bits: of the weights: 8, or 7 for processors without VNNI (what ONNX Runtime's quantiser calls
             `reduce_range`); 8 in packages from before it was written down.
         drift: how far embeddings move, where the calibration set knows nobody and so tells no loss.
+        changes: under which changes of camera `AccuracyLoss.changed` was measured, the ends of each range by
+            name (`osnet_edge.engines.calibration.camera_changes` says what of); empty where it was not.
     """
 
     rules: str
@@ -98,6 +108,7 @@ class Int8:
     pairs: dict[str, int] = field(default_factory=dict)
     weight_bits: Literal[7, 8] = 8
     drift: Drift | None = None
+    changes: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

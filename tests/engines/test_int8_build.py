@@ -21,6 +21,7 @@ from quantization.lint import lint_qdq
 from osnet_edge.bench import average_precisions, embed_set
 from osnet_edge.cli.main import main
 from osnet_edge.engines.backends.registry import builder_of
+from osnet_edge.engines.calibration.camera_changes import RANGES
 from osnet_edge.engines.graph.reading import Graph, read_graph
 from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.engines.quantization.quantizer import Quantizer
@@ -97,6 +98,8 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     assert manifest.precision == "int8"
     assert manifest.int8 is not None
     assert manifest.int8.loss is not None
+    assert manifest.int8.loss.changed is not None
+    assert manifest.int8.changes == RANGES
     assert (manifest.int8.pictures, manifest.int8.held_out) == (16, 128)
     assert all(each.int8 for each in manifest.int8.groups)
     rules = builder_of(manifest.target.backend).rules_for(manifest.target.processor)
@@ -118,6 +121,8 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     text = capsys.readouterr().out
     share = "77%" if left else "100%"
     assert f"{17 - left} of {17 - left} groups, {share} of the multiply-accumulates" in text
+    assert "128 held-out images; under changed cameras mAP " in text
+    assert "changed in exposure 0.73 to 1.37, white_balance " in text
     assert "  conv2.0 pointwise  int8" in text
     # The published network has 139 convolutions but for its gates, and one linear layer.
     assert f"Conv {139 - left}, " in text
@@ -127,6 +132,13 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     drawing = (tmp_path / "decision.svg").read_text()
     assert ElementTree.fromstring(drawing).tag.endswith("svg")
     assert drawing.count('class="mark c0"') == len(manifest.int8.groups)
+    # Packages from before cameras were changed say nothing of it, and are read.
+    older = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    del older["int8"]["changes"], older["int8"]["loss"]["changed"]
+    (tmp_path / "out" / "manifest.json").write_text(json.dumps(older))
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "out")]) == 0
+    assert "changed" not in capsys.readouterr().out
 
 
 def test_a_second_build_reads_the_table_of_the_first(

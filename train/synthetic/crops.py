@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from osnet_edge.bench.measure.look import develop
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.train.synthetic.camera import Camera, develop, sample_cameras
+from osnet_edge.train.synthetic.camera import Camera, sample_cameras
 from osnet_edge.train.synthetic.person import Person, sample_people, sample_person
 from osnet_edge.train.synthetic.props import PROPS
 from osnet_edge.train.synthetic.stage import Box, Prop, Walker, box_of, draw_gait, draw_stage
@@ -70,7 +71,7 @@ def draw_crop(person: Person, camera: Camera, rng: np.random.Generator, size: tu
     things: list[Walker | Prop] = [walker, *_company(walker, window, camera, rng)]
     oversample = 3 if size[1] <= 224 else 2
     drawing = draw_stage(camera, things, window, size, oversample)
-    return develop(drawing, camera, rng, size[1])
+    return develop(drawing, camera.look, rng, size[1])
 
 
 def cut(box: Box, size: tuple[int, int], rng: np.random.Generator) -> Box:

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from osnet_edge.bench.measure.look import develop
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_folder_aside
-from osnet_edge.train.synthetic.camera import Camera, develop, sample_cameras
+from osnet_edge.train.synthetic.camera import Camera, sample_cameras
 from osnet_edge.train.synthetic.crops import check_whole
 from osnet_edge.train.synthetic.person import Person, sample_people
 from osnet_edge.train.synthetic.places import Place
@@ -101,7 +102,7 @@ class _Scene:
         drawing = draw_stage(self.camera, walkers, (0.0, 0.0, wide, tall), (wide, tall), 2)
         rng = np.random.default_rng([self.seed, 4, moment])
         # The blur goes by the height of a person, about a third of a frame's.
-        frame = np.array(develop(drawing, self.camera, rng, tall // 3))
+        frame = np.array(develop(drawing, self.camera.look, rng, tall // 3))
         return frame, boxes, np.arange(1, len(walkers) + 1, dtype=np.int64)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from osnet_edge.bench.measure.look import Look
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.synthetic.camera import Camera
 
@@ -56,15 +57,15 @@ def restyle(camera: Camera, style: str) -> Camera:
     """
     if style not in STYLES:
         raise InputError(f"expected a style of {', '.join(STYLES)}; got {style!r}")
-    site = STYLES[style]
-    red, green, blue = (own * added for own, added in zip(camera.gain, site.gain, strict=True))
-    return replace(
-        camera,
+    site, look = STYLES[style], camera.look
+    red, green, blue = (own * added for own, added in zip(look.gain, site.gain, strict=True))
+    styled = Look(
         gain=(red, green, blue),
-        gamma=camera.gamma * site.gamma,
-        contrast=camera.contrast * site.contrast,
-        saturation=camera.saturation * site.saturation,
-        blur=camera.blur + site.blur,
-        noise=camera.noise + site.noise,
-        quality=max(1, round(camera.quality * site.quality)),
+        gamma=look.gamma * site.gamma,
+        contrast=look.contrast * site.contrast,
+        saturation=look.saturation * site.saturation,
+        blur=look.blur + site.blur,
+        noise=look.noise + site.noise,
+        quality=max(1, round(look.quality * site.quality)),
     )
+    return replace(camera, look=styled)

@@ -67,6 +67,26 @@ def test_rank1_can_be_held_to_as_well() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sentence", "plain", "changed", "allowed"),
+    [
+        ("both within", (0.4, 1.0), (0.4, 1.0), True),
+        ("other cameras lose too much mAP", (0.4, 1.0), (0.6, 1.0), False),
+        ("other cameras lose too much Rank-1", (0.4, 1.0), (0.3, 2.1), False),
+        ("the same cameras lose too much", (0.6, 1.0), (0.4, 1.0), False),
+        ("measured before there were changed cameras", (0.4, 1.0), None, True),
+    ],
+)
+def test_a_budget_is_held_to_the_worse_of_the_same_and_changed_cameras(
+    sentence: str, plain: tuple[float, float], changed: tuple[float, float] | None, allowed: bool
+) -> None:
+    loss = AccuracyLoss(
+        0.0, plain[0], 0.0, plain[1], changed and AccuracyLoss(0.0, changed[0], 0.0, changed[1])
+    )
+    assert Budget(0.5, 2.0).allows(loss) == allowed
+    assert loss.worse.mean_ap_most == max(each[0] for each in (plain, changed) if each)
+
+
+@pytest.mark.parametrize(
     ("sentence", "times", "refused", "chosen"),
     [
         ("the fastest, within the budget", {"int8": 10, "bf16": 15, "fp32": 20}, set(), "int8"),
