@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     type=click.Choice([*PRECISIONS, "auto"], case_sensitive=False),
     default="fp32",
     show_default=True,
-    help="Precision of weights and arithmetic; fp16: GPUs, bf16: OpenVINO, auto: fastest within --budget.",
+    help="Precision of weights and arithmetic; fp16: GPUs and LiteRT, bf16: OpenVINO, auto: fastest "
+    "within --budget.",
 )
 @click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes that the engine accepts; default 1,8,32.")
 @placement_option

@@ -74,6 +74,7 @@ OPENVINO = QdqRules("openvino", "uint8", shared=("input",), pools=("MaxPool", "A
 ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", shared=("input", "output"), operators=_SMALL)
 ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", shared=("input", "output"), operators=_SMALL)
 OPENVINO_REDUCED = replace(OPENVINO, name="openvino-reduced-range", weight_bits=7, left_out=("stem",))
+LITERT = replace(ONNXRUNTIME_X86, name="litert")
 ONNXRUNTIME_REDUCED = replace(ONNXRUNTIME_X86, name="onnxruntime-reduced-range", weight_bits=7)
 #: All of them, by name.
 RULES = {
@@ -85,6 +86,7 @@ RULES = {
         ONNXRUNTIME_X86,
         ONNXRUNTIME_ARM,
         ONNXRUNTIME_REDUCED,
+        LITERT,
     )
 }
 
