@@ -15,10 +15,14 @@
   its weights reaches everything behind it, and without VNNI it saves a tenth of the time at most
   (docs/RESULTS.md).
 
+- **LiteRT**: as ONNX Runtime on x86, in s8, which is u8 less 128, and the same on all processors; in four
+  rows, for compilers that want one scale for all of a layer's weights, and for NPUs without floating point,
+  where gates and the embedding are quantised too.
+
 In all of them: weights s8 with a scale for each output channel, stored as integers; biases in floating point
 (TensorRT's parser refuses them quantised); no pair between a convolution and its ReLU. Channel gates stay in
-floating point: they are next to no work, and what they read, means over images, goes with the light
-of a camera, so that ranges of one set cut it off on another (docs/RESULTS.md says what that cost).
+floating point, where there is any: they are next to no work, and what they read, means over images, goes with
+the light of a camera, so that ranges of one set cut it off on another (docs/RESULTS.md says what that cost).
 """
 
 from __future__ import annotations
@@ -48,6 +52,9 @@ class QdqRules:
         sums: whether residual sums read both sides quantised.
         weight_bits: of the weights, 8 or 7.
         left_out: kinds of layers that stay in floating point, beside gates.
+        one_weight_scale: whether a layer's weights have one scale, in place of one for each output channel.
+        throughout: whether gates and the embedding are quantised too.
+        keeping: operators that write integers in the steps of those that they read.
     """
 
     name: str
@@ -59,12 +66,15 @@ class QdqRules:
     sums: bool = False
     weight_bits: Literal[7, 8] = 8
     left_out: tuple[Kind, ...] = ()
+    one_weight_scale: bool = False
+    throughout: bool = False
+    keeping: tuple[str, ...] = ()
 
     def allow(self, layer: Layer) -> bool:
         """Whether a layer may be quantised."""
         if layer.kind in self.left_out or (layer.beside_norm and not self.beside_norms):
             return False
-        return self.sums if layer.kind == "sum" else layer.kind != "gate"
+        return self.sums if layer.kind == "sum" else self.throughout or layer.kind != "gate"
 
 
 #: Sums, and products of streams with gates, which ONNX Runtime has integer kernels for.
@@ -74,7 +84,10 @@ OPENVINO = QdqRules("openvino", "uint8", shared=("input",), pools=("MaxPool", "A
 ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", shared=("input", "output"), operators=_SMALL)
 ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", shared=("input", "output"), operators=_SMALL)
 OPENVINO_REDUCED = replace(OPENVINO, name="openvino-reduced-range", weight_bits=7, left_out=("stem",))
-LITERT = replace(ONNXRUNTIME_X86, name="litert")
+LITERT = replace(ONNXRUNTIME_X86, name="litert", keeping=("MaxPool",))
+LITERT_PER_TENSOR = replace(LITERT, name="litert-per-tensor", one_weight_scale=True)
+LITERT_INTEGER = replace(LITERT, name="litert-integer", throughout=True)
+LITERT_INTEGER_PER_TENSOR = replace(LITERT_INTEGER, name="litert-integer-per-tensor", one_weight_scale=True)
 ONNXRUNTIME_REDUCED = replace(ONNXRUNTIME_X86, name="onnxruntime-reduced-range", weight_bits=7)
 #: All of them, by name.
 RULES = {
@@ -87,8 +100,28 @@ RULES = {
         ONNXRUNTIME_ARM,
         ONNXRUNTIME_REDUCED,
         LITERT,
+        LITERT_PER_TENSOR,
+        LITERT_INTEGER,
+        LITERT_INTEGER_PER_TENSOR,
     )
 }
+
+
+def vary_rules(rules: QdqRules, *, one_weight_scale: bool, throughout: bool) -> QdqRules:
+    """Return an engine's rules for a compiler that wants one weight scale a layer, or has no floating point.
+
+    Raises:
+        InputError: the engine has no such rules.
+    """
+    if (rules.one_weight_scale, rules.throughout) == (one_weight_scale, throughout):
+        return rules
+    for each in RULES.values():
+        if each == replace(rules, name=each.name, one_weight_scale=one_weight_scale, throughout=throughout):
+            return each
+    raise InputError(
+        "expected --weights per-tensor and --integer for the target litert, got one of them for an engine by "
+        f"the rules {rules.name}; leave it out"
+    )
 
 
 def rules_named(name: str) -> QdqRules:

@@ -16,7 +16,6 @@ from osnet_edge.engines.backends.litert.translate import translate
 from osnet_edge.engines.backends.onnxruntime import cpu_target
 from osnet_edge.engines.build_spec import BuildSpec
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph, read_onnx
-from osnet_edge.engines.graph.running import expose
 from osnet_edge.engines.quantization.rules import LITERT, QdqRules
 from osnet_edge.engines.targets import TargetSpec
 from osnet_edge.runtime.backends.base import Engine
@@ -69,7 +68,7 @@ class LiteRTBuilder(Builder):
         self, graph: Graph, names: list[str], processor: str, batch: npt.NDArray[np.generic]
     ) -> list[npt.NDArray[np.float32]]:
         """Return tensors as LiteRT computes them, see `Builder`."""
-        interpreter = open_interpreter(translate(expose(graph, names)), batch.shape)
+        interpreter = open_interpreter(translate(graph, also=names), batch.shape)
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
         interpreter.invoke()
         # They come behind the embeddings, in this order.

@@ -19,26 +19,31 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from osnet_edge.engines.backends.litert.flatbuffer import Activation, Array, ModelWriter, Steps
 from osnet_edge.engines.graph.reading import Graph
+from osnet_edge.engines.quantization.qdq import SIGMOID_STEP
 from osnet_edge.runtime.errors import InputError
+from osnet_edge.runtime.package.graph_info import INPUT_NAME
 
 #: Bytes of an image, as they come and as s8.
 _BYTES, _SIGNED_BYTES = Steps((1.0,)), Steps((1.0,), -128)
+#: What LOGISTIC writes, and nothing else.
+_SIGMOID = Steps((SIGMOID_STEP,), -128)
 #: From u8, which our rules write, to s8, which LiteRT's kernels and NPUs take.
 _TO_SIGNED = 128
 
 
-def translate(graph: Graph, *, half: bool = False) -> bytes:
+def translate(graph: Graph, *, half: bool = False, also: Sequence[str] = ()) -> bytes:
     """Return the file of a graph, for one image; all of its outputs are float32, maps as (1, H, W, C).
 
     Args:
         graph: float32, or with Q/DQ as `insert_qdq` writes it.
         half: whether weights are kept in float16, and widened when the file is loaded.
+        also: tensors that the file gives too, behind the graph's outputs.
 
     Raises:
         InputError: it has an operator that is not translated.
         UnavailableError: ai-edge-litert is not installed.
     """
-    return _Translation(graph, half).run()
+    return _Translation(graph, half).run(also)
 
 
 @dataclass
@@ -96,7 +101,7 @@ class _Translation:
             "Transpose": self._same,
         }
 
-    def run(self) -> bytes:
+    def run(self, also: Sequence[str]) -> bytes:
         (picture,) = self._graph.model.graph.input
         kind, shape = self._graph.tensors[picture.name]
         if kind == TensorProto.UINT8:
@@ -114,7 +119,8 @@ class _Translation:
                     f"({node.name}); export the graph without --rewrite"
                 )
             self._handlers[node.op_type](node)
-        outputs = {each.name: self._real(each.name) for each in self._graph.model.graph.output}
+        names = [*(each.name for each in self._graph.model.graph.output), *also]
+        outputs = {name: self._real(name) for name in names}
         return self._writer.finish({picture.name: number}, outputs)
 
     # What stands between operators.
@@ -125,11 +131,11 @@ class _Translation:
         if value.real is None:
             if value.integers is None:
                 raise ValueError(f"{name} is neither float32 nor quantised")
-            value.real = self._writer.operator(
-                "DEQUANTIZE",
-                [value.integers],
-                self._writer.tensor(f"{name}_real", self._writer.shape(value.integers)),
-            )
+            # The input has its name as bytes.
+            real = f"{name}_real" if name == INPUT_NAME else name
+            shape = self._writer.shape(value.integers)
+            output = self._writer.tensor(real, shape)
+            value.real = self._writer.operator("DEQUANTIZE", [value.integers], output)
         return value.real
 
     def _target(self, node: NodeProto, *, inputs: Sequence[str] | None = None) -> _Target:
@@ -223,6 +229,9 @@ class _Translation:
 
     def _quantize(self, node: NodeProto) -> None:
         name, steps, source = node.output[0], self._steps(node), self._values[node.input[0]]
+        if source.steps == steps:
+            self._same(node)
+            return
         number = source.integers if source.integers is not None else self._real(node.input[0])
         self._writer.operator("QUANTIZE", [number], self._written(name, self._writer.shape(number), steps))
 
@@ -267,14 +276,20 @@ class _Translation:
     def _weights_and_bias(self, node: NodeProto, depthwise: bool, target: _Target) -> list[int]:
         """Return the numbers of a convolution's constants."""
         order = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
-        weight, bias = node.input[1], self._bias(node, self._graph.tensors[node.input[1]].shape[0])
         if not target.steps:
+            weight, bias = node.input[1], self._bias(node, self._graph.tensors[node.input[1]].shape[0])
             number = self._constant(node.input[2] if len(node.input) > 2 else f"{weight}_no_bias", bias)
             return [self._real_weight(weight, order), number]
+        return self._integer_constants(node, order)
+
+    def _integer_constants(self, node: NodeProto, order: Sequence[int]) -> list[int]:
+        """Return the numbers of a layer's weights and bias as integers."""
+        weight = node.input[1]
         integers, scales = (self._array(each) for each in self._graph.makers[weight].input[:2])
+        steps, bias = _weight_steps(scales, order.index(0)), self._bias(node, len(scales))
         return [
             # A gate's weights are read several times; the biases go with the steps of what is read.
-            self._constant(weight, integers.transpose(order), _weight_steps(scales, order.index(0))),
+            self._constant(weight, integers.transpose(order), steps),
             self._integer_bias(node, bias, scales.astype(np.float64)),
         ]
 
@@ -388,7 +403,7 @@ class _Translation:
                 f"expected a ReLU before {node.name}, got {maker.op_type}; export the graph again"
             )
         value = self._values[node.input[0]]
-        # Of integers it has the steps of what it reads; a QuantizeLinear behind it brings others.
+        # Of integers it keeps the steps, as our rules say: XNNPACK rounds from steps to others coarsely.
         source = value.integers if value.integers is not None else self._real(node.input[0])
         source, padding = self._padded(node, source, value.steps)
         window, target = self._window(node, padding), _Target(node.output[0], steps=value.steps)
@@ -438,17 +453,23 @@ class _Translation:
         self._emit(node, kind.upper(), self._numbers(node.input, target), target, f"{kind}Options")
 
     def _sigmoid(self, node: NodeProto) -> None:
-        self._emit(node, "LOGISTIC", [self._real(node.input[0])], _Target(node.output[0]))
+        target = self._target(node)
+        if target.steps and target.steps != _SIGMOID:
+            raise InputError(f"expected behind {node.name} the steps {_SIGMOID}, got {target.steps}")
+        self._emit(node, "LOGISTIC", self._numbers(node.input, target), target)
 
     def _linear(self, node: NodeProto) -> None:
-        """Write the last layer in float32, with weights as integers where it is quantised.
-
-        Nothing says how its output, the embedding, would be rounded.
-        """
+        """Write the last layer; with weights of integers, even where the embedding is in float32."""
         target = self._target(node)
-        weight = self._real_weight(node.input[1], (0, 1))
-        bias = self._constant(f"{node.output[0]}_bias", self._bias(node, self._shape(target.name)[1]))
-        inputs = [self._real(node.input[0]), weight, bias]
+        if target.steps:
+            constants = self._integer_constants(node, (0, 1))
+        else:
+            bias = self._bias(node, self._shape(target.name)[1])
+            constants = [
+                self._real_weight(node.input[1], (0, 1)),
+                self._constant(f"{node.output[0]}_bias", bias),
+            ]
+        inputs = [*self._numbers(node.input[:1], target), *constants]
         self._emit(node, "FULLY_CONNECTED", inputs, target, "FullyConnectedOptions")
 
     def _alone(self, node: NodeProto) -> None:
