@@ -14,10 +14,10 @@
   `reduce_range`, NNCF the overflow fix. In OpenVINO the stem stays in floating point: what rounding does to
   its weights reaches everything behind it, and without VNNI it saves a tenth of the time at most
   (docs/RESULTS.md).
-
-- **LiteRT**: as ONNX Runtime on x86, in s8, which is u8 less 128, and the same on all processors; in four
-  rows, for compilers that want one scale for all of a layer's weights, and for NPUs without floating point,
-  where gates and the embedding are quantised too.
+- **LiteRT**: u8, which its files have as s8 with their zero at -128, at what layers and pools read and write;
+  gates, their products and the sums of streams in float32. In four rows, for compilers that want one scale
+  for all of a layer's weights, and for NPUs without floating point, where all of it and the embedding are
+  quantised too. The same on all processors.
 
 In all of them: weights s8 with a scale for each output channel, stored as integers; biases in floating point
 (TensorRT's parser refuses them quantised); no pair between a convolution and its ReLU. Channel gates stay in
@@ -77,16 +77,17 @@ class QdqRules:
         return self.sums if layer.kind == "sum" else self.throughout or layer.kind != "gate"
 
 
+_POOLS = ("MaxPool", "AveragePool")
 #: Sums, and products of streams with gates, which ONNX Runtime has integer kernels for.
-_SMALL = ("Add", "Mul", "MaxPool", "AveragePool")
+_SMALL = ("Add", "Mul", *_POOLS)
 TENSORRT = QdqRules("tensorrt", "int8", beside_norms=False, sums=True)
-OPENVINO = QdqRules("openvino", "uint8", shared=("input",), pools=("MaxPool", "AveragePool"))
+OPENVINO = QdqRules("openvino", "uint8", shared=("input",), pools=_POOLS)
 ONNXRUNTIME_X86 = QdqRules("onnxruntime-x86", "uint8", shared=("input", "output"), operators=_SMALL)
 ONNXRUNTIME_ARM = QdqRules("onnxruntime-arm", "int8", shared=("input", "output"), operators=_SMALL)
 OPENVINO_REDUCED = replace(OPENVINO, name="openvino-reduced-range", weight_bits=7, left_out=("stem",))
-LITERT = replace(ONNXRUNTIME_X86, name="litert", keeping=("MaxPool",))
+LITERT = replace(ONNXRUNTIME_X86, name="litert", operators=_POOLS, keeping=("MaxPool",))
 LITERT_PER_TENSOR = replace(LITERT, name="litert-per-tensor", one_weight_scale=True)
-LITERT_INTEGER = replace(LITERT, name="litert-integer", throughout=True)
+LITERT_INTEGER = replace(LITERT, name="litert-integer", operators=_SMALL, throughout=True)
 LITERT_INTEGER_PER_TENSOR = replace(LITERT_INTEGER, name="litert-integer-per-tensor", one_weight_scale=True)
 ONNXRUNTIME_REDUCED = replace(ONNXRUNTIME_X86, name="onnxruntime-reduced-range", weight_bits=7)
 #: All of them, by name.
@@ -113,15 +114,15 @@ def vary_rules(rules: QdqRules, *, one_weight_scale: bool, throughout: bool) -> 
     Raises:
         InputError: the engine has no such rules.
     """
-    if (rules.one_weight_scale, rules.throughout) == (one_weight_scale, throughout):
+    name = f"{rules.name}{'-integer' * throughout}{'-per-tensor' * one_weight_scale}"
+    if name == rules.name:
         return rules
-    for each in RULES.values():
-        if each == replace(rules, name=each.name, one_weight_scale=one_weight_scale, throughout=throughout):
-            return each
-    raise InputError(
-        "expected --weights per-tensor and --integer for the target litert, got one of them for an engine by "
-        f"the rules {rules.name}; leave it out"
-    )
+    if name not in RULES:
+        raise InputError(
+            "expected --weights per-tensor and --integer for the target litert, got one of them for "
+            f"the rules {rules.name}; leave it out"
+        )
+    return RULES[name]
 
 
 def rules_named(name: str) -> QdqRules:

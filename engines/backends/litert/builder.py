@@ -71,7 +71,11 @@ class LiteRTBuilder(Builder):
         interpreter = open_interpreter(translate(graph, also=names), batch.shape)
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
         interpreter.invoke()
-        # They come behind the embeddings, in this order.
-        details = interpreter.get_output_details()[1:]
-        values = (interpreter.get_tensor(each["index"]) for each in details)
-        return [each.transpose(0, 3, 1, 2) if each.ndim == 4 else each for each in values]
+        # What it gives: the graph's outputs, then the others.
+        order = dict.fromkeys([*(each.name for each in graph.model.graph.output), *names])
+        values = [interpreter.get_tensor(each["index"]) for each in interpreter.get_output_details()]
+        found = {
+            name: value.transpose(0, 3, 1, 2) if value.ndim == 4 else value
+            for name, value in zip(order, values, strict=True)
+        }
+        return [found[name] for name in names]

@@ -27,6 +27,7 @@ _VERSIONS = {
     "DEPTHWISE_CONV_2D": 3,
     "DEQUANTIZE": 5,
     "FULLY_CONNECTED": 4,
+    "L2_NORMALIZATION": 1,
     "LOGISTIC": 2,
     "MAX_POOL_2D": 2,
     "MEAN": 2,

@@ -87,14 +87,17 @@ class _Translation:
             "Add": self._sum_or_product,
             "AveragePool": self._average_pool,
             "Cast": self._same,
+            "Constant": lambda node: None,
             "Conv": self._convolution,
             "DequantizeLinear": self._dequantize,
             "Flatten": self._same,
             "Gemm": self._linear,
             "GlobalAveragePool": self._mean,
+            "InstanceNormalization": self._instance_norm,
             "MaxPool": self._max_pool,
             "Mul": self._sum_or_product,
             "QuantizeLinear": self._quantize,
+            "ReduceL2": self._normalize,
             "Relu": self._alone,
             "Sigmoid": self._sigmoid,
             "Sub": self._subtract_mean,
@@ -143,7 +146,8 @@ class _Translation:
 
         Args:
             node: the operator.
-            inputs: what it reads beside weights; where all of that is quantised, it may write integers.
+            inputs: what it reads beside weights, its first input by default; where all of that is quantised,
+                it may write integers.
         """
         target = _Target(node.output[0])
         behind = self._graph.readers.get(target.name, [])
@@ -153,7 +157,8 @@ class _Translation:
         if [each.op_type for each in behind] == ["Relu"]:
             target.name, target.activation = self._fuse(behind[0]), "RELU"
             behind = self._graph.readers.get(target.name, [])
-        quantized = all(self._values[name].integers is not None for name in inputs or node.input[:1])
+        read = node.input[:1] if inputs is None else inputs
+        quantized = bool(read) and all(self._values[name].integers is not None for name in read)
         outputs = {each.name for each in self._graph.model.graph.output}
         if (
             quantized
@@ -162,6 +167,10 @@ class _Translation:
         ):
             target.steps, target.name = self._steps(behind[0]), self._fuse(behind[0])
         return target
+
+    def _layer_target(self, node: NodeProto) -> _Target:
+        """Take what follows a layer into it; it is of integers where its weights are, too."""
+        return self._target(node, inputs=node.input[:1] if node.input[1] in self._graph.makers else ())
 
     def _fuse(self, node: NodeProto) -> str:
         name: str = node.output[0]
@@ -347,15 +356,15 @@ class _Translation:
         )
 
     def _convolution(self, node: NodeProto) -> None:
-        attributes = _attributes(node)
+        attributes, strides = _attributes(node), _strides(node)
         channels, per_group = self._graph.tensors[node.input[1]].shape[:2]
-        groups, (stride, *_) = attributes.get("group", 1), attributes["strides"]
-        if set(attributes.get("dilations", [1])) != {1} or len(set(attributes["strides"])) > 1:
+        groups, (stride, *_) = attributes.get("group", 1), strides
+        if set(attributes.get("dilations", [1])) != {1} or len(set(strides)) > 1:
             raise InputError(
                 f"expected {node.name} without dilation and of one stride; export the graph again"
             )
         depthwise = groups == channels > 1 and per_group == 1
-        target = self._target(node)
+        target = self._layer_target(node)
         (source,) = self._numbers(node.input[:1], target)
         constants = self._weights_and_bias(node, depthwise, target)
         source, padding = self._padded(node, source, target.steps and self._values[node.input[0]].steps)
@@ -381,10 +390,11 @@ class _Translation:
         TensorFlow's SAME is torch's padding at stride 1 alone: at stride 2 it has one row less at the top.
         """
         attributes = _attributes(node)
-        pads, window = attributes.get("pads", [0, 0, 0, 0]), attributes["kernel_shape"]
+        pads = attributes.get("pads", [0, 0, 0, 0])
         if not any(pads):
             return source, "VALID"
-        if set(attributes["strides"]) == {1} and pads == [side // 2 for side in window * 2]:
+        shape = self._graph.tensors[node.input[0]].shape
+        if set(_strides(node)) == {1} and shape[2:] == self._graph.tensors[node.output[0]].shape[2:]:
             return source, "SAME"
         amounts = np.array([[0, 0], [pads[0], pads[2]], [pads[1], pads[3]], [0, 0]], np.int32)
         shape = np.array(self._writer.shape(source)) + amounts.sum(axis=1)
@@ -411,7 +421,7 @@ class _Translation:
 
     def _window(self, node: NodeProto, padding: str) -> dict[str, int | bool]:
         attributes = _attributes(node)
-        (height, width), (down, across) = attributes["kernel_shape"], attributes["strides"]
+        (height, width), (down, across) = attributes["kernel_shape"], _strides(node)
         return {
             "padding": self._writer.choice("Padding", padding),
             "filterHeight": height,
@@ -437,7 +447,7 @@ class _Translation:
             self._constant(f"{node.output[0]}_weights", weights, _weight_steps(scales, 3)),
             self._integer_bias(node, np.zeros(channels), scales),
         ]
-        self._depthwise(node, [source, *constants], target, attributes["strides"][0])
+        self._depthwise(node, [source, *constants], target, _strides(node)[0])
 
     def _mean(self, node: NodeProto) -> None:
         """Average over an image; in front of a linear layer the map's axes go with it."""
@@ -460,7 +470,7 @@ class _Translation:
 
     def _linear(self, node: NodeProto) -> None:
         """Write the last layer; with weights of integers, even where the embedding is in float32."""
-        target = self._target(node)
+        target = self._layer_target(node)
         if target.steps:
             constants = self._integer_constants(node, (0, 1))
         else:
@@ -471,6 +481,42 @@ class _Translation:
             ]
         inputs = [*self._numbers(node.input[:1], target), *constants]
         self._emit(node, "FULLY_CONNECTED", inputs, target, "FullyConnectedOptions")
+
+    def _instance_norm(self, node: NodeProto) -> None:
+        """Write an instance norm in float32, in operators that XNNPACK has."""
+        name, source = node.output[0], self._real(node.input[0])
+        whole, (_, _, _, channels) = self._writer.shape(source), self._writer.shape(source)
+        one = (1, 1, 1, channels)
+        axes = self._constant("image_axes", np.array([1, 2], np.int32))
+        epsilon = np.array([_attributes(node).get("epsilon", 1e-5)], np.float32)
+        scale, bias = (self._constant(each, self._array(each)) for each in node.input[1:])
+
+        def add(kind: str, inputs: Sequence[int], shape: Sequence[int], part: str, options: str = "") -> int:
+            output = self._writer.tensor(f"{name}_{part}", shape)
+            kept: dict[str, int | bool] = {"keepDims": True} if kind == "MEAN" else {}
+            return self._writer.operator(kind, inputs, output, options, **kept)
+
+        mean = add("MEAN", [source, axes], one, "mean", "ReducerOptions")
+        squares = add("SQUARED_DIFFERENCE", [source, mean], whole, "squares")
+        variance = add("MEAN", [squares, axes], one, "variance", "ReducerOptions")
+        above = add("ADD", [variance, self._constant(f"{name}_epsilon", epsilon)], one, "above", "AddOptions")
+        inverse = add("RSQRT", [above], one, "inverse")
+        factor = add("MUL", [inverse, scale], one, "factor", "MulOptions")
+        centred = add("SUB", [source, mean], whole, "centred", "SubOptions")
+        scaled = add("MUL", [centred, factor], whole, "scaled", "MulOptions")
+        target = self._target(node, inputs=())
+        self._emit(node, "ADD", [scaled, bias], target, "AddOptions")
+
+    def _normalize(self, node: NodeProto) -> None:
+        """Scale embeddings to length 1, which ONNX has in three operators."""
+        behind = node
+        for kind in ("Clip", "Div"):
+            (behind,) = self._graph.readers[behind.output[0]]
+            if behind.op_type != kind:
+                raise InputError(f"expected {kind} behind {node.name}, got {behind.op_type}; export it again")
+            self._fuse(behind)
+        target = _Target(behind.output[0])
+        self._emit(node, "L2_NORMALIZATION", [self._real(node.input[0])], target, "L2NormOptions")
 
     def _alone(self, node: NodeProto) -> None:
         raise InputError(
@@ -489,6 +535,11 @@ def _channels_last(shape: Sequence[int]) -> tuple[int, ...]:
         return tuple(shape)
     batch, channels, height, width = shape
     return batch, height, width, channels
+
+
+def _strides(node: NodeProto) -> list[int]:
+    strides: list[int] = _attributes(node).get("strides", [1, 1])
+    return strides
 
 
 def _attributes(node: NodeProto) -> dict[str, Any]:
