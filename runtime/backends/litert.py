@@ -59,12 +59,12 @@ class LiteRTEngine:
         self._open()
 
     def _open(self) -> None:
-        self._process, shape = os.getpid(), self._preprocessing.input_shape
+        self._process = os.getpid()
         try:
             self._interpreters = [
-                (size, open_interpreter(self._content, (size, *shape), self._threads)) for size in SIZES
+                (size, open_interpreter(self._content, size, self._threads)) for size in SIZES
             ]
-        except (RuntimeError, ValueError) as error:
+        except (IndexError, RuntimeError, ValueError) as error:
             raise InputError(f"LiteRT cannot load {self._model}: {first_line(error)}") from None
         for _, each in self._interpreters:
             # Deleting one joins its threads.
@@ -95,8 +95,8 @@ class LiteRTEngine:
         return rows
 
 
-def open_interpreter(content: bytes, shape: tuple[int, ...], threads: int | None = None) -> Any:
-    """Return an interpreter of a `.tflite` file, ready for a batch of this shape.
+def open_interpreter(content: bytes, size: int, threads: int | None = None) -> Any:
+    """Return an interpreter of a `.tflite` file, ready for batches of a size.
 
     Raises:
         ValueError, RuntimeError: the library's, of which the first line says what is wrong.
@@ -106,7 +106,8 @@ def open_interpreter(content: bytes, shape: tuple[int, ...], threads: int | None
     library = import_litert()
     with _quiet():
         made = library.Interpreter(model_content=content, num_threads=checked_threads(threads))
-        made.resize_tensor_input(made.get_input_details()[0]["index"], shape)
+        entry = made.get_input_details()[0]
+        made.resize_tensor_input(entry["index"], [size, *entry["shape"][1:]])
         made.allocate_tensors()
     return made
 

@@ -33,6 +33,7 @@ from osnet_edge.runtime import Embedder, InputError
 from osnet_edge.runtime.backends.litert import open_interpreter
 from osnet_edge.runtime.package.manifest import read_manifest
 from osnet_edge.runtime.processor import ANY
+from osnet_edge.ship.requirements import Requirements, requirements_of
 from osnet_edge.train.synthetic import sample_crops
 
 pytestmark = needs_litert
@@ -41,7 +42,7 @@ PEOPLE = sample_crops(4, 256, 128)
 
 
 def run(file: bytes, batch: np.ndarray) -> np.ndarray:
-    interpreter = open_interpreter(file, batch.shape, 1)
+    interpreter = open_interpreter(file, len(batch), 1)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
     interpreter.invoke()
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
@@ -49,7 +50,7 @@ def run(file: bytes, batch: np.ndarray) -> np.ndarray:
 
 def operators(file: bytes) -> Counter[str]:
     """What is in a file, the library's own DELEGATE aside, which stands for what XNNPACK has taken."""
-    found = Counter(each["op_name"] for each in open_interpreter(file, (1, 256, 128, 3))._get_ops_details())
+    found = Counter(each["op_name"] for each in open_interpreter(file, 1)._get_ops_details())
     assert found.pop("DELEGATE") == 1, "XNNPACK has split the graph"
     return found
 
@@ -140,7 +141,7 @@ def test_int8_is_the_graph_as_written(quantize: Callable[[QdqRules], Quantizer],
     assert found["QUANTIZE"] == (1 if rules.throughout else 7)
     assert found["DEQUANTIZE"] == (1 if rules.throughout else 26)
     assert "AVERAGE_POOL_2D" not in found, "XNNPACK has none for integers"
-    details = open_interpreter(file, (1, 256, 128, 3)).get_tensor_details()
+    details = open_interpreter(file, 1).get_tensor_details()
     kinds = Counter(each["dtype"].__name__ for each in details if each["name"])
     if rules.throughout:
         assert kinds["float32"] == 1, "the embedding, at the end"
@@ -205,8 +206,7 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ("options", "rules"),
     [
         ([], "litert"),
-        (["--weights", "per-tensor"], "litert-per-tensor"),
-        (["--integer"], "litert-integer"),
+        (["--weights", "per-tensor", "--integer"], "litert-integer-per-tensor"),
     ],
 )
 def test_an_int8_package_is_proven_and_is_for_every_processor(
@@ -221,6 +221,8 @@ def test_an_int8_package_is_proven_and_is_for_every_processor(
     assert manifest.comparison is not None
     assert set(manifest.comparison.milliseconds) == {"litert fp32", "litert int8"}
     assert Embedder.load(tmp_path / "out").prove() < 1e-1
+    # Any device with the library may have it, whatever its processor is.
+    assert requirements_of(manifest) == Requirements("litert")
 
 
 @pytest.mark.parametrize(

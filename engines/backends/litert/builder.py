@@ -68,7 +68,7 @@ class LiteRTBuilder(Builder):
         self, graph: Graph, names: list[str], processor: str, batch: npt.NDArray[np.generic]
     ) -> list[npt.NDArray[np.float32]]:
         """Return tensors as LiteRT computes them, see `Builder`."""
-        interpreter = open_interpreter(translate(graph, also=names), batch.shape)
+        interpreter = open_interpreter(translate(graph, also=names), len(batch))
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
         interpreter.invoke()
         # What it gives: the graph's outputs, then the others.
