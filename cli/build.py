@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import click
@@ -22,6 +23,7 @@ from osnet_edge.cli.paths import CALIBRATION, GRAPH
 from osnet_edge.cli.progress import step
 from osnet_edge.cli.replacing import force_option
 from osnet_edge.runtime.backends.registry import SPELLINGS
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.schema import to_json
 from osnet_edge.runtime.precisions import PRECISIONS
 
@@ -45,7 +47,8 @@ if TYPE_CHECKING:
     type=click.Choice([*PRECISIONS, "auto"], case_sensitive=False),
     default="fp32",
     show_default=True,
-    help="Precision of weights and arithmetic; fp16: GPUs, bf16: OpenVINO, auto: fastest within --budget.",
+    help="Precision of weights and arithmetic; fp16: GPUs and LiteRT, bf16: OpenVINO, auto: fastest "
+    "within --budget.",
 )
 @click.option("--batch", metavar="MIN,OPT,MAX", help="Batch sizes that the engine accepts; default 1,8,32.")
 @placement_option
@@ -56,6 +59,14 @@ if TYPE_CHECKING:
     help="Calibration set for int8 and auto; with fp16, used to check the range of float16.",
 )
 @budget_options
+@click.option(
+    "--weights",
+    type=click.Choice(["per-channel", "per-tensor"]),
+    default="per-channel",
+    show_default=True,
+    help="Scales of INT8 weights; per-tensor: one a layer, as some compilers of litert files want.",
+)
+@click.option("--integer", is_flag=True, help="INT8 for litert without any floating point, as NPUs want it.")
 @force_option("Replace an existing package.", expose_value=True)
 @json_flag
 def build(
@@ -69,6 +80,8 @@ def build(
     calibration: str | None,
     budget: float | None,
     budget_rank1: float | None,
+    weights: str,
+    integer: bool,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -90,6 +103,12 @@ def build(
     from osnet_edge.train.variants import read_placement
 
     started = time.monotonic()
+    request = read_calibration(calibration, budget, budget_rank1)
+    if integer or weights == "per-tensor":
+        if precision not in ("int8", "auto"):
+            raise InputError(f"--weights per-tensor and --integer are for INT8, got --precision {precision}")
+        # Without a set, the build says that it needs one.
+        request = request and replace(request, one_weight_scale=weights == "per-tensor", throughout=integer)
     manifest = build_package(
         graph,
         output,
@@ -99,7 +118,7 @@ def build(
         precision=cast("AskedPrecision", precision),
         batch=limits,
         placement=read_placement(placement) if placement else None,
-        calibration=read_calibration(calibration, budget, budget_rank1),
+        calibration=request,
         replace=force,
         progress=step,
     )

@@ -23,7 +23,7 @@ from osnet_edge.engines.graph.running import batches_of, simulate
 from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.engines.quantization.qdq import count_pairs
 from osnet_edge.engines.quantization.quantizer import METHOD, Quantized, Quantizer
-from osnet_edge.engines.quantization.rules import QdqRules
+from osnet_edge.engines.quantization.rules import QdqRules, vary_rules
 from osnet_edge.engines.quantization.table import find_table, read_batches
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.errors import CheckError, InputError
@@ -50,11 +50,15 @@ class Calibration:
         pictures: the set.
         file: of the set, beside which the table is kept.
         budget: what may be lost; None takes all groups, whatever they lose.
+        one_weight_scale: whether all of a layer's weights share a scale, as some compilers want.
+        throughout: whether gates and the embedding are in INT8 too, as NPUs without floating point want.
     """
 
     pictures: CalibrationSet
     file: Path
     budget: Budget | None = None
+    one_weight_scale: bool = False
+    throughout: bool = False
 
     @property
     def people(self) -> tuple[CalibrationPicture, ...]:
@@ -221,6 +225,7 @@ def decide_int8(
     Returns:
         The groups in INT8, none where none is within the budget, and how that was decided.
     """
+    rules = vary_rules(rules, one_weight_scale=request.one_weight_scale, throughout=request.throughout)
     table = find_table(graph, request.pictures, request.file, progress)
     quantizer = Quantizer(graph, table, rules)
     shares = {name: quantizer.macs_share([name]) for name in quantizer.groups}

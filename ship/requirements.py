@@ -20,12 +20,14 @@ from osnet_edge.ship.device.config import check_name
 _LIBRARIES = "|".join(dict.fromkeys(backend.abbreviation for backend in BACKENDS.values()))
 _MACHINES = ("x86_64", "armv7l", *(name for name in PROCESSORS if name != ANY))
 SPELLING = (
-    "device models, and of trt-10.3, rtx-1.7, ort-1.20, openvino-2025 one, sm87, mem-4g, aarch64, x86-64-vnni"
+    "device models, and of trt-10.3, rtx-1.7, ort-1.20, openvino-2025, litert-2.3 one, sm87, mem-4g, "
+    "aarch64, x86-64-vnni"
 )
 #: What nobody calls a device, and somebody may well write for a requirement: a library, a compute capability
 #: or memory with or without a number, a bare number, or a processor as other tools call it.
 _LIKE_A_REQUIREMENT = re.compile(
-    r"(trt|tensor-?rt|rtx|ort|onnx(-?runtime)?|openvino|ov|cuda|sm|cc|compute|mem|memory|ram|gpu|cpu)"
+    r"(trt|tensor-?rt|rtx|ort|onnx(-?runtime)?|openvino|ov|litert|tflite"
+    r"|cuda|sm|cc|compute|mem|memory|ram|gpu|cpu)"
     r"[-_.:=]*v?[\d.]*[kmg]?i?b?"
     r"|v?[\d.]+[kmg]?i?b?"
     r"|(x86|x64|amd64|i[3-6]86|arm|arm64|armhf|armv[5-9]|vnni|avx2?|avx512|bf16)([-_].*)?|x86_64.+",

@@ -74,6 +74,15 @@ def openvino_package(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
+@pytest.fixture(scope="session")
+def litert_package(graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That graph as a float32 package for LiteRT, which is optional."""
+    pytest.importorskip("ai_edge_litert", reason="needs LiteRT: pip install 'osnet-edge[litert]'")
+    path = tmp_path_factory.mktemp("package") / "osnet-litert"
+    build_package(graph, path, target="litert", golden_crops=sample_crops(2, 100, 40))
+    return path
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)

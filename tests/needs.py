@@ -12,3 +12,7 @@ needs_openvino = pytest.mark.skipif(
 needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="needs TensorRT-RTX: pip install tensorrt-rtx"
 )
+needs_litert = pytest.mark.skipif(
+    importlib.util.find_spec("ai_edge_litert") is None,
+    reason="needs LiteRT: pip install 'osnet-edge[litert]'",
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from osnet_edge.engines.backends.base import Builder
+from osnet_edge.engines.backends.litert.builder import LiteRTBuilder
 from osnet_edge.engines.backends.onnxruntime import OnnxRuntimeBuilder
 from osnet_edge.engines.backends.onnxruntime_cuda import OnnxRuntimeCudaBuilder
 from osnet_edge.engines.backends.openvino import OpenVinoBuilder
@@ -15,6 +16,7 @@ BUILDERS: dict[BackendName, Builder] = {
     "openvino": OpenVinoBuilder("openvino"),
     "onnxruntime_cuda": OnnxRuntimeCudaBuilder("onnxruntime_cuda"),
     "tensorrt": TensorRTBuilder("tensorrt", builds_elsewhere=False, stands_for="8.7", levels=(None, 5)),
+    "litert": LiteRTBuilder("litert"),
     # TensorRT-RTX 1.7 writes the same plan at every level and with every source of tactics.
     "tensorrt_rtx": TensorRTBuilder("tensorrt_rtx", builds_elsewhere=True, stands_for="8.6"),
 }

@@ -43,7 +43,7 @@ def correct_biases(
         tensor = table.tensors[layer.input]
         key = range_key(method, levels_for(tensor.signed, rules.activations))
         weights = numpy_helper.to_array(graph.initializers[layer.weight]).astype(np.float64)
-        integers, scales = quantize_weights(weights, bits=rules.weight_bits)
+        integers, scales = quantize_weights(weights, bits=rules.weight_bits, one_scale=rules.one_weight_scale)
         rounded = integers * scales.reshape([-1] + [1] * (weights.ndim - 1))
         mean, moved = np.asarray(tensor.mean), np.asarray(tensor.shifts[key])
         # What comes out for W x + b is W' x' + b': their means differ by (W' - W) x + W' (x' - x).

@@ -18,6 +18,7 @@ from osnet_edge.engines.quantization.rules import QdqRules
 from osnet_edge.engines.quantization.table import CalibrationTable
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.decisions import Int8
+from osnet_edge.runtime.package.graph_info import OUTPUT_NAME
 
 #: Whose ranges are used; the table has the others beside them.
 METHOD: Method = "mse"
@@ -41,6 +42,8 @@ class Quantizer:
 
     def __init__(self, graph: Graph, table: CalibrationTable, rules: QdqRules) -> None:
         read = [layer.input for layer in graph.layers if layer.kind != "sum"]
+        # A table from before it was wanted has no range of the embedding.
+        read += [OUTPUT_NAME] * rules.throughout
         if missing := [name for name in read if name not in table.tensors]:
             raise InputError(
                 f"the calibration table knows nothing of {missing[0]}: it was made for another graph; "

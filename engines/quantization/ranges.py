@@ -111,6 +111,7 @@ def quantize_weights(
     smallest_scale: float | npt.NDArray[np.float64] = 1e-30,
     *,
     bits: int = 8,
+    one_scale: bool = False,
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
     """Round weights to integers.
 
@@ -118,6 +119,7 @@ def quantize_weights(
         weights: (O, ...) of any rank.
         smallest_scale: below which scales are not let, or (O,) such.
         bits: 8, for integers from -127 to 127, or 7, for -63 to 63.
+        one_scale: whether all scales are the largest.
 
     Returns:
         (O, ...) integers, and (O,) scales by which they are multiplied.
@@ -129,5 +131,7 @@ def quantize_weights(
     largest = largest_weight(bits)
     peaks = np.abs(weights.astype(np.float64)).reshape(len(weights), -1).max(axis=1)
     scales = np.maximum(peaks / largest, smallest_scale)
+    if one_scale:
+        scales = np.full_like(scales, scales.max())
     steps = scales.reshape([-1] + [1] * (weights.ndim - 1))
     return np.clip(np.round(weights / steps), -largest, largest).astype(np.int8), scales

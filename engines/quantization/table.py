@@ -22,7 +22,6 @@ from osnet_edge.engines.quantization.ranges import METHODS, Method
 from osnet_edge.engines.quantization.statistics import ChannelHistograms, collect
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_json
-from osnet_edge.runtime.package.graph_info import OUTPUT_NAME
 from osnet_edge.runtime.package.schema import parse_document, to_json
 from osnet_edge.runtime.preprocessing import Preprocessing
 
@@ -211,7 +210,7 @@ def range_key(method: Method, levels: int) -> str:
 def _tensors(graph: Graph) -> Sequence[str]:
     """Return what may be quantised: what layers read, and what they and their neighbours write.
 
-    Not what only a ReLU reads, for nothing may stand between the two, and not the embedding.
+    Not what only a ReLU reads, for nothing may stand between the two.
     """
     read = [node.input[0] for node in graph.nodes if node.op_type in ("Conv", "Gemm")]
     written = [
@@ -219,7 +218,7 @@ def _tensors(graph: Graph) -> Sequence[str]:
         for node in graph.nodes
         if node.op_type in _QUANTIZABLE
         for name in node.output
-        if [reader.op_type for reader in graph.readers.get(name, [])] != ["Relu"] and name != OUTPUT_NAME
+        if [reader.op_type for reader in graph.readers.get(name, [])] != ["Relu"]
     ]
     return tuple(dict.fromkeys((*read, *written)))
 

@@ -16,7 +16,7 @@ from osnet_edge.runtime.installed import installed_version
 from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.processor import AARCH64, DOTPROD
 
-BackendName = Literal["onnxruntime", "onnxruntime_cuda", "openvino", "tensorrt_rtx", "tensorrt"]
+BackendName = Literal["onnxruntime", "onnxruntime_cuda", "openvino", "tensorrt_rtx", "tensorrt", "litert"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Backend:
         distributions: Python distributions that contain its library, the most likely first.
         abbreviation: its name in `publish --for`, before a version; the backends of one library share it.
         machine_bound: whether a model file runs only on the kind of machine that it was built on.
+        loads_graph: whether its model files are ONNX graphs.
+        races: whether `cpu:fastest` tries it.
         cuts_sums: whether sums in INT8 saturate at 16 bits on an x86 without VNNI; some libraries have other
             kernels for such a processor.
         int8_from: kinds of processor without INT8 in this library, each with the lowest kind that has it.
@@ -49,13 +51,10 @@ class Backend:
     distributions: tuple[str, ...]
     abbreviation: str
     machine_bound: bool = False
+    loads_graph: bool = True
+    races: bool = True
     cuts_sums: bool = False
     int8_from: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def loads_graph(self) -> bool:
-        """Whether its model files are ONNX graphs, which bind it to no machine, and not plans."""
-        return not self.machine_bound
 
     @property
     def version_here(self) -> str | None:
@@ -118,6 +117,7 @@ _ROWS = (
         distributions=("tensorrt_rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
         abbreviation="rtx",
         machine_bound=True,
+        loads_graph=False,
     ),
     Backend(
         "tensorrt",
@@ -131,13 +131,31 @@ _ROWS = (
         distributions=("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
         abbreviation="trt",
         machine_bound=True,
+        loads_graph=False,
+    ),
+    Backend(
+        "litert",
+        title="LiteRT",
+        target="litert",
+        spellings=("litert",),
+        device="cpu",
+        module="litert",
+        precisions=("fp32", "fp16", "int8"),
+        distributions=("ai-edge-litert",),
+        abbreviation="litert",
+        loads_graph=False,
+        # Its files are for other devices than the machine that builds them.
+        races=False,
     ),
 )
-#: All of them, by name; the CPU's in the order in which they are tried.
+#: All of them, by name.
 BACKENDS: dict[BackendName, Backend] = {each.name: each for each in _ROWS}
 #: All that `--target` may say, for help and messages.
 SPELLINGS = ", ".join(spelling for each in _ROWS for spelling in each.spellings)
-CPU_BACKENDS: tuple[BackendName, ...] = tuple(name for name, each in BACKENDS.items() if each.on_cpu)
+#: What `cpu:fastest` tries, in this order.
+CPU_BACKENDS: tuple[BackendName, ...] = tuple(
+    name for name, each in BACKENDS.items() if each.on_cpu and each.races
+)
 
 
 def backend_named(name: str) -> Backend:

@@ -172,7 +172,7 @@ def test_doctor_says_what_can_be_built_and_run(capsys: pytest.CaptureFixture[str
     assert main(["doctor", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["targets"]["cpu"]["run"] == ["this CPU"]
-    assert set(found["targets"]) == {"cpu", "cuda", "openvino", "rtx", "tensorrt"}
+    assert set(found["targets"]) == {"cpu", "cuda", "litert", "openvino", "rtx", "tensorrt"}
     for target in found["targets"].values():
         assert target["build"] or target["problems"]
 

@@ -101,7 +101,7 @@ def in_two_threads(work: Callable[[], object]) -> Iterator[None]:
             caller.join()
 
 
-@pytest.fixture(params=["package", "openvino_package"])
+@pytest.fixture(params=["package", "openvino_package", "litert_package"])
 def each_package(request: pytest.FixtureRequest) -> Path:
     """A package for each backend that runs on a CPU."""
     path: Path = request.getfixturevalue(request.param)

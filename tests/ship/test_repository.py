@@ -307,7 +307,19 @@ def test_an_empty_value_decides_nothing(
             "cc8.7",
         ),
         *("mem-4", "mem-4gb", "mem4GB", "4g", "10.3", "memory-4g", "ram-4g", "ort1.20", "onnxruntime-1.20"),
-        *("openvino2025", "arm64", "amd64", "x86", "x64", "armhf", "cpu", "vnni", "x86_64-vnni", "X86_64_v3"),
+        *(
+            "openvino2025",
+            "tflite",
+            "arm64",
+            "amd64",
+            "x86",
+            "x64",
+            "armhf",
+            "cpu",
+            "vnni",
+            "x86_64-vnni",
+            "X86_64_v3",
+        ),
     ],
 )
 def test_a_requirement_that_is_spelt_wrong_is_no_device(word: str) -> None:
