@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,11 +175,20 @@ def test_no_bias_leaves_32_bits_where_a_gates_channels_are_dead(
 ) -> None:
     """One gate's weights are read by four streams: the least scale must do for the biases of all."""
     model = network.copy()
-    gate = next(each for each in model.graph.initializer if each.name.endswith("gate.fc2.weight"))
-    values = numpy_helper.to_array(gate).copy()
-    values[:] = 1e-20
-    gate.CopyFrom(numpy_helper.from_array(values, gate.name))
-    graph = whole(Quantizer(Graph(model), quantize(LITERT_INTEGER).table, LITERT_INTEGER))
+    for kind, value in (("weight", 1e-20), ("bias", 1.0)):
+        for each in model.graph.initializer:
+            if each.name.endswith(f"gate.fc2.{kind}"):
+                values = np.full_like(numpy_helper.to_array(each), value)
+                each.CopyFrom(numpy_helper.from_array(values, each.name))
+    table = quantize(LITERT_INTEGER).table
+    # The second of the streams reads in much finer steps than the first.
+    tensors = {
+        name: replace(each, ranges={key: value / 100 for key, value in each.ranges.items()})
+        if name.endswith("/gate_1/Relu_output_0")
+        else each
+        for name, each in table.tensors.items()
+    }
+    graph = whole(Quantizer(Graph(model), replace(table, tensors=tensors), LITERT_INTEGER))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         translate(graph)
