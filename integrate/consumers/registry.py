@@ -8,14 +8,14 @@ from osnet_edge.integrate.consumers.base import Consumer
 from osnet_edge.integrate.consumers.deepstream_nvinfer import DeepStreamNvinfer
 from osnet_edge.integrate.consumers.deepstream_tracker import DeepStreamTracker
 from osnet_edge.integrate.consumers.savant import Savant
-from osnet_edge.integrate.consumers.triton import Triton
+from osnet_edge.integrate.consumers.triton import BACKENDS, Triton
 from osnet_edge.integrate.consumers.ultralytics import Ultralytics
 from osnet_edge.runtime.errors import InputError
 
 CONSUMERS: tuple[Consumer, ...] = (
     DeepStreamTracker(),
     DeepStreamNvinfer(),
-    *(Triton(backend) for backend in Triton.backends),
+    *map(Triton, BACKENDS),
     Savant(),
     Ultralytics(square=False),
     Ultralytics(square=True),

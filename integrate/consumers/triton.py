@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,32 @@ from osnet_edge.runtime.package.graph_info import INPUT_NAME, OUTPUT_NAME
 from osnet_edge.runtime.preprocessing import Preprocessing
 
 _DTYPES: dict[str, Any] = {"TYPE_UINT8": "uint8", "TYPE_FP32": "float32", "TYPE_FP16": "float16"}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What runs the graph in a server.
+
+    Attributes:
+        name: as Triton calls it.
+        suffix: of the consumer's spelling; empty for the usual one.
+        file: of the model, in the folder of its version.
+        kind: what it is put on.
+        builds: whether the model's file has to be built from the graph first.
+    """
+
+    name: str
+    suffix: str
+    file: str
+    kind: str
+    builds: bool = False
+
+
+BACKENDS = (
+    Backend("onnxruntime", "", "model.onnx", "KIND_CPU"),
+    Backend("openvino", ":openvino", "model.onnx", "KIND_CPU"),
+    Backend("tensorrt", ":tensorrt", "model.plan", "KIND_GPU", builds=True),
+)
 
 
 class Triton(Consumer):
@@ -42,20 +68,14 @@ class Triton(Consumer):
         "input type": ("input.data_type",),
         "embedding size": ("output.dims",),
     }
-    #: What runs the graph, and on what it is put.
-    backends: ClassVar[Mapping[str, str]] = {
-        "onnxruntime": "KIND_CPU",
-        "openvino": "KIND_CPU",
-        "tensorrt": "KIND_GPU",
-    }
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: Backend) -> None:
         self.backend = backend
 
     @property
     def spelling(self) -> str:
         """As `--for` takes it."""
-        return self.name if self.backend == "onnxruntime" else f"{self.name}:{self.backend}"
+        return f"{self.name}{self.backend.suffix}"
 
     def feed(self, source: Source) -> FedGraph:
         """Return the graph as it was exported, which takes bytes."""
@@ -65,15 +85,15 @@ class Triton(Consumer):
         """Return the repository's configuration, a client, and the page of instructions."""
         how = plan.source.info.preprocessing
         config = _CONFIG.format(
-            backend=self.backend,
-            file="model.plan" if self.backend == "tensorrt" else "model.onnx",
+            backend=self.backend.name,
+            file=self.backend.file,
             batch=plan.batch,
             input=INPUT_NAME,
             output=OUTPUT_NAME,
             height=how.height,
             width=how.width,
             size=plan.size,
-            kind=self.backends[self.backend],
+            kind=self.backend.kind,
         )
         client = Path(__file__).with_name("triton_client.py.txt").read_text(encoding="utf-8")
         by_opencv = how.interpolation == "opencv-bilinear"
@@ -87,15 +107,11 @@ class Triton(Consumer):
         }
         for blank, value in blanks.items():
             client = client.replace(blank, value)
-        more = _PLAN.format(batch=plan.batch, height=how.height, width=how.width) if self._plan else ""
-        page = readme(
-            self, plan, backend=self.backend, build=more, opencv=" opencv-python" if by_opencv else ""
-        )
+        sizes = {"batch": plan.batch, "height": how.height, "width": how.width}
+        more = _PLAN.format(**sizes) if self.backend.builds else ""
+        opencv = " opencv-python" if by_opencv else ""
+        page = readme(self, plan, backend=self.backend.name, build=more, opencv=opencv)
         return {self.config: config, "client.py": client, "README.md": page}
-
-    @property
-    def _plan(self) -> bool:
-        return self.backend == "tensorrt"
 
     def recognises(self, path: Path) -> bool:
         """Whether it is called `config.pbtxt`, as Triton calls for."""
