@@ -16,9 +16,9 @@ from osnet_edge.runtime.errors import CheckError
 
 #: Between two releases; more restarts than `most_resumes` in one trial are taken for a crash loop.
 _CUTS_A_RELEASE = 3
-_SERVES_S, _CONVERGES_S, _WINDOW_S = 120.0, 300.0, 8
+_SERVES_S, _CONVERGES_S, _WINDOW_S = 180.0, 400.0, 8
 #: Seconds after an archive was sent, within which it is unpacked, proven, switched to and watched.
-_AFTER_S = 40.0
+_AFTER_S = 60.0
 #: The share of boots after a cut that are held to serving, besides the last of each release.
 _LOOKED_AT = 0.5
 #: A cut falls after one of these was answered, or so many seconds after the machine was switched on.

@@ -1,4 +1,4 @@
-"""What a camera's program does, with drawn frames: `follow.py LINK HEARTBEAT` embeds five times a second."""
+"""What a camera's program does, with drawn frames: `follow.py LINK HEARTBEAT` embeds twice a second."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main(link: str, heartbeat: str) -> None:
     with FollowingEmbedder(link, threads=1, heartbeat=heartbeat, wait_s=math.inf) as embedder:
         for count in itertools.count():
             frame = drawn.copy()
-            if count % 10 == 0:
+            if count % 6 == 0:
                 # Somebody in the glare of a lamp.
                 frame[:, :90] = 255
             try:
@@ -32,7 +32,7 @@ def main(link: str, heartbeat: str) -> None:
                 if os.environ.get("ENDS_ON_ERROR"):
                     # As an engine does that writes past its memory.
                     os.kill(os.getpid(), signal.SIGSEGV)
-            time.sleep(0.2)
+            time.sleep(0.5)
 
 
 if __name__ == "__main__":
