@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from booted.machine import BEAT, SERVER, STORE, Cache, Machine
 from booted.releases import Releases
 from booted.steps import TIMER, UNITS, turn_soon
-from osnet_edge.cli.progress import step
+from osnet_edge.cli.progress import say
 from osnet_edge.runtime.errors import CheckError
 
 #: Between two releases; more restarts than `most_resumes` in one trial are taken for a crash loop.
@@ -85,7 +85,7 @@ def cut_power(machine: Machine, releases: Releases, cuts: Cuts, wanted: int, rng
             break
         finally:
             cuts.boots = machine.boots
-        step(f"cache {cuts.cache}: {cuts.cuts} cuts, {cuts.converged} updates")
+        say(cuts.text())
         machine.shut_down()
         releases.drop(f"r{number - 1}")
 
