@@ -102,7 +102,7 @@ class FollowingEmbedder:
         # When what the path leads to is loaded again: never, where it is what serves.
         self._again, self._pause = math.inf, interval
         self._serving = _Serving(Embedder.load(self._path.resolve(), threads=threads))
-        self._stopped = False
+        self._stopped, self._up = False, time.monotonic()
         self._beat()
         self._start()
         _followers.add(self)
@@ -171,7 +171,7 @@ class FollowingEmbedder:
         self._begin()
         # The first look is at once, since the first call may come long after the fork.
         self._wake.set()
-        self._serving = _Serving(self._serving.embedder)
+        self._serving, self._up = _Serving(self._serving.embedder), time.monotonic()
 
     def _start(self) -> None:
         """See that this process has a thread that follows."""
@@ -233,6 +233,8 @@ class FollowingEmbedder:
             "errors": serving.errors,
             "failed": self._failed,
             "process": os.getpid(),
+            # By which the agent knows a program that starts again and again.
+            "up_s": round(time.monotonic() - self._up, 3),
         }
         try:
             if not (serving.errors or self._failed) and _another_fails(

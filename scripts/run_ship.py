@@ -59,6 +59,7 @@ class Document:
         self._copying: list[Step] = []
         #: What is done in place of a command, and why.
         self._instead: dict[str, tuple[str, Callable[[Step], None]]] = {
+            "sudo .venv/bin/python scripts/booted_camera.py": ("it takes an hour", lambda step: None),
             "pip install": ("no registry is asked, and what it installs is here", lambda step: None),
             "systemctl enable --now osnet-edge-update.timer": (
                 "no systemd runs in here: the units are verified, and what the service runs is run",

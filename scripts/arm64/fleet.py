@@ -32,13 +32,13 @@ def check_updates(camera: Camera, processor: Processor, first: Path, second: Pat
     store = str(INSIDE / name)
     shutil.rmtree(repository, ignore_errors=True)
     shutil.rmtree(camera.work / name, ignore_errors=True)
-    _make_repository(repository)
+    make_repository(repository)
     shutil.copy(repository / "metadata/1.root.json", camera.work / root)
     with _served(repository) as url:
         who = ("--device", "camera-1", "--url", url, "--root", str(INSIDE / root))
         camera.osnet_edge(processor, "device", "init", "--store", store, *who, *_LIMITS)
         for release, package in (("r1", first), ("r2", second)):
-            _publish(repository, release, package)
+            publish(repository, release, package)
             yield _update(camera, processor, store, f"{release}, {package.name}", "installed")
             yield _update(camera, processor, store, f"{release} once more", "current")
     distance = camera.ask(processor, "prove", f"{store}/current")["distance"]
@@ -57,14 +57,19 @@ def _update(camera: Camera, processor: Processor, store: str, what: str, expecte
     return Finding(processor.name, _CHECK, what, "holds", expected)
 
 
-def _publish(repository: Path, release: str, package: Path) -> None:
-    keys = [
-        word for role in ("targets", "online") for word in (f"--{role}-key", str(repository / f"{role}.key"))
-    ]
-    osnet_edge("publish", str(package), "--repo", str(repository), "--release", release, *keys)
+def publish(repository: Path, release: str, package: Path) -> None:
+    """Publish a package as a release."""
+    osnet_edge("publish", str(package), "--repo", str(repository), "--release", release, *keys_of(repository))
 
 
-def _make_repository(repository: Path) -> None:
+def keys_of(repository: Path) -> list[str]:
+    """Return the options of a repository's own keys, to publish or decide with."""
+    roles = ("targets", "online")
+    return [word for role in roles for word in (f"--{role}-key", str(repository / f"{role}.key"))]
+
+
+def make_repository(repository: Path) -> None:
+    """Make a repository with one key for each role, kept beside its metadata."""
     repository.mkdir()
     keys = {role: repository / f"{role}.key" for role in ("root", "targets", "online")}
     for key in keys.values():

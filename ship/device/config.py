@@ -78,7 +78,8 @@ class Health:
         probe: command and arguments; it exits 0 when all is well.
         notify: command to run when the link was turned, to tell a program that does not look by itself.
         heartbeat: the file that `osnet_edge.runtime.FollowingEmbedder` writes.
-        most_resumes: restarts within a trial that are taken for power cuts; one more is a crash loop.
+        most_resumes: restarts within a trial that are taken for power cuts, and starts of the program that
+            beats; one more is a crash loop.
     """
 
     kind: HealthKind = "proof"

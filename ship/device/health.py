@@ -35,13 +35,14 @@ def watch(health: Health, package: Path, seconds: float) -> None:
     """
     # Seconds that pass, whatever the time of day does.
     until = time.monotonic() + seconds
-    heartbeat = _Heartbeat(Path(health.heartbeat), package, max(_STALE_S, 3 * health.interval_s))
+    heartbeat = _Heartbeat(health, package)
     while True:
         left = until - time.monotonic()
         well = _look(health, heartbeat)
-        if left <= 0:
+        # A program that has just started says nothing yet: its first call may end it.
+        if left <= 0 and not (well and heartbeat.just_started):
             break
-        time.sleep(min(health.interval_s, left))
+        time.sleep(min(health.interval_s, left) if left > 0 else health.interval_s)
     if not well:
         why = f"no program was using the new engine after {seconds:g} s (by {health.heartbeat})"
         raise RefusedError("health", why) if heartbeat.came else NobodyWatchesError(why)
@@ -79,17 +80,22 @@ class _Heartbeat:
     """A heartbeat's file, of which each beat is another file or has another time.
 
     That it comes is told by its changes, and not by its time: the clock may be set back or forth meanwhile.
+    A program that the new engine ends, and that systemd starts again and again, beats too: once a start.
 
     Args:
-        file: what the program writes.
+        health: names the file, and how often it is looked at.
         package: the folder of the new engine.
-        stale_s: seconds without a beat after which the program is taken to hang.
     """
 
-    def __init__(self, file: Path, package: Path, stale_s: float) -> None:
-        self._file, self._package, self._stale_s = file, package, stale_s
+    def __init__(self, health: Health, package: Path) -> None:
+        self._file, self._package, self._health = Path(health.heartbeat), package, health
+        # Seconds without a beat after which the program is taken to hang.
+        self._stale_s = max(_STALE_S, 3 * health.interval_s)
         # What is there already is of before.
         self._seen, self._heard = self._mark(), -math.inf
+        self._looked, self._starts = time.monotonic(), 0
+        #: Whether the last beat is of a program that has run for less than the time between two looks.
+        self.just_started = False
 
     @property
     def came(self) -> bool:
@@ -98,10 +104,11 @@ class _Heartbeat:
 
     def hear(self) -> bool:
         """Return whether the new engine's beat is there; an error that it tells of is the engine's."""
-        mark = self._mark()
-        if mark != self._seen:
-            self._seen, self._heard = mark, time.monotonic()
-        if time.monotonic() - self._heard > self._stale_s:
+        mark, now, before = self._mark(), time.monotonic(), self._looked
+        self._looked, is_new = now, mark != self._seen
+        if is_new:
+            self._seen, self._heard = mark, now
+        if now - self._heard > self._stale_s:
             return False
         try:
             beat = parse_json(read_small(self._file, _MOST_BYTES), str(self._file), "it comes again")
@@ -122,7 +129,20 @@ class _Heartbeat:
             raise RefusedError(
                 "health", f"{errors} of {calls} calls of the new engine failed in the program that uses it"
             )
+        if is_new:
+            self._count_start(beat.get("up_s"), now - before)
         return True
+
+    def _count_start(self, up_s: object, since_look_s: float) -> None:
+        """Count the starts of the program that uses the new engine; versions before did not tell."""
+        if not isinstance(up_s, (int, float)):
+            return
+        self.just_started = up_s < self._health.interval_s
+        self._starts += up_s < since_look_s
+        if self._starts > self._health.most_resumes:
+            raise RefusedError(
+                "health", f"the program was started {self._starts} times within the trial of the new engine"
+            )
 
     def _mark(self) -> tuple[int, int] | None:
         try:

@@ -8,7 +8,8 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,44 @@ def test_a_heartbeat_counts_whatever_the_time_of_day_does(tmp_path: Path) -> Non
     os.utime(file, (time.time() + 3600, time.time() + 3600))
     with pytest.raises(RefusedError):
         watch(Health("heartbeat", heartbeat=str(file), interval_s=0.05), PACKAGE, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "lives", "refused"),
+    [
+        ("it is started again and again, and ends at its first call", [(0,)] * 20, True),
+        ("it lives a while each time", [(0, 0.02, 0.04)] * 20, True),
+        ("it is started once, and stays", [(0, *(each / 50 for each in range(1, 60)))], False),
+        (
+            "it is started anew by --notify, and stays",
+            [(3, 4), (0, *(each / 50 for each in range(1, 60)))],
+            False,
+        ),
+        ("it was started before the trial", [[90 + each / 50 for each in range(60)]], False),
+        ("it is of a version that does not tell", [[None] * 60], False),
+    ],
+)
+def test_a_program_that_the_new_engine_ends_again_and_again_is_not_well(
+    sentence: str, lives: list[Sequence[float | None]], refused: bool, tmp_path: Path
+) -> None:
+    file, stop = tmp_path / "beat", threading.Event()
+
+    def write() -> None:
+        for up_s in (each for life in lives for each in life):
+            aside = tmp_path / "aside"
+            aside.write_bytes(text_of(calls=0, **({} if up_s is None else {"up_s": up_s})))
+            aside.replace(file)
+            if stop.wait(0.02):
+                return
+
+    writer = threading.Timer(0.03, write)
+    writer.start()
+    try:
+        with pytest.raises(RefusedError, match="was started 4 times") if refused else nullcontext():
+            watch(Health("heartbeat", heartbeat=str(file), interval_s=0.05), PACKAGE, 0.5)
+    finally:
+        stop.set()
+        writer.join()
 
 
 @pytest.mark.parametrize("make", [sparse, os.mkfifo, Path.mkdir], ids=["20 GB", "a pipe", "a folder"])
