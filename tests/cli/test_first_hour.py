@@ -14,7 +14,6 @@ from osnet_edge import Embedder, InputError
 from osnet_edge.cli.main import main
 from osnet_edge.runtime.package.manifest import read_manifest
 from osnet_edge.train.checkpoint import load_osnet
-from osnet_edge.train.synthetic import write_set
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -63,11 +62,9 @@ def test_the_documented_route_of_training_and_tuning(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(graph, "osnet.onnx")
-    counts = {"train_identities": 8, "test_identities": 0, "cameras": 2, "pictures_per_camera": 4}
-    write_set(Path("synthetic-set"), seed=0, **counts)
     run_documented("Training and tuning")
-    assert load_osnet("run/osnet.pth").num_classes == 8
-    tuning = read_manifest("osnet-best").tuning
+    assert load_osnet("python-run/osnet.pth").num_classes == 16
+    tuning = read_manifest("python-tuned").tuning
     assert tuning is not None
     assert tuning.batches == (1, 8)
 
