@@ -224,4 +224,4 @@ class _Costs:
         network = self._network
         if network is None:
             return lambda crops: unit(self._reference.misled(crops, pipeline, self._expected), pipeline)
-        return lambda crops: unit(network.rows(crops, pipeline), pipeline)
+        return lambda crops: network.embed(crops, pipeline)

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto
 
 from osnet_edge.engines.graph.reading import Graph
 from osnet_edge.engines.graph.running import open_graph
 from osnet_edge.integrate.graphs import planes_graph
+from osnet_edge.integrate.interface import expected_of
 from osnet_edge.integrate.pipeline import Floats, Pipeline, by_channel
 from osnet_edge.integrate.source import Source
 from osnet_edge.runtime.errors import InputError, first_line
 from osnet_edge.runtime.package.golden import normalize_rows
 from osnet_edge.runtime.package.graph_info import INPUT_NAME
-from osnet_edge.runtime.preprocessing import Interpolation, Picture
+from osnet_edge.runtime.preprocessing import Interpolation, Picture, Preprocessing
 
 _BATCH = 32
 
@@ -40,6 +40,11 @@ class Network:
     path: Path
     pipeline: Pipeline
     interpolation: Interpolation
+
+    @classmethod
+    def of(cls, path: Path, how: Preprocessing) -> Network:
+        """Take a graph for what it says of itself; arguments and errors as of `expected_of`."""
+        return cls(path, expected_of(path, how), how.interpolation)
 
     @cached_property
     def _session(self) -> Any:
@@ -82,6 +87,10 @@ class Network:
             parts.append(rows.reshape(len(batch), -1)[: len(part)])
         return np.concatenate(parts)
 
+    def embed(self, crops: Sequence[Picture], pipeline: Pipeline) -> Floats:
+        """Return embeddings as the consumer compares them; arguments and errors as of `rows`."""
+        return unit(self.rows(crops, pipeline), pipeline)
+
     def takes(self, pipeline: Pipeline) -> bool:
         """Whether the graph takes images of a pipeline's size."""
         shape = self._session.get_inputs()[0].shape
@@ -103,12 +112,11 @@ class Reference:
     @cached_property
     def _planes(self) -> tuple[Any, Pipeline]:
         graph = planes_graph(self.source.graph, self.source.info)
-        model = ModelProto()
-        model.CopyFrom(graph.model)
+        sides = graph.model.graph.input[0].type.tensor_type.shape.dim[2:]
         # OSNet averages over the image at its end, so that it takes images of other sizes too.
-        for dimension, name in zip(model.graph.input[0].type.tensor_type.shape.dim[2:], "hw", strict=True):
+        for dimension, name in zip(sides, "hw", strict=True):
             dimension.dim_param = name
-        return open_graph(Graph(model)), graph.pipeline
+        return open_graph(Graph(graph.model)), graph.pipeline
 
     def rows(self, pixels: Floats) -> Floats:
         """Return embeddings (N, D) of RGB pixels (N, H, W, 3) in levels of 0 to 255, not whole ones."""

@@ -85,7 +85,8 @@ def planes_graph(graph: Graph, info: GraphInfo) -> FedGraph:
         scale = (SCALE, SCALE, SCALE)
         # The weights of a graph that normalises inside hold these factors already.
         _multiply_stem(model, stem, (1 if inside else factors) / np.float32(SCALE))
-    _feed(model, head, stem, [None, 3, how.height, how.width])
+    _feed(model, head, stem)
+    _set_input(model, how.height, how.width)
     pipeline = Pipeline(how.height, how.width, scale, pixel_means(how), size=info.model.embedding_size)
     return FedGraph(model, pipeline)
 
@@ -108,7 +109,7 @@ def unit_graph(graph: Graph, info: GraphInfo, *, square: bool) -> FedGraph:
         raise InputError(
             f"expected a width that divides the height, for images made square; got {how.height}x{how.width}"
         )
-    # float16 and Q/DQ stand further back: here is what a caller would have done.
+    # What the caller of `planes_graph` does, of pixels divided by 255.
     constants = {
         "unit_offsets": by_channel(planes.pipeline.offsets).reshape(1, 3, 1, 1) / np.float32(255),
         "unit_scale": by_channel(planes.pipeline.scale).reshape(1, 3, 1, 1) * np.float32(255),
@@ -135,7 +136,7 @@ def unit_graph(graph: Graph, info: GraphInfo, *, square: bool) -> FedGraph:
     del model.graph.node[:]
     model.graph.node.extend(body)
     model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    _set_input(model, [None, 3, how.height, side])
+    _set_input(model, how.height, side)
     unit = 1 / 255
     pipeline = replace(planes.pipeline, width=side, scale=(unit, unit, unit), offsets=(0.0, 0.0, 0.0))
     return FedGraph(model, replace(pipeline, filter="four-pixel"))
@@ -181,7 +182,7 @@ def _multiply_stem(model: ModelProto, stem: list[NodeProto], factors: npt.ArrayL
     stem[0].input[1] = name
 
 
-def _feed(model: ModelProto, head: list[NodeProto], stem: list[NodeProto], shape: list[int | None]) -> None:
+def _feed(model: ModelProto, head: list[NodeProto], stem: list[NodeProto]) -> None:
     """Take the head off a graph, so that its input goes into the network at once."""
     if head:
         centred = head[-1].output[0]
@@ -189,16 +190,15 @@ def _feed(model: ModelProto, head: list[NodeProto], stem: list[NodeProto], shape
             node.input[:] = [INPUT_NAME if name == centred else name for name in node.input]
         for node in head:
             model.graph.node.remove(node)
-    _set_input(model, shape)
     used = {name for node in model.graph.node for name in node.input}
     kept = [each for each in model.graph.initializer if each.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
 
 
-def _set_input(model: ModelProto, shape: list[int | None]) -> None:
-    """Make the graph's input float32 of a shape, whose first dimension is the free batch."""
-    dimensions = ["batch" if size is None else size for size in shape]
+def _set_input(model: ModelProto, height: int, width: int) -> None:
+    """Make the graph's input float32 planes of a size, in batches of any size."""
+    planes = helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, ["batch", 3, height, width])
     del model.graph.input[:]
-    model.graph.input.append(helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, dimensions))
+    model.graph.input.append(planes)
     del model.graph.value_info[:]

@@ -11,7 +11,6 @@ import numpy as np
 from osnet_edge.integrate.consumers.base import Consumer
 from osnet_edge.integrate.differences import differences
 from osnet_edge.integrate.emulation import Network, Reference, halved, unit
-from osnet_edge.integrate.interface import expected_of
 from osnet_edge.integrate.source import Source
 from osnet_edge.runtime.errors import CheckError
 from osnet_edge.runtime.preprocessing import Picture
@@ -49,13 +48,13 @@ def prove(consumer: Consumer, config: Path, graph: Path, source: Source, crops: 
     """
     read = consumer.read(config, source.info.model.embedding_size)
     how = source.info.preprocessing
-    network = Network(graph, expected_of(graph, how), how.interpolation)
+    network = Network.of(graph, how)
     wrong = [*read.faults, *(fault for _, fault in differences(consumer, read, network.pipeline))]
     if wrong:
         raise CheckError(
             f"{config.name} has a mistake: {wrong[0].why}; nothing was written. Please report this"
         )
-    rows = unit(network.rows(crops, read.pipeline), read.pipeline)
+    rows = network.embed(crops, read.pipeline)
     own = source.embed(crops)
     if consumer.exact_resize:
         difference = float(np.abs(rows - own).max())

@@ -9,8 +9,7 @@ from pathlib import Path
 from osnet_edge.integrate.consumers.base import WRITTEN_BY, Consumer, Plan, Precision
 from osnet_edge.integrate.consumers.registry import consumer_named
 from osnet_edge.integrate.documents import read_text
-from osnet_edge.integrate.emulation import Network, unit
-from osnet_edge.integrate.interface import expected_of
+from osnet_edge.integrate.emulation import Network
 from osnet_edge.integrate.proof import Proof, prove
 from osnet_edge.integrate.scoring import TestImages
 from osnet_edge.integrate.source import Source, open_source
@@ -171,7 +170,6 @@ def _measure(
     own = images.embed(source.embed)
     progress(f"embedding {images.count} images as {consumer.title} will")
     read = consumer.read(config, source.info.model.embedding_size)
-    how = source.info.preprocessing
-    network = Network(graph, expected_of(graph, how), how.interpolation)
-    theirs = images.embed(lambda crops: unit(network.rows(crops, read.pipeline), read.pipeline))
+    network = Network.of(graph, source.info.preprocessing)
+    theirs = images.embed(lambda crops: network.embed(crops, read.pipeline))
     return Kept(images.mean_ap(own, own), images.mean_ap(theirs, theirs), images.mean_ap(theirs, own))

@@ -98,18 +98,18 @@ class Plan:
         """Floats of an embedding."""
         return self.source.info.model.embedding_size
 
-    def threshold(self, usual: float) -> Setting:
-        """Return the cosine from which two embeddings are one person's, without a key, and where it is from.
+    def threshold(self, usual: float) -> tuple[float, str]:
+        """Return the cosine from which two embeddings are one person's, and where it is from.
 
         Args:
             usual: for packages that nobody has measured.
         """
         found = self.source.threshold
         if found is None:
-            return Setting("", usual, "a guess: osnet-edge calibrate --threshold measures it")
+            return usual, "a guess: osnet-edge calibrate --threshold measures it"
         # A folder's name may hold what would begin a line of its own.
-        why = f"accepts {found.far * 100:g} % of other people, on {printable(found.set)}"
-        return Setting("", round(found.cosine, 4), why)
+        where = printable(found.set)
+        return round(found.cosine, 4), f"accepts {found.far * 100:g} % of other people, on {where}"
 
 
 class Consumer(ABC):
@@ -231,5 +231,5 @@ def readme(consumer: Consumer, plan: Plan, **more: str) -> str:
 
 
 def numbers(values: Sequence[float]) -> list[float]:
-    """Return numbers as a person writes them: six digits, and no more than are there."""
+    """Return numbers as a person writes them: eight digits, and no more than are there."""
     return [float(f"{value:.8g}") for value in values]

@@ -215,9 +215,9 @@ def _spelled(value: Any) -> str:
 
 def _document(plan: Plan, reid_type: int, sections: str) -> str:
     """Return a tracker's configuration."""
-    threshold = plan.threshold(_USUAL_THRESHOLD)
+    threshold, why = plan.threshold(_USUAL_THRESHOLD)
     lines = [f"  {each.key}: {_spelled(each.value)}  # {each.why}" for each in _settings(plan, reid_type)]
-    before = sections.format(threshold=threshold.value, why=threshold.why)
+    before = sections.format(threshold=threshold, why=why)
     return f"{_HEAD}{before}ReID:\n" + "\n".join(lines) + "\n"
 
 

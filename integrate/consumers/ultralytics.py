@@ -62,8 +62,8 @@ class Ultralytics(Consumer):
         pipeline = plan.graph.pipeline
         takes = f"{pipeline.height}x{pipeline.width}"
         model = yaml_text(f"{plan.place}/{self.model}")
-        threshold = plan.threshold(_USUAL_THRESHOLD)
-        text = _TRACKER.format(model=model, takes=takes, threshold=threshold.value, why=threshold.why)
+        threshold, why = plan.threshold(_USUAL_THRESHOLD)
+        text = _TRACKER.format(model=model, takes=takes, threshold=threshold, why=why)
         return {self.config: text, "README.md": readme(self, plan, takes=takes)}
 
     def recognises(self, path: Path) -> bool:
