@@ -21,9 +21,10 @@ from arm64.camera import CHECKOUT, INSIDE, Camera, CrashedError, Processor
 from arm64.findings import Finding, Findings, State
 from arm64.fleet import check_updates
 from arm64.processors import DEFAULTS, MAIN_IDS
+from script_errors import run_script
 
 from osnet_edge.cli.progress import step
-from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError
+from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.train.variants import VARIANTS
 
 _EXAMPLE = """\b
@@ -322,21 +323,5 @@ def _updates(camera: Camera, processor: Processor, packages: list[Path]) -> Iter
         yield Finding(processor.name, "device update", "the whole of it", "wrong", str(error))
 
 
-def main() -> int:
-    """Run the command; a failure is one line on standard error."""
-    try:
-        code = arm64_check.main(prog_name="arm64_check.py", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("error: interrupted", err=True)
-        return 1
-    except OsnetEdgeError as error:
-        click.echo(f"error: {error}", err=True)
-        return error.exit_code
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(arm64_check, "arm64_check.py"))

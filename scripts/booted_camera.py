@@ -23,6 +23,7 @@ from booted.machine import Cache, Machine, accelerator
 from booted.power import Cuts, cut_power
 from booted.releases import Releases
 from booted.steps import Steps
+from script_errors import run_script
 
 from osnet_edge.bench.report.render import TextTable, aligned
 from osnet_edge.runtime.errors import OsnetEdgeError
@@ -124,21 +125,5 @@ def _offered(folder: Path, cache: Path) -> Iterator[tuple[Releases, Path]]:
         releases.stop()
 
 
-def main() -> int:
-    """Run the command; a failure is one line on standard error."""
-    try:
-        code = booted_camera.main(prog_name="booted_camera.py", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("error: interrupted", err=True)
-        return 1
-    except OsnetEdgeError as error:
-        click.echo(f"error: {error}", err=True)
-        return error.exit_code
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(booted_camera, "booted_camera.py"))
