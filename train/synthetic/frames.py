@@ -65,7 +65,7 @@ class _Walk:
         # Yaw 0 is towards the camera, where `away` shrinks.
         yaw = atan2(sign * (self.end[0] - self.start[0]), -sign * (self.end[1] - self.start[1]))
         phase = 2 * pi * (self.ahead + self.speed * seconds) / (0.82 * self.person.stature)
-        focal = _focal(place)
+        focal = place.focal
         return Walker(
             person=self.person,
             gait=Gait(phase, self.reach),
@@ -209,12 +209,8 @@ def _draw_walk(person: Person, slot: float, place: Place, rng: np.random.Generat
 def _spot(place: Place, column: float, rng: np.random.Generator) -> tuple[float, float]:
     """Return ground coordinates, metres across and away, of a spot in a column of the image (0 to 1)."""
     row = float(rng.uniform(place.far, place.near))
-    away = _focal(place) * place.camera_height / (row - place.horizon)
-    return (0.84 * column - 0.42) * place.size[0] * away / _focal(place), away
-
-
-def _focal(place: Place) -> float:
-    return 1.3 * place.size[1]
+    away = place.focal * place.camera_height / (row - place.horizon)
+    return (0.84 * column - 0.42) * place.size[0] * away / place.focal, away
 
 
 def _check(people: int, size: tuple[int, int], seed: int) -> None:
