@@ -3,9 +3,9 @@
 A person's box is often smaller than the network's input, and then Pillow's bilinear filter reads two pixels
 of an axis, as OpenCV's does. What sets them apart is rounding. Pillow resizes one axis, rounds to bytes, and
 resizes the other. OpenCV does both at once and cuts off bits between; of an image whose rows alone become
-longer it cuts off none that count. So each axis is resized by itself, and columns as the rows of the transposed
-image. OpenCV holds the share of a pixel in 2048ths, which is exact where the result's size is a power of two,
-as 256x128 is. An axis that shrinks is left to Pillow, whose filter widens there.
+longer it cuts off none that count. So each axis is resized by itself, and columns as the rows of the
+transposed image. OpenCV holds the share of a pixel in 2048ths, which is exact where the result's size is a
+power of two, as 256x128 is. An axis that shrinks is left to Pillow, whose filter widens there.
 
 Source: `ImagingResample` of Pillow (src/libImaging/Resample.c), and `HResizeLinear` and `VResizeLinear` of
 OpenCV (modules/imgproc/src/resize.cpp). Other versions may take the axes in another order, or have other code
