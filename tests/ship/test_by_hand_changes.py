@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fleet import Fleet, make_camera, serving, tiny_package, update
 
+from osnet_edge.cli.main import main
 from osnet_edge.ship.device.config import Health
 from osnet_edge.ship.device.store import Store, remove
 
@@ -139,3 +141,31 @@ def test_what_stands_in_place_of_a_file_is_replaced_or_refused(
     assert {each.read_text() for each in others.iterdir()} == {"of somebody else"}
     assert len(list(others.iterdir())) == 2
     assert serving(camera) == "seed-1"
+
+
+@pytest.mark.parametrize("command", ["update", "rollback", "confirm", "init --device camera-1"])
+@pytest.mark.parametrize(
+    ("sentence", "stands"),
+    [
+        ("a folder", Path.mkdir),
+        ("a link that leads to no place", lambda lock: lock.symlink_to("/nowhere/lock")),
+        ("a link to itself", lambda lock: lock.symlink_to(lock)),
+    ],
+)
+def test_what_stands_in_place_of_the_lock_is_told_of_and_once_it_is_removed_all_is_well(
+    sentence: str,
+    stands: Callable[[Path], None],
+    command: str,
+    camera: Store,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lock = camera.root / "lock"
+    lock.unlink()
+    stands(lock)
+    assert main(["device", *command.split(), "--store", str(camera.root)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: expected a file or nothing at {lock}, which is for the store's lock, got")
+    assert told.endswith("remove it, then try again\n")
+    assert len(told.splitlines()) == 1
+    remove(lock)
+    assert update(camera).what == "current"
