@@ -65,11 +65,13 @@ class Agent:
         self._config: DeviceConfig = store.config()
         self._trials = Trials(store, self._config.health, watcher, now, uptime)
 
-    def update(self, *, retry: bool = False, wait: float = 0.0) -> Event:
+    def update(self, *, retry: bool = False, forget: bool = False, wait: float = 0.0) -> Event:
         """Bring the camera to the release that it should have.
 
         Args:
             retry: whether what failed on this device may be tried again, and at once.
+            forget: whether the versions that the journal says were seen are forgotten, where a hand or a
+                broken disk wrote others; what TUF has verified still holds.
             wait: seconds to wait for another update to end.
 
         Returns:
@@ -80,15 +82,18 @@ class Agent:
         """
         with self._store.lock(wait):
             try:
-                return self._update(retry)
+                return self._update(retry, forget)
             except (RefusedError, OSError) as error:
                 return self._refused(error)
 
-    def _update(self, retry: bool) -> Event:
+    def _update(self, retry: bool, forget: bool) -> Event:
         self._store.sweep()
-        state = self._store.read_state()
-        if retry and (state.bad or state.failing):
+        state = before = self._store.read_state()
+        if retry:
             state = replace(state, bad=(), failing=())
+        if forget:
+            state = replace(state, seen={}, signed="")
+        if state != before:
             self._store.write_state(state)
         if state.trial:
             self._say("finishing the trial that was begun")

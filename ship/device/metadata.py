@@ -49,6 +49,8 @@ _SETTINGS = UpdaterConfig(
 )
 
 
+_RECOVERY = "this camera's journal was changed: then run osnet-edge device update --forget-versions"
+
 #: What python-tuf may raise, the particular before the general, and how we describe it.
 _REASONS: tuple[tuple[type[Exception], Reason, str], ...] = (
     (tuf_errors.DownloadLengthMismatchError, "corrupt", "more bytes than were signed or allowed"),
@@ -133,7 +135,7 @@ class TufVerifier:
         Raises:
             RefusedError: the repository cannot be reached or believed, or the clock cannot.
         """
-        _check_clock(now, signed)
+        _check_clock(now, signed, f"; or, if it is right, {_RECOVERY}")
         self._fetcher = Fetcher(self._file_s, _FILES * self._file_s)
         try:
             verified = self._refresh_kept()
@@ -146,7 +148,7 @@ class TufVerifier:
                 raise RefusedError(
                     "replayed",
                     f"{self._url}: expected {role} version {seen[role]} or later, got {version}: an old "
-                    "repository is being served",
+                    f"repository is being served; or, if the owner has no later one, {_RECOVERY}",
                 )
         _check_clock(now, verified.signed)
         return verified
@@ -278,13 +280,12 @@ def _signed_time(timestamp: Timestamp) -> str:
         return ""
 
 
-def _check_clock(now: datetime, signed: str) -> None:
+def _check_clock(now: datetime, signed: str, advice: str = "") -> None:
     if signed and now < parse_time(signed) - _CLOCK_SLACK:
         raise RefusedError(
             "clock",
-            f"this camera's clock says {format_time(now)}, and the repository was signed at "
-            f"{signed}: set the "
-            "clock, since expiry cannot be told by a wrong one",
+            f"this camera's clock says {format_time(now)}, and the repository was signed at {signed}: set "
+            f"the clock, since expiry cannot be told by a wrong one{advice}",
         )
 
 
