@@ -196,6 +196,11 @@ def init(
 @store_option
 @click.option("--retry", is_flag=True, help="Try releases again that failed on this device.")
 @click.option(
+    "--forget-versions",
+    is_flag=True,
+    help="Forget which versions of the repository the journal has seen, if it was changed by hand.",
+)
+@click.option(
     "--wait",
     type=float,
     default=0,
@@ -203,7 +208,7 @@ def init(
     help="How long to wait for another running update; default 0.",
 )
 @json_flag
-def update(store: str, retry: bool, wait: float, as_json: bool) -> int:
+def update(store: str, retry: bool, forget_versions: bool, wait: float, as_json: bool) -> int:
     """Install the release that this camera should have.
 
     The exit code is 0 if the camera has this release or is not in its share yet, and 1 if an update was
@@ -216,7 +221,7 @@ def update(store: str, retry: bool, wait: float, as_json: bool) -> int:
     if not 0 <= wait < math.inf:
         raise InputError(f"expected --wait as a number of seconds, 0 or more, got {wait:g}")
     with _agent(store) as agent:
-        event = agent.update(retry=retry, wait=wait)
+        event = agent.update(retry=retry, forget=forget_versions, wait=wait)
     return _report(store, event, as_json)
 
 

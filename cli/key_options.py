@@ -92,7 +92,8 @@ def signing_options(command: F) -> F:
 
 def open_repository(folder: str, **days: float | None) -> Repository:
     """Open a repository, with these days of expiry if given."""
-    from osnet_edge.ship.publish.repository import Expiry, Repository
+    from osnet_edge.ship.publish.repository import Repository
+    from osnet_edge.ship.publish.signers import Expiry
 
     given = {role: value for role, value in days.items() if value is not None}
     if any(not 0 < value <= 3660 for value in given.values()):

@@ -102,8 +102,8 @@ def root(
       osnet-edge keys root --repo fleet -o root.draft     # the same keys for another year
     """
     from osnet_edge.ship.publish.keys import read_public
-    from osnet_edge.ship.publish.repository import Signers
     from osnet_edge.ship.publish.signed import describe, write_draft
+    from osnet_edge.ship.publish.signers import Signers
 
     place = open_repository(repository, root=expires)
     before = place.signers() if place.versions("root") else Signers.none()

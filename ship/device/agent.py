@@ -65,11 +65,13 @@ class Agent:
         self._config: DeviceConfig = store.config()
         self._trials = Trials(store, self._config.health, watcher, now, uptime)
 
-    def update(self, *, retry: bool = False, wait: float = 0.0) -> Event:
+    def update(self, *, retry: bool = False, forget: bool = False, wait: float = 0.0) -> Event:
         """Bring the camera to the release that it should have.
 
         Args:
             retry: whether what failed on this device may be tried again, and at once.
+            forget: whether the versions that the journal says were seen are forgotten, where a hand or a
+                broken disk wrote others; what TUF has verified still holds.
             wait: seconds to wait for another update to end.
 
         Returns:
@@ -80,15 +82,18 @@ class Agent:
         """
         with self._store.lock(wait):
             try:
-                return self._update(retry)
+                return self._update(retry, forget)
             except (RefusedError, OSError) as error:
                 return self._refused(error)
 
-    def _update(self, retry: bool) -> Event:
+    def _update(self, retry: bool, forget: bool) -> Event:
         self._store.sweep()
-        state = self._store.read_state()
-        if retry and (state.bad or state.failing):
+        state = before = self._store.read_state()
+        if retry:
             state = replace(state, bad=(), failing=())
+        if forget:
+            state = replace(state, seen={}, signed="")
+        if state != before:
             self._store.write_state(state)
         if state.trial:
             self._say("finishing the trial that was begun")
@@ -143,8 +148,30 @@ class Agent:
             what = "waiting" if decision.waits else "current"
             return self._end(state, Event(what, self._time(), has, why=decision.why))
         self._say(decision.why)
-        artifact = self._choose(decision.release)
-        return self._take(state, decision.release, artifact)
+        try:
+            return self._take(state, decision.release, self._choose(decision.release))
+        except (RefusedError, OSError) as error:
+            event = self._leave_recalled(channel, decision.release, error)
+            if event is None:
+                raise
+            return event
+
+    def _leave_recalled(
+        self, channel: Channel, wanted: Release, error: RefusedError | OSError
+    ) -> Event | None:
+        """Go from a recalled release to the other slot's, if that stands and the wanted one did not come."""
+        state, active, spare = self._store.read_state(), self._store.active(), self._store.spare()
+        if active not in state.slots or spare not in state.slots or not self._store.is_whole(spare):
+            return None
+        has, other = (channel.named(state.slots[slot].release) for slot in (active, spare))
+        if has is None or other is None or not has.rollout.recalled or other.rollout.recalled:
+            return None
+        if other.name == wanted.name:
+            return None
+        why = f"{has.name} was recalled: {has.rollout.recalled}; {wanted.name} is yet to come: "
+        return self._trials.take_back(
+            state, "operator", why + self._described(error)[1], to=spare, fails=False
+        )
 
     def _decide(self, channel: Channel, has: str, without: AbstractSet[str]) -> Decision:
         """Decide as if some releases were not out, but for the one that the camera has."""
@@ -164,8 +191,10 @@ class Agent:
         self._say(f"refreshing from {self._config.url}")
         verified = self._metadata.refresh(state.seen, state.signed, self._now())
         if (verified.versions, verified.signed) != (state.seen, state.signed):
-            state = replace(state, seen=verified.versions, signed=verified.signed or state.signed)
-            self._store.write_state(state)
+            knows = replace(state, seen=verified.versions, signed=verified.signed or state.signed)
+            # On a full disk too: it may be a recall.
+            self._store.reserve.spend_on(lambda: self._store.write_state(knows))
+            state = knows
         target = target_of(self._config.channel)
         try:
             return state, parse_channel(self._metadata.read(target), target)

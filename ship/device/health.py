@@ -30,7 +30,7 @@ def watch(health: Health, package: Path, seconds: float) -> None:
 
     Raises:
         RefusedError: the engine does not do well; the reason is `health`.
-        NobodyWatchesError: there was not one heartbeat.
+        NobodyWatchesError: there was not one heartbeat, and none shortly before.
         PassingError: something was missing on the device, by which nothing is told of the engine.
     """
     # Seconds that pass, whatever the time of day does.
@@ -45,7 +45,9 @@ def watch(health: Health, package: Path, seconds: float) -> None:
         time.sleep(min(health.interval_s, left) if left > 0 else health.interval_s)
     if not well:
         why = f"no program was using the new engine after {seconds:g} s (by {health.heartbeat})"
-        raise RefusedError("health", why) if heartbeat.came else NobodyWatchesError(why)
+        if heartbeat.came or heartbeat.came_before:
+            raise RefusedError("health", why)
+        raise NobodyWatchesError(f"{why}, and none was before it")
 
 
 def _look(health: Health, heartbeat: _Heartbeat) -> bool:
@@ -70,10 +72,10 @@ def _run_probe(command: tuple[str, ...]) -> None:
 
 
 class NobodyWatchesError(RefusedError):
-    """No program wrote a heartbeat in all of a trial, so that nothing is known of the engine."""
+    """No program wrote a heartbeat before a trial and in all of it: nothing is known of the engine."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("health", message)
+        super().__init__("unwatched", message)
 
 
 class _Heartbeat:
@@ -94,6 +96,9 @@ class _Heartbeat:
         # What is there already is of before.
         self._seen, self._heard = self._mark(), -math.inf
         self._looked, self._starts = time.monotonic(), 0
+        #: Whether a program was running when the trial began: one that falls silent then does so by the new
+        #: engine. Where the clock was set meanwhile, it is taken for none: the next trial tells.
+        self.came_before = self._seen is not None and (abs(time.time() - self._seen[1] / 1e9) < self._stale_s)
         #: Whether the last beat is of a program that has run for less than the time between two looks.
         self.just_started = False
 

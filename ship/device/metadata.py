@@ -10,6 +10,8 @@ that was set back would make anything look unexpired.
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +27,7 @@ from osnet_edge.runtime.files import read_small, sync_tree, write_file
 from osnet_edge.ship.channel import LARGEST
 from osnet_edge.ship.device.download import Fetcher, download
 from osnet_edge.ship.device.refused import Reason, RefusedError
+from osnet_edge.ship.device.scratch import scratch_folder
 from osnet_edge.ship.times import format_time, parse_time
 
 #: In a timestamp, beside TUF's own fields: when it was signed.
@@ -45,6 +48,8 @@ _SETTINGS = UpdaterConfig(
     targets_max_length=LARGEST_TARGETS,
 )
 
+
+_RECOVERY = "this camera's journal was changed: then run osnet-edge device update --forget-versions"
 
 #: What python-tuf may raise, the particular before the general, and how we describe it.
 _REASONS: tuple[tuple[type[Exception], Reason, str], ...] = (
@@ -130,23 +135,12 @@ class TufVerifier:
         Raises:
             RefusedError: the repository cannot be reached or believed, or the clock cannot.
         """
-        _check_clock(now, signed)
+        _check_clock(now, signed, f"; or, if it is right, {_RECOVERY}")
         self._fetcher = Fetcher(self._file_s, _FILES * self._file_s)
         try:
-            self._updater = Updater(
-                str(self._folder),
-                f"{self._url}/metadata/",
-                fetcher=self._fetcher,
-                config=_SETTINGS,
-                bootstrap=self._root,
-            )
-            self._updater.refresh()
-            verified = self._read_verified()
+            verified = self._refresh_kept()
         except _RAISED as error:
             raise _refusal(error, self._url) from None
-        finally:
-            # Also of a refresh that failed half-way: what it has verified must not be forgotten.
-            sync_tree(self._folder)
         # A newer root may have replaced a stolen key, by which the others' versions were driven up.
         renewed = verified.versions[Root.type] > seen.get(Root.type, 0)
         for role, version in verified.versions.items():
@@ -154,7 +148,7 @@ class TufVerifier:
                 raise RefusedError(
                     "replayed",
                     f"{self._url}: expected {role} version {seen[role]} or later, got {version}: an old "
-                    "repository is being served",
+                    f"repository is being served; or, if the owner has no later one, {_RECOVERY}",
                 )
         _check_clock(now, verified.signed)
         return verified
@@ -179,7 +173,9 @@ class TufVerifier:
             file.verify_length_and_hashes(content)
         except (tuf_errors.DownloadError, tuf_errors.RepositoryError) as error:
             raise _refusal(error, self._url) from None
-        write_file(self._cache, content)
+        with contextlib.suppress(OSError):
+            # A full disk: it is downloaded again next time.
+            write_file(self._cache, content)
         return content
 
     def find(self, target: str) -> TargetFile:
@@ -221,15 +217,32 @@ class TufVerifier:
         # A consistent snapshot: every content has an address of its own, and stays there.
         return f"{self._url}/targets/{folder}/{file.hashes['sha256']}.{name}"
 
-    def _read_verified(self) -> Verified:
-        versions: dict[str, int] = {}
-        signed = ""
-        for role in (Root.type, Timestamp.type, Snapshot.type, Targets.type):
-            metadata: Metadata[Any] = Metadata.from_file(str(self._folder / f"{role}.json"))
-            versions[role] = metadata.signed.version
-            if role == Timestamp.type:
-                signed = _signed_time(metadata.signed)
-        return Verified(versions, signed)
+    def _refresh_kept(self) -> Verified:
+        """Refresh in the folder; where the disk has no room for it, in a copy of the folder in memory.
+
+        Nothing is lost by that: what is believed next time hangs on the versions in the journal.
+        """
+        try:
+            return self._refresh_in(self._folder)
+        except (tuf_errors.StorageError, OSError):
+            with tempfile.TemporaryDirectory(dir=scratch_folder()) as place:
+                copy = Path(place) / "metadata"
+                shutil.copytree(self._folder, copy, symlinks=True)
+                return self._refresh_in(copy)
+        finally:
+            # Also of a refresh that failed half-way: what it has verified must not be forgotten.
+            sync_tree(self._folder)
+
+    def _refresh_in(self, folder: Path) -> Verified:
+        self._updater = Updater(
+            str(folder),
+            f"{self._url}/metadata/",
+            fetcher=self._fetcher,
+            config=_SETTINGS,
+            bootstrap=self._root,
+        )
+        self._updater.refresh()
+        return _read_verified(folder)
 
 
 def read_root(path: Path) -> bytes:
@@ -248,6 +261,17 @@ def read_root(path: Path) -> bytes:
     return content
 
 
+def _read_verified(folder: Path) -> Verified:
+    versions: dict[str, int] = {}
+    signed = ""
+    for role in (Root.type, Timestamp.type, Snapshot.type, Targets.type):
+        metadata: Metadata[Any] = Metadata.from_file(str(folder / f"{role}.json"))
+        versions[role] = metadata.signed.version
+        if role == Timestamp.type:
+            signed = _signed_time(metadata.signed)
+    return Verified(versions, signed)
+
+
 def _signed_time(timestamp: Timestamp) -> str:
     text = timestamp.unrecognized_fields.get(SIGNED_FIELD, "")
     try:
@@ -256,13 +280,12 @@ def _signed_time(timestamp: Timestamp) -> str:
         return ""
 
 
-def _check_clock(now: datetime, signed: str) -> None:
+def _check_clock(now: datetime, signed: str, advice: str = "") -> None:
     if signed and now < parse_time(signed) - _CLOCK_SLACK:
         raise RefusedError(
             "clock",
-            f"this camera's clock says {format_time(now)}, and the repository was signed at "
-            f"{signed}: set the "
-            "clock, since expiry cannot be told by a wrong one",
+            f"this camera's clock says {format_time(now)}, and the repository was signed at {signed}: set "
+            f"the clock, since expiry cannot be told by a wrong one{advice}",
         )
 
 

@@ -26,7 +26,7 @@ _ERRORS = frozenset(
 _BY_SIGNAL = range(129, 160)
 #: Reasons for which a release is tried again by the schedule below. `network` is not among them: each look
 #: goes on with a download where the one before ended.
-RETRIED: frozenset[Reason] = frozenset({"corrupt", "disk", "limit"})
+RETRIED: frozenset[Reason] = frozenset({"corrupt", "disk", "limit", "unwatched"})
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(hours=1), timedelta(hours=24)
 
 

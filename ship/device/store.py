@@ -105,9 +105,18 @@ class Store:
 
         Raises:
             RefusedError: another process holds it still.
+            InputError: something else is where its file should be.
         """
         path = self.root / "lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if not os.path.lexists(path) or path.is_file():
+                raise
+            raise InputError(
+                f"expected a file or nothing at {path}, which is for the store's lock, got a folder or a "
+                f"link ({error.strerror}): remove it, then try again"
+            ) from None
         try:
             until = time.monotonic() + wait
             while not _take(descriptor):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from osnet_edge.ship.device.passing import PassingError, is_passing, lacks_system
 from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.scratch import scratch_folder
 
 _POLL_S = 0.05
 _NICE = 10
@@ -35,8 +36,8 @@ class CommandError(Exception):
 def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: str) -> str:
     """Run a command to its end.
 
-    Memory is what is resident, of the command and its children, looked at as it runs: address space, which
-    the system could limit, is no measure of a process that uses CUDA.
+    Memory is what is resident, of the command and its children, and what they print, looked at as it runs:
+    address space, which the system could limit, is no measure of a process that uses CUDA.
 
     Args:
         command: program and arguments.
@@ -74,7 +75,8 @@ def _run(command: Sequence[str], seconds: float, megabytes: float, what: str) ->
             os._exit(1)
         os.nice(_NICE)
 
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    memory = scratch_folder()
+    with tempfile.TemporaryFile(dir=memory) as output, tempfile.TemporaryFile(dir=memory) as errors:
         child = subprocess.Popen(  # noqa: S603 - the agent's own command or the operator's
             command,
             stdin=subprocess.DEVNULL,
@@ -87,7 +89,7 @@ def _run(command: Sequence[str], seconds: float, megabytes: float, what: str) ->
             preexec_fn=bind,
         )
         try:
-            _watch(child, seconds, megabytes, what)
+            _watch(child, (output.fileno(), errors.fileno()), seconds, megabytes, what)
         finally:
             _kill(child)
         output.seek(0)
@@ -117,12 +119,15 @@ def _environment() -> dict[str, str]:
     return {"PATH": _PATH, "HOME": "/", "LANG": "C.UTF-8", **kept}
 
 
-def _watch(child: subprocess.Popen[bytes], seconds: float, megabytes: float, what: str) -> None:
+def _watch(
+    child: subprocess.Popen[bytes], printed: Sequence[int], seconds: float, megabytes: float, what: str
+) -> None:
     until = time.monotonic() + seconds
     while child.poll() is None:
         if time.monotonic() > until:
             raise RefusedError("limit", f"{what} took longer than {seconds:g} s and was stopped")
-        used = _resident(child.pid) / 1e6
+        # What it prints is in memory too.
+        used = (_resident(child.pid) + sum(os.fstat(each).st_size for each in printed)) / 1e6
         if used > megabytes:
             raise RefusedError(
                 "limit", f"{what} took {used:.0f} MB, over its limit of {megabytes:g}, and was stopped"

@@ -17,11 +17,11 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from securesystemslib.signer import Key, Signer
+from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
@@ -29,6 +29,7 @@ from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.files import sha256_of, write_aside
 from osnet_edge.ship.device.metadata import LARGEST_TARGETS, SIGNED_FIELD
 from osnet_edge.ship.publish.signed import SERIALIZER, T, read_signed, sign, verify
+from osnet_edge.ship.publish.signers import Expiry, Signers
 from osnet_edge.ship.publish.writing import (
     WriteLock,
     create_file,
@@ -40,60 +41,10 @@ from osnet_edge.ship.publish.writing import (
 )
 from osnet_edge.ship.times import format_time
 
-_ONLINE = (Snapshot.type, Timestamp.type)
 #: How often, and after how many seconds, what looks damaged is looked at again.
 _LOOKS, _LOOK_S = 5, 0.1
 #: In targets metadata, beside TUF's own fields: the version that they were drafted from.
 _REPLACES_FIELD = "x-osnet-edge-replaces"
-
-
-@dataclass(frozen=True)
-class Expiry:
-    """Days until each role's signatures expire: the rarer a key is at hand, the longer."""
-
-    root: float = 365
-    targets: float = 180
-    snapshot: float = 30
-    timestamp: float = 7
-
-    def of(self, role: str) -> datetime:
-        """Return when a signature of now expires."""
-        return _now() + timedelta(days=getattr(self, role))
-
-
-@dataclass(frozen=True)
-class Signers:
-    """Whose keys a root names, and how many of them must sign."""
-
-    root: tuple[Key, ...]
-    root_threshold: int
-    targets: tuple[Key, ...]
-    targets_threshold: int
-    online: tuple[Key, ...]
-
-    @classmethod
-    def none(cls) -> Signers:
-        """Return the default thresholds, without keys."""
-        return cls((), 2, (), 1, ())
-
-    def checked(self) -> Signers:
-        """Check thresholds against the number of keys.
-
-        Raises:
-            InputError: a key is there twice, or a threshold is more than there are keys.
-        """
-        for role, keys, threshold in (
-            ("root", self.root, self.root_threshold),
-            ("targets", self.targets, self.targets_threshold),
-            ("online", self.online, 1),
-        ):
-            if len({key.keyid for key in keys}) != len(keys):
-                raise InputError(f"expected different keys for {role}, got one twice")
-            if not 1 <= threshold <= len(keys):
-                raise InputError(
-                    f"expected a threshold of 1 to the number of {role} keys, got {threshold} of {len(keys)}"
-                )
-        return self
 
 
 @dataclass(frozen=True)
@@ -160,18 +111,7 @@ class Repository:
 
     def signers(self) -> Signers:
         """Return the keys and thresholds of the newest root."""
-        root = self.root()
-        keys = {
-            role: tuple(root.keys[keyid] for keyid in root.roles[role].keyids)
-            for role in (Root.type, Targets.type, Timestamp.type)
-        }
-        return Signers(
-            keys[Root.type],
-            root.roles[Root.type].threshold,
-            keys[Targets.type],
-            root.roles[Targets.type].threshold,
-            keys[Timestamp.type],
-        )
+        return Signers.named_by(self.root())
 
     def current(self) -> Current:
         """Read what the timestamp leads to.
@@ -242,18 +182,8 @@ class Repository:
 
     def draft_root(self, signers: Signers) -> Metadata[Root]:
         """Make the next root, for its keys' owners to sign, wherever they are."""
-        signers.checked()
         version = max(self.versions(Root.type), default=0) + 1
-        root = Root(version, expires=self.expiry.of("root"), consistent_snapshot=True)
-        for role, keys, threshold in (
-            (Root.type, signers.root, signers.root_threshold),
-            (Targets.type, signers.targets, signers.targets_threshold),
-            *((role, signers.online, 1) for role in _ONLINE),
-        ):
-            for key in keys:
-                root.add_key(key, role)
-            root.roles[role].threshold = threshold
-        return Metadata(root)
+        return Metadata(signers.named_in(version, self.expiry.of("root")))
 
     def install_root(self, draft: Metadata[Root]) -> None:
         """Put the next root in place.
@@ -455,7 +385,7 @@ class Repository:
                 version,
                 expires=self.expiry.of("timestamp"),
                 snapshot_meta=MetaFile(version),
-                unrecognized_fields={SIGNED_FIELD: format_time(_now())},
+                unrecognized_fields={SIGNED_FIELD: format_time(datetime.now(timezone.utc))},
             )
         )
         for role, metadata in ((Snapshot.type, snapshot), (Timestamp.type, timestamp)):
@@ -537,8 +467,3 @@ class Repository:
             f"somebody else wrote metadata/{name} of {self.folder} at the same time, and nothing of "
             "yours is in place: run this again"
         )
-
-
-def _now() -> datetime:
-    """Return the time as TUF writes it, in whole seconds."""
-    return datetime.now(timezone.utc).replace(microsecond=0)
