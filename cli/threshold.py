@@ -37,10 +37,10 @@ _BATCH = 16
 @threads_option
 @json_flag
 def calibrate_threshold(package: str, data: str, far: str, threads: int | None, as_json: bool) -> None:
-    """Measure the similarity that means the same person, and keep it in a package.
+    """Measure the similarity that means the same person, and keep it in a package's manifest.
 
-    It is the lowest cosine at which no more than --far of the pairs of two people, by different cameras, are
-    accepted, and goes into the manifest. It holds for this engine and the cameras of this set: use images of
+    It is the lowest cosine similarity at which at most a share --far of the pairs that show two people, on
+    different cameras, is accepted. It is valid for this engine and the cameras of this set, so use images of
     your own cameras.
 
     \b
@@ -89,7 +89,7 @@ def calibrate_threshold(package: str, data: str, far: str, threads: int | None, 
 
 
 def _not_resolved(figures: Verification, rate: float, name: str) -> str:
-    """Return what to do with a set that is too small for a rate."""
+    """Return the message for a set that is too small for a rate."""
     known = [point.far for point in figures.points if point.threshold is not None]
     advice = f"{min(known):g} is resolved there" if known else "no rate is resolved there"
     return (

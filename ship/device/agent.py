@@ -91,7 +91,7 @@ class Agent:
             state = replace(state, bad=(), failing=())
             self._store.write_state(state)
         if state.trial:
-            self._say("finishing the trial that was begun")
+            self._say("continuing to watch the new engine")
             event = self._trials.resume(state)
             return (self._take_back_if_recalled() if event.what == "trial" else None) or event
         return self._heal(state) or self._follow()

@@ -67,7 +67,7 @@ class HandAgent(Agent):
             state = self._store.read_state()
             if state.trial is None or state.trial.phase != "watching":
                 raise InputError(
-                    "expected an engine on trial to confirm, there is none; see osnet-edge device status"
+                    "expected a new engine to confirm, there is none; see osnet-edge device status"
                 )
             return self._trials.commit(state)
 
@@ -95,7 +95,9 @@ class HandAgent(Agent):
                 self._trials.resume(state)
                 state = self._store.read_state()
             if state.trial:
-                raise RefusedError("busy", "an engine is on trial: confirm it or roll it back first")
+                raise RefusedError(
+                    "busy", "a new engine waits for confirmation: confirm it, or roll back first"
+                )
             return self._put(state, archive, Installed(release, package, sha256_of(archive)))
         except (RefusedError, OSError) as error:
             return self._refused(error)

@@ -141,7 +141,7 @@ class _Heartbeat:
         self._starts += up_s < since_look_s
         if self._starts > self._health.most_resumes:
             raise RefusedError(
-                "health", f"the program was started {self._starts} times within the trial of the new engine"
+                "health", f"the program was started {self._starts} times while the new engine was watched"
             )
 
     def _mark(self) -> tuple[int, int] | None:

@@ -161,9 +161,9 @@ class State:
         if not slots.issuperset(self.slots):
             raise InputError(f"expected slots of {', '.join(SLOTS)}, got {', '.join(self.slots)}")
         if trial and (trial.slot not in slots or trial.previous not in {*slots, None}):
-            raise InputError(f"expected a trial of one slot, got {trial.slot!r} after {trial.previous!r}")
+            raise InputError(f"expected slots a and b under trial, got {trial.slot!r} and {trial.previous!r}")
         if trial and trial.phase != "returning" and trial.slot not in self.slots:
-            raise InputError(f"expected the slot on trial to hold an engine, and {trial.slot} holds none")
+            raise InputError(f"expected an engine in the slot under trial, and {trial.slot} holds none")
         for time in (self.signed, *(time for each in self.failing for time in (each.when, each.next))):
             if time:
                 parse_time(time)

@@ -109,7 +109,7 @@ def to_prometheus(status: Status) -> str:
     lines = [
         *_metric("info", "The release that serves."),
         _sample("info", 1, **names, model=status.model, release=status.release, package=status.package),
-        *_metric("trial", "Whether an engine is on trial."),
+        *_metric("trial", "Whether a new engine is being watched, and not yet kept."),
         _sample("trial", int(status.trial is not None), **names),
         *_metric("installed_total", "Engines committed so far.", "counter"),
         _sample("installed_total", status.installed, **names),

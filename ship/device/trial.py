@@ -79,7 +79,7 @@ class Trials:
         else:
             trial = replace(trial, resumed=trial.resumed + 1)
             if trial.resumed > self._health.most_resumes:
-                why = f"the trial was cut short {trial.resumed} times: the device does not stay up with it"
+                why = f"the update was interrupted {trial.resumed} times while the new engine was watched"
                 return self.take_back(state, "health", why)
         return self._watch(state, trial)
 
@@ -120,7 +120,7 @@ class Trials:
         try:
             self._write(state)
         except OSError as error:
-            return self.take_back(state, "disk", f"its trial cannot be journaled: {error.strerror}")
+            return self.take_back(state, "disk", f"the journal cannot be written: {error.strerror}")
         return self._judge(state, trial)
 
     def _judge(self, state: State, trial: Trial) -> Event:
