@@ -83,8 +83,8 @@ def calibrate_threshold(package: str, data: str, far: str, threads: int | None, 
     low, high = found.interval
     click.echo(
         f"{package}: cosine {found.cosine:.4f} (95 %: {low:.4f} to {high:.4f}) accepts {rate * 100:g} % of "
-        f"the pairs of two people and {point.tar * 100:.2f} % of one, on {name}, {images:,} images of "
-        f"{figures.people:,} people; written to its manifest"
+        f"the pairs of two people, and {point.tar * 100:.2f} % of the pairs of one person; measured on "
+        f"{name}, {images:,} images of {figures.people:,} people, and written to the manifest"
     )
 
 
@@ -94,5 +94,5 @@ def _not_resolved(figures: Verification, rate: float, name: str) -> str:
     advice = f"{min(known):g} is resolved there" if known else "no rate is resolved there"
     return (
         f"expected a set that resolves a --far of {rate:g}, got {name} with {figures.impostor:,} pairs of "
-        f"two people, of which this accepts too few, or of too few people; {advice}, or add people"
+        f"two people, of which this rate accepts too few, or of too few people; {advice}, or add people"
     )
