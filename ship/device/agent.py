@@ -1,7 +1,7 @@
 """The agent: one run brings a camera to the release it should have, or leaves it with the one that it has.
 
-Whatever instant a run is cut short at, the link leads to an engine that was proven on this device, and the
-next run reads in the journal what was going on, and finishes it or takes it back.
+Wherever a run is interrupted, the link leads to an engine that was verified on this device. The next run
+reads in the journal what was going on, and finishes or undoes it.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from osnet_edge.ship.times import format_time
 
 
 class Agent:
-    """What updates one store.
+    """The program that updates one store.
 
     Args:
-        store: whose.
-        metadata: verifies what the repository says; None is TUF, by the root that the store was given.
-        verify: verifies an engine.
-        watcher: watches one on trial.
-        facts: what this device is; None looks.
+        store: the camera's store.
+        metadata: verifies the repository's metadata; None for TUF, with the root in the store.
+        verify: verifies an engine on this device.
+        watcher: watches a new engine before it is kept.
+        facts: what this device is; None detects it.
         now: returns the time, with its zone.
-        uptime: returns the seconds that the device has been on.
+        uptime: returns how long the device has been on.
         say: called with a line for each step.
-        progress: called with what takes long, and the share of it that is done.
+        progress: called with the name of a long step and the share of it that is done, in [0, 1].
     """
 
     def __init__(
@@ -69,16 +69,17 @@ class Agent:
         """Bring the camera to the release that it should have.
 
         Args:
-            retry: whether what failed on this device may be tried again, and at once.
-            forget: whether the versions that the journal says were seen are forgotten, where a hand or a
-                broken disk wrote others; what TUF has verified still holds.
+            retry: whether to try releases that failed on this device again, and at once.
+            forget: whether to forget the versions that the journal says were seen, where a hand or a broken
+                disk wrote others; what TUF has verified still holds.
             wait: seconds to wait for another update to end.
 
         Returns:
-            How it ended: `current`, `waiting`, `installed`, `trial`, `refused` or `returned`.
+            How it ended: `current`, `waiting`, `installed`, `trial` (waits for confirmation), `refused` or
+            `returned`.
 
         Raises:
-            RefusedError: another update is running still.
+            RefusedError: another update is still running.
         """
         with self._store.lock(wait):
             try:
@@ -96,13 +97,13 @@ class Agent:
         if state != before:
             self._store.write_state(state)
         if state.trial:
-            self._say("finishing the trial that was begun")
+            self._say("continuing to watch the new engine")
             event = self._trials.resume(state)
             return (self._take_back_if_recalled() if event.what == "trial" else None) or event
         return self._heal(state) or self._follow()
 
     def _take_back_if_recalled(self) -> Event | None:
-        """Go back from an engine that waits to be confirmed, where its release was recalled meanwhile."""
+        """Roll back an engine that waits for confirmation if its release was recalled meanwhile."""
         try:
             state, channel = self._refresh(self._store.read_state())
         except (RefusedError, OSError):
@@ -115,7 +116,7 @@ class Agent:
         return self._trials.take_back(state, "operator", why, fails=False)
 
     def _heal(self, state: State) -> Event | None:
-        """Go to the other slot where the one that serves was damaged, as flash memory does."""
+        """Switch to the other slot if the running engine's files are damaged, as flash memory does."""
         active, spare = self._store.active(), self._store.spare()
         if active is None or self._store.is_whole(active):
             return None
@@ -174,7 +175,7 @@ class Agent:
         )
 
     def _decide(self, channel: Channel, has: str, without: AbstractSet[str]) -> Decision:
-        """Decide as if some releases were not out, but for the one that the camera has."""
+        """Decide as if the given releases did not exist, except for the one that the camera has."""
         releases = tuple(each for each in channel.releases if each.name not in without or each.name == has)
         known = replace(channel, releases=releases)
         return decide(known, self._config.device, self._config.ring, has, self._now())
@@ -248,7 +249,7 @@ class Agent:
         if slot in state.slots:
             state = state.with_slot(slot, None)
             self._store.write_state(state)
-        self._say("staging and proving the engine")
+        self._say("unpacking and verifying the engine")
         with self._remembering(state, holds):
             try:
                 proof = stage(archive, self._store.slot(slot), limits, self._facts, self._verify)
@@ -266,7 +267,7 @@ class Agent:
 
     @contextlib.contextmanager
     def _remembering(self, state: State, holds: Installed) -> Iterator[None]:
-        """Journal what an archive fails by in the block."""
+        """Record in the journal why an archive fails in the block."""
         try:
             yield
         except (RefusedError, OSError) as error:

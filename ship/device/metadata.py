@@ -1,10 +1,10 @@
-"""What the repository says, as far as The Update Framework's rules let it be believed.
+"""The repository's metadata, verified by the rules of The Update Framework.
 
-python-tuf does the verifying: root by root from the one that the camera was given, thresholds, expiry,
-versions that only rise, and a snapshot that ties them together. Here its errors become reasons, and two
-things are added that it leaves to the caller: versions are also kept in the journal, which outlives a
-metadata folder that a power cut damaged, and the clock is held against the time of signing, since a clock
-that was set back would make anything look unexpired.
+python-tuf verifies: root by root from the one that the camera was given, thresholds, expiry, rising versions,
+and the snapshot that ties them together. This module turns its errors into reasons, and adds two checks that
+python-tuf leaves to the caller. Versions are also kept in the journal, which survives a metadata folder that
+a power cut damaged. And the clock is compared with the time of signing, since with a clock that was set back
+nothing looks expired.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ _RAISED = tuple(kind for kind, _, _ in _REASONS)
 
 @dataclass(frozen=True)
 class Verified:
-    """What a refresh found.
+    """The result of a refresh.
 
     Attributes:
-        versions: of each metadata role.
-        signed: when the timestamp says it was signed, ISO 8601.
+        versions: version of each metadata role.
+        signed: signing time in the timestamp, ISO 8601.
     """
 
     versions: dict[str, int]
@@ -89,7 +89,7 @@ class Verified:
 
 
 class MetadataVerifier(Protocol):
-    """How an agent learns what to believe; tests put one without defences in its place."""
+    """Interface by which an agent reads verified metadata; tests replace it by one without defences."""
 
     def refresh(self, seen: Mapping[str, int], signed: str, now: datetime) -> Verified:
         """Bring the metadata up to date."""
@@ -98,23 +98,23 @@ class MetadataVerifier(Protocol):
         """Return a small target's content."""
 
     def find(self, target: str) -> TargetFile:
-        """Return what is signed of a target: its length and hash."""
+        """Return the signed length and hash of a target."""
 
     def fetch(
         self, file: TargetFile, destination: Path, seconds: float, progress: Callable[[int], None]
     ) -> None:
-        """Download a target, whole and as it was signed."""
+        """Download a target, complete and as it was signed."""
 
 
 class TufVerifier:
     """Verifies a TUF repository on a web server.
 
     Args:
-        root: the root metadata that is trusted from the beginning.
+        root: the root metadata that is trusted from the start.
         folder: where verified metadata is kept.
         url: of the repository.
-        cache: a file for the target that is read at every look, so that it is downloaded when it changes.
-        file_s: seconds that one file of metadata may take, with all tries; all of a refresh may take
+        cache: file for the target that every check reads, so that it is downloaded only if it changed.
+        file_s: time limit in seconds for one file of metadata, with all tries; a whole refresh may take
             `_FILES` times as long.
     """
 
@@ -129,11 +129,11 @@ class TufVerifier:
 
         Args:
             seen: the highest versions that were ever verified, by role.
-            signed: the latest time of signing that was ever verified.
-            now: the time, as this camera's clock has it.
+            signed: the latest signing time that was ever verified.
+            now: the time by this camera's clock.
 
         Raises:
-            RefusedError: the repository cannot be reached or believed, or the clock cannot.
+            RefusedError: the repository cannot be reached, its metadata fail a check, or the clock is wrong.
         """
         _check_clock(now, signed, f"; or, if it is right, {_RECOVERY}")
         self._fetcher = Fetcher(self._file_s, _FILES * self._file_s)
@@ -179,10 +179,10 @@ class TufVerifier:
         return content
 
     def find(self, target: str) -> TargetFile:
-        """Return what is signed of a target.
+        """Return the signed length and hash of a target.
 
         Raises:
-            RefusedError: there is none.
+            RefusedError: there is no such target.
         """
         if self._updater is None:
             raise RuntimeError("refresh comes first")
@@ -199,10 +199,11 @@ class TufVerifier:
     def fetch(
         self, file: TargetFile, destination: Path, seconds: float, progress: Callable[[int], None]
     ) -> None:
-        """Download a target, going on where an earlier try broke off, and hold it to its hash.
+        """Download a target, continuing an earlier download, and check its hash.
 
         Raises:
-            RefusedError: it does not come whole, or is not what was signed; such a file is removed.
+            RefusedError: it does not arrive completely, or differs from what was signed; such a file is
+                removed.
         """
         download(self._address(file), destination, file.length, seconds, progress)
         try:
@@ -249,7 +250,7 @@ def read_root(path: Path) -> bytes:
     """Read the root metadata that a camera was given.
 
     Raises:
-        RefusedError: it was damaged, or is not there.
+        RefusedError: it is damaged or missing.
     """
     try:
         content = read_small(path, _SETTINGS.root_max_length)

@@ -1,4 +1,4 @@
-"""Why an update was not taken: one word for the fleet's charts, and one line for a person."""
+"""Why an update was refused: one word for the fleet's charts, and one line for a person."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LASTING: frozenset[Reason] = frozenset({"archive", "device", "health", "operator
 
 
 class RefusedError(OsnetEdgeError):
-    """An update that was refused; the engine that served before serves on.
+    """An update was refused; the previous engine keeps running.
 
     Args:
         reason: in one word.

@@ -1,4 +1,4 @@
-"""A command in a process of its own, with limits on time and memory, that never outlives the agent."""
+"""A command in its own process, with limits of time and memory, that never outlives the agent."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ _KEPT_FROM = ("CUDA_", "NVIDIA_", "OSNET_EDGE_")
 
 
 class CommandError(Exception):
-    """A command that ended otherwise than with 0; the message is the last line of its standard error."""
+    """A command failed; the message is the last line of its standard error."""
 
 
 def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: str) -> str:
     """Run a command to its end.
 
-    Memory is what is resident, of the command and its children, and what they print, looked at as it runs:
-    address space, which the system could limit, is no measure of a process that uses CUDA.
+    The memory is what is resident, of the command and its children, and what they print, polled as it runs.
+    The system could limit only the address space, which says nothing about a process that uses CUDA.
 
     Args:
         command: program and arguments.
-        seconds: how long it may run.
-        megabytes: what it may have resident.
-        what: what it does, for the message.
+        seconds: time limit.
+        megabytes: limit of resident memory (10^6 bytes).
+        what: what it does, for messages.
 
     Returns:
-        What it printed.
+        Its standard output.
 
     Raises:
-        RefusedError: it ran too long or took too much memory, and was killed.
-        PassingError: it lacked something, or was killed by somebody else.
+        RefusedError: it exceeded a limit, and was killed.
+        PassingError: it lacked something, or was killed by another program.
         CommandError: it failed.
         OSError: there is no such program, or it may not be run.
     """
@@ -105,10 +105,10 @@ def _run(command: Sequence[str], seconds: float, megabytes: float, what: str) ->
 
 
 def run_module(module: str, arguments: Sequence[str], seconds: float, megabytes: float, what: str) -> str:
-    """Run a module of ours by this Python, as `run_limited` does.
+    """Run one of our modules with this Python, as `run_limited` does.
 
-    Isolated: modules come from where this Python's are installed, and neither from the current folder, nor
-    from the user's own, nor from where a variable says.
+    Python runs isolated: it imports only installed modules, and none from the current folder, the user's own
+    folder, or a variable such as PYTHONPATH.
     """
     command = [sys.executable, "-I", "-X", "utf8", "-m", module, *arguments]
     return run_limited(command, seconds, megabytes, what)
@@ -136,14 +136,14 @@ def _watch(
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End the command's whole session, also what it left behind."""
+    """Kill the command's whole session, including its children."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
 
 
 def _resident(process: int) -> int:
-    """Return the bytes that a process and its children have resident."""
+    """Return the resident memory of a process and its children, in bytes."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()

@@ -15,7 +15,7 @@ _ONLINE = (Snapshot.type, Timestamp.type)
 
 @dataclass(frozen=True)
 class Expiry:
-    """Days until each role's signatures expire: the rarer a key is at hand, the longer."""
+    """Days until the signatures of each role expire: the more rarely a key is used, the longer."""
 
     root: float = 365
     targets: float = 180

@@ -269,7 +269,7 @@ def test_a_program_that_lacked_memory_for_an_engine_is_no_word_against_it(
     ("command", "why"),
     [
         (("true",), ""),
-        (("sh", "-c", "echo camera is blind >&2; exit 3"), "the health probe sh says no: camera is blind"),
+        (("sh", "-c", "echo camera is blind >&2; exit 3"), "the health probe sh failed: camera is blind"),
         (("/no/such/probe",), "the health probe /no/such/probe cannot run: No such file or directory"),
     ],
 )
