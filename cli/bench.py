@@ -118,10 +118,11 @@ _FULL = {"streams": "1,2", "people": _PEOPLE, "cold_starts": 5, "layers": True, 
 )
 @force_option()
 def bench(packages: tuple[str, ...], **options: Any) -> None:
-    """Measure engine PACKAGES in rounds, with the float32 reference.
+    """Measure engine PACKAGES, and the float32 reference.
 
-    Each engine runs in its own process. If a process crashes, its row says so, and the others continue.
-    Ctrl-C stops the benchmark and keeps all results until then.
+    Engines are timed in alternating rounds, each in its own process. If a process crashes, its row says so,
+    and the others continue.
+    Ctrl-C stops the benchmark and keeps the results so far.
 
     \b
     Example:
@@ -161,7 +162,7 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
         result = run_bench([*targets, *others], plan, command=command, progress=progress, note=say)
     _write(result, options["json_file"], outputs, in_markdown=options["markdown"])
     if result.settings.interrupted:
-        click.echo("interrupted; what was measured until then was kept", err=True)
+        click.echo("interrupted; the results so far were kept", err=True)
         click.get_current_context().exit(1)
 
 

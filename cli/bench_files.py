@@ -32,7 +32,7 @@ def bench_diff(
     make the command fail. Accuracy counts as worse if its relative loss is more than --fail-over. What was
     not measured in both results is neither better nor worse. If the conditions differ, such as the number of
     threads or the processor, times are shown but not judged; the exit code is then 2 unless something got
-    worse, since a comparison that judged no times must not pass for a good one.
+    worse, so that a script does not take a comparison without judged times for a good one.
 
     \b
     Example:

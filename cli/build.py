@@ -64,9 +64,9 @@ if TYPE_CHECKING:
     type=click.Choice(["per-channel", "per-tensor"]),
     default="per-channel",
     show_default=True,
-    help="Scales of INT8 weights; per-tensor: one a layer, as some compilers of litert files want.",
+    help="Scales of INT8 weights; per-tensor: one per layer, which some LiteRT compilers need.",
 )
-@click.option("--integer", is_flag=True, help="INT8 for litert without any floating point, as NPUs want it.")
+@click.option("--integer", is_flag=True, help="INT8 for litert without any floating point, which NPUs need.")
 @force_option("Replace an existing package.", expose_value=True)
 @json_flag
 def build(
@@ -139,7 +139,10 @@ def build(
 
 
 def golden_crops() -> Picture:
-    """Draw the people of golden pairs, not at the input size, so that they verify the resizing too."""
+    """Return uint8 (4, 200, 80, 3) RGB crops of synthetic people for golden pairs.
+
+    They are not of the input size, so that golden pairs also verify the resizing.
+    """
     from osnet_edge.train.synthetic import sample_crops
 
     return sample_crops(4, height=200, width=80, seed=1)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CalibrateCommand(click.Command):
-    """A command that draws a set, or with `--threshold` measures a package: the two share no other option."""
+    """A command that draws a set, or with `--threshold` measures a package, with options of its own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Run the command of `--threshold` where it is typed."""
@@ -104,8 +104,8 @@ def calibrate(
     people who are held out; `build --precision auto` measures INT8's loss on them. Options that name sets or
     folders may be given several times.
 
-    Images without identities (--crops, --detections) are drawn evenly over folders and time. A build can
-    measure how far embeddings move on others of them, but no loss of mAP: for a budget add --data.
+    Images without identities (--crops, --detections) are drawn evenly over folders and time. With them, a
+    build can measure how far INT8 moves embeddings, but not the loss of mAP; for a budget, also give --data.
 
     \b
     Example:
@@ -174,7 +174,7 @@ def _kind(candidates: Sequence[Candidate]) -> Kind:
 
 
 def _listed(candidates: Sequence[Candidate]) -> tuple[CalibrationPicture, ...]:
-    """Return the entries of the images for the file, with hashes, sorted."""
+    """Return the entries of the file for some images, with their hashes, sorted."""
     from osnet_edge.engines.calibration import CalibrationPicture
     from osnet_edge.runtime.files import sha256_of
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def parse(given: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of sets, of options that may name several each."""
+    """Return the names of all sets; each value of the option may name several."""
     from osnet_edge.train.data import parse_specs
 
     return tuple(spec for each in given for spec in parse_specs(each))

@@ -1,4 +1,4 @@
-"""`osnet-edge data check`: counts a set's images, and lists suspicious and unreadable ones."""
+"""`osnet-edge data check`: counts the images of a set, and lists suspicious and unreadable ones."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def _limit_options(command: F) -> F:
 
 @click.group(cls=CommandGroup)
 def device() -> None:
-    """Update a camera's engine: signed, verified here, rolled back by itself if it fails.
+    """Update a camera's engine, and roll back if the new one fails.
 
     \b
     Example:
@@ -119,7 +119,12 @@ def device() -> None:
 )
 @click.option("--manual", is_flag=True, help="Health check: a person runs osnet-edge device confirm.")
 @click.option(
-    "--window", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Length of the trial."
+    "--window",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a new engine is watched before it is kept.",
 )
 @click.option(
     "--interval",
@@ -168,7 +173,7 @@ def init(
 
     place = Store(Path(store).absolute())
     if url and root is None and not place.trusted_root.is_file():
-        raise InputError("expected --root FILE with --url: the root metadata that this camera shall trust")
+        raise InputError("expected --root FILE with --url: the root metadata that this camera will trust")
     config = DeviceConfig(
         SCHEMA_VERSION,
         device,
@@ -184,7 +189,7 @@ def init(
         ),
     )
     if set_up(place, config, Path(root) if root else None):
-        click.echo("moved to another repository: its releases are taken from the next update on")
+        click.echo("moved to another repository; the next update installs its release")
     click.echo(f"{place.root}: {device}, a {config.model} in the ring {ring} of {channel}")
     if systemd:
         for unit in write_units(Path(systemd), place.root):
@@ -196,6 +201,11 @@ def init(
 @store_option
 @click.option("--retry", is_flag=True, help="Try releases again that failed on this device.")
 @click.option(
+    "--forget-versions",
+    is_flag=True,
+    help="Forget which versions of the repository the journal has seen, if it was changed by hand.",
+)
+@click.option(
     "--wait",
     type=float,
     default=0,
@@ -203,7 +213,7 @@ def init(
     help="How long to wait for another running update; default 0.",
 )
 @json_flag
-def update(store: str, retry: bool, wait: float, as_json: bool) -> int:
+def update(store: str, retry: bool, forget_versions: bool, wait: float, as_json: bool) -> int:
     """Install the release that this camera should have.
 
     The exit code is 0 if the camera has this release or is not in its share yet, and 1 if an update was
@@ -216,7 +226,7 @@ def update(store: str, retry: bool, wait: float, as_json: bool) -> int:
     if not 0 <= wait < math.inf:
         raise InputError(f"expected --wait as a number of seconds, 0 or more, got {wait:g}")
     with _agent(store) as agent:
-        event = agent.update(retry=retry, wait=wait)
+        event = agent.update(retry=retry, forget=forget_versions, wait=wait)
     return _report(store, event, as_json)
 
 
@@ -257,7 +267,7 @@ def status(store: str, prometheus: bool, output: str | None) -> None:
 @store_option
 @json_flag
 def confirm(store: str, as_json: bool) -> int:
-    """Keep the engine that is on trial.
+    """Confirm the new engine: the device keeps it.
 
     \b
     Example:
@@ -295,7 +305,7 @@ def rollback(store: str, why: str, as_json: bool) -> int:
 )
 @json_flag
 def install(archive: str, store: str, release: str, package: str, size: int | None, as_json: bool) -> int:
-    """Install an ARCHIVE by hand: stage, verify, try it. `osnet-edge ship` runs this on the host.
+    """Install an ARCHIVE by hand, with all checks of an update. `osnet-edge ship` runs this on the host.
 
     \b
     Example:
@@ -308,7 +318,7 @@ def install(archive: str, store: str, release: str, package: str, size: int | No
     with _agent(store) as agent:
         if archive == "-":
             if size is None:
-                raise InputError("expected --bytes with an archive on standard input, to tell a whole one")
+                raise InputError("expected --bytes N, the size of the archive on standard input, got none")
             event = agent.install_stream(sys.stdin.buffer, size, release, package)
         elif Path(archive).is_file():
             event = agent.install(Path(archive), release, package)
@@ -322,7 +332,7 @@ def install(archive: str, store: str, release: str, package: str, size: int | No
 @click.option("--needs", required=True, metavar="JSON", help="Requirements of the package.")
 @click.option("--bytes", "size", type=int, required=True, metavar="N", help="Size of its archive.")
 def fits(store: str, needs: str, size: int) -> int:
-    """Check whether a package fits; changes nothing. `osnet-edge ship --dry-run` runs this.
+    """Check whether a package fits this device; changes nothing. `osnet-edge ship --dry-run` runs this.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Commands under commands: the nearest name for a mistyped one, and commands that work by themselves too."""
+"""Groups of commands: they suggest the nearest name for a mistyped one, and may be commands themselves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 
 class CommandGroup(click.Group):
-    """A group that knows the nearest of its commands' names, also of those that are not imported yet."""
+    """A group that suggests the nearest command for a mistyped name, without importing its commands."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -33,10 +33,10 @@ class CommandGroup(click.Group):
 
 
 class CommandWithOthers(click.Command):
-    """A command that takes files or folders, with further commands selected by the first word.
+    """A command that takes files or folders, with subcommands selected by the first word.
 
     Args:
-        others: usage and command, by that word.
+        others: usage and command of each subcommand, by its name.
     """
 
     def __init__(self, *args: Any, others: Mapping[str, tuple[str, click.Command]], **kwargs: Any) -> None:
@@ -44,7 +44,7 @@ class CommandWithOthers(click.Command):
         self.others = others
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Treat the names of the others as commands, unless a folder with that name is here."""
+        """Run the subcommand that the first word names, unless a folder has that name."""
         if not args or args[0] not in self.others or Path(args[0]).is_dir():
             return super().parse_args(ctx, args)
         found = self.others[args[0]][1]
@@ -54,7 +54,7 @@ class CommandWithOthers(click.Command):
         return args
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the others in the help."""
+        """Show the subcommands in the help."""
         with formatter.section("Commands"):
             formatter.write_dl(
                 [(usage, other.get_short_help_str(80)) for usage, other in self.others.values()]

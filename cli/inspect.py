@@ -79,7 +79,7 @@ def inspect(package: str, prove: bool, plot: str | None, as_json: bool) -> None:
 
 
 def _refusal(manifest: Manifest) -> str | None:
-    """Return why a package is refused on this processor; None where loading alone would tell."""
+    """Return why a package is refused on this processor; None if only loading it can tell."""
     from osnet_edge.runtime.package.folder import check_target
 
     try:
@@ -106,7 +106,7 @@ def _draw(manifest: Manifest, package: str, plot: str) -> None:
     from osnet_edge.bench.report.figures import decision_chart
 
     if manifest.int8 is None:
-        raise InputError(f"expected a package of --precision int8 or auto to draw, {package} is neither")
+        raise InputError(f"expected a package built with --precision int8 or auto for --plot, got {package}")
     with write_aside(Path(plot)) as partial:
         partial.write_text(decision_chart(manifest.int8, Path(package).resolve().name), encoding="utf-8")
 

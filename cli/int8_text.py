@@ -43,7 +43,7 @@ def describe_loss(loss: AccuracyLoss) -> str:
 
 
 def describe_drift(drift: Drift) -> str:
-    """Return in a few words how far embeddings move.
+    """Return in a few words how far INT8 moves embeddings.
 
     Example:
         >>> describe_drift(Drift(256, 0.0043, 0.0312))

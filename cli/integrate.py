@@ -61,10 +61,11 @@ def integrate(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write the graph and configuration by which another program runs PACKAGE, and prove them.
+    """Write PACKAGE for DeepStream, Triton, Savant or Ultralytics: graph and configuration.
 
-    PACKAGE is an engine package or an ONNX file of export. The configuration is read back and computed on
-    drawn crops: embeddings must be the package's. The folder has a README with the commands.
+    PACKAGE is an engine package or an ONNX file from `osnet-edge export`. The written configuration is read
+    back and applied to synthetic crops: the embeddings must be those of the package. The folder has a README
+    with the commands.
 
     \b
     Example:

@@ -27,13 +27,13 @@ _AGREES = 0.99
 @click.argument("config", type=InputPath("a configuration of DeepStream, Triton, Savant or Ultralytics"))
 @click.option("--package", type=PACKAGE_OR_GRAPH, metavar="PACKAGE", help="What it is meant to run.")
 @click.option("--data", type=SET, metavar="SET", help="Measure what each mistake costs; needs --package.")
-@click.option("--fix", type=OutputFile(MENDED), metavar="FILE", help="Write the mended configuration.")
+@click.option("--fix", type=OutputFile(MENDED), metavar="FILE", help="Write the corrected configuration.")
 @force_option()
 @json_flag
 def integrate_check(
     config: str, package: str | None, data: str | None, fix: str | None, as_json: bool
 ) -> None:
-    """Name the mistakes in a configuration, and what they cost.
+    """List the mistakes in a configuration, and what each costs in mAP.
 
     The exit code is 1 if there is a mistake.
 
@@ -133,7 +133,7 @@ def _document(checked: Checked) -> dict[str, object]:
 @click.option("--stream", default=0, show_default=True, help="Which camera, as DeepStream counts them.")
 @json_flag
 def integrate_compare(dump: str, boxes: str, package: str, frames: str, stream: int, as_json: bool) -> None:
-    """Compare embeddings that deepstream-app wrote to DUMP with the package's of the same boxes.
+    """Compare embeddings that deepstream-app wrote to DUMP with the package's own of the same boxes.
 
     The exit code is 1 if they do not agree: a median cosine below 0.99.
 

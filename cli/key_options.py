@@ -38,7 +38,7 @@ channel_option = click.option(
 
 
 class Given(click.types.StringParamType):
-    """Text that is not empty: an unset variable in a script must not decide anything."""
+    """Text that is not empty, as it would be from an unset variable in a script."""
 
     name = "text"
 
@@ -58,7 +58,7 @@ def refuse_empty(command: click.Command) -> click.Command:
 
 
 def signing_options(command: F) -> F:
-    """Add the options for changing targets: keys, or a draft if the keys are elsewhere, and expiry."""
+    """Add the options for signing targets metadata: keys, or a draft if they are elsewhere, and expiry."""
     for option in (
         click.option(
             "--targets-key",
@@ -91,12 +91,14 @@ def signing_options(command: F) -> F:
 
 
 def open_repository(folder: str, **days: float | None) -> Repository:
-    """Open a repository, with these days of expiry if given."""
-    from osnet_edge.ship.publish.repository import Expiry, Repository
+    """Open a repository, with another validity of new signatures, in days, if given."""
+    from osnet_edge.ship.publish.repository import Repository
+    from osnet_edge.ship.publish.signers import Expiry
 
     given = {role: value for role, value in days.items() if value is not None}
     if any(not 0 < value <= 3660 for value in given.values()):
-        raise InputError(f"expected days of expiry of up to ten years, got {given}")
+        days_given = ", ".join(f"{value:g}" for value in given.values())
+        raise InputError(f"expected --expires as days, more than 0 and up to ten years; got {days_given}")
     return Repository(Path(folder), Expiry(**given))
 
 
@@ -150,7 +152,7 @@ class Signing:
 
 
 def warn(repository: Repository) -> bool:
-    """Show what is about to expire or to grow too large, on standard error; return if cameras refuse it."""
+    """Warn on standard error of what expires soon or grows too large; return whether cameras refuse it."""
     from osnet_edge.ship.publish.check import warnings_of
 
     found = warnings_of(repository)

@@ -75,10 +75,10 @@ def new(file: str, encrypt: bool) -> None:
 @keys.command()
 @new_repository_option
 @click.option("--root", "root_keys", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public root key.")
-@click.option("--threshold", type=int, help="Number of root keys that must sign; of the first root, 2.")
+@click.option("--threshold", type=int, help="Number of root keys that must sign; 2 for the first root.")
 @click.option("--targets", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public targets key.")
 @click.option(
-    "--targets-threshold", type=int, help="Number of targets keys that must sign; of the first root, 1."
+    "--targets-threshold", type=int, help="Number of targets keys that must sign; 1 for the first root."
 )
 @click.option("--online", type=PUBLIC_KEY, multiple=True, metavar="PUB", help="Public online key.")
 @click.option("--expires", type=float, metavar="DAYS", help="Validity of the root; default 365.")
@@ -93,7 +93,9 @@ def root(
     expires: float | None,
     output: str,
 ) -> None:
-    """Draft a root: name the keys of a role to rotate it; keys and thresholds that are not named stay.
+    """Draft the next root metadata; keys and thresholds that are not named stay.
+
+    To rotate the keys of a role, name all of its new keys.
 
     \b
     Example:
@@ -102,8 +104,8 @@ def root(
       osnet-edge keys root --repo fleet -o root.draft     # the same keys for another year
     """
     from osnet_edge.ship.publish.keys import read_public
-    from osnet_edge.ship.publish.repository import Signers
     from osnet_edge.ship.publish.signed import describe, write_draft
+    from osnet_edge.ship.publish.signers import Signers
 
     place = open_repository(repository, root=expires)
     before = place.signers() if place.versions("root") else Signers.none()
@@ -201,9 +203,9 @@ def install(draft: str, repository: str, online: str | None) -> None:
     help="For a repository whose timestamp is lost: lead to the newest signed targets that are here.",
 )
 def refresh(repository: str, online: str, expires: float | None, recover: bool) -> int:
-    """Renew the online signatures before they expire; for a daily job, needs only the online key.
+    """Renew the online signatures before they expire; run it daily. It needs only the online key.
 
-    The exit code is 1 if cameras refuse the repository nevertheless, since other signatures have expired.
+    The exit code is 1 if cameras still refuse the repository, because other signatures have expired.
 
     \b
     Example:
@@ -233,7 +235,7 @@ def renew(
 ) -> None:
     """Sign the targets metadata again: before their 180 days are over, and after targets keys were rotated.
 
-    What is published, and who takes it, stays the same.
+    Releases and rollouts stay as they are.
 
     \b
     Example:

@@ -91,7 +91,7 @@ class Commands(CommandGroup):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="osnet-edge")
-@click.option("-v", "--verbose", is_flag=True, help="Show the logs of the libraries, with TensorRT's.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show the logs of libraries, such as TensorRT's.")
 def cli(verbose: bool) -> None:
     """OSNet person re-identification, from a checkpoint to a measured engine.
 

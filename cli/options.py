@@ -74,10 +74,10 @@ def read_calibration(
     """Read a calibration set with its accuracy budget.
 
     Args:
-        file: of the set; None returns None.
-        budget: points of mAP.
-        rank1: points of Rank-1.
-        budget_alone: whether a budget may come without a set.
+        file: the calibration set's JSON file; None returns None.
+        budget: largest accepted loss, in points (percent) of mAP.
+        rank1: largest accepted loss, in points of Rank-1.
+        budget_alone: whether a budget is accepted without a set.
 
     Raises:
         InputError: the file is not a calibration set, the budget is invalid, or a budget comes without a set.
@@ -121,7 +121,7 @@ def typed_command(**chosen: object) -> str:
 
 
 def within_cores(context: click.Context, parameter: click.Parameter, threads: int | None) -> int | None:
-    """Return a number of threads; more than the cores this process may use only wait for each other.
+    """Return a number of threads that is within the cores of this process: more would only wait.
 
     Raises:
         InputError: it is below 1, or above the cores.
@@ -143,10 +143,10 @@ weights_key_option = click.option(
 
 
 def require_weights(weights: str | None, weights_key: str | None) -> None:
-    """Check that a key of a checkpoint's networks comes with the checkpoint.
+    """Check that `--weights-key` is given together with `--weights`.
 
     Raises:
-        InputError: it comes alone.
+        InputError: it is given alone.
     """
     if weights_key is not None and not weights:
         raise InputError("expected --weights with --weights-key, got none; give the checkpoint that holds it")

@@ -1,4 +1,4 @@
-"""Paths that are typed: what must be there is looked for first, and what is written is tried first.
+"""Types of path arguments: an input must exist, and an output must be writable, before any work is done.
 
 Both happen while the command line is read, before a library is imported or any work is done. A shell
 completes file names for them.
@@ -46,13 +46,13 @@ class _Path(click.ParamType):  # type: ignore[type-arg]
 
 
 class InputPath(_Path):
-    """Something that must be there.
+    """A path that must exist.
 
     Args:
-        what: it is, for the message, such as `a calibration set`.
-        kind: what may hold it.
-        advice: what to do where nothing is there.
-        but: what may be typed in place of a path, such as `env:NAME`, begins with this.
+        what: what is expected there, for the message, such as `a calibration set`.
+        kind: whether a file, a folder or either may hold it.
+        advice: for the message, what to do if nothing is there.
+        but: prefix of values that are no path, such as `env:` of `env:NAME`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class InputPath(_Path):
 
 
 class PathOrName(_Path):
-    """A path, or a name that the command knows, which tells them apart; a shell completes the path."""
+    """A path, or a name that the command knows; the command decides which. A shell completes paths."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text as typed."""
@@ -90,11 +90,11 @@ class PathOrName(_Path):
 
 
 class OutputFile(_Path):
-    """A file to write, whose folder must be there and take it; its command has `force_option`.
+    """A file to write, in a folder that exists and is writable; its command has `force_option`.
 
     Args:
-        kind: what is written, and may be replaced.
-        but: what may be typed in place of a path, such as `-` for standard output.
+        kind: what is written; a file of this kind may be replaced.
+        but: a value that is no path, such as `-` for standard output.
     """
 
     def __init__(self, kind: FileKind, but: str | None = None) -> None:
@@ -108,7 +108,7 @@ class OutputFile(_Path):
 
 
 class InputKey(InputPath):
-    """A key that must be there; its text, typed in place of its name, is refused and not printed."""
+    """A key file or variable that must exist; the text of a key itself is refused, and not printed."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the place as typed; raises as `InputPath` and `refuse_key_text` do."""
@@ -117,7 +117,7 @@ class InputKey(InputPath):
 
 
 class OutputKey(_Path):
-    """A key to write; the text of one, typed in place of its name, is refused and not printed."""
+    """A key file to write; the text of a key itself is refused, and not printed."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the path as typed; raises as `refuse_key_text` and `require_writable` do."""
@@ -127,10 +127,10 @@ class OutputKey(_Path):
 
 
 class OutputFolder(_Path):
-    """A folder to make, and the folders that it is in, as far as they are not there.
+    """A folder to make, with its parents.
 
-    Of a command that writes nothing, no empty folder is left. Whether what is there may be replaced is for
-    the command to say.
+    A command that writes nothing leaves no empty folder. The command decides whether a folder that exists
+    may be replaced.
     """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -152,7 +152,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 class MadeFolder(_Path):
-    """A folder that keeps state: the command makes it where it is not there yet."""
+    """A folder that keeps state; the command makes it if it does not exist."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the path as typed.
@@ -167,7 +167,7 @@ class MadeFolder(_Path):
 
 
 class FilledFolder(InputPath):
-    """A folder that must be there and take files."""
+    """A folder that must exist and be writable."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the path as typed; raises as `InputPath` and `require_place` do."""
@@ -177,7 +177,7 @@ class FilledFolder(InputPath):
 
 
 class LaterFile(_Path):
-    """A file that another program will write, in a folder that may not be there before it runs."""
+    """A file that another program will write; its folder need not exist yet."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the path as typed.

@@ -41,7 +41,7 @@ def say(text: str, *, indent: str = "  ") -> None:
 
 @contextmanager
 def told_if_slow(text: str) -> Iterator[None]:
-    """Show what is done only if it takes longer than a second."""
+    """Show a message if the block takes longer than a second."""
     timer = threading.Timer(_SLOW_S, step, [text])
     timer.daemon = True
     timer.start()
@@ -52,7 +52,7 @@ def told_if_slow(text: str) -> Iterator[None]:
 
 
 def load_package(package: str, threads: int | None = None) -> Embedder:
-    """Load a package, and say so where it takes longer: some libraries compile for seconds, without a word.
+    """Load a package, with a message if it takes longer than a second: some libraries compile first.
 
     Raises:
         OsnetEdgeError: see `Embedder.load`.
@@ -64,7 +64,7 @@ def load_package(package: str, threads: int | None = None) -> Embedder:
 
 
 class Advance(Protocol):
-    """Called by a block with the number of items just done, and a short status."""
+    """The function that a block calls with the number of items just done, and a short status."""
 
     def __call__(self, count: int, note: str = "") -> None:
         """Show it."""
@@ -78,7 +78,7 @@ def bar(label: str, total: int, *, shown: bool = True, percent: bool = False) ->
         label: what is done.
         total: number of items.
         shown: whether anything is shown at all.
-        percent: whether items are hundredths, and not things that a reader could count.
+        percent: whether items are hundredths of the whole, shown as a percentage and not as a count.
     """
     left = TimeLeft(total)
     if not shown:
@@ -124,10 +124,10 @@ def shares() -> Iterator[Callable[[str, float], None]]:
 
 
 class TimeLeft:
-    """How long the items that are left will take, by the speed of the last ones.
+    """An estimate of the time left, from the speed of the last items.
 
-    The first report starts the clock: what came before it, such as starting processes and warming up, tells
-    nothing about the items to come. So does whatever a resumed run had done already.
+    The clock starts with the first report: what came before it, such as starting processes, warm-up, or the
+    items of a run that is resumed, says nothing about the items to come.
 
     Args:
         total: number of items.

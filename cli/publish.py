@@ -78,7 +78,7 @@ def publish(
     draft: str | None,
     expires: float | None,
 ) -> None:
-    """Add PACKAGES, and recipes, to a repository as a release.
+    """Publish PACKAGES (engines or recipes) as a release.
 
     The repository is a folder of static files, for any web server, object store or CDN.
 
@@ -128,7 +128,7 @@ def publish(
 @click.option("--to", "back", metavar="RELEASE", help="With --recall: the release to go back to.")
 @click.option("--drop", is_flag=True, help="Forget an old release, and delete its archives.")
 @click.option(
-    "--check", is_flag=True, help="Without RELEASE: examine the repository, and say how to mend it."
+    "--check", is_flag=True, help="Without RELEASE: examine the repository, and say how to repair it."
 )
 @signing_options
 @json_flag
@@ -213,7 +213,7 @@ def _check(place: Repository, as_json: bool) -> int:
         for each in found:
             click.echo(f"{'damaged' if each.serious else 'warning'}: {each.what}; {each.mend}")
         if not found:
-            click.echo(f"{place.folder}: all is there, signed by today's keys, and not about to expire")
+            click.echo(f"{place.folder}: complete, signed by today's keys, and not about to expire")
     return int(any(each.serious for each in found))
 
 

@@ -1,7 +1,7 @@
-"""What a command may replace: a file of the kind that it writes; anything else is replaced with `--force`.
+"""What a command may replace: a file of the kind that it writes; anything else only with `--force`.
 
-A kind is told by what is in the file, since its name is what was mistyped. Nothing but the standard library
-is needed for it, so that it is told before any work.
+The kind is recognised by the file's content, since it is the name that people mistype. This needs only the
+standard library, so it can be checked before any work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FileKind:
 
     Attributes:
         name: with its article, for messages.
-        pattern: of its content, from the first byte on.
+        pattern: regular expression that its content matches, from the first byte on.
     """
 
     name: str
@@ -80,11 +80,12 @@ _KNOWN = (
 
 
 def force_option(help_text: str = "Also replace a file of another kind.", **how: Any) -> Callable[[F], F]:
-    """Return `--force`, for a command that writes what may be there already.
+    """Return the option `--force`, for a command whose output may exist already.
 
     Args:
         help_text: what else may be replaced with it.
-        how: further settings of the option; without any, only the outputs' types know of it.
+        how: further settings for click; by default the value goes to the types of the outputs only, and not
+            to the command.
     """
     return click.option(
         "--force",

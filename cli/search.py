@@ -23,7 +23,7 @@ from osnet_edge.train.threads import spare_busy_cores
 @click.option("--batch", default=512, show_default=True, help="Batch size.")
 @click.option("--learning-rate", default=0.1, show_default=True, help="Initial learning rate of SGD.")
 @click.option(
-    "--share-rate", type=float, help="Learning rate of the designs' shares; default: --learning-rate."
+    "--share-rate", type=float, help="Learning rate of the shares of block designs; default: --learning-rate."
 )
 @click.option(
     "--temperature", default=10.0, show_default=True, help="Initial temperature of the Gumbel-softmax."
@@ -66,7 +66,7 @@ def search(
     device: str,
     workers: int | None,
 ) -> None:
-    """Search the best placement of instance norm for the images of --data.
+    """Search for the best placement of instance norm for the images of --data.
 
     The output folder gets placement.json for `train --placement`, search.jsonl with the probabilities after
     each epoch, and search.svg with their chart. The defaults are the paper's, for a GPU. A smaller batch

@@ -37,10 +37,10 @@ _BATCH = 16
 @threads_option
 @json_flag
 def calibrate_threshold(package: str, data: str, far: str, threads: int | None, as_json: bool) -> None:
-    """Measure the similarity that means the same person, and keep it in a package.
+    """Measure the similarity that means the same person, and keep it in a package's manifest.
 
-    It is the lowest cosine at which no more than --far of the pairs of two people, by different cameras, are
-    accepted, and goes into the manifest. It holds for this engine and the cameras of this set: use images of
+    It is the lowest cosine similarity at which at most a share --far of the pairs that show two people, on
+    different cameras, is accepted. It is valid for this engine and the cameras of this set, so use images of
     your own cameras.
 
     \b
@@ -83,16 +83,16 @@ def calibrate_threshold(package: str, data: str, far: str, threads: int | None, 
     low, high = found.interval
     click.echo(
         f"{package}: cosine {found.cosine:.4f} (95 %: {low:.4f} to {high:.4f}) accepts {rate * 100:g} % of "
-        f"the pairs of two people and {point.tar * 100:.2f} % of one, on {name}, {images:,} images of "
-        f"{figures.people:,} people; written to its manifest"
+        f"the pairs of two people, and {point.tar * 100:.2f} % of the pairs of one person; measured on "
+        f"{name}, {images:,} images of {figures.people:,} people, and written to the manifest"
     )
 
 
 def _not_resolved(figures: Verification, rate: float, name: str) -> str:
-    """Return what to do with a set that is too small for a rate."""
+    """Return the message for a set that is too small for a rate."""
     known = [point.far for point in figures.points if point.threshold is not None]
     advice = f"{min(known):g} is resolved there" if known else "no rate is resolved there"
     return (
         f"expected a set that resolves a --far of {rate:g}, got {name} with {figures.impostor:,} pairs of "
-        f"two people, of which this accepts too few, or of too few people; {advice}, or add people"
+        f"two people, of which this rate accepts too few, or of too few people; {advice}, or add people"
     )

@@ -109,7 +109,7 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
       finetune_x1_0, finetune_x1_0_cosine, finetune_x0_75, finetune_x0_5,
       finetune_x0_25      same domain, from --weights
       ibn_x1_0, ain_x1_0  across domains
-      multi_source        several sources, for unseen domains
+      multi_source        several source sets, for unseen domains
       quantize            fine-tune for INT8's rounding, without identities
     \b
     Example:
@@ -141,7 +141,7 @@ def train(recipe: str, data: str, output: str, test: str | None, resume: bool, *
 
 
 def _check(recipe: str, data: str, resume: bool, options: dict[str, Any]) -> None:
-    """Refuse what can be told to be wrong before libraries are imported, which takes seconds.
+    """Refuse wrong input as far as possible before libraries are imported, which takes seconds.
 
     Raises:
         InputError: there is no such recipe or set, or the recipe needs what is not given.
@@ -185,7 +185,7 @@ def _train(
         )
         chosen = read_recipe(recipe, _changes(recipe, options, weights))
         if calibration and chosen.network.quantize == "none":
-            raise InputError("expected a calibration set with --quantize, got one without; leave it out")
+            raise InputError("expected --calibration only with --quantize, got it without; leave it out")
         pictures = training_pictures(parse_specs(data), combineall=chosen.batches.combineall)
         if calibration:
             pictures = without_held_out(pictures, calibration)
@@ -258,7 +258,7 @@ def _changes(recipe: str, options: dict[str, Any], weights: OSNet | None) -> lis
 
 
 def _typed_changes(options: dict[str, Any]) -> list[str]:
-    """Return those of the changes that need no file and no weights."""
+    """Return the changes that depend on no file and no weights."""
     changes = []
     if options["epochs"] is not None:
         changes.append(f"batches.epochs={options['epochs']}")

@@ -188,7 +188,7 @@ def graphs_of(
 
     Args:
         model: a checkpoint or an ONNX file.
-        target: gives the default rewrites if `rewrites` is empty.
+        target: decides the default rewrites if `rewrites` is empty.
         rewrites: as `export --rewrite` spells them.
         size: height and width of the input, in pixels, for a checkpoint.
         weights_key: which network of a checkpoint to take, if it holds several.

@@ -64,10 +64,12 @@ def write_recipe(
         InputError: the graph, target, precision, calibration set or output cannot be used.
         CheckError: nothing in INT8 is within the budget.
     """
-    output, spec = Path(output), parse_target(target)
-    if spec.processor:
-        # One kind alone has bf16.
-        spec = parse_target(target, BF16 if (precision, processor) == ("bf16", ANY) else processor)
+    output = Path(output)
+    if processor == ANY and not parse_target(target).row.on_cpu:
+        # Which is so for a GPU, whatever the processor beside it.
+        processor = "this"
+    # One kind alone has bf16.
+    spec = parse_target(target, BF16 if (precision, processor) == ("bf16", ANY) else processor)
     check_asked(spec, precision, calibration)
     if spec.fastest or "current" in spec.capabilities:
         raise InputError(f"expected a target that another device can be built for, got {target}")

@@ -74,8 +74,8 @@ def integrate(
 ) -> Integration:
     """Write what a consumer needs to run a package's network, and prove it.
 
-    The configuration is read back from the folder, and its arithmetic is done to drawn crops: the embeddings
-    have to be the package's. Only then does the folder appear.
+    The configuration is read back from the folder and applied to synthetic crops: the embeddings have to be
+    the package's. Only then does the folder appear.
 
     Args:
         package: an engine package with a graph in it, or an ONNX file of `osnet-edge export`.

@@ -18,7 +18,7 @@ from osnet_edge.runtime.cuda.arrays import is_on_gpu, on_gpu
 from osnet_edge.runtime.errors import CheckError, UnavailableError
 from osnet_edge.runtime.first_load import must_be_verified, remember_verified
 from osnet_edge.runtime.forks import HelperThreads
-from osnet_edge.runtime.package.folder import check_target, open_package
+from osnet_edge.runtime.package.folder import check_target, follow_path, open_package
 from osnet_edge.runtime.package.golden import hold_to_golden, normalize_rows, read_golden
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.precisions import PRECISIONS
@@ -86,7 +86,7 @@ class Embedder:
         package = Path(package)
         if package.is_symlink():
             # Followed once: a link that is turned meanwhile must not mix two packages.
-            package = package.resolve()
+            package = follow_path(package)
         manifest = open_package(package)
         check_target(manifest)
         check_interpolation(manifest.preprocessing.interpolation)

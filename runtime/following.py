@@ -21,6 +21,7 @@ from osnet_edge.runtime.embedder import BoxEmbeddings, Embedder, Embeddings
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError, first_line
 from osnet_edge.runtime.files import read_small, write_aside
 from osnet_edge.runtime.forks import fork_waits
+from osnet_edge.runtime.package.folder import follow_path
 from osnet_edge.runtime.package.schema import parse_json
 
 T = TypeVar("T")
@@ -94,6 +95,11 @@ class FollowingEmbedder:
         self._path, self._threads, self._interval = Path(path), threads, interval
         self._heartbeat = Path(heartbeat) if heartbeat else None
         self._begin()
+        if on_hangup and threading.current_thread() is not threading.main_thread():
+            raise InputError(
+                "expected on_hangup in the main thread, since Python has signals there alone; call look() "
+                "from a handler of your own"
+            )
         if on_hangup:
             # Before the first load, which takes seconds: by default the signal ends the program.
             signal.signal(signal.SIGHUP, self._hang_up)
@@ -101,7 +107,7 @@ class FollowingEmbedder:
         self._tried, self._failed = self._look(), ""
         # When what the path leads to is loaded again: never, where it is what serves.
         self._again, self._pause = math.inf, interval
-        self._serving = _Serving(Embedder.load(self._path.resolve(), threads=threads))
+        self._serving = _Serving(Embedder.load(follow_path(self._path), threads=threads))
         self._stopped, self._up = False, time.monotonic()
         self._beat()
         self._start()
@@ -186,6 +192,11 @@ class FollowingEmbedder:
         while not os.path.isdir(self._path) and (left := until - time.monotonic()) > 0:
             self._wake.wait(min(self._interval, left))
             self._wake.clear()
+        if seconds and not os.path.isdir(self._path):
+            raise InputError(
+                f"expected an engine package (a folder) at {self._path} within {seconds:g} s, and none came; "
+                "osnet-edge device status says why"
+            )
 
     def _look(self) -> tuple[str, int]:
         """Return what tells one turn of the link from another: where it leads, and the link's own number."""

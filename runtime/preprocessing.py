@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from osnet_edge.runtime.enlarging import by_pillow, enlarge
 from osnet_edge.runtime.errors import InputError, UnavailableError
 
 Picture = NDArray[np.uint8]
@@ -156,10 +157,8 @@ def resize(
 
         resized = cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(resized[..., ::-1] if bgr else resized, np.uint8)
-    # Pillow unpacks bytes to pixels of four either way, and turns colours round in the same pass.
-    order, size = "BGR" if bgr else "RGB", (crop.shape[1], crop.shape[0])
-    picture = Image.frombuffer("RGB", size, np.ascontiguousarray(crop), "raw", order, 0, 1)
-    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    enlarged = enlarge(crop, height, width, bgr=bgr)
+    return enlarged if enlarged is not None else by_pillow(crop, height, width, bgr=bgr)
 
 
 def check_crops(crops: object, *, bgr: bool = False) -> list[Picture]:

@@ -1,4 +1,4 @@
-"""Run trackers themselves with our rows, on drawn people who walk, and say whether each got those rows.
+"""Run trackers themselves with our rows, on synthetic people who walk, and say whether each got those rows.
 
 It is evidence, run by hand in an environment of its own: BoxMOT and Ultralytics are under the AGPL, and
 nothing of this project needs any of them.

@@ -1,7 +1,7 @@
-"""A channel's document, signed as a TUF target: which releases there are, for whom, and who takes them when.
+"""A channel's document, a signed TUF target: its releases, and which devices install them when.
 
-The publisher writes it anew for every decision, so that a pause or a recall is a signature like a release,
-and a camera decides from it alone, without asking a server.
+The publisher signs a new document for every decision, so a pause or a recall is as trustworthy as a release.
+A camera decides from this document alone, without asking a server.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Artifact:
         name: of the package, unique in its release.
         target: the TUF target that holds its archive.
         kind: an engine as it will run, or a recipe that the device builds it by.
-        bytes: what it takes unpacked.
-        variant: the network.
-        precision: of the arithmetic.
-        needs: what a device must be.
-        mean_ap: mAP of the bench, in [0, 1]; None where it was not measured.
-        rank1: Rank-1 of the bench, in [0, 1]; None where it was not measured.
-        latency_ms: p50 of a call with one image; None where it was not measured.
+        bytes: size when unpacked.
+        variant: name of the network, such as `osnet_x0_25`.
+        precision: of the arithmetic, such as `fp16`.
+        needs: what it requires of a device.
+        mean_ap: mAP measured by `osnet-edge bench`, in [0, 1]; None if it was not measured.
+        rank1: Rank-1, as above.
+        latency_ms: median latency of a call with one image, in milliseconds; None if it was not measured.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Artifact:
     latency_ms: float | None = None
 
     def __post_init__(self) -> None:
-        """Hold the name and the target to plain ones: they become parts of paths and addresses."""
+        """Refuse names that are not plain: they become parts of paths and URLs."""
         check_name("package", self.name)
         if not all(PLAIN_NAME.fullmatch(part) for part in self.target.split("/")):
             raise InputError(f"expected a target of plain names, got {self.target[:120]!r}")
@@ -62,15 +62,16 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Who takes a release when: the part of it that changes.
+    """Which devices install a release, and when: the part of a release that changes.
 
     Attributes:
-        share: percent of the devices that take it.
-        rings: other shares for some rings, by name.
-        not_before: when it begins, ISO 8601 with a time zone; empty begins at once.
-        paused: whether no further device takes it.
-        recalled: why no device may keep it; empty where it stands.
-        back_to: for a recall, the release that devices go to; empty for the newest one that stands.
+        share: percentage of the devices that install it, 0 to 100.
+        rings: different shares for some rings, by the ring's name.
+        not_before: start time, ISO 8601 with a time zone; empty for at once.
+        paused: whether no further device installs it.
+        recalled: why devices must give it up; empty unless it is recalled.
+        back_to: after a recall, the release that devices return to; empty for the newest that is not
+            recalled.
     """
 
     share: float = _PERCENT
@@ -81,7 +82,7 @@ class Rollout:
     back_to: str = ""
 
     def __post_init__(self) -> None:
-        """Hold shares to percents, and the time to a time."""
+        """Refuse shares outside 0 to 100, and a start time that is none."""
         for share in (self.share, *self.rings.values()):
             if not 0 <= share <= _PERCENT:
                 raise InputError(f"expected a share of 0 to 100 percent, got {share:g}")
@@ -93,14 +94,14 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Release:
-    """Some packages that go out together, and the decision about them.
+    """Packages that are published together, and their rollout.
 
     Attributes:
         name: of the release.
         number: its place in the order of releases, from 1.
-        published: when, ISO 8601.
+        published: time of publication, ISO 8601.
         offers: its packages.
-        rollout: who takes it when.
+        rollout: which devices install it, and when.
     """
 
     name: str
@@ -110,7 +111,7 @@ class Release:
     rollout: Rollout = field(default_factory=Rollout)
 
     def __post_init__(self) -> None:
-        """Hold the name to a plain one, and packages to names of their own."""
+        """Refuse a name that is not plain, and two packages of one name."""
         check_name("release", self.name)
         names = [artifact.name for artifact in self.offers]
         if len(set(names)) != len(names):
@@ -119,14 +120,14 @@ class Release:
 
 @dataclass(frozen=True)
 class Channel:
-    """The whole of the document; releases in their order."""
+    """The whole document; releases are in order of their numbers."""
 
     schema_version: int
     channel: str
     releases: tuple[Release, ...]
 
     def __post_init__(self) -> None:
-        """Hold releases to an order without doubt."""
+        """Refuse releases whose numbers do not rise or whose names repeat."""
         numbers = [release.number for release in self.releases]
         names = [release.name for release in self.releases]
         if numbers != sorted(set(numbers)) or len(set(names)) != len(names):
@@ -148,7 +149,7 @@ def parse_channel(content: bytes, where: str) -> Channel:
     """Read a channel's document.
 
     Raises:
-        InputError: it is not what `osnet-edge publish` writes.
+        InputError: it is not a document that `osnet-edge publish` writes.
     """
     return parse_document(Channel, content, where, SCHEMA_VERSION, "publish it again")
 

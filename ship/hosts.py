@@ -1,4 +1,4 @@
-"""A package to devices by hand, over the system's ssh: into `osnet-edge device install` on the far side."""
+"""Shipping a package to devices over the system's ssh, into `osnet-edge device install` on each device."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class Shipment:
     """What is shipped, and how.
 
     Attributes:
-        archive: the package as a file.
-        needs: what it asks of a device.
+        archive: the package as one file.
+        needs: what it requires of a device.
         package: its name.
-        release: what to call it on the hosts.
+        release: name of the release on the hosts.
         store: the store on each host.
-        remote: the command osnet-edge on each host.
-        ssh_config: configuration instead of the user's.
-        timeout: seconds for each host.
-        dry_run: whether to look only.
+        remote: the command that runs osnet-edge on each host.
+        ssh_config: ssh configuration file instead of the user's.
+        timeout: time limit for each host, in seconds.
+        dry_run: whether only to check that the package fits.
     """
 
     archive: Path
@@ -71,7 +71,7 @@ class Shipment:
 
 @dataclass(frozen=True)
 class Shipped:
-    """How it went on one host; `code` is its share in the exit code."""
+    """The result on one host; the command's exit code is the highest `code` of all hosts."""
 
     host: str
     result: str
@@ -83,11 +83,11 @@ class Shipped:
 
 
 def check_hosts(hosts: Sequence[str]) -> tuple[str, ...]:
-    """Return hosts, each once, where there is an ssh to reach them by.
+    """Return the hosts without repetitions, after checking them.
 
     Raises:
         UnavailableError: ssh is not installed.
-        InputError: one would be an option of ssh, or is empty.
+        InputError: a host is empty, or ssh would take it for an option.
     """
     if shutil.which("ssh") is None:
         raise UnavailableError(
@@ -107,17 +107,17 @@ def ship_to_all(
     advance: Callable[[int], None],
     say: Callable[[str], None],
 ) -> list[Shipped]:
-    """Ship to many hosts at once.
+    """Ship a package to several hosts in parallel.
 
     Args:
-        shipment: what.
-        hosts: where to, as ssh takes them.
-        jobs: how many at once.
-        advance: called with the number of bytes of each block that was sent, in this thread.
-        say: called with a line for each host that is done, in this thread.
+        shipment: what is shipped.
+        hosts: destinations, as ssh takes them.
+        jobs: number of hosts in parallel.
+        advance: called in this thread with the number of bytes of each block that was sent.
+        say: called in this thread with a line for each host that is finished.
 
     Returns:
-        How it went, in the order of the hosts.
+        The result of each host, in the order of `hosts`.
     """
     events: queue.SimpleQueue[int | Future[Shipped]] = queue.SimpleQueue()
 
@@ -192,14 +192,14 @@ def _ship(shipment: Shipment, host: str, sent: Callable[[int], None]) -> Shipped
 
 
 class _Head:
-    """The beginning of what a host says; who says more is hung up on."""
+    """The beginning of a host's output; a host that sends more is disconnected."""
 
     def __init__(self) -> None:
         self._content = bytearray()
         self.is_over = False
 
     def read(self, stream: IO[bytes], hang_up: Callable[[], None]) -> None:
-        """Read to the end, or to the most that there may be."""
+        """Read to the end, or to the limit."""
         while block := cast("Any", stream).read1(_BLOCK):
             self._content += block
             if len(self._content) > _MOST_BYTES:
@@ -208,7 +208,7 @@ class _Head:
                 return
 
     def text(self) -> str:
-        """Return what came."""
+        """Return what was read."""
         return bytes(self._content).decode(errors="replace")
 
 
@@ -253,7 +253,7 @@ def _result(host: str, code: int, stdout: str, stderr: str, dry_run: bool) -> Sh
 
 
 def _word(document: dict[str, object], name: str) -> str:
-    """Return a text of an answer, in one line that a terminal may be shown."""
+    """Return a text of an answer as one line without control characters."""
     value = document[name]
     if not isinstance(value, str):
         raise ValueError(f"{name} is no text")

@@ -1,6 +1,6 @@
-"""What a package asks of a device: by its own manifest or recipe, and narrowed to what `--for` says.
+"""The requirements of a package on a device: from its manifest or recipe, and from `publish --for`.
 
-The publisher states it, and the device checks it again.
+The publisher writes them down, and the device checks them again.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _LIKE_A_REQUIREMENT = re.compile(
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a device must be to take a package; what is empty is not asked for.
+    """What a device must have to install a package; an empty field requires nothing.
 
     Attributes:
-        backend: the library that runs it, or builds and runs it.
-        backend_version: of that library, as far as it must agree: `10.3` takes 10.3.0.30.
-        models: device models, any of which will do.
-        machine: what its processor must be: an instruction set as `platform.machine()` says it, or a kind of
-            `osnet_edge.runtime.processor.PROCESSORS`, which an agent from before those takes for another
-            machine.
-        compute_capabilities: CUDA compute capabilities, any of which will do.
-        memory_mb: least memory of the device.
+        backend: the library that runs the engine, or builds and runs it.
+        backend_version: leading part of its version that must agree: `10.3` accepts 10.3.0.30.
+        models: device models, of which one must match.
+        machine: the processor: an instruction set as in `platform.machine()`, or a kind of
+            `osnet_edge.runtime.processor.PROCESSORS`. An agent older than these kinds takes them for another
+            machine, and refuses the package.
+        compute_capabilities: CUDA compute capabilities, of which one must match.
+        memory_mb: least memory of the device, in megabytes (10^6 bytes).
     """
 
     backend: BackendName
@@ -59,10 +59,10 @@ class Requirements:
 
 
 def requirements_of(manifest: Manifest) -> Requirements:
-    """Return what a package needs by its manifest.
+    """Return the requirements in a package's manifest.
 
-    A plan runs on the exact version that built it, on the same kind of machine and GPU; a graph for a CPU on
-    any of them in float32, and in INT8 and bf16 on the kind of processor that it was built for.
+    A TensorRT plan runs only with the version that built it, on the same kind of machine and GPU. A graph for
+    CPUs runs in float32 on any of them, and in INT8 and bf16 on the kind of processor that it was built for.
     """
     target = manifest.target
     cuda = target.device == "cuda"
@@ -78,16 +78,16 @@ def requirements_of(manifest: Manifest) -> Requirements:
 
 
 def requirements_of_recipe(recipe: Recipe) -> Requirements:
-    """Return what a device must be to build a recipe."""
+    """Return the requirements on a device that builds a recipe."""
     machine = processor_needed(recipe.precision, recipe.processor) if recipe.processor else ""
     return Requirements(recipe.backend, machine=machine, compute_capabilities=recipe.capabilities)
 
 
 def processor_needed(precision: Precision, processor: str) -> str:
-    """Return the kind of processor that a CPU's engine needs; empty where any will do.
+    """Return the kind of processor that a CPU engine needs; empty if it runs on any.
 
     Args:
-        precision: of the engine.
+        precision: of the engine, such as `int8`.
         processor: the kind that it was built for.
     """
     if not PRECISIONS[precision].by_processor or processor == ANY:
@@ -97,14 +97,14 @@ def processor_needed(precision: Precision, processor: str) -> str:
 
 
 def narrow(needs: Requirements, text: str) -> Requirements:
-    """Narrow what a package needs by its manifest to what `--for` says.
+    """Add the requirements of `publish --for` to those of the manifest.
 
     Args:
-        needs: by the manifest.
-        text: names between commas.
+        needs: the manifest's requirements.
+        text: names, separated by commas.
 
     Raises:
-        InputError: a name is spelt in no known way, or contradicts the manifest.
+        InputError: a name has an unknown form, or contradicts the manifest.
 
     Example:
         >>> narrow(Requirements("tensorrt"), "jetson-orin-nano,trt-10.3").models
@@ -127,7 +127,7 @@ def narrow(needs: Requirements, text: str) -> Requirements:
             raise InputError(f"expected of processors {', '.join(_MACHINES)}, got {word!r}")
         elif _LIKE_A_REQUIREMENT.fullmatch(word):
             raise InputError(
-                f"--for says {word!r}, which looks like a requirement and is spelt like none, so that no "
+                f"--for says {word!r}, which looks like a requirement but is none that is known, so that no "
                 f"device would match; expected {SPELLING}"
             )
         else:

@@ -1,4 +1,4 @@
-"""Times as documents of shipping have them: ISO 8601, in UTC."""
+"""Times in the documents of shipping: ISO 8601, in UTC."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 9999
 
 
 def parse_time(text: str) -> datetime:
-    """Read a time in ISO 8601, with its zone.
+    """Parse a time in ISO 8601 with a time zone.
 
     Raises:
-        InputError: it is none, or has no zone.
+        InputError: it is no time, or has no time zone.
 
     Example:
         >>> parse_time("2026-11-23T06:00:00Z").hour
@@ -25,7 +25,7 @@ def parse_time(text: str) -> datetime:
     except ValueError:
         raise InputError(f"expected a time such as 2026-11-23T06:00:00Z, got {text!r}") from None
     if time.tzinfo is None:
-        raise InputError(f"expected a time with its zone, such as 2026-11-23T06:00:00Z, got {text!r}")
+        raise InputError(f"expected a time with its time zone, such as 2026-11-23T06:00:00Z, got {text!r}")
     if not _FIRST_YEAR <= time.year < _LAST_YEAR:
         # At the ends of the calendar another zone, or a day more or less, has no year any more.
         raise InputError(f"expected a time of this age, such as 2026-11-23T06:00:00Z, got {text!r}")
@@ -33,5 +33,5 @@ def parse_time(text: str) -> datetime:
 
 
 def format_time(time: datetime) -> str:
-    """Return a time as documents here have it: UTC, in whole seconds."""
+    """Format a time as the documents have it: UTC, in whole seconds."""
     return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -37,8 +37,9 @@ from osnet_edge.ship.device.state import Event
 from osnet_edge.ship.device.store import Store
 from osnet_edge.ship.device.verify import Proof, check_latency, measure
 from osnet_edge.ship.publish.releases import Measured, draft_release, draft_rollout
-from osnet_edge.ship.publish.repository import Expiry, Repository, Signers
+from osnet_edge.ship.publish.repository import Repository
 from osnet_edge.ship.publish.signed import sign
+from osnet_edge.ship.publish.signers import Expiry, Signers
 
 CHANNEL = "stable"
 FACTS = DeviceFacts("test-camera", "x86_64", "", 4000, {"onnxruntime": "1.20.0"})

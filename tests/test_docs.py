@@ -6,6 +6,7 @@ import contextlib
 import re
 import shlex
 from collections.abc import Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 
 import click
@@ -92,6 +93,12 @@ def test_the_quick_start_in_python_runs_as_it_is_written(tmp_path: Path) -> None
 )
 def test_output_is_compared_by_its_shape(printed: str, problem: str | None) -> None:
     assert not_as_shown(printed, ("a: 3 MB", "-----  -----", "...", "end")) == problem
+
+
+def test_every_extra_is_a_row_of_the_page_on_installing() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "INSTALLING.md").read_text(), re.MULTILINE)
+    extras = set(metadata("osnet-edge").get_all("Provides-Extra") or ()) - {"dev"}
+    assert {name for row in rows for name in re.findall("`(.+?)`", row)} == extras
 
 
 def test_there_are_commands_to_look_at() -> None:

@@ -1,4 +1,4 @@
-"""Frames to time the job of a tracker on: a user's own, in MOT17's layout, or drawn ones."""
+"""Frames to time the job of a tracker on: a user's own, in MOT17's layout, or synthetic ones."""
 
 from __future__ import annotations
 

@@ -7,11 +7,30 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from osnet_edge.runtime.backends.registry import backend_named
-from osnet_edge.runtime.errors import InputError, UnavailableError
+from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 from osnet_edge.runtime.files import sha256_of
 from osnet_edge.runtime.package.manifest import FileEntry, Manifest, read_manifest
 from osnet_edge.runtime.package.self_contained import require_self_contained
 from osnet_edge.runtime.processor import this_processor
+
+
+def follow_path(package: Path) -> Path:
+    """Return where a package's path leads now, through all links.
+
+    Raises:
+        InputError: it leads nowhere.
+    """
+    try:
+        return package.resolve(strict=True)
+    except FileNotFoundError:
+        way = "a link that leads to nothing" if package.is_symlink() else "nothing"
+    except (OSError, RuntimeError, ValueError) as error:
+        # Python before 3.13 raises a RuntimeError for links that lead round in a circle.
+        way = first_line(getattr(error, "strerror", None) or error)
+    raise InputError(
+        f"expected an engine package (a folder) at {package}, got {way}; name a package of osnet-edge build, "
+        "or run osnet-edge device update where it is a camera's link"
+    )
 
 
 def open_package(package: Path) -> Manifest:

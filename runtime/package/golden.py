@@ -1,4 +1,4 @@
-"""Golden pairs: a few drawn crops of a package, and the embeddings that its engine must give for them."""
+"""Golden pairs: synthetic crops in a package, and the embeddings that its engine must give for them."""
 
 from __future__ import annotations
 

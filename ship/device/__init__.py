@@ -1,4 +1,4 @@
-"""The camera's side of shipping engines: refresh, choose, stage, verify, flip, watch, and go back by itself.
+"""The camera's side of an update: refresh, choose, unpack, verify, switch, watch, and roll back on failure.
 
 Nothing here needs torch or onnx; signatures are python-tuf's. `agent` is where to start reading.
 """

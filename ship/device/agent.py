@@ -1,7 +1,7 @@
 """The agent: one run brings a camera to the release it should have, or leaves it with the one that it has.
 
-Whatever instant a run is cut short at, the link leads to an engine that was proven on this device, and the
-next run reads in the journal what was going on, and finishes it or takes it back.
+Wherever a run is interrupted, the link leads to an engine that was verified on this device. The next run
+reads in the journal what was going on, and finishes or undoes it.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from osnet_edge.ship.times import format_time
 
 
 class Agent:
-    """What updates one store.
+    """The program that updates one store.
 
     Args:
-        store: whose.
-        metadata: verifies what the repository says; None is TUF, by the root that the store was given.
-        verify: verifies an engine.
-        watcher: watches one on trial.
-        facts: what this device is; None looks.
+        store: the camera's store.
+        metadata: verifies the repository's metadata; None for TUF, with the root in the store.
+        verify: verifies an engine on this device.
+        watcher: watches a new engine before it is kept.
+        facts: what this device is; None detects it.
         now: returns the time, with its zone.
-        uptime: returns the seconds that the device has been on.
+        uptime: returns how long the device has been on.
         say: called with a line for each step.
-        progress: called with what takes long, and the share of it that is done.
+        progress: called with the name of a long step and the share of it that is done, in [0, 1].
     """
 
     def __init__(
@@ -65,39 +65,45 @@ class Agent:
         self._config: DeviceConfig = store.config()
         self._trials = Trials(store, self._config.health, watcher, now, uptime)
 
-    def update(self, *, retry: bool = False, wait: float = 0.0) -> Event:
+    def update(self, *, retry: bool = False, forget: bool = False, wait: float = 0.0) -> Event:
         """Bring the camera to the release that it should have.
 
         Args:
-            retry: whether what failed on this device may be tried again, and at once.
+            retry: whether to try releases that failed on this device again, and at once.
+            forget: whether to forget the versions that the journal says were seen, where a hand or a broken
+                disk wrote others; what TUF has verified still holds.
             wait: seconds to wait for another update to end.
 
         Returns:
-            How it ended: `current`, `waiting`, `installed`, `trial`, `refused` or `returned`.
+            How it ended: `current`, `waiting`, `installed`, `trial` (waits for confirmation), `refused` or
+            `returned`.
 
         Raises:
-            RefusedError: another update is running still.
+            RefusedError: another update is still running.
         """
         with self._store.lock(wait):
             try:
-                return self._update(retry)
+                return self._update(retry, forget)
             except (RefusedError, OSError) as error:
                 return self._refused(error)
 
-    def _update(self, retry: bool) -> Event:
+    def _update(self, retry: bool, forget: bool) -> Event:
         self._store.sweep()
-        state = self._store.read_state()
-        if retry and (state.bad or state.failing):
+        state = before = self._store.read_state()
+        if retry:
             state = replace(state, bad=(), failing=())
+        if forget:
+            state = replace(state, seen={}, signed="")
+        if state != before:
             self._store.write_state(state)
         if state.trial:
-            self._say("finishing the trial that was begun")
+            self._say("continuing to watch the new engine")
             event = self._trials.resume(state)
             return (self._take_back_if_recalled() if event.what == "trial" else None) or event
         return self._heal(state) or self._follow()
 
     def _take_back_if_recalled(self) -> Event | None:
-        """Go back from an engine that waits to be confirmed, where its release was recalled meanwhile."""
+        """Roll back an engine that waits for confirmation if its release was recalled meanwhile."""
         try:
             state, channel = self._refresh(self._store.read_state())
         except (RefusedError, OSError):
@@ -110,7 +116,7 @@ class Agent:
         return self._trials.take_back(state, "operator", why, fails=False)
 
     def _heal(self, state: State) -> Event | None:
-        """Go to the other slot where the one that serves was damaged, as flash memory does."""
+        """Switch to the other slot if the running engine's files are damaged, as flash memory does."""
         active, spare = self._store.active(), self._store.spare()
         if active is None or self._store.is_whole(active):
             return None
@@ -143,11 +149,33 @@ class Agent:
             what = "waiting" if decision.waits else "current"
             return self._end(state, Event(what, self._time(), has, why=decision.why))
         self._say(decision.why)
-        artifact = self._choose(decision.release)
-        return self._take(state, decision.release, artifact)
+        try:
+            return self._take(state, decision.release, self._choose(decision.release))
+        except (RefusedError, OSError) as error:
+            event = self._leave_recalled(channel, decision.release, error)
+            if event is None:
+                raise
+            return event
+
+    def _leave_recalled(
+        self, channel: Channel, wanted: Release, error: RefusedError | OSError
+    ) -> Event | None:
+        """Go from a recalled release to the other slot's, if that stands and the wanted one did not come."""
+        state, active, spare = self._store.read_state(), self._store.active(), self._store.spare()
+        if active not in state.slots or spare not in state.slots or not self._store.is_whole(spare):
+            return None
+        has, other = (channel.named(state.slots[slot].release) for slot in (active, spare))
+        if has is None or other is None or not has.rollout.recalled or other.rollout.recalled:
+            return None
+        if other.name == wanted.name:
+            return None
+        why = f"{has.name} was recalled: {has.rollout.recalled}; {wanted.name} is yet to come: "
+        return self._trials.take_back(
+            state, "operator", why + self._described(error)[1], to=spare, fails=False
+        )
 
     def _decide(self, channel: Channel, has: str, without: AbstractSet[str]) -> Decision:
-        """Decide as if some releases were not out, but for the one that the camera has."""
+        """Decide as if the given releases did not exist, except for the one that the camera has."""
         releases = tuple(each for each in channel.releases if each.name not in without or each.name == has)
         known = replace(channel, releases=releases)
         return decide(known, self._config.device, self._config.ring, has, self._now())
@@ -164,8 +192,10 @@ class Agent:
         self._say(f"refreshing from {self._config.url}")
         verified = self._metadata.refresh(state.seen, state.signed, self._now())
         if (verified.versions, verified.signed) != (state.seen, state.signed):
-            state = replace(state, seen=verified.versions, signed=verified.signed or state.signed)
-            self._store.write_state(state)
+            knows = replace(state, seen=verified.versions, signed=verified.signed or state.signed)
+            # On a full disk too: it may be a recall.
+            self._store.reserve.spend_on(lambda: self._store.write_state(knows))
+            state = knows
         target = target_of(self._config.channel)
         try:
             return state, parse_channel(self._metadata.read(target), target)
@@ -219,7 +249,7 @@ class Agent:
         if slot in state.slots:
             state = state.with_slot(slot, None)
             self._store.write_state(state)
-        self._say("staging and proving the engine")
+        self._say("unpacking and verifying the engine")
         with self._remembering(state, holds):
             try:
                 proof = stage(archive, self._store.slot(slot), limits, self._facts, self._verify)
@@ -237,7 +267,7 @@ class Agent:
 
     @contextlib.contextmanager
     def _remembering(self, state: State, holds: Installed) -> Iterator[None]:
-        """Journal what an archive fails by in the block."""
+        """Record in the journal why an archive fails in the block."""
         try:
             yield
         except (RefusedError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What a hand may do to a camera beside the timer: install, confirm, go back, and ask what would fit."""
+"""What a person may do on a camera beside the timer: install, confirm, roll back, and ask what would fit."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BLOCK = 1 << 18
 
 
 class HandAgent(Agent):
-    """An agent that takes orders; they go through the same staging, proof and trial as an update."""
+    """An agent that takes orders; they go through the same checks as an update."""
 
     def install(self, archive: Path, release: str, package: str) -> Event:
-        """Stage, verify and try an archive that was brought by hand.
+        """Install an archive that was brought by hand, with all checks of an update.
 
         Raises:
             RefusedError: another update is running.
@@ -33,7 +33,7 @@ class HandAgent(Agent):
             return self._install(archive, release, package)
 
     def install_stream(self, source: IO[bytes], size: int, release: str, package: str) -> Event:
-        """As `install`, of an archive of `size` bytes that is being sent.
+        """As `install`, for an archive of `size` bytes that is read from a stream.
 
         Raises:
             RefusedError: another update is running.
@@ -50,7 +50,7 @@ class HandAgent(Agent):
                 return self._install(archive, release, package)
 
     def fits(self, needs: Requirements, size: int) -> str:
-        """Say why a package would not fit here; empty where it would. Nothing is changed."""
+        """Return why a package would not fit this device; empty if it fits. Nothing is changed."""
         try:
             self._require_room(size)
         except RefusedError as error:
@@ -58,24 +58,24 @@ class HandAgent(Agent):
         return why_not(needs, self._facts or find_facts(self._config.model))
 
     def confirm(self) -> Event:
-        """Keep the engine that is on trial.
+        """Keep the new engine that waits for confirmation.
 
         Raises:
-            InputError: none is.
+            InputError: there is none.
         """
         with self._store.lock():
             state = self._store.read_state()
             if state.trial is None or state.trial.phase != "watching":
                 raise InputError(
-                    "expected an engine on trial to confirm, there is none; see osnet-edge device status"
+                    "expected a new engine to confirm, there is none; see osnet-edge device status"
                 )
             return self._trials.commit(state)
 
     def rollback(self, why: str = "asked for on the device") -> Event:
-        """Go back to the engine before, and never take this one again.
+        """Roll back to the previous engine, and never install this one again.
 
         Raises:
-            InputError: there is no other engine that is whole.
+            InputError: there is no other engine that is complete.
         """
         with self._store.lock(wait=5.0):
             state = self._store.read_state()
@@ -95,7 +95,9 @@ class HandAgent(Agent):
                 self._trials.resume(state)
                 state = self._store.read_state()
             if state.trial:
-                raise RefusedError("busy", "an engine is on trial: confirm it or roll it back first")
+                raise RefusedError(
+                    "busy", "a new engine waits for confirmation: confirm it, or roll back first"
+                )
             return self._put(state, archive, Installed(release, package, sha256_of(archive)))
         except (RefusedError, OSError) as error:
             return self._refused(error)
@@ -111,7 +113,7 @@ class HandAgent(Agent):
 
 
 def _receive(source: IO[bytes], archive: Path, size: int) -> None:
-    """Write what is sent to a file."""
+    """Write the bytes of a stream to a file."""
     with archive.open("wb") as file:
         left = size
         while left and (block := source.read(min(_BLOCK, left))):

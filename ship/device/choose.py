@@ -15,7 +15,7 @@ _UNKNOWN = float("inf")
 
 
 def why_not(needs: Requirements, facts: DeviceFacts) -> str:
-    """Say in a few words why a package does not fit a device; empty where it does.
+    """Return in a few words why a package does not fit a device; empty if it fits.
 
     Example:
         >>> jetson = DeviceFacts("jetson-orin-nano", "aarch64", "8.7", 7600, {"tensorrt": "10.3.0.30"})
@@ -47,11 +47,12 @@ def choose(
 ) -> tuple[Artifact | None, str]:
     """Choose the best package that fits.
 
-    Best is the quickest, or the most accurate, as the bench measured; then the other of the two; then one
-    that need not be built here; then the smaller. What was not measured comes last.
+    The best is the fastest or the most accurate one by its bench result, as the device prefers; then by the
+    other of the two; then one that need not be built here; then the smaller. Packages without a bench result
+    come last.
 
     Returns:
-        The package and nothing, or None and why no package fits.
+        The package and an empty text, or None and the reason why no package fits.
     """
     fitting, reasons = [], []
     for artifact in offers:
@@ -66,7 +67,7 @@ def choose(
 
 
 def _no_int8(artifact: Artifact, facts: DeviceFacts) -> str:
-    """Say why INT8 for any processor does not fit, where the library has none for this one."""
+    """Return why INT8 for any processor does not fit; the library may not support it on this one."""
     kind = facts.processors[-1] if facts.processors else ""
     needed = backend_named(artifact.needs.backend).int8_from.get(kind)
     return f"needs {needed}, is {kind}" if needed and artifact.precision == "int8" else ""

@@ -24,18 +24,18 @@ HealthKind = Literal["probe", "heartbeat", "manual", "proof"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What an update may take of a camera; sizes in megabytes (10^6 bytes), times in seconds.
+    """Limits of an update; sizes in megabytes (10^6 bytes), times in seconds.
 
     Attributes:
         package_mb: largest archive.
         reserve_mb: disk space that stays free.
-        metadata_s: one file of metadata, with all tries.
-        download_s: one download, resumed or not.
-        prove_s: loading and verifying an engine.
-        prove_mb: resident memory of that.
-        build_s: building an engine here.
-        build_mb: resident memory of that.
-        latency_ms: what a call with one image may take (p50); None takes any.
+        metadata_s: time for one file of metadata, with all tries.
+        download_s: time for one download, resumed or not.
+        prove_s: time for loading and verifying an engine.
+        prove_mb: resident memory for loading and verifying.
+        build_s: time for building an engine on the device.
+        build_mb: resident memory for building.
+        latency_ms: largest median latency of a call with one image, in milliseconds; None for no limit.
     """
 
     package_mb: float = 256.0
@@ -49,7 +49,7 @@ class Limits:
     latency_ms: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what could never be kept, or not be counted."""
+        """Refuse limits that are not positive or not finite."""
         for name, value in vars(self).items():
             if value is None or (value == 0 and name == "reserve_mb"):
                 continue
@@ -69,17 +69,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Health:
-    """How the trial of a new engine is judged.
+    """How it is decided whether a new engine is healthy and may be kept.
 
     Attributes:
-        kind: by whom.
-        window_s: how long it must do well.
-        interval_s: seconds between looks.
-        probe: command and arguments; it exits 0 when all is well.
-        notify: command to run when the link was turned, to tell a program that does not look by itself.
+        kind: the kind of health check.
+        window_s: how long the engine is watched, in seconds.
+        interval_s: seconds between checks.
+        probe: command and arguments; exit code 0 means healthy.
+        notify: command to run after the link was switched, for a program that does not follow it by itself.
         heartbeat: the file that `osnet_edge.runtime.FollowingEmbedder` writes.
-        most_resumes: restarts within a trial that are taken for power cuts, and starts of the program that
-            beats; one more is a crash loop.
+        most_resumes: how many restarts of the agent, or of the program that writes heartbeats, are taken for
+            power cuts while an engine is watched; one more counts as a crash loop.
     """
 
     kind: HealthKind = "proof"
@@ -91,7 +91,7 @@ class Health:
     most_resumes: int = 3
 
     def __post_init__(self) -> None:
-        """Hold what types cannot say."""
+        """Check what types cannot express."""
         timed = 0 <= self.window_s <= _MOST and 0 < self.interval_s <= _MOST
         if not timed or self.most_resumes < 0:
             raise InputError(
@@ -103,17 +103,17 @@ class Health:
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """The whole of `device.json`.
+    """The content of `device.json`.
 
     Attributes:
         schema_version: of this document.
-        device: its name in the fleet; shares of a rollout are drawn by it.
-        url: of the repository, with `metadata/` and `targets/` below; empty where engines come by hand.
-        model: what kind of device it is, as `--for` of `osnet-edge publish` names it.
-        channel: whose releases it takes.
-        ring: which part of the fleet it is in.
-        prefer: what the best of several fitting packages is.
-        limits: what an update may take.
+        device: its name in the fleet; a hash of it decides whether it is in a rollout's share.
+        url: of the repository, which has `metadata/` and `targets/`; empty if engines come only by hand.
+        model: device model, as `--for` of `osnet-edge publish` names it.
+        channel: whose releases it installs.
+        ring: the part of the fleet that it belongs to.
+        prefer: how to choose among several packages that fit.
+        limits: limits of an update.
         health: how a new engine is judged.
     """
 
@@ -128,7 +128,7 @@ class DeviceConfig:
     health: Health = field(default_factory=Health)
 
     def __post_init__(self) -> None:
-        """Hold names to what file names and addresses take."""
+        """Refuse names that cannot be part of file names and URLs."""
         for what in ("device", "model", "channel", "ring"):
             check_name(what, getattr(self, what))
         if self.url and not re.match(r"https?://[^\s/]", self.url):
@@ -148,7 +148,7 @@ def split_command(option: str, text: str) -> tuple[str, ...]:
 
 
 def check_name(what: str, value: str) -> str:
-    """Return `value` where it is a plain name.
+    """Return `value` if it is a plain name.
 
     Raises:
         InputError: it is not.
@@ -176,5 +176,5 @@ def read_config(path: Path) -> DeviceConfig:
 
 
 def write_config(path: Path, config: DeviceConfig) -> None:
-    """Write `device.json`, whole or not at all."""
+    """Write `device.json` atomically."""
     write_json(path, to_json(config))

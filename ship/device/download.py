@@ -37,9 +37,9 @@ class Fetcher(FetcherInterface):
         """Download a file of at most `max_length` bytes.
 
         Raises:
-            DownloadHTTPError: the server says that it has none.
-            DownloadLengthMismatchError: it is longer.
-            DownloadError: it does not come, or not whole.
+            DownloadHTTPError: the server answers with an HTTP error.
+            DownloadLengthMismatchError: the file is longer.
+            DownloadError: it does not arrive, or not completely.
         """
         until = min(self._until, time.monotonic() + self._file_s)
         try:
@@ -71,18 +71,18 @@ def download(
     seconds: float,
     progress: Callable[[int], None] = lambda size: None,
 ) -> None:
-    """Download `length` bytes, going on from what is there already.
+    """Download `length` bytes; a file that is partly there is continued.
 
     Args:
-        url: where from.
-        destination: where to; what of it is there is taken for the beginning.
-        length: how many bytes it has: one more is never written, whatever is sent.
-        seconds: how long it may take in all.
+        url: of the file.
+        destination: the file to write; its present content is taken for the beginning.
+        length: size of the file in bytes; never more are written, whatever the server sends.
+        seconds: time limit for all of it.
         progress: called with the number of bytes that are there.
 
     Raises:
-        RefusedError: the server cannot be reached or says no, or it ends early; what came stays there. Or the
-            disk is full.
+        RefusedError: the server cannot be reached, refuses, or ends early (what arrived is kept), or the disk
+            is full.
     """
     until = time.monotonic() + seconds
     try:
@@ -96,7 +96,7 @@ def download(
 
 
 def _in_tries(work: Callable[[], T], until: float) -> T:
-    """Do something over a network again, with growing pauses, where that may help and time is left."""
+    """Retry something over a network with growing pauses, if that may help and time is left."""
     for attempt in range(1, _TRIES + 1):
         try:
             return work()
@@ -129,7 +129,7 @@ def _go_on(url: str, destination: Path, length: int, until: float, progress: Cal
 def _receive(
     url: str, descriptor: int, done: int, length: int, until: float, progress: Callable[[int], None]
 ) -> int:
-    """Write what comes after the first `done` bytes; return how many there are then."""
+    """Write what arrives after the first `done` bytes; return how many there are then."""
     try:
         with exchange(url, Bound(length, until - time.monotonic()), done) as answer:
             if done and answer.status != _PARTIAL_CONTENT:

@@ -1,12 +1,12 @@
-"""One HTTP exchange, whose bytes and seconds are bounded whatever form the server gives it.
+"""One HTTP exchange with a limit on bytes and seconds, whatever the server sends.
 
-Every byte that a server sends (status lines, headers, `100 Continue`, chunk sizes, trailers, the answers of a
-proxy, the bodies of redirects) is read through one counted stream below `http.client`. Before each read it
-sets the socket's timeout to the time that is left, and it ends the exchange at its last byte. So there is no
-form that escapes. The fetchers of python-tuf, urllib3 and requests bound only the silence between two bytes,
-and read the body of a redirect whole.
+Every byte that a server sends (status lines, headers, `100 Continue`, chunk sizes, trailers, a proxy's
+answers, bodies of redirects) is read through one counted stream below `http.client`. Before each read, the
+stream sets the socket's timeout to the time that is left, and it ends the exchange at the last byte allowed.
+So no form of answer can exceed the limits. The fetchers of python-tuf, urllib3 and requests limit only the
+silence between two bytes, and read the whole body of a redirect.
 
-The standard library's client: it takes proxies from the environment, and the system's certificates.
+It uses the standard library's client, with proxies from the environment and the system's certificates.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _SERVER_ERROR = 500
 
 
 class ExchangeError(Exception):
-    """An exchange that did not give what was asked for; the message says why in a line.
+    """A failed exchange; the message says why in one line.
 
     Args:
-        message: why.
-        status: of HTTP, where that is why.
-        again: whether a second try soon may help.
+        message: the reason.
+        status: HTTP status code, if that is the reason.
+        again: whether another try soon may help.
     """
 
     def __init__(self, message: str, *, status: int = 0, again: bool = True) -> None:
@@ -49,7 +49,7 @@ class ExchangeError(Exception):
 
 
 class TooLongError(ExchangeError):
-    """A body that is longer than what was asked for may be."""
+    """A body that is longer than allowed."""
 
     def __init__(self, length: int) -> None:
         super().__init__(f"more than {length:,} bytes", again=False)
@@ -57,14 +57,15 @@ class TooLongError(ExchangeError):
 
 @dataclass
 class Bound:
-    """What is left of an exchange.
+    """Limits of an exchange, and what is left of them.
 
     Attributes:
-        length: bytes that the body may have.
-        seconds: for all of it, from now on.
-        silence_s: without a byte for so long, the connection is taken for dead.
-        grace_s: for so long it may be as slow as it likes, and
-        rate: then so many bytes must have come for each second more: who drips must not hold an update.
+        length: most bytes of the body.
+        seconds: time for all of it, from now on.
+        silence_s: seconds without a byte after which the connection is taken for dead.
+        grace_s: seconds in which it may be arbitrarily slow.
+        rate: bytes per second that must have arrived after that, so that a slow server cannot block an
+            update.
     """
 
     length: int
@@ -88,10 +89,10 @@ class Bound:
         return min(self.silence_s, left)
 
     def count(self, size: int) -> None:
-        """Count bytes that came.
+        """Count bytes that arrived.
 
         Raises:
-            ExchangeError: they are more than there may be.
+            ExchangeError: they are more than allowed.
         """
         self._came += size
         if self._came > self.length + self.length // 64 + _AROUND:
@@ -101,12 +102,12 @@ class Bound:
 
 
 class Answer(NamedTuple):
-    """What a server answers.
+    """A server's answer.
 
     Attributes:
-        status: of HTTP.
-        is_framed: whether the answer says where its body ends; without, one that is cut short looks whole.
-        blocks: of the body.
+        status: HTTP status code.
+        is_framed: whether the answer says where its body ends; otherwise a truncated body looks complete.
+        blocks: the body, block by block.
     """
 
     status: int
@@ -116,18 +117,18 @@ class Answer(NamedTuple):
 
 @contextmanager
 def exchange(url: str, bound: Bound, start: int = 0) -> Iterator[Answer]:
-    """Ask for what is at an address.
+    """Request a URL.
 
     Args:
         url: http or https.
-        bound: on everything that comes.
-        start: the first byte to ask for.
+        bound: limits on everything that the server sends.
+        start: the first byte to request.
 
     Yields:
-        The answer; its body is `bound.length` bytes long at most.
+        The answer; its body has at most `bound.length` bytes.
 
     Raises:
-        ExchangeError: there is none, or it broke off, or is over its bound.
+        ExchangeError: there is no answer, it breaks off, or it exceeds its limits.
     """
     request = urllib.request.Request(url)  # noqa: S310 - the opener knows http and https alone
     if start:
@@ -161,7 +162,7 @@ def _blocks(response: http.client.HTTPResponse, length: int) -> Iterator[bytes]:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Turn whatever a server can make the standard library raise into an ExchangeError."""
+    """Turn every error that a server can cause in the standard library into an ExchangeError."""
     try:
         yield
     except ExchangeError:
@@ -187,7 +188,7 @@ def _words(reason: object) -> str:
 
 
 def _opener(bound: Bound) -> urllib.request.OpenerDirector:
-    """Return what opens http and https, and no other scheme that a redirect could name."""
+    """Return an opener for http and https only, since a redirect could name another scheme."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -202,7 +203,7 @@ def _opener(bound: Bound) -> urllib.request.OpenerDirector:
 
 
 class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Opens connections that are bounded."""
+    """Opens connections whose reads are counted."""
 
     def __init__(self, bound: Bound) -> None:
         urllib.request.HTTPSHandler.__init__(self)
@@ -246,7 +247,7 @@ def _bounded(connection: http.client.HTTPConnection, bound: Bound) -> http.clien
 
 
 def _connect(bound: Bound, address: tuple[str, int], *given: object) -> socket.socket:
-    """Connect to the first address of a name that answers, all of them within the bound."""
+    """Connect to the first address of a host name that answers, within the limits."""
     problem = OSError("no address of it answers")
     for family, kind, protocol, _, place in _look_up(bound, address):
         connection = socket.socket(family, kind, protocol)
@@ -267,7 +268,7 @@ def _connect(bound: Bound, address: tuple[str, int], *given: object) -> socket.s
 
 
 def _look_up(bound: Bound, address: tuple[str, int]) -> list[Any]:
-    """Return the addresses of a name; the system's resolver has no bound of its own, and cannot be ended."""
+    """Return the addresses of a host name; in a thread, since the system's resolver has no time limit."""
     found: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
 
     def ask() -> None:

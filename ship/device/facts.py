@@ -1,4 +1,4 @@
-"""What this device is: its model, processor, GPU, memory, and the versions of what runs engines."""
+"""Facts about this device: model, processor, GPU, memory, and versions of the libraries that run engines."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _MODEL_FILES = ("/proc/device-tree/model", "/sys/class/dmi/id/product_name")
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """What packages are chosen by.
+    """The facts by which a device chooses packages.
 
     Attributes:
-        model: what kind of device it is, as the fleet calls it.
-        machine: the processor's instruction set.
-        compute_capability: of its first GPU; empty without one.
-        memory_mb: its memory.
+        model: device model, as the fleet calls it.
+        machine: the processor's instruction set, such as `aarch64`.
+        compute_capability: of its first GPU, such as `8.7`; empty without one.
+        memory_mb: memory in megabytes (10^6 bytes).
         backends: versions of the libraries that run engines, by backend.
-        processors: the kinds of `osnet_edge.runtime.processor.PROCESSORS` that its processor is.
+        processors: the kinds of `osnet_edge.runtime.processor.PROCESSORS` that its processor belongs to.
     """
 
     model: str
@@ -38,10 +38,10 @@ class DeviceFacts:
 
 
 def find_facts(model: str) -> DeviceFacts:
-    """Look at this device.
+    """Detect the facts about this device.
 
     Args:
-        model: what the fleet calls this kind of device; it is not looked for.
+        model: what the fleet calls this kind of device; it is taken as given.
     """
     gpus = probe().devices
     return DeviceFacts(
@@ -55,9 +55,9 @@ def find_facts(model: str) -> DeviceFacts:
 
 
 def find_model() -> str:
-    """Return what this device's board says that it is, as a plain name.
+    """Return the model that this device's board reports, as a plain name.
 
-    A board of NVIDIA's that says `NVIDIA Jetson Orin Nano Developer Kit` is `jetson-orin-nano`.
+    `NVIDIA Jetson Orin Nano Developer Kit` becomes `jetson-orin-nano`.
     """
     for file in _MODEL_FILES:
         try:
@@ -70,7 +70,7 @@ def find_model() -> str:
 
 
 def plain_model(text: str) -> str:
-    """Turn what a board says into the name that `--for` takes.
+    """Turn the model that a board reports into the name that `--for` takes.
 
     Example:
         >>> plain_model("NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super")

@@ -1,4 +1,4 @@
-"""Watching a new engine through its trial: by a probe, by the heartbeat of the program, or by a person."""
+"""Watching a new engine before it is kept: by a probe, by the program's heartbeat, or by a person."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def watch(health: Health, package: Path, seconds: float) -> None:
     Args:
         health: how it is judged.
         package: the folder of the new engine.
-        seconds: how long to look; the window, or what is left of it.
+        seconds: how long to watch: the window, or what is left of it.
 
     Raises:
-        RefusedError: the engine does not do well; the reason is `health`.
-        NobodyWatchesError: there was not one heartbeat.
-        PassingError: something was missing on the device, by which nothing is told of the engine.
+        RefusedError: the engine is not healthy; the reason is `health`.
+        NobodyWatchesError: there was not one heartbeat, and none shortly before.
+        PassingError: something was missing on the device, which says nothing about the engine.
     """
     # Seconds that pass, whatever the time of day does.
     until = time.monotonic() + seconds
@@ -45,11 +45,13 @@ def watch(health: Health, package: Path, seconds: float) -> None:
         time.sleep(min(health.interval_s, left) if left > 0 else health.interval_s)
     if not well:
         why = f"no program was using the new engine after {seconds:g} s (by {health.heartbeat})"
-        raise RefusedError("health", why) if heartbeat.came else NobodyWatchesError(why)
+        if heartbeat.came or heartbeat.came_before:
+            raise RefusedError("health", why)
+        raise NobodyWatchesError(f"{why}, and none was before it")
 
 
 def _look(health: Health, heartbeat: _Heartbeat) -> bool:
-    """Look once; return whether the engine is seen to do well just now."""
+    """Check once; return whether the engine is healthy now."""
     if health.kind == "probe":
         _run_probe(health.probe)
     return health.kind != "heartbeat" or heartbeat.hear()
@@ -59,7 +61,7 @@ def _run_probe(command: tuple[str, ...]) -> None:
     try:
         run_limited(command, _PROBE_S, _PROBE_MB, "the health probe")
     except CommandError as error:
-        raise RefusedError("health", f"the health probe {command[0]} says no: {error}") from None
+        raise RefusedError("health", f"the health probe {command[0]} failed: {error}") from None
     except PassingError:
         raise
     except RefusedError as error:
@@ -70,20 +72,21 @@ def _run_probe(command: tuple[str, ...]) -> None:
 
 
 class NobodyWatchesError(RefusedError):
-    """No program wrote a heartbeat in all of a trial, so that nothing is known of the engine."""
+    """No program wrote a heartbeat before or during a trial, so nothing is known about the engine."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("health", message)
+        super().__init__("unwatched", message)
 
 
 class _Heartbeat:
-    """A heartbeat's file, of which each beat is another file or has another time.
+    """A heartbeat file, which each beat replaces or touches.
 
-    That it comes is told by its changes, and not by its time: the clock may be set back or forth meanwhile.
-    A program that the new engine ends, and that systemd starts again and again, beats too: once a start.
+    A beat is recognised by a change of the file and not by its time, since the clock may be set meanwhile. A
+    program that crashes with the new engine, and that systemd restarts again and again, also beats once per
+    start.
 
     Args:
-        health: names the file, and how often it is looked at.
+        health: names the file, and the interval between checks.
         package: the folder of the new engine.
     """
 
@@ -94,16 +97,19 @@ class _Heartbeat:
         # What is there already is of before.
         self._seen, self._heard = self._mark(), -math.inf
         self._looked, self._starts = time.monotonic(), 0
+        #: Whether a program was running when the trial began: one that falls silent then does so by the new
+        #: engine. Where the clock was set meanwhile, it is taken for none: the next trial tells.
+        self.came_before = self._seen is not None and (abs(time.time() - self._seen[1] / 1e9) < self._stale_s)
         #: Whether the last beat is of a program that has run for less than the time between two looks.
         self.just_started = False
 
     @property
     def came(self) -> bool:
-        """Whether there was a beat at all, of whatever engine."""
+        """Whether there was a beat at all, of any engine."""
         return self._heard > -math.inf
 
     def hear(self) -> bool:
-        """Return whether the new engine's beat is there; an error that it tells of is the engine's."""
+        """Return whether the new engine's beat is there; an error in it counts against the engine."""
         mark, now, before = self._mark(), time.monotonic(), self._looked
         self._looked, is_new = now, mark != self._seen
         if is_new:
@@ -134,14 +140,14 @@ class _Heartbeat:
         return True
 
     def _count_start(self, up_s: object, since_look_s: float) -> None:
-        """Count the starts of the program that uses the new engine; versions before did not tell."""
+        """Count the starts of the program that uses the new engine; older versions do not report them."""
         if not isinstance(up_s, (int, float)):
             return
         self.just_started = up_s < self._health.interval_s
         self._starts += up_s < since_look_s
         if self._starts > self._health.most_resumes:
             raise RefusedError(
-                "health", f"the program was started {self._starts} times within the trial of the new engine"
+                "health", f"the program was started {self._starts} times while the new engine was watched"
             )
 
     def _mark(self) -> tuple[int, int] | None:

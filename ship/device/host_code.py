@@ -1,9 +1,9 @@
-"""Code for the host's processor in a plan: there for TensorRT to run, and for nobody else to have signed.
+"""Refuses TensorRT plans that contain code for the host's processor.
 
-A version-compatible plan carries TensorRT's lean runtime as a shared library, which the loading process
-executes where `engine_host_code_allowed` is set. Our backend never sets it, and TensorRT then refuses such a
-plan; here it is refused before TensorRT sees it. Kernels for the GPU are ELF files too, told by the machine
-that their header names.
+A version-compatible plan contains TensorRT's lean runtime as a shared library, which the loading process
+executes if `engine_host_code_allowed` is set. Our backend never sets it, so TensorRT refuses such a plan;
+here it is refused even before TensorRT sees it. GPU kernels are ELF files too; the machine in their header
+tells them apart.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _KINDS = (1, 2, 3)
 
 
 def refuse_host_code(plan: Path) -> None:
-    """Hold that no file for a host's processor is embedded in a plan.
+    """Check that a plan contains no code for the host's processor.
 
     Raises:
-        RefusedError: one is.
+        RefusedError: it contains some.
     """
     machine = find_host_code(plan)
     if machine is not None:
@@ -38,7 +38,7 @@ def refuse_host_code(plan: Path) -> None:
 
 
 def find_host_code(plan: Path) -> str | None:
-    """Return the machine that a file embedded in a plan is for, where that is no GPU."""
+    """Return the machine of the first ELF file in a plan that is not for a GPU; None if there is none."""
     if plan.stat().st_size == 0:
         return None
     with plan.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:

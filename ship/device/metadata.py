@@ -1,15 +1,17 @@
-"""What the repository says, as far as The Update Framework's rules let it be believed.
+"""The repository's metadata, verified by the rules of The Update Framework.
 
-python-tuf does the verifying: root by root from the one that the camera was given, thresholds, expiry,
-versions that only rise, and a snapshot that ties them together. Here its errors become reasons, and two
-things are added that it leaves to the caller: versions are also kept in the journal, which outlives a
-metadata folder that a power cut damaged, and the clock is held against the time of signing, since a clock
-that was set back would make anything look unexpired.
+python-tuf verifies: root by root from the one that the camera was given, thresholds, expiry, rising versions,
+and the snapshot that ties them together. This module turns its errors into reasons, and adds two checks that
+python-tuf leaves to the caller. Versions are also kept in the journal, which survives a metadata folder that
+a power cut damaged. And the clock is compared with the time of signing, since with a clock that was set back
+nothing looks expired.
 """
 
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +27,7 @@ from osnet_edge.runtime.files import read_small, sync_tree, write_file
 from osnet_edge.ship.channel import LARGEST
 from osnet_edge.ship.device.download import Fetcher, download
 from osnet_edge.ship.device.refused import Reason, RefusedError
+from osnet_edge.ship.device.scratch import scratch_folder
 from osnet_edge.ship.times import format_time, parse_time
 
 #: In a timestamp, beside TUF's own fields: when it was signed.
@@ -45,6 +48,8 @@ _SETTINGS = UpdaterConfig(
     targets_max_length=LARGEST_TARGETS,
 )
 
+
+_RECOVERY = "this camera's journal was changed: then run osnet-edge device update --forget-versions"
 
 #: What python-tuf may raise, the particular before the general, and how we describe it.
 _REASONS: tuple[tuple[type[Exception], Reason, str], ...] = (
@@ -72,11 +77,11 @@ _RAISED = tuple(kind for kind, _, _ in _REASONS)
 
 @dataclass(frozen=True)
 class Verified:
-    """What a refresh found.
+    """The result of a refresh.
 
     Attributes:
-        versions: of each metadata role.
-        signed: when the timestamp says it was signed, ISO 8601.
+        versions: version of each metadata role.
+        signed: signing time in the timestamp, ISO 8601.
     """
 
     versions: dict[str, int]
@@ -84,7 +89,7 @@ class Verified:
 
 
 class MetadataVerifier(Protocol):
-    """How an agent learns what to believe; tests put one without defences in its place."""
+    """Interface by which an agent reads verified metadata; tests replace it by one without defences."""
 
     def refresh(self, seen: Mapping[str, int], signed: str, now: datetime) -> Verified:
         """Bring the metadata up to date."""
@@ -93,23 +98,23 @@ class MetadataVerifier(Protocol):
         """Return a small target's content."""
 
     def find(self, target: str) -> TargetFile:
-        """Return what is signed of a target: its length and hash."""
+        """Return the signed length and hash of a target."""
 
     def fetch(
         self, file: TargetFile, destination: Path, seconds: float, progress: Callable[[int], None]
     ) -> None:
-        """Download a target, whole and as it was signed."""
+        """Download a target, complete and as it was signed."""
 
 
 class TufVerifier:
     """Verifies a TUF repository on a web server.
 
     Args:
-        root: the root metadata that is trusted from the beginning.
+        root: the root metadata that is trusted from the start.
         folder: where verified metadata is kept.
         url: of the repository.
-        cache: a file for the target that is read at every look, so that it is downloaded when it changes.
-        file_s: seconds that one file of metadata may take, with all tries; all of a refresh may take
+        cache: file for the target that every check reads, so that it is downloaded only if it changed.
+        file_s: time limit in seconds for one file of metadata, with all tries; a whole refresh may take
             `_FILES` times as long.
     """
 
@@ -124,29 +129,18 @@ class TufVerifier:
 
         Args:
             seen: the highest versions that were ever verified, by role.
-            signed: the latest time of signing that was ever verified.
-            now: the time, as this camera's clock has it.
+            signed: the latest signing time that was ever verified.
+            now: the time by this camera's clock.
 
         Raises:
-            RefusedError: the repository cannot be reached or believed, or the clock cannot.
+            RefusedError: the repository cannot be reached, its metadata fail a check, or the clock is wrong.
         """
-        _check_clock(now, signed)
+        _check_clock(now, signed, f"; or, if it is right, {_RECOVERY}")
         self._fetcher = Fetcher(self._file_s, _FILES * self._file_s)
         try:
-            self._updater = Updater(
-                str(self._folder),
-                f"{self._url}/metadata/",
-                fetcher=self._fetcher,
-                config=_SETTINGS,
-                bootstrap=self._root,
-            )
-            self._updater.refresh()
-            verified = self._read_verified()
+            verified = self._refresh_kept()
         except _RAISED as error:
             raise _refusal(error, self._url) from None
-        finally:
-            # Also of a refresh that failed half-way: what it has verified must not be forgotten.
-            sync_tree(self._folder)
         # A newer root may have replaced a stolen key, by which the others' versions were driven up.
         renewed = verified.versions[Root.type] > seen.get(Root.type, 0)
         for role, version in verified.versions.items():
@@ -154,7 +148,7 @@ class TufVerifier:
                 raise RefusedError(
                     "replayed",
                     f"{self._url}: expected {role} version {seen[role]} or later, got {version}: an old "
-                    "repository is being served",
+                    f"repository is being served; or, if the owner has no later one, {_RECOVERY}",
                 )
         _check_clock(now, verified.signed)
         return verified
@@ -179,14 +173,16 @@ class TufVerifier:
             file.verify_length_and_hashes(content)
         except (tuf_errors.DownloadError, tuf_errors.RepositoryError) as error:
             raise _refusal(error, self._url) from None
-        write_file(self._cache, content)
+        with contextlib.suppress(OSError):
+            # A full disk: it is downloaded again next time.
+            write_file(self._cache, content)
         return content
 
     def find(self, target: str) -> TargetFile:
-        """Return what is signed of a target.
+        """Return the signed length and hash of a target.
 
         Raises:
-            RefusedError: there is none.
+            RefusedError: there is no such target.
         """
         if self._updater is None:
             raise RuntimeError("refresh comes first")
@@ -203,10 +199,11 @@ class TufVerifier:
     def fetch(
         self, file: TargetFile, destination: Path, seconds: float, progress: Callable[[int], None]
     ) -> None:
-        """Download a target, going on where an earlier try broke off, and hold it to its hash.
+        """Download a target, continuing an earlier download, and check its hash.
 
         Raises:
-            RefusedError: it does not come whole, or is not what was signed; such a file is removed.
+            RefusedError: it does not arrive completely, or differs from what was signed; such a file is
+                removed.
         """
         download(self._address(file), destination, file.length, seconds, progress)
         try:
@@ -221,22 +218,39 @@ class TufVerifier:
         # A consistent snapshot: every content has an address of its own, and stays there.
         return f"{self._url}/targets/{folder}/{file.hashes['sha256']}.{name}"
 
-    def _read_verified(self) -> Verified:
-        versions: dict[str, int] = {}
-        signed = ""
-        for role in (Root.type, Timestamp.type, Snapshot.type, Targets.type):
-            metadata: Metadata[Any] = Metadata.from_file(str(self._folder / f"{role}.json"))
-            versions[role] = metadata.signed.version
-            if role == Timestamp.type:
-                signed = _signed_time(metadata.signed)
-        return Verified(versions, signed)
+    def _refresh_kept(self) -> Verified:
+        """Refresh in the folder; where the disk has no room for it, in a copy of the folder in memory.
+
+        Nothing is lost by that: what is believed next time hangs on the versions in the journal.
+        """
+        try:
+            return self._refresh_in(self._folder)
+        except (tuf_errors.StorageError, OSError):
+            with tempfile.TemporaryDirectory(dir=scratch_folder()) as place:
+                copy = Path(place) / "metadata"
+                shutil.copytree(self._folder, copy, symlinks=True)
+                return self._refresh_in(copy)
+        finally:
+            # Also of a refresh that failed half-way: what it has verified must not be forgotten.
+            sync_tree(self._folder)
+
+    def _refresh_in(self, folder: Path) -> Verified:
+        self._updater = Updater(
+            str(folder),
+            f"{self._url}/metadata/",
+            fetcher=self._fetcher,
+            config=_SETTINGS,
+            bootstrap=self._root,
+        )
+        self._updater.refresh()
+        return _read_verified(folder)
 
 
 def read_root(path: Path) -> bytes:
     """Read the root metadata that a camera was given.
 
     Raises:
-        RefusedError: it was damaged, or is not there.
+        RefusedError: it is damaged or missing.
     """
     try:
         content = read_small(path, _SETTINGS.root_max_length)
@@ -248,6 +262,17 @@ def read_root(path: Path) -> bytes:
     return content
 
 
+def _read_verified(folder: Path) -> Verified:
+    versions: dict[str, int] = {}
+    signed = ""
+    for role in (Root.type, Timestamp.type, Snapshot.type, Targets.type):
+        metadata: Metadata[Any] = Metadata.from_file(str(folder / f"{role}.json"))
+        versions[role] = metadata.signed.version
+        if role == Timestamp.type:
+            signed = _signed_time(metadata.signed)
+    return Verified(versions, signed)
+
+
 def _signed_time(timestamp: Timestamp) -> str:
     text = timestamp.unrecognized_fields.get(SIGNED_FIELD, "")
     try:
@@ -256,13 +281,12 @@ def _signed_time(timestamp: Timestamp) -> str:
         return ""
 
 
-def _check_clock(now: datetime, signed: str) -> None:
+def _check_clock(now: datetime, signed: str, advice: str = "") -> None:
     if signed and now < parse_time(signed) - _CLOCK_SLACK:
         raise RefusedError(
             "clock",
-            f"this camera's clock says {format_time(now)}, and the repository was signed at "
-            f"{signed}: set the "
-            "clock, since expiry cannot be told by a wrong one",
+            f"this camera's clock says {format_time(now)}, and the repository was signed at {signed}: set "
+            f"the clock, since expiry cannot be told by a wrong one{advice}",
         )
 
 

@@ -1,4 +1,4 @@
-"""Failures that pass: of the device just now, not of the engine; how they are told, and when to try again."""
+"""Temporary failures, of the device and not of the engine: how they are recognised, and when to retry."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _ERRORS = frozenset(
 _BY_SIGNAL = range(129, 160)
 #: Reasons for which a release is tried again by the schedule below. `network` is not among them: each look
 #: goes on with a download where the one before ended.
-RETRIED: frozenset[Reason] = frozenset({"corrupt", "disk", "limit"})
+RETRIED: frozenset[Reason] = frozenset({"corrupt", "disk", "limit", "unwatched"})
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(hours=1), timedelta(hours=24)
 
 
 class PassingError(RefusedError):
-    """What was run lacked something on this device, and may go well another time.
+    """A command lacked something on this device, and may succeed another time.
 
     Args:
         message: one line.
@@ -42,12 +42,12 @@ class PassingError(RefusedError):
 
 
 def is_passing(code: int, said: str) -> bool:
-    """Whether an exit code, negative for a signal, and a last line tell of a failure that passes."""
+    """Return whether an exit code (negative for a signal) and the last line mean a temporary failure."""
     return code < 0 or code == EX_TEMPFAIL or code in _BY_SIGNAL or says_passing(said)
 
 
 def says_passing(said: str) -> bool:
-    """Whether a line tells of a failure that passes.
+    """Return whether a line means a temporary failure.
 
     Example:
         >>> says_passing("MemoryError: std::bad_alloc")
@@ -57,19 +57,19 @@ def says_passing(said: str) -> bool:
 
 
 def lacks_system(error: OSError) -> bool:
-    """Whether the system just lacked what it takes to run something."""
+    """Return whether the system only lacked the resources to run something."""
     return error.errno in _ERRORS
 
 
 def next_try(times: int, now: datetime) -> datetime:
-    """Return when what failed so many times in a row is tried again.
+    """Return when to retry after so many failures in a row.
 
-    At the next look; then after 1, 2, 4, 8 and 16 hours, and then once in 24.
+    At the next check; then after 1, 2, 4, 8 and 16 hours; then every 24 hours.
     """
     doubled = _FIRST_PAUSE * 2 ** min(times - 2, 10) if times > 1 else timedelta()
     return now + min(doubled, _LONGEST_PAUSE)
 
 
 def is_due(failed: datetime, again: datetime, now: datetime) -> bool:
-    """Whether it is time for another try; it is where the clock was set back to before the last one."""
+    """Return whether it is time for another try; also if the clock was set back to before the last one."""
     return not failed <= now < again

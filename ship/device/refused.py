@@ -1,4 +1,4 @@
-"""Why an update was not taken: one word for the fleet's charts, and one line for a person."""
+"""Why an update was refused: one word for the fleet's charts, and one line for a person."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from osnet_edge.runtime.errors import OsnetEdgeError, printable
 #: `archive`, `package`: what was signed is no package that this version takes. `device`: it is for another
 #: one. `disk`, `limit`: too big or too slow for here. `proof`: it does not compute what it should, or not in
 #: time. `health`: it proved itself, and then the program that uses it did not do well. `busy`: another
-#: update is running. `operator`: a person or a recall took it back.
+#: update is running. `operator`: a person or a recall took it back. `unwatched`: the program that would tell
+#: how it does was not running.
 Reason = Literal[
     "archive",
     "busy",
@@ -28,6 +29,7 @@ Reason = Literal[
     "proof",
     "replayed",
     "signature",
+    "unwatched",
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 #: A second try cannot help these: the release is remembered as bad on this device.
@@ -35,7 +37,7 @@ LASTING: frozenset[Reason] = frozenset({"archive", "device", "health", "operator
 
 
 class RefusedError(OsnetEdgeError):
-    """An update that was refused; the engine that served before serves on.
+    """An update was refused; the previous engine keeps running.
 
     Args:
         reason: in one word.

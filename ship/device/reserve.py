@@ -1,4 +1,4 @@
-"""Room kept on the disk for the end of a trial: the journal and the link, when everything else is full."""
+"""Disk space reserved for the journal and the link, so that a rollback works on a full disk."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Reserve:
-    """Files in a folder that are there to be deleted.
+    """Files that are there to be deleted when space is needed.
 
     Args:
-        folder: where; it may not exist yet.
+        folder: their folder; it need not exist yet.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def make(self) -> None:
-        """Make what is missing of it, as far as there is room."""
+        """Write the files that are missing, as far as there is space."""
         with contextlib.suppress(OSError):
             if self._folder.is_symlink():
                 # What it leads to is not ours to fill, and less so to delete.
@@ -42,10 +42,10 @@ class Reserve:
                         file.write(os.urandom(_BYTES))
 
     def spend_on(self, work: Callable[[], None]) -> None:
-        """Do what needs a little room; while the disk is full, give up the reserve for it, file by file.
+        """Do something that needs a little space; while the disk is full, delete the reserve, file by file.
 
         Raises:
-            OSError: it cannot be done, or the disk is full without the reserve too.
+            OSError: it cannot be done, or the disk is full even without the reserve.
         """
         while True:
             try:

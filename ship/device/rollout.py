@@ -1,4 +1,4 @@
-"""Which release a device should have: decided on the device, from the signed channel and its own name."""
+"""Which release a device should have; decided on the device, by the signed channel and the device's name."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PERCENT = 100.0
 
 @dataclass(frozen=True)
 class Decision:
-    """What a device should do.
+    """The release that a device should have.
 
     Attributes:
-        release: the release to have; None for the one that it has, or for none at all.
-        why: in a few words.
-        waits: whether something newer is out, and not for this device yet.
+        release: the release to install; None to keep the present one, or none.
+        why: the reason in a few words.
+        waits: whether a newer release is published, but not yet for this device.
     """
 
     release: Release | None
@@ -28,10 +28,10 @@ class Decision:
 
 
 def bucket(device: str, release: str) -> float:
-    """Return where in [0, 100) a device stands in the queue for a release.
+    """Return a device's place in a rollout, in [0, 100): it installs the release once its share is larger.
 
-    A hash of both: the same on every run, without a server, another order for each release, and whoever is
-    within 10 percent is within 50.
+    It is a hash of both names. So it is the same at every check and needs no server, each release begins with
+    other devices, and a device that is within 10 percent is also within 50.
 
     Example:
         >>> bucket("camera-7", "2026.11") == bucket("camera-7", "2026.11")
@@ -42,7 +42,7 @@ def bucket(device: str, release: str) -> float:
 
 
 def why_not_yet(release: Release, device: str, ring: str, now: datetime) -> str:
-    """Say why a device may not take a release yet; empty where it may."""
+    """Return why a device may not install a release yet; empty if it may."""
     rollout = release.rollout
     if rollout.recalled:
         return f"{release.name} was recalled: {rollout.recalled}"
@@ -57,23 +57,24 @@ def why_not_yet(release: Release, device: str, ring: str, now: datetime) -> str:
 
 
 def decide(channel: Channel, device: str, ring: str, has: str, now: datetime) -> Decision:
-    """Decide on the release of a device.
+    """Decide which release a device should have.
 
-    The newest that it may take; never an older one than it has, lest a share that is lowered undoes what was
-    proven. But a recall does: back to the release that it names, or to the newest that stands.
+    It is the newest that the device may install, and never an older one than it has, so that lowering a share
+    undoes nothing. Only a recall leads back: to the release that it names, or else to the newest that is not
+    recalled.
 
     Args:
-        channel: as signed.
+        channel: the signed document.
         device: the device's name.
-        ring: which part of the fleet it is in.
+        ring: the part of the fleet that it belongs to.
         has: the release that it has; empty for none.
-        now: the time.
+        now: the present time.
     """
     installed = channel.named(has)
     if installed and installed.rollout.recalled:
         back = _fallback(channel, installed, device, ring, now)
         why = f"{has} was recalled: {installed.rollout.recalled}"
-        return Decision(back, why if back else f"{why}; but nothing else stands", waits=back is None)
+        return Decision(back, why if back else f"{why}; no other is left", waits=back is None)
     reasons = []
     for release in reversed(channel.releases):
         if release.name == has:
@@ -87,9 +88,10 @@ def decide(channel: Channel, device: str, ring: str, has: str, now: datetime) ->
 
 
 def _fallback(channel: Channel, recalled: Release, device: str, ring: str, now: datetime) -> Release | None:
-    """Return what a device goes to from a recalled release.
+    """Return the release that replaces a recalled one on a device.
 
-    What the recall names; else what is for this device; else the newest before it, whatever its share is now.
+    It is the one that the recall names; else the newest for this device; else the newest earlier one,
+    whatever its share.
     """
     named = channel.named(recalled.rollout.back_to)
     if named and not named.rollout.recalled:

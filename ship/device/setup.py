@@ -1,4 +1,4 @@
-"""Setting up a camera: its store with configuration and trusted root, and the agent's systemd units."""
+"""Setting up a camera: its store with configuration and trusted root, and the systemd units of the agent."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ UNITS = ("osnet-edge-update.service", "osnet-edge-update.timer")
 
 
 def set_up(store: Store, config: DeviceConfig, root: Path | None) -> bool:
-    """Make a camera's store, or configure an existing one anew; engines and history stay.
+    """Make a camera's store, or change the configuration of an existing one; engines and history stay.
 
-    What failed for want of something is tried again at once: the limits may be others. Given the root of
-    another repository, the camera moves there: what belongs to the old one is forgotten, and what serves
-    serves on.
+    Releases that failed temporarily are tried again at once, since the limits may have changed. With the root
+    of another repository, the camera moves there: what belongs to the old one is forgotten, and the running
+    engine stays.
 
     Args:
-        store: where.
-        config: of the camera.
-        root: the TUF root metadata that it shall trust; None where it has one or needs none.
+        store: the camera's store.
+        config: its configuration.
+        root: the TUF root metadata to trust; None if the store has one or needs none.
 
     Returns:
-        Whether the camera moves.
+        Whether the camera moves to another repository.
 
     Raises:
-        InputError: the root cannot be read or is none.
+        InputError: the root cannot be read, or is no root metadata.
         RefusedError: an update is running.
     """
     trusted = _read_root(root) if root else None
@@ -63,11 +63,11 @@ def write_units(folder: Path, store: Path) -> tuple[Path, ...]:
     """Write the systemd units that run the agent.
 
     Args:
-        folder: where to, such as `/etc/systemd/system`.
+        folder: for the units, such as `/etc/systemd/system`.
         store: the camera's store.
 
     Raises:
-        InputError: a path holds what units give a meaning of its own.
+        InputError: a path has characters with a special meaning in units.
     """
     program = shutil.which("osnet-edge") or str(Path(sys.executable).with_name("osnet-edge"))
     for path in (str(store), program):
@@ -82,9 +82,9 @@ def write_units(folder: Path, store: Path) -> tuple[Path, ...]:
 
 
 def _moves(store: Store, given: bytes) -> bool:
-    """Whether a root is of another repository than the camera's: neither vouches for the other.
+    """Return whether a root is of another repository than the camera's: neither signs the other.
 
-    The camera's is the one that it was given, or the latest that it followed from there.
+    The camera's root is the one that it was given, or the latest that followed it.
     """
     known = [path for path in (store.trusted_root, store.metadata / "root.json") if path.is_file()]
     return bool(known) and not any(_are_related(path.read_bytes(), given) for path in known)
@@ -104,7 +104,7 @@ def _are_related(one: bytes, other: bytes) -> bool:
 
 
 def _forget_repository(store: Store, state: State) -> None:
-    """Forget what a repository said; engines stay, but not their releases' names, which another may use."""
+    """Forget a repository; engines stay, but their releases' names do not, since another may use them."""
     slots = {name: replace(holds, release=UNKNOWN) for name, holds in state.slots.items()}
     store.write_state(replace(state, slots=slots, bad=(), failing=(), seen={}, signed=""))
     empty_folder(store.metadata)
@@ -112,7 +112,7 @@ def _forget_repository(store: Store, state: State) -> None:
 
 
 def _read_root(path: Path) -> bytes:
-    """Read root metadata, and hold it to its own signatures: a wrong file shows now, not later."""
+    """Read root metadata, and check its own signatures, so that a wrong file is found now and not later."""
     # Imported here: a camera that is shipped to by hand is set up without it.
     from tuf.api.exceptions import RepositoryError
     from tuf.api.metadata import Metadata, Root

@@ -26,20 +26,20 @@ _BUILDER = "osnet_edge.engines.recipe"
 
 
 def stage(archive: Path, slot: Path, limits: Limits, facts: DeviceFacts, verify: EngineVerifier) -> Proof:
-    """Unpack an archive into a slot, hold it to what it says of itself, build it if it must be, verify it.
+    """Unpack an archive into a slot, check its files, build the engine of a recipe, and verify the engine.
 
     Args:
-        archive: as downloaded and verified.
-        slot: of which the journal no longer says that it holds anything.
-        limits: what it may take.
-        facts: what this device is.
+        archive: downloaded, with a verified signature.
+        slot: folder that the journal marks as empty.
+        limits: limits of time, memory and disk.
+        facts: facts about this device.
         verify: verifies an engine.
 
     Returns:
-        What the proof gave.
+        The results of the verification, such as distance and latency.
 
     Raises:
-        RefusedError: it is no package that this device takes, or it fails its proof.
+        RefusedError: it is no package for this device, or the engine fails its verification.
     """
     for beside in slot.parent.glob(f"{slot.name}.*"):
         # Compiled kernels of the engine before, which would pile up.
@@ -76,15 +76,15 @@ def _built(slot: Path, names: set[str], limits: Limits) -> Manifest:
 
 
 def _build_in_subprocess(recipe: Path, output: Path, limits: Limits) -> None:
-    """Build a recipe in a process of its own: a camera that only takes finished engines lacks the builder.
+    """Build a recipe in its own process: a camera that installs only finished engines lacks the builder.
 
     Args:
         recipe: the recipe's folder.
-        output: the package to make.
-        limits: on its time and memory.
+        output: the package to write.
+        limits: limits of time and memory.
 
     Raises:
-        RefusedError: it took more, or it failed.
+        RefusedError: the build exceeded a limit, or failed.
     """
     paths = [str(recipe.absolute()), str(output.absolute())]
     try:

@@ -1,7 +1,7 @@
-"""The camera's journal, `state.json`: what is in which slot, what is on trial, and what failed here.
+"""The camera's journal, `state.json`: the content of each slot, the engine that is watched, and what failed.
 
-Every transition is written aside, synced and renamed before the step that it announces, so that whatever
-instant the power goes, the next run reads what was going on, and finishes it or takes it back.
+Every change is written to a temporary file, synced and renamed before the step that it announces. So after a
+power cut at any moment, the next run reads what was going on, and finishes or undoes it.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ Phase = Literal["starting", "watching", "returning"]
 
 @dataclass(frozen=True)
 class Installed:
-    """What a slot holds: an engine that is whole, and was verified on this device.
+    """The content of a slot: a complete engine that was verified on this device.
 
     Attributes:
         release: its release.
-        package: its name in it.
-        sha256: of the archive that it came as.
-        proof: what verifying it gave, such as distance and latency.
+        package: its name in the release.
+        sha256: of its archive.
+        proof: results of the verification, such as distance and latency.
     """
 
     release: str
@@ -50,19 +50,19 @@ class Installed:
 
 @dataclass(frozen=True)
 class Trial:
-    """A new engine that serves, and may yet have to go.
+    """A new engine that runs but is not kept yet: it is started, watched, and may be rolled back.
 
     Attributes:
         slot: where it is.
-        previous: the slot to go back to; None for a device's first engine.
-        phase: what is going on.
+        previous: the slot to return to; None for a device's first engine.
+        phase: the present step.
         since: when it began, ISO 8601.
-        resumed: how many times the agent found the trial unfinished.
-        reason: why it goes back, and
-        why: the same in a line.
-        fails: whether going back counts against the engine; a recall does not, since it may be taken back.
-        waited_s: seconds that it is known to have served for, counted at each look by
-        counted: the uptime at the last one; the clock is not asked, since it may be set meanwhile.
+        resumed: how many times the agent was interrupted meanwhile.
+        reason: why it is rolled back, in one word.
+        why: the same in one line.
+        fails: whether the rollback counts against the engine; a recall does not, since it may be withdrawn.
+        waited_s: seconds that it is known to have run for, summed up at each check.
+        counted: uptime at the last check; the clock is not used, since it may be set meanwhile.
     """
 
     slot: str
@@ -79,7 +79,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Bad:
-    """An archive never to be tried again on this device."""
+    """An archive that is never tried again on this device."""
 
     release: str
     sha256: str
@@ -90,16 +90,16 @@ class Bad:
 
 @dataclass(frozen=True)
 class Failing:
-    """An archive that failed for want of something on this device, and is tried again.
+    """An archive that failed temporarily, and is tried again.
 
     Attributes:
         release: its release.
-        sha256: of it.
-        reason: of the last failure, in one word, and
-        why: in a line.
-        when: that was, ISO 8601.
-        times: how many there were in a row.
-        next: when it may be tried again; the look after that does.
+        sha256: of the archive.
+        reason: of the last failure, in one word.
+        why: the same in one line.
+        when: time of the last failure, ISO 8601.
+        times: number of failures in a row.
+        next: when it may be tried again, at the first check after that.
     """
 
     release: str
@@ -111,7 +111,7 @@ class Failing:
     next: str
 
     def rests(self, now: datetime) -> bool:
-        """Whether it is too early for another try."""
+        """Return whether it is too early for another try."""
         return not is_due(parse_time(self.when), parse_time(self.next), now)
 
 
@@ -128,20 +128,19 @@ class Event:
 
 @dataclass(frozen=True)
 class State:
-    """The whole of `state.json`.
+    """The content of `state.json`.
 
     Attributes:
         schema_version: of this document.
-        slots: what is in each slot that holds something whole.
-        trial: what is on trial.
-        bad: what never to try again, oldest first.
-        failing: what to try again, oldest first; forgotten once an engine is committed.
+        slots: the engine in each slot; a slot without a complete engine is missing.
+        trial: the new engine that is watched and not kept yet; None if there is none.
+        bad: archives never to try again, oldest first.
+        failing: archives to try again, oldest first; cleared once a new engine is kept.
         seen: the highest version of each metadata role that was ever verified, by name.
-        signed: the latest time at which metadata that was verified says it was signed, ISO 8601: no right
-            clock shows an earlier one.
+        signed: the latest signing time in verified metadata, ISO 8601; a correct clock is never earlier.
         last: how the last run ended.
-        installed: engines that were committed so far.
-        returned: engines that were taken back so far.
+        installed: number of engines that were kept so far.
+        returned: number of engines that were rolled back so far.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -156,14 +155,14 @@ class State:
     returned: int = 0
 
     def __post_init__(self) -> None:
-        """Hold what types cannot say, so that a damaged journal is set aside when it is read."""
+        """Check what types cannot express, so that a damaged journal is set aside when it is read."""
         trial, slots = self.trial, set(SLOTS)
         if not slots.issuperset(self.slots):
             raise InputError(f"expected slots of {', '.join(SLOTS)}, got {', '.join(self.slots)}")
         if trial and (trial.slot not in slots or trial.previous not in {*slots, None}):
-            raise InputError(f"expected a trial of one slot, got {trial.slot!r} after {trial.previous!r}")
+            raise InputError(f"expected slots a and b under trial, got {trial.slot!r} and {trial.previous!r}")
         if trial and trial.phase != "returning" and trial.slot not in self.slots:
-            raise InputError(f"expected the slot on trial to hold an engine, and {trial.slot} holds none")
+            raise InputError(f"expected an engine in the slot under trial, and {trial.slot} holds none")
         for time in (self.signed, *(time for each in self.failing for time in (each.when, each.next))):
             if time:
                 parse_time(time)
@@ -171,12 +170,12 @@ class State:
             raise InputError("expected counts of engines that a camera may come to")
 
     def with_slot(self, slot: str, holds: Installed | None) -> State:
-        """Return the state with another content of a slot."""
+        """Return the state with a new content of a slot; None empties it."""
         others = {name: each for name, each in self.slots.items() if name != slot}
         return replace(self, slots=others if holds is None else {**others, slot: holds})
 
     def with_failure(self, left: Installed, reason: str, why: str, now: datetime) -> State:
-        """Return the state with a failure of an archive: bad where a second try cannot help, else failing."""
+        """Return the state with a failure of an archive: `bad` if another try cannot help, else `failing`."""
         if reason in LASTING:
             kept = [each for each in self.bad if each.sha256 != left.sha256]
             bad = Bad(left.release, left.sha256, reason, why, format_time(now))
@@ -205,5 +204,5 @@ def read_state(path: Path) -> State:
 
 
 def write_state(path: Path, state: State) -> None:
-    """Write the journal, whole and on the disk before this returns."""
+    """Write the journal atomically; it is on the disk when this returns."""
     write_json(path, to_json(state))

@@ -1,4 +1,4 @@
-"""What a camera says of itself: one line of JSON, or Prometheus text for node_exporter to pick up."""
+"""A camera's status: one line of JSON, or Prometheus text for node_exporter."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _PREFIX = "osnet_edge_device_"
 
 @dataclass(frozen=True)
 class Status:
-    """A camera's state, as it leaves it.
+    """A camera's status.
 
     Attributes:
         device: its name.
-        model: what kind of device it is.
-        channel: whose releases it takes.
-        ring: which part of the fleet it is in.
-        release: the release that serves; empty for none.
-        package: which package of it.
-        slot: where that is.
+        model: device model.
+        channel: whose releases it installs.
+        ring: the part of the fleet that it belongs to.
+        release: the release that is in use; empty for none.
+        package: the package of that release.
+        slot: the slot that it is in.
         fallback: the release in the other slot; empty for none.
-        trial: what is on trial.
-        proof: distance and latency, as measured here.
+        trial: the new engine that is watched and not kept yet; None if there is none.
+        proof: results of the verification on this device, such as distance and latency.
         last: how the agent's last run ended.
-        bad: what is never tried again.
-        failing: what failed for want of something, why, how often, and when it is tried again.
-        seen: the versions of metadata that were verified.
-        signed: when the newest of it was signed.
-        installed: engines committed so far.
-        returned: engines taken back so far.
-        free_mb: of the store's disk.
+        bad: archives that are never tried again.
+        failing: archives that failed temporarily: why, how often, and when they are tried again.
+        seen: the highest version of each metadata role that was verified.
+        signed: signing time of the newest metadata, ISO 8601.
+        installed: number of engines kept so far.
+        returned: number of engines rolled back so far.
+        free_mb: free space on the store's disk, in megabytes (10^6 bytes).
     """
 
     device: str
@@ -109,7 +109,7 @@ def to_prometheus(status: Status) -> str:
     lines = [
         *_metric("info", "The release that serves."),
         _sample("info", 1, **names, model=status.model, release=status.release, package=status.package),
-        *_metric("trial", "Whether an engine is on trial."),
+        *_metric("trial", "Whether a new engine is being watched, and not yet kept."),
         _sample("trial", int(status.trial is not None), **names),
         *_metric("installed_total", "Engines committed so far.", "counter"),
         _sample("installed_total", status.installed, **names),

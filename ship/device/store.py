@@ -1,6 +1,6 @@
-"""The camera's store: two slots, one symbolic link, and what is kept beside them; each step whole or absent.
+"""The camera's store: two slots, one symbolic link, and the files beside them. Each step is atomic.
 
-What is in its folder:
+Its folder has:
 
     device.json    the configuration, from init
     root.json      the TUF root that it trusts, also from init
@@ -43,7 +43,7 @@ _ARCHIVE = re.compile(r"[0-9a-f]{64}\.tar")
 
 @dataclass(frozen=True)
 class Store:
-    """Where everything of a camera is, below one folder."""
+    """The folder with everything that the agent keeps on a camera."""
 
     root: Path
 
@@ -74,17 +74,17 @@ class Store:
 
     @property
     def downloads(self) -> Path:
-        """Archives on their way."""
+        """Archives that are being downloaded."""
         return self.root / "download"
 
     @property
     def reserve(self) -> Reserve:
-        """Room for the end of a trial on a full disk."""
+        """Disk space reserved for a rollback on a full disk."""
         return Reserve(self.root / "reserve")
 
     @property
     def link(self) -> Path:
-        """What programs load."""
+        """The link that programs load."""
         return self.root / "current"
 
     def slot(self, name: str) -> Path:
@@ -98,16 +98,25 @@ class Store:
 
     @contextmanager
     def lock(self, wait: float = 0.0) -> Iterator[None]:
-        """Hold the store for one update at a time; the system lets go of it however the holder ends.
+        """Lock the store for one update at a time; the system releases the lock when the process ends.
 
         Args:
-            wait: seconds to wait for another holder.
+            wait: seconds to wait for another process.
 
         Raises:
-            RefusedError: another process holds it still.
+            RefusedError: another process still has the lock.
+            InputError: something else is where its file should be.
         """
         path = self.root / "lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if not os.path.lexists(path) or path.is_file():
+                raise
+            raise InputError(
+                f"expected a file or nothing at {path}, which is for the store's lock, got a folder or a "
+                f"link ({error.strerror}): remove it, then try again"
+            ) from None
         try:
             until = time.monotonic() + wait
             while not _take(descriptor):
@@ -129,17 +138,17 @@ class Store:
         return read_config(self.config_file)
 
     def active(self) -> str | None:
-        """Return the slot that the link leads to; None where there is no engine yet."""
+        """Return the slot that the link leads to; None if there is no engine yet."""
         # However a hand spelt it: absolute, with a dot, or through another link.
         leads_to, slots = os.path.realpath(self.link), os.path.realpath(self.root / "slots")
         return next((name for name in SLOTS if leads_to == os.path.join(slots, name)), None)
 
     def spare(self) -> str:
-        """Return the slot that the next engine goes into."""
+        """Return the slot for the next engine."""
         return "b" if self.active() == "a" else "a"
 
     def flip(self, slot: str | None) -> None:
-        """Turn the link to a slot, in one step; None takes it away."""
+        """Switch the link to a slot, atomically; None removes it."""
         if slot is None:
             self.link.unlink(missing_ok=True)
             sync(self.root)
@@ -147,7 +156,7 @@ class Store:
             self.reserve.spend_on(lambda: _point_link(self.link, f"slots/{slot}"))
 
     def is_whole(self, slot: str) -> bool:
-        """Whether every file of a slot's package is as it was built."""
+        """Return whether every file of a slot's package is as it was built."""
         # Imported here: packages bring numpy, which a status does without.
         from osnet_edge.runtime.package.folder import open_package
 
@@ -158,7 +167,7 @@ class Store:
         return True
 
     def read_state(self) -> State:
-        """Read the journal; a damaged one is set aside, and what the link leads to is adopted."""
+        """Read the journal; a damaged one is set aside, and the engine that the link leads to is adopted."""
         try:
             return read_state(self.state_file)
         except InputError:
@@ -173,7 +182,7 @@ class Store:
         return state
 
     def peek_state(self) -> State:
-        """Read the journal for a report: a damaged one reads as a fresh one, and stays as it is."""
+        """Read the journal for a report; a damaged one reads as a fresh one, and is not changed."""
         try:
             return read_state(self.state_file)
         except InputError:
@@ -184,7 +193,7 @@ class Store:
         write_state(self.state_file, state)
 
     def sweep(self) -> None:
-        """Remove what a run that was killed left aside, and put by what one on a full disk spent."""
+        """Remove temporary files of a run that was killed, and restore the reserved disk space."""
         for folder in (self.root, self.metadata):
             _sweep(folder)
         if self.downloads.is_symlink() or not self.downloads.is_dir():
@@ -203,7 +212,7 @@ class Store:
         self.reserve.make()
 
     def _clear_places(self) -> None:
-        """Remove what stands where a file will be opened: a pipe would be waited for, a link followed."""
+        """Remove what is no plain file where one will be opened: a pipe would block, a link be followed."""
         for path in self.metadata.iterdir():
             # python-tuf writes aside under such names, and opens whatever is there as a file.
             if path.name.startswith("tmp") or not (path.is_file() or path.name == _ROOTS):
@@ -216,7 +225,7 @@ class Store:
 
 
 def empty_folder(folder: Path) -> None:
-    """Leave `folder` there and empty; links in it are removed, never followed."""
+    """Make `folder` an existing, empty folder; links in it are removed, never followed."""
     if folder.is_symlink() or folder.is_file():
         folder.unlink()
     if folder.is_dir():
@@ -234,7 +243,7 @@ def remove(path: Path) -> None:
 
 
 def require_space(folder: Path, needed: int, reserve: int) -> None:
-    """Hold that the disk of `folder` has room for `needed` bytes, and `reserve` more for everybody else.
+    """Check that the disk of `folder` has `needed` bytes free, and `reserve` more for other programs.
 
     Raises:
         RefusedError: it has not.
@@ -250,7 +259,7 @@ def require_space(folder: Path, needed: int, reserve: int) -> None:
 
 
 def _point_link(link: Path, target: str) -> None:
-    """Make a symbolic link lead to `target`, or turn an existing one, in one step: readers see old or new."""
+    """Make a symbolic link lead to `target`, or switch an existing one, atomically."""
     aside = link.with_name(f".{link.name}{ASIDE_SUFFIX}")
     aside.unlink(missing_ok=True)
     os.symlink(target, aside)
@@ -259,7 +268,7 @@ def _point_link(link: Path, target: str) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a run that was killed left aside."""
+    """Remove temporary files of a run that was killed."""
     # Versions before wrote aside under `.aside-NAME`.
     for path in (*folder.glob(f".*{ASIDE_SUFFIX}"), *folder.glob(f"{ASIDE_SUFFIX}-*")):
         remove(path)

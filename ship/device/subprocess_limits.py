@@ -1,4 +1,4 @@
-"""A command in a process of its own, with limits on time and memory, that never outlives the agent."""
+"""A command in its own process, with limits of time and memory, that never outlives the agent."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from osnet_edge.ship.device.passing import PassingError, is_passing, lacks_system
 from osnet_edge.ship.device.refused import RefusedError
+from osnet_edge.ship.device.scratch import scratch_folder
 
 _POLL_S = 0.05
 _NICE = 10
@@ -29,27 +30,27 @@ _KEPT_FROM = ("CUDA_", "NVIDIA_", "OSNET_EDGE_")
 
 
 class CommandError(Exception):
-    """A command that ended otherwise than with 0; the message is the last line of its standard error."""
+    """A command failed; the message is the last line of its standard error."""
 
 
 def run_limited(command: Sequence[str], seconds: float, megabytes: float, what: str) -> str:
     """Run a command to its end.
 
-    Memory is what is resident, of the command and its children, looked at as it runs: address space, which
-    the system could limit, is no measure of a process that uses CUDA.
+    The memory is what is resident, of the command and its children, and what they print, polled as it runs.
+    The system could limit only the address space, which says nothing about a process that uses CUDA.
 
     Args:
         command: program and arguments.
-        seconds: how long it may run.
-        megabytes: what it may have resident.
-        what: what it does, for the message.
+        seconds: time limit.
+        megabytes: limit of resident memory (10^6 bytes).
+        what: what it does, for messages.
 
     Returns:
-        What it printed.
+        Its standard output.
 
     Raises:
-        RefusedError: it ran too long or took too much memory, and was killed.
-        PassingError: it lacked something, or was killed by somebody else.
+        RefusedError: it exceeded a limit, and was killed.
+        PassingError: it lacked something, or was killed by another program.
         CommandError: it failed.
         OSError: there is no such program, or it may not be run.
     """
@@ -74,7 +75,8 @@ def _run(command: Sequence[str], seconds: float, megabytes: float, what: str) ->
             os._exit(1)
         os.nice(_NICE)
 
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    memory = scratch_folder()
+    with tempfile.TemporaryFile(dir=memory) as output, tempfile.TemporaryFile(dir=memory) as errors:
         child = subprocess.Popen(  # noqa: S603 - the agent's own command or the operator's
             command,
             stdin=subprocess.DEVNULL,
@@ -87,7 +89,7 @@ def _run(command: Sequence[str], seconds: float, megabytes: float, what: str) ->
             preexec_fn=bind,
         )
         try:
-            _watch(child, seconds, megabytes, what)
+            _watch(child, (output.fileno(), errors.fileno()), seconds, megabytes, what)
         finally:
             _kill(child)
         output.seek(0)
@@ -103,10 +105,10 @@ def _run(command: Sequence[str], seconds: float, megabytes: float, what: str) ->
 
 
 def run_module(module: str, arguments: Sequence[str], seconds: float, megabytes: float, what: str) -> str:
-    """Run a module of ours by this Python, as `run_limited` does.
+    """Run one of our modules with this Python, as `run_limited` does.
 
-    Isolated: modules come from where this Python's are installed, and neither from the current folder, nor
-    from the user's own, nor from where a variable says.
+    Python runs isolated: it imports only installed modules, and none from the current folder, the user's own
+    folder, or a variable such as PYTHONPATH.
     """
     command = [sys.executable, "-I", "-X", "utf8", "-m", module, *arguments]
     return run_limited(command, seconds, megabytes, what)
@@ -117,12 +119,15 @@ def _environment() -> dict[str, str]:
     return {"PATH": _PATH, "HOME": "/", "LANG": "C.UTF-8", **kept}
 
 
-def _watch(child: subprocess.Popen[bytes], seconds: float, megabytes: float, what: str) -> None:
+def _watch(
+    child: subprocess.Popen[bytes], printed: Sequence[int], seconds: float, megabytes: float, what: str
+) -> None:
     until = time.monotonic() + seconds
     while child.poll() is None:
         if time.monotonic() > until:
             raise RefusedError("limit", f"{what} took longer than {seconds:g} s and was stopped")
-        used = _resident(child.pid) / 1e6
+        # What it prints is in memory too.
+        used = (_resident(child.pid) + sum(os.fstat(each).st_size for each in printed)) / 1e6
         if used > megabytes:
             raise RefusedError(
                 "limit", f"{what} took {used:.0f} MB, over its limit of {megabytes:g}, and was stopped"
@@ -131,14 +136,14 @@ def _watch(child: subprocess.Popen[bytes], seconds: float, megabytes: float, wha
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End the command's whole session, also what it left behind."""
+    """Kill the command's whole session, including its children."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
 
 
 def _resident(process: int) -> int:
-    """Return the bytes that a process and its children have resident."""
+    """Return the resident memory of a process and its children, in bytes."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()

@@ -1,7 +1,7 @@
-"""Turning the link to a new engine, judging it, and turning back: each step journaled before it is done.
+"""Switching to a new engine, watching it, and rolling back: each step is journaled before it is done.
 
-On a disk without room for the journal, not even in the store's reserve, the link is turned back all the same:
-it is what serves. The next run finds it where the journal does not say, and knows.
+If the disk has no space for the journal, not even in the store's reserve, the link is still switched back,
+since the link decides which engine runs. The next run finds that link and journal differ, and knows why.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Watcher = Callable[[Health, Path, float], None]
 
 
 class Trials:
-    """The trials of a store's engines.
+    """Starts new engines of a store, and keeps them or rolls back.
 
     Args:
-        store: whose.
+        store: the camera's store.
         health: how an engine is judged.
-        watcher: watches.
-        now: the time, for what people read.
-        uptime: seconds that pass, for how long a trial has run.
+        watcher: watches an engine.
+        now: returns the time, for people.
+        uptime: returns the uptime, by which the window is measured.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Trials:
         self._now, self._uptime = now, uptime
 
     def start(self, state: State, slot: str, holds: Installed) -> Event:
-        """Let the proven engine in a slot serve, on trial.
+        """Switch to the verified engine in a slot, and watch it.
 
         Returns:
-            How it ended: `installed`, `returned`, or `trial` where a person has yet to confirm.
+            How it ended: `installed`, `returned`, or `trial` if a person has yet to confirm.
         """
         trial = Trial(slot, self._store.active(), "starting", self._time())
         state = replace(state.with_slot(slot, holds), trial=trial)
@@ -60,7 +60,7 @@ class Trials:
         return self._serve(state, trial)
 
     def resume(self, state: State) -> Event:
-        """Go on with the trial that the journal tells of, wherever it stands."""
+        """Continue with the new engine in the journal, whatever its phase."""
         trial = state.trial
         if trial is None:
             raise RuntimeError("there is no trial")
@@ -79,12 +79,12 @@ class Trials:
         else:
             trial = replace(trial, resumed=trial.resumed + 1)
             if trial.resumed > self._health.most_resumes:
-                why = f"the trial was cut short {trial.resumed} times: the device does not stay up with it"
+                why = f"the update was interrupted {trial.resumed} times while the new engine was watched"
                 return self.take_back(state, "health", why)
         return self._watch(state, trial)
 
     def commit(self, state: State, why: str = "") -> Event:
-        """Keep the engine that is on trial."""
+        """Keep the new engine."""
         if state.trial is None:
             raise RuntimeError("there is no trial")
         event = Event("installed", self._time(), state.slots[state.trial.slot].release, why=why)
@@ -94,13 +94,13 @@ class Trials:
     def take_back(
         self, state: State, reason: Reason, why: str, to: str | None = None, *, fails: bool = True
     ) -> Event:
-        """Go back to the engine before.
+        """Roll back to the previous engine.
 
         Args:
-            state: with a trial, or with two engines.
-            reason: in one word.
-            why: in one line.
-            to: the slot to go to, where there is no trial.
+            state: has a new engine that is watched, or two engines.
+            reason: why, in one word.
+            why: the same in one line.
+            to: the slot to switch to, if no new engine is watched.
             fails: whether it counts against the engine.
         """
         trial = state.trial or Trial(self._store.active() or "a", to, "returning", self._time())
@@ -115,12 +115,12 @@ class Trials:
         return self._watch(state, replace(trial, phase="watching", counted=self._uptime()))
 
     def _watch(self, state: State, trial: Trial) -> Event:
-        """Judge the engine that serves, once the journal says so: a restart must know of its trial."""
+        """Watch the engine, after the journal says so: a restart must find that it is not kept yet."""
         state = replace(state, trial=trial)
         try:
             self._write(state)
         except OSError as error:
-            return self.take_back(state, "disk", f"its trial cannot be journaled: {error.strerror}")
+            return self.take_back(state, "disk", f"the journal cannot be written: {error.strerror}")
         return self._judge(state, trial)
 
     def _judge(self, state: State, trial: Trial) -> Event:

@@ -1,8 +1,8 @@
-"""An archive to a slot: plain files in one flat folder, and nothing else that tar could express.
+"""Unpacks archives: plain files in one flat folder, and nothing else that tar can express.
 
-A package travels as a POSIX ustar archive, whose every entry is 512 bytes of header and the file's bytes.
-Python's tarfile knows links, devices, sparse files, absolute names and headers that rename the next entry;
-this reader knows none of them, so there is nothing to escape with.
+A package is sent as a POSIX ustar archive, in which each entry is 512 bytes of header and the file's bytes.
+Python's tarfile supports links, devices, sparse files, absolute names and headers that rename the next entry.
+This reader supports none of them, so an archive cannot write outside of the folder.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def unpack(archive: Path, folder: Path, most_bytes: int) -> tuple[str, ...]:
     """Unpack an archive into an empty folder.
 
     Args:
-        archive: the file.
+        archive: the archive file.
         folder: an empty folder.
-        most_bytes: what its files may take together.
+        most_bytes: limit of the total size of its files, in bytes.
 
     Returns:
-        The files' names.
+        The names of the files.
 
     Raises:
-        RefusedError: it holds anything but plain files of plain names, one name twice, or too much.
+        RefusedError: it contains anything but plain files with plain names, a name twice, or too many bytes.
     """
     names: list[str] = []
     total = 0

@@ -1,4 +1,4 @@
-"""Seconds that pass, whatever is done to the clock: since the device was started, and by which start."""
+"""Time since the device was started, which does not depend on the clock."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Uptime:
-    """A moment.
+    """A moment, as the time since a boot.
 
     Attributes:
-        boot: the start of the device that it is after, by the kernel's number for it; empty for none.
-        seconds: since that start, also those that the device slept.
+        boot: the kernel's id of the boot; empty if unknown.
+        seconds: seconds since that boot, including time in which the device was suspended.
     """
 
     boot: str = ""
     seconds: float = 0.0
 
     def since(self, before: Uptime) -> float:
-        """Return the seconds since another moment that the device is known to have been on for.
+        """Return the seconds since an earlier moment that the device is known to have been on for.
 
-        Where it was started anew meanwhile, these are the ones since: what passed before that, nothing tells.
+        If it was rebooted meanwhile, these are the seconds since the boot; how long it was on before, nobody
+        knows.
         """
         if not before.boot:
             return 0.0
@@ -30,6 +31,6 @@ class Uptime:
 
 
 def uptime() -> Uptime:
-    """Return this moment."""
+    """Return the present moment."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return Uptime(boot, round(time.clock_gettime(time.CLOCK_BOOTTIME), 3))

@@ -1,7 +1,7 @@
-"""Verifying an engine on the device: golden pairs within tolerance, and a call within the time limit.
+"""Verifying an engine on the device: golden pairs within tolerance, and a call within the latency limit.
 
-In a process of its own, so that the agent stays small, and so that an engine that crashes takes only its
-verification along: `python -m osnet_edge.ship.device.verify PACKAGE` prints one line of JSON.
+It runs in its own process, so that the agent stays small, and an engine that crashes ends only its
+verification: `python -m osnet_edge.ship.device.verify PACKAGE` prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _MODULE = "osnet_edge.ship.device.verify"
 
 
 def verify_in_subprocess(package: Path, limits: Limits) -> Proof:
-    """Verify a package in a process of its own.
+    """Verify a package in its own process.
 
     Raises:
-        RefusedError: it cannot be loaded, computes something else, or is too slow or too big.
+        RefusedError: it cannot be loaded, computes wrong embeddings, is too slow, or exceeds a limit.
     """
     try:
         stdout = run_module(
@@ -52,7 +52,7 @@ def measure(package: Path) -> Proof:
     """Load a package, run its golden pairs, and time calls with one image.
 
     Raises:
-        OsnetEdgeError: it cannot be loaded, or its golden pairs do not hold.
+        OsnetEdgeError: it cannot be loaded, or its golden pairs differ.
     """
     from osnet_edge.runtime.embedder import Embedder
     from osnet_edge.runtime.package.golden import read_golden
@@ -70,10 +70,10 @@ def measure(package: Path) -> Proof:
 
 
 def check_latency(proof: Proof, limits: Limits) -> Proof:
-    """Hold a proof to the time limit.
+    """Check the measured latency against the limit.
 
     Raises:
-        RefusedError: it is over it.
+        RefusedError: it is above the limit.
     """
     took = proof["latency_ms"]
     if limits.latency_ms is not None and not took <= limits.latency_ms:

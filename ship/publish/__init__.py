@@ -1,1 +1,1 @@
-"""Publishing to a fleet: keys, a TUF repository of static files, packages in it, and who takes them when."""
+"""Publishing to a fleet: keys, a TUF repository of static files, its packages, and their rollout."""

@@ -1,4 +1,4 @@
-"""A package or a recipe as one file: a POSIX ustar archive, the same bytes for the same content."""
+"""A package or recipe as one file: a POSIX ustar archive, with the same bytes for the same content."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from osnet_edge.ship.requirements import Requirements, requirements_of, requirem
 
 
 class Packed(NamedTuple):
-    """What went into an archive.
+    """The content of an archive.
 
     Attributes:
-        about: what the package or the recipe says of itself.
-        needs: what it asks of a device by itself.
-        bytes: what its files take.
+        about: the manifest of the package, or the description of the recipe.
+        needs: its requirements on a device.
+        bytes: total size of its files.
     """
 
     about: Manifest | Recipe
@@ -29,15 +29,15 @@ class Packed(NamedTuple):
 
 
 def write_archive(package: Path, target: Path) -> Packed:
-    """Write the archive of a package or recipe, each file held to its size and hash.
+    """Write the archive of a package or recipe, after checking the size and hash of each file.
 
     Args:
-        package: its folder; what it does not list stays out.
-        target: the file to write, whole or not at all.
+        package: its folder; files that it does not list are left out.
+        target: the file to write, atomically.
 
     Raises:
-        InputError: it is neither, or a file is missing or was changed.
-        RefusedError: a plan carries code for the processor.
+        InputError: it is neither a package nor a recipe, or a file is missing or was changed.
+        RefusedError: a plan contains code for the host's processor.
     """
     about, document = _open(package)
     total = 0

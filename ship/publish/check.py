@@ -1,4 +1,4 @@
-"""Examining a repository: what is missing, damaged or about to expire, and how to mend it."""
+"""Examining a repository: what is missing, damaged or about to expire, and how to repair it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _RECOVER = "or, if no copy is left, osnet-edge keys refresh --recover"
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be.
+    """A problem of a repository.
 
     Attributes:
-        what: in one line.
-        mend: what to do.
-        serious: whether cameras or publishers are refused for it; else it is a warning.
+        what: the problem, in one line.
+        mend: how to repair it.
+        serious: whether cameras or publishers cannot work because of it; otherwise it is a warning.
     """
 
     what: str
@@ -44,10 +44,10 @@ class Finding:
 
 
 def examine(repository: Repository) -> list[Finding]:
-    """Examine all of a repository; every archive is read and hashed.
+    """Examine a whole repository; every archive is read and hashed.
 
     Raises:
-        InputError: it is no repository: it has no root at all.
+        InputError: it is no repository, since it has no root.
     """
     if not repository.versions("root"):
         repository.root()
@@ -101,7 +101,7 @@ def examine(repository: Repository) -> list[Finding]:
 
 
 def warnings_of(repository: Repository, now: datetime | None = None) -> list[Finding]:
-    """Return what has expired or will soon, what is signed by old keys, and what nears a bound of cameras."""
+    """Return what has expired or soon will, what old keys signed, and what nears a size limit of cameras."""
     now, current, found = now or datetime.now(timezone.utc), repository.current(), []
     if not repository.signed_by_todays_keys():
         found.append(
@@ -153,6 +153,6 @@ def _is_channel(path: str) -> bool:
 
 
 def _is_newer(name: str, current: Current) -> bool:
-    """Return whether an unfinished file has a higher version than what is in place: others are forgotten."""
+    """Return whether an unfinished file has a higher version than the one in place; others are forgotten."""
     snapshot = current.snapshot.version if current.snapshot else 0
     return int(name.split(".")[0]) > (current.version if ".targets." in name else snapshot)

@@ -1,4 +1,4 @@
-"""The text of a private key, typed where the name of its file or variable belongs, is never printed."""
+"""Refuses the text of a private key where the name of its file or variable belongs, and never prints it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _LONGEST_PLACE = 1024
 
 
 def refuse_key_text(where: str) -> None:
-    """Refuse the text of a key in place of its name, without showing any of it.
+    """Refuse a private key's text in place of its name, without showing any of it.
 
     Raises:
-        InputError: it is such a text.
+        InputError: the value is the text of a key.
     """
     if _KEY_TEXT.search(where) or len(where) > _LONGEST_PLACE:
         raise InputError(

@@ -1,6 +1,7 @@
 """Signing keys: Ed25519, in files that only their owner can read, or in the environment of a CI job.
 
-A private key is made where it will stay. What travels is its public half, `NAME.pub`, and metadata to sign.
+A private key is created where it will be kept. Only its public key, `NAME.pub`, and drafts to sign are
+copied.
 """
 
 from __future__ import annotations
@@ -33,18 +34,18 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class PassphraseError(InputError):
-    """A key is encrypted, and no passphrase or a wrong one was given."""
+    """A key is encrypted, and the passphrase is missing or wrong."""
 
 
 def make_key(path: Path, passphrase: bytes | None = None) -> SSlibKey:
-    """Make a key: the private half in `path`, the public one beside it as `path.pub`.
+    """Create a key: the private key in `path`, and the public key in `path.pub`.
 
     Args:
         path: a file that does not exist yet.
-        passphrase: encrypts the private half; None leaves it readable to its owner.
+        passphrase: encrypts the private key; None stores it unencrypted.
 
     Raises:
-        InputError: there is something at `path`, or beside it at `path.pub`, already.
+        InputError: `path` or `path.pub` exists already.
     """
     refuse_key_text(str(path))
     require_writable(path)
@@ -75,15 +76,15 @@ def make_key(path: Path, passphrase: bytes | None = None) -> SSlibKey:
 
 
 def public_file(path: Path) -> Path:
-    """Return where the public half of a key is."""
+    """Return the path of a key's public key."""
     return path.with_name(path.name + ".pub")
 
 
 def read_public(path: Path) -> Key:
-    """Read the public half of a key.
+    """Read a public key.
 
     Raises:
-        InputError: it is none.
+        InputError: the file cannot be read, or is no public key.
     """
     refuse_key_text(str(path))
     try:
@@ -103,11 +104,11 @@ def open_key(where: str, passphrase: bytes | None = None) -> CryptoSigner:
 
     Args:
         where: its file, or `env:NAME` for a variable that holds the PEM text.
-        passphrase: of an encrypted one.
+        passphrase: of an encrypted key.
 
     Raises:
-        InputError: it cannot be read, others can read it, or it is none.
-        PassphraseError: it is encrypted, and that is not its passphrase.
+        InputError: it cannot be read, other users can read it, or it is no private key.
+        PassphraseError: it is encrypted, and the passphrase is missing or wrong.
     """
     pem = _read_pem(where)
     try:
@@ -126,11 +127,11 @@ def open_key(where: str, passphrase: bytes | None = None) -> CryptoSigner:
 
 
 def open_keys(places: Iterable[str], ask: Callable[[str], str] | None) -> list[CryptoSigner]:
-    """Open private keys, with the passphrase that the environment has.
+    """Open private keys, with the passphrase in the environment if there is one.
 
     Args:
-        places: as for `open_key`.
-        ask: asks a person for the passphrase of a key that is encrypted; None where nobody is there.
+        places: files or variables, as for `open_key`.
+        ask: asks a person for the passphrase of an encrypted key; None if nobody can be asked.
 
     Raises:
         InputError: as `open_key`.

@@ -1,4 +1,4 @@
-"""Packages into a release of a channel, and decisions about releases: each is a new signed document."""
+"""Adding packages to releases, and changing rollouts: each change is a new signed document of a channel."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from osnet_edge.ship.times import format_time
 
 @dataclass(frozen=True)
 class Measured:
-    """What the bench measured of a package; None where it did not."""
+    """The bench results of a package; None for what was not measured."""
 
     mean_ap: float | None = None
     rank1: float | None = None
@@ -42,12 +42,12 @@ class Measured:
 
 
 def read_channel(repository: Repository, name: str, current: Current | None = None) -> Channel:
-    """Read a channel of a repository; one that nothing was published to is empty.
+    """Read a channel of a repository; a channel without releases is empty.
 
     Args:
-        repository: where it is.
+        repository: the repository.
         name: of the channel.
-        current: what the repository says; None reads it.
+        current: the repository's current metadata; None reads them.
 
     Raises:
         InputError: the document is of another version, missing or damaged.
@@ -78,23 +78,23 @@ def draft_release(
     rollout: Rollout | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Metadata[Targets]:
-    """Copy packages into a repository, and draft the metadata by which a channel offers them.
+    """Copy packages into a repository, and draft the metadata with which a channel offers them.
 
     Args:
-        repository: where to.
-        channel: which releases they join.
-        release: a new one, or one that gets more packages, for further kinds of devices.
-        packages: folders of packages and recipes, with what the bench measured.
-        requirements: what `--for` says, see `osnet_edge.ship.requirements`.
-        rollout: who takes a new release when; None for everybody at once.
+        repository: the repository.
+        channel: name of the channel.
+        release: a new release, or an existing one that gets packages for further kinds of devices.
+        packages: folders of packages and recipes, with their bench results.
+        requirements: value of `--for`, see `osnet_edge.ship.requirements`.
+        rollout: of a new release; None for all devices at once.
         progress: called with a line for each step.
 
     Returns:
         The targets metadata, to be signed and installed.
 
     Raises:
-        InputError: a package cannot be used, the release has one of its name already, or the release has a
-            name that means something to cameras.
+        InputError: a package cannot be used, the release has a package of this name already, or the release's
+            name is reserved.
     """
     if check_name("release", release) == UNKNOWN:
         raise InputError(
@@ -124,16 +124,16 @@ def draft_release(
 
 
 def draft_rollout(repository: Repository, channel: str, release: str, **changes: Any) -> Metadata[Targets]:
-    """Draft the metadata of another decision about a release.
+    """Draft the metadata that change a release's rollout.
 
     Args:
-        repository: where it is.
-        channel: whose release.
-        release: which one.
-        changes: fields of `Rollout` that are decided anew; rings join those that it has.
+        repository: the repository.
+        channel: name of the channel.
+        release: name of the release.
+        changes: new values of fields of `Rollout`; rings are added to those that it has.
 
     Raises:
-        InputError: there is no such release, or it would go back to one that is none.
+        InputError: there is no such release, or the release to return to does not exist or is recalled.
     """
     current = repository.current()
     before = read_channel(repository, channel, current)
@@ -142,20 +142,20 @@ def draft_rollout(repository: Repository, channel: str, release: str, **changes:
     rollout = replace(known.rollout, **changes, rings=rings)
     back = before.named(rollout.back_to) if rollout.back_to else None
     if rollout.back_to and (back is None or back.number >= known.number or back.rollout.recalled):
-        raise InputError(f"expected an earlier release that stands to go back to, got {rollout.back_to}")
+        raise InputError(f"expected an earlier release that is not recalled for --to, got {rollout.back_to}")
     return _draft(repository, current, _with(before, replace(known, rollout=rollout)), [])
 
 
 def draft_drop(repository: Repository, channel: str, release: str) -> Metadata[Targets]:
-    """Draft the metadata without a release; once they are in place, its archives are deleted.
+    """Draft the metadata without a release; once they are installed, its archives are deleted.
 
     Args:
-        repository: where it is.
-        channel: whose release.
-        release: which one.
+        repository: the repository.
+        channel: name of the channel.
+        release: name of the release.
 
     Raises:
-        InputError: there is no such release, it is the one that cameras shall have, or a recall leads to it.
+        InputError: there is no such release, it is the newest that is not recalled, or a recall leads to it.
     """
     current = repository.current()
     before = read_channel(repository, channel, current)
@@ -163,7 +163,7 @@ def draft_drop(repository: Repository, channel: str, release: str) -> Metadata[T
     standing = [each for each in before.releases if not each.rollout.recalled]
     if standing and standing[-1] is known:
         raise InputError(
-            f"{release} is the newest release of {channel} that stands; publish another or recall it first"
+            f"{release} is the newest valid release of {channel}; publish another or recall it first"
         )
     for other in before.releases:
         if other.rollout.back_to == release:

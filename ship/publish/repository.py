@@ -1,13 +1,14 @@
-"""A TUF repository as static files: metadata and targets, in the order in which a reader may see them.
+"""A TUF repository as static files, written in an order in which readers never see a half-written state.
 
-    metadata/N.root.json        who signs what; from one to the next, each signed by both
-    metadata/N.targets.json     lengths and hashes of targets
-    metadata/N.snapshot.json    which targets.json goes with it
-    metadata/timestamp.json     which snapshot is now: the only file that is ever written over
-    targets/.../HASH.NAME       content, at an address of its own for ever
+    metadata/N.root.json        the keys of each role; signed by the keys of root N-1 and of root N
+    metadata/N.targets.json     lengths and hashes of the targets
+    metadata/N.snapshot.json    the version of targets.json
+    metadata/timestamp.json     the version of snapshot.json; the only file that is ever overwritten
+    targets/.../HASH.NAME       content, at a permanent, unique address
 
-Everything but the timestamp may be cached without end; a half-copied upload is unseen until the timestamp.
-Versions of snapshot and targets only rise; one that a writer began and did not finish is left out.
+Everything except the timestamp may be cached forever, and an upload has no effect before its timestamp is
+copied. Versions of snapshot and targets only rise; a version that a writer began and did not finish is
+skipped.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from securesystemslib.signer import Key, Signer
+from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
@@ -29,6 +30,7 @@ from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.files import sha256_of, write_aside
 from osnet_edge.ship.device.metadata import LARGEST_TARGETS, SIGNED_FIELD
 from osnet_edge.ship.publish.signed import SERIALIZER, T, read_signed, sign, verify
+from osnet_edge.ship.publish.signers import Expiry, Signers
 from osnet_edge.ship.publish.writing import (
     WriteLock,
     create_file,
@@ -40,7 +42,6 @@ from osnet_edge.ship.publish.writing import (
 )
 from osnet_edge.ship.times import format_time
 
-_ONLINE = (Snapshot.type, Timestamp.type)
 #: How often, and after how many seconds, what looks damaged is looked at again.
 _LOOKS, _LOOK_S = 5, 0.1
 #: In targets metadata, beside TUF's own fields: the version that they were drafted from.
@@ -48,63 +49,14 @@ _REPLACES_FIELD = "x-osnet-edge-replaces"
 
 
 @dataclass(frozen=True)
-class Expiry:
-    """Days until each role's signatures expire: the rarer a key is at hand, the longer."""
-
-    root: float = 365
-    targets: float = 180
-    snapshot: float = 30
-    timestamp: float = 7
-
-    def of(self, role: str) -> datetime:
-        """Return when a signature of now expires."""
-        return _now() + timedelta(days=getattr(self, role))
-
-
-@dataclass(frozen=True)
-class Signers:
-    """Whose keys a root names, and how many of them must sign."""
-
-    root: tuple[Key, ...]
-    root_threshold: int
-    targets: tuple[Key, ...]
-    targets_threshold: int
-    online: tuple[Key, ...]
-
-    @classmethod
-    def none(cls) -> Signers:
-        """Return the default thresholds, without keys."""
-        return cls((), 2, (), 1, ())
-
-    def checked(self) -> Signers:
-        """Check thresholds against the number of keys.
-
-        Raises:
-            InputError: a key is there twice, or a threshold is more than there are keys.
-        """
-        for role, keys, threshold in (
-            ("root", self.root, self.root_threshold),
-            ("targets", self.targets, self.targets_threshold),
-            ("online", self.online, 1),
-        ):
-            if len({key.keyid for key in keys}) != len(keys):
-                raise InputError(f"expected different keys for {role}, got one twice")
-            if not 1 <= threshold <= len(keys):
-                raise InputError(
-                    f"expected a threshold of 1 to the number of {role} keys, got {threshold} of {len(keys)}"
-                )
-        return self
-
-
-@dataclass(frozen=True)
 class Current:
-    """What a repository says now.
+    """The current metadata of a repository; None for each of them if nothing was published yet.
 
     Attributes:
-        content: the bytes of timestamp.json, by which a change of it is told; None where there is none.
-        timestamp: of the repository; None where nothing was published yet, as for the others.
-        snapshot: that it leads to.
-        targets: that the snapshot leads to.
+        content: the bytes of timestamp.json, to notice a change by another writer.
+        timestamp: the timestamp metadata.
+        snapshot: the snapshot that the timestamp names.
+        targets: the targets metadata that the snapshot names.
     """
 
     content: bytes | None = None
@@ -114,7 +66,7 @@ class Current:
 
     @property
     def version(self) -> int:
-        """The version of the targets; 0 where nothing was published yet."""
+        """The version of the targets metadata; 0 if nothing was published yet."""
         return self.targets.version if self.targets else 0
 
     @property
@@ -127,8 +79,8 @@ class Repository:
     """A repository in a folder.
 
     Args:
-        folder: it and what is in it are made as needed.
-        expiry: of what is signed from now on.
+        folder: of the repository; it is created when needed.
+        expiry: validity of new signatures.
     """
 
     def __init__(self, folder: Path, expiry: Expiry | None = None) -> None:
@@ -137,11 +89,11 @@ class Repository:
         self._lock = WriteLock(folder)
 
     def writing(self) -> AbstractContextManager[None]:
-        """Hold the repository for one writer, from what it reads to what it puts in place.
+        """Lock the repository for one writer, from reading it to installing new metadata.
 
         Raises:
-            InputError: there is no repository, or it may not be written.
-            CheckError: another writer has been at it for too long.
+            InputError: there is no repository, or it is not writable.
+            CheckError: another writer has held the lock for too long.
         """
         return self._lock.hold()
 
@@ -159,26 +111,15 @@ class Repository:
         return self._read(f"{max(versions)}.root.json", Root).signed
 
     def signers(self) -> Signers:
-        """Return the keys and thresholds of the newest root."""
-        root = self.root()
-        keys = {
-            role: tuple(root.keys[keyid] for keyid in root.roles[role].keyids)
-            for role in (Root.type, Targets.type, Timestamp.type)
-        }
-        return Signers(
-            keys[Root.type],
-            root.roles[Root.type].threshold,
-            keys[Targets.type],
-            root.roles[Targets.type].threshold,
-            keys[Timestamp.type],
-        )
+        """Return the keys and thresholds in the newest root."""
+        return Signers.named_by(self.root())
 
     def current(self) -> Current:
-        """Read what the timestamp leads to.
+        """Read the current metadata.
 
         Raises:
-            InputError: the repository is damaged: something that it leads to is missing, or it leads to older
-                metadata than were published.
+            InputError: the repository is damaged: metadata are missing, or the timestamp is older than
+                metadata that were published.
         """
         for _ in range(_LOOKS):
             content = read_if_there(self._metadata / "timestamp.json")
@@ -204,10 +145,10 @@ class Repository:
 
         Args:
             target: its path.
-            current: what the repository says; None reads it.
+            current: the current metadata; None reads them.
 
         Raises:
-            InputError: there is no such target, or it is not what was signed.
+            InputError: there is no such target, or its content differs from what was signed.
         """
         file = (current or self.current()).files.get(target)
         if file is None:
@@ -220,15 +161,15 @@ class Repository:
         return self.place_of(file).read_bytes()
 
     def place_of(self, file: TargetFile) -> Path:
-        """Return where a target's content is."""
+        """Return the path of the file with a target's content."""
         return self._targets / file.get_prefixed_paths()[0]
 
     def fault_of(self, file: TargetFile, *, hashed: bool = True) -> str:
-        """Return what is wrong with a target's content, in a few words; empty where it is what was signed.
+        """Return in a few words what is wrong with a target's content; empty if it is what was signed.
 
         Args:
             file: the target.
-            hashed: whether its hash is computed too, which reads all of it.
+            hashed: whether to compute its hash too, which reads the whole file.
         """
         place = self.place_of(file)
         if not place.is_file():
@@ -241,25 +182,16 @@ class Repository:
         return ""
 
     def draft_root(self, signers: Signers) -> Metadata[Root]:
-        """Make the next root, for its keys' owners to sign, wherever they are."""
-        signers.checked()
+        """Draft the next root metadata, for the owners of its keys to sign."""
         version = max(self.versions(Root.type), default=0) + 1
-        root = Root(version, expires=self.expiry.of("root"), consistent_snapshot=True)
-        for role, keys, threshold in (
-            (Root.type, signers.root, signers.root_threshold),
-            (Targets.type, signers.targets, signers.targets_threshold),
-            *((role, signers.online, 1) for role in _ONLINE),
-        ):
-            for key in keys:
-                root.add_key(key, role)
-            root.roles[role].threshold = threshold
-        return Metadata(root)
+        return Metadata(signers.named_in(version, self.expiry.of("root")))
 
     def install_root(self, draft: Metadata[Root]) -> None:
-        """Put the next root in place.
+        """Install the next root.
 
         Raises:
-            InputError: it is not the next, or not signed by enough keys of its own and of the root before.
+            InputError: it is not the next version, or is not signed by enough of its own and the previous
+                root's keys.
         """
         self._metadata.mkdir(parents=True, exist_ok=True)
         with self.writing():
@@ -272,15 +204,15 @@ class Repository:
             self._create(f"{root.version}.root.json", draft)
 
     def put(self, target: str, source: Path, current: Current | None = None) -> TargetFile:
-        """Copy a file to its address, where nothing refers to it yet; what is there and whole is kept.
+        """Copy a file to its address, where nothing refers to it yet; an intact copy there is kept.
 
         Args:
             target: its path.
             source: the file.
-            current: where given, a target that has other content in it is refused.
+            current: the current metadata; if given, a target with other content there is refused.
 
         Raises:
-            InputError: the path is another file's.
+            InputError: the target exists with other content.
         """
         file = TargetFile.from_file(target, str(source), ["sha256"])
         there = current.files.get(target) if current else None
@@ -298,12 +230,12 @@ class Repository:
     def draft_targets(
         self, files: Iterable[TargetFile], without: Iterable[str] = (), current: Current | None = None
     ) -> Metadata[Targets]:
-        """Make the next targets metadata, for its keys' owners to sign, wherever they are.
+        """Draft the next targets metadata, for the owners of the targets keys to sign.
 
         Args:
             files: targets that are new, or have new content.
             without: paths of targets that are dropped.
-            current: what was read and is changed; None reads it.
+            current: the metadata that are changed; None reads the current ones.
         """
         current, dropped = current or self.current(), set(without)
         targets = {path: file for path, file in current.files.items() if path not in dropped}
@@ -318,12 +250,12 @@ class Repository:
         )
 
     def install_targets(self, draft: Metadata[Targets], online: Sequence[Signer]) -> None:
-        """Put the next targets metadata in place, and let the timestamp lead to it.
+        """Install the next targets metadata, with a new snapshot and timestamp.
 
         Raises:
-            InputError: it is not signed by enough keys, refers to new content that is not here or not whole,
-                or is larger than cameras read.
-            CheckError: something else was published since it was drafted.
+            InputError: they are not signed by enough keys, refer to new content that is missing or damaged,
+                or are larger than cameras read.
+            CheckError: something else was published since they were drafted.
         """
         with self.writing():
             targets, current = draft.signed, self.current()
@@ -352,11 +284,11 @@ class Repository:
                     self.place_of(file).unlink(missing_ok=True)
 
     def refresh(self, online: Sequence[Signer]) -> None:
-        """Sign snapshot and timestamp anew, before they expire.
+        """Sign snapshot and timestamp again, before they expire.
 
         Raises:
-            InputError: nothing was published yet, or the key is not the online one.
-            CheckError: somebody else wrote at the same time.
+            InputError: nothing was published yet, or the key is not the online key.
+            CheckError: another writer changed the repository at the same time.
         """
         with self.writing():
             current = self.current()
@@ -365,13 +297,13 @@ class Repository:
             self._lead(current, None, online)
 
     def recover(self, online: Sequence[Signer]) -> int:
-        """Lead to the newest targets metadata that are here and signed, whatever the timestamp says.
+        """Make a new timestamp for the newest signed targets metadata in the folder.
 
         Returns:
             The version of the targets metadata.
 
         Raises:
-            InputError: there are none that today's keys signed, or the key is not the online one.
+            InputError: today's keys signed none of them, or the key is not the online key.
         """
         with self.writing():
             root = self.root()
@@ -393,7 +325,7 @@ class Repository:
             )
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """Return of each role its keys, its threshold, the version that is in place and when it expires."""
+        """Return the keys, threshold, installed version and expiry of each role."""
         root, current = self.root(), self.current()
         signed = {
             Root.type: root,
@@ -412,12 +344,12 @@ class Repository:
         }
 
     def versions(self, role: str) -> set[int]:
-        """Return the versions of a role that are in the folder, whether or not something leads to them."""
+        """Return all versions of a role in the folder, also those that are not in use."""
         names = (path.name.split(".")[0] for path in self._metadata.glob(f"[0-9]*.{role}.json"))
         return {int(name) for name in names if name.isdecimal()}
 
     def signed_by_todays_keys(self) -> bool:
-        """Return whether cameras take the targets metadata by the newest root; True where there are none."""
+        """Return whether the newest root's keys signed the targets metadata; True if there are none."""
         current = self.current()
         if current.targets is None:
             return True
@@ -435,13 +367,13 @@ class Repository:
         online: Sequence[Signer],
         least: int = 0,
     ) -> None:
-        """Put metadata in place, the timestamp last; nothing is written before all is signed.
+        """Install metadata, the timestamp last; nothing is written before everything is signed.
 
         Args:
-            current: what was read, and must still be there.
-            targets: to put in place too; None leads to those of `current`.
+            current: the metadata that were read, and must not have changed since.
+            targets: new targets metadata; None keeps those of `current`.
             online: the online key.
-            least: a version that cameras may have seen, beside those that are in the folder.
+            least: a version that cameras may have seen, beside those in the folder.
         """
         root, stamp = self.root(), current.timestamp
         # One number for both: that of a lost timestamp, which cameras hold against us, is then known.
@@ -455,7 +387,7 @@ class Repository:
                 version,
                 expires=self.expiry.of("timestamp"),
                 snapshot_meta=MetaFile(version),
-                unrecognized_fields={SIGNED_FIELD: format_time(_now())},
+                unrecognized_fields={SIGNED_FIELD: format_time(datetime.now(timezone.utc))},
             )
         )
         for role, metadata in ((Snapshot.type, snapshot), (Timestamp.type, timestamp)):
@@ -483,7 +415,7 @@ class Repository:
         forget_unfinished(notes)
 
     def _create(self, name: str, metadata: Metadata[Any]) -> bool:
-        """Create a numbered file; return whether it was not there, the same, already."""
+        """Create a numbered file; return False if it is there already with the same content."""
         content = metadata.to_bytes(SERIALIZER)
         try:
             create_file(self._metadata / name, content)
@@ -506,7 +438,7 @@ class Repository:
         return Current(content, timestamp, snapshot, self._read(f"{version}.targets.json", Targets).signed)
 
     def _stamp(self, content: bytes | None) -> Timestamp | None:
-        """Read a timestamp; None where it is none."""
+        """Read a timestamp; None if it is damaged."""
         try:
             signed = Metadata.from_bytes(content or b"").signed
         except RepositoryError:
@@ -537,8 +469,3 @@ class Repository:
             f"somebody else wrote metadata/{name} of {self.folder} at the same time, and nothing of "
             "yours is in place: run this again"
         )
-
-
-def _now() -> datetime:
-    """Return the time as TUF writes it, in whole seconds."""
-    return datetime.now(timezone.utc).replace(microsecond=0)

@@ -1,6 +1,6 @@
-"""Signed metadata as files: drafts that travel to whoever signs them, signatures, and who had to sign.
+"""Signed metadata as files: drafts that are sent to the owners of keys, their signatures, and checks of them.
 
-What a repository is made of is one of these at a time; how they lead to one another is `repository.py`.
+This module handles one file of metadata at a time; `repository.py` handles how they refer to one another.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def sign(metadata: Metadata[Any], signers: Iterable[Signer]) -> None:
 
 
 def read_draft(path: Path) -> Metadata[Any]:
-    """Read metadata that waits for signatures.
+    """Read metadata that wait for signatures.
 
     Raises:
-        InputError: it is none.
+        InputError: the file is no draft.
     """
     try:
         return Metadata.from_file(str(path))
@@ -43,7 +43,7 @@ def read_draft(path: Path) -> Metadata[Any]:
 
 
 def describe(draft: Metadata[Any]) -> list[str]:
-    """Return what metadata say, in lines for whoever is to sign them."""
+    """Return a description of metadata, line by line, for the person who signs them."""
     signed = draft.signed
     lines = [f"{signed.type} version {signed.version}, valid until {format_time(signed.expires)}"]
     if isinstance(signed, Root):
@@ -59,15 +59,15 @@ def describe(draft: Metadata[Any]) -> list[str]:
 
 
 def write_draft(path: Path, draft: Metadata[Any]) -> None:
-    """Write metadata, whole or not at all, whether or not it waits for signatures."""
+    """Write metadata atomically, signed or not."""
     write_file(path, draft.to_bytes(SERIALIZER))
 
 
 def read_signed(path: Path, kind: type[T]) -> Metadata[T]:
-    """Read metadata of a kind.
+    """Read metadata of one kind.
 
     Raises:
-        InputError: it is none, or of another kind.
+        InputError: the file is no metadata, or of another kind.
     """
     metadata: Metadata[T] = read_draft(path)
     if not isinstance(metadata.signed, kind):
@@ -78,10 +78,10 @@ def read_signed(path: Path, kind: type[T]) -> Metadata[T]:
 
 
 def verify(root: Root, role: str, metadata: Metadata[Any]) -> None:
-    """Check that the keys which a root names for a role signed metadata.
+    """Check that enough of a role's keys in a root signed some metadata.
 
     Raises:
-        InputError: fewer of them signed it than the root asks for.
+        InputError: fewer keys signed than the root requires.
     """
     try:
         root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)

@@ -1,8 +1,8 @@
-"""One writer of a repository at a time: a lock where there is one, and files that nothing writes over.
+"""One writer of a repository at a time: by a lock, and by files that are never overwritten.
 
-A lock excludes processes of one machine, and of several where the file system carries it (NFS does). Where
-it does not, two things remain: a numbered file is created only where there is none, and the timestamp is
-replaced only while it is the one that was read.
+A lock excludes processes of one machine, and of several machines if the file system supports it, as NFS does.
+On other file systems two rules remain: a numbered file is created only if it does not exist, and the
+timestamp is replaced only while it is the one that was read.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _WITHOUT = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EPERM
 
 
 class WriteLock:
-    """The lock of a repository; the system lets go of it however the holder ends.
+    """The lock of a repository; the system releases it when the process ends.
 
     Args:
-        folder: the repository's.
+        folder: the repository's folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,14 +46,14 @@ class WriteLock:
 
     @contextmanager
     def hold(self, wait: float = WAIT_S) -> Iterator[None]:
-        """Hold the lock while the block runs; a block within the block of the same object holds it already.
+        """Hold the lock while the block runs; nested blocks of the same object share it.
 
         Args:
             wait: seconds to wait for another writer.
 
         Raises:
-            InputError: the folder does not exist, or may not be written.
-            CheckError: another writer holds it still.
+            InputError: the folder does not exist, or is not writable.
+            CheckError: another writer still has the lock.
         """
         descriptor = None if self._depth else self._take(wait)
         self._depth += 1
@@ -92,10 +92,10 @@ class WriteLock:
 
 
 def create_file(path: Path, content: bytes) -> None:
-    """Write a file that is not there yet, whole or not at all; of two that do so at once, one does.
+    """Create a file atomically; if two writers do so at once, one of them succeeds.
 
     Raises:
-        FileExistsError: there is one.
+        FileExistsError: the file exists already.
     """
     aside = Path(tempfile.mkdtemp(ASIDE_SUFFIX, f".{path.name[:40]}.", path.parent))
     try:
@@ -114,15 +114,15 @@ def create_file(path: Path, content: bytes) -> None:
 
 
 def replace_file(path: Path, content: bytes, before: bytes | None) -> bool:
-    """Replace a file's content, if it is still the one that was read.
+    """Replace a file's content if it is still the one that was read.
 
     Args:
         path: the file.
         content: the new content.
-        before: what was read; None where there was no file.
+        before: the content that was read; None if there was no file.
 
     Returns:
-        Whether it was; if not, nothing is changed.
+        Whether it was replaced; if not, nothing is changed.
     """
     try:
         with write_aside(path) as partial:
@@ -137,7 +137,7 @@ def replace_file(path: Path, content: bytes, before: bytes | None) -> bool:
 
 
 def read_if_there(path: Path) -> bytes | None:
-    """Return a file's content; None where there is no file."""
+    """Return a file's content; None if there is no file."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -145,7 +145,7 @@ def read_if_there(path: Path) -> bytes | None:
 
 
 def note_unfinished(folder: Path, *names: str) -> list[Path]:
-    """Write down, on the disk, that these metadata files are about to be put in place; return the notes."""
+    """Record on the disk that these metadata files are about to be installed; return the records."""
     place = folder / UNFINISHED_NAME
     place.mkdir(exist_ok=True)
     # Another writer may have begun with the same name: each has notes of its own.
@@ -158,7 +158,7 @@ def note_unfinished(folder: Path, *names: str) -> list[Path]:
 
 
 def unfinished(folder: Path) -> set[str]:
-    """Return the metadata files that writers began to put in place, and neither finished nor took back."""
+    """Return the metadata files that a writer began to install, and neither finished nor withdrew."""
     place = folder / UNFINISHED_NAME
     if not place.is_dir():
         return set()
@@ -168,13 +168,13 @@ def unfinished(folder: Path) -> set[str]:
 
 
 def forget_unfinished(notes: Iterable[Path]) -> None:
-    """Forget that something is unfinished: all of it is in place, or none of it."""
+    """Delete these records: all of the files are installed, or none."""
     for note in notes:
         note.unlink(missing_ok=True)
 
 
 class _ChangedError(Exception):
-    """Somebody else wrote the file."""
+    """Another writer changed the file."""
 
 
 def _open(path: Path) -> int:
@@ -186,7 +186,7 @@ def _open(path: Path) -> int:
 
 
 def _try(descriptor: int) -> bool:
-    """Take the lock if it is free; True also where the file system has none."""
+    """Take the lock if it is free; return True also if the file system has no locks."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -202,7 +202,7 @@ def _try(descriptor: int) -> bool:
 
 
 def _sign(descriptor: int) -> None:
-    """Tell others who holds it."""
+    """Write into the lock who holds it."""
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} of {socket.gethostname()}\n".encode(), 0)

@@ -311,7 +311,7 @@ def test_ctrl_c_on_the_command_line_writes_the_result(package: Path, tmp_path: P
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "what was measured until then was kept" in err
+    assert "the results so far were kept" in err
     assert "Traceback" not in err
     result = from_json((tmp_path / "r.json").read_text())
     assert result.settings.interrupted

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -115,9 +116,73 @@ def test_a_call_that_fails_is_a_call_and_an_error(store: Store, tmp_path: Path) 
         assert (read_heartbeat(heart)["calls"], read_heartbeat(heart)["errors"]) == (0, 0)
 
 
-def test_there_must_be_an_engine_to_begin_with(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected an engine package"):
-        FollowingEmbedder(tmp_path / "current")
+def leave_out(store: Store, name: str) -> None:
+    (store.slot("a") / name).unlink()
+
+
+def lead(store: Store, target: str) -> None:
+    store.link.unlink()
+    store.link.symlink_to(target)
+
+
+BEGINNINGS: dict[str, tuple[Callable[[Store], object], float, str]] = {
+    "an empty store": (lambda store: store.flip(None), 0, "(a folder) at STORE/current, got nothing"),
+    "none for a while": (
+        lambda store: store.flip(None),
+        0.05,
+        "at STORE/current within 0.05 s, and none came",
+    ),
+    "a dangling link": (lambda store: lead(store, "slots/c"), 0, "got a link that leads to nothing"),
+    "one for a while": (lambda store: lead(store, "slots/c"), 0.05, "within 0.05 s, and none came"),
+    "a link to itself": (lambda store: lead(store, "current"), 0, "at STORE/current, got "),
+    "a link to a file": (
+        lambda store: lead(store, "slots/a/model.onnx"),
+        0,
+        "found a file at STORE/slots/a/m",
+    ),
+    "a link to a name too long": (lambda store: lead(store, "x" * 300), 0, "got File name too long"),
+    "a link to the store": (lambda store: lead(store, "."), 0, "STORE is no engine package"),
+    "a package without model": (
+        lambda store: leave_out(store, "model.onnx"),
+        0,
+        "model.onnx is missing; copy",
+    ),
+    "a package without manifest": (
+        lambda store: leave_out(store, "manifest.json"),
+        0,
+        "has no manifest.json; make",
+    ),
+    "a manifest cut short": (
+        lambda store: os.truncate(store.slot("a") / "manifest.json", 9),
+        0,
+        "is not JSON (",
+    ),
+    "a model cut short": (
+        lambda store: os.truncate(store.slot("a") / "model.onnx", 9),
+        0,
+        "is not the file that",
+    ),
+}
+
+
+@pytest.mark.parametrize(("happens", "wait_s", "told"), BEGINNINGS.values(), ids=BEGINNINGS)
+def test_there_must_be_an_engine_to_begin_with(
+    happens: Callable[[Store], object], wait_s: float, told: str, store: Store
+) -> None:
+    happens(store)
+    with pytest.raises(InputError) as refused:
+        FollowingEmbedder(store.link, interval=0.02, wait_s=wait_s)
+    said = str(refused.value).replace(str(store.root), "STORE")
+    assert told in said
+    assert len(said.splitlines()) == 1
+
+
+def test_only_the_main_thread_can_ask_for_sighup(store: Store) -> None:
+    with (
+        ThreadPoolExecutor(1) as thread,
+        pytest.raises(InputError, match="expected on_hangup in the main thread"),
+    ):
+        thread.submit(FollowingEmbedder, store.link, on_hangup=True).result()
 
 
 def test_a_program_can_wait_for_its_first_engine(store: Store, tmp_path: Path) -> None:
@@ -204,7 +269,7 @@ def test_a_program_that_lacked_memory_for_an_engine_is_no_word_against_it(
     ("command", "why"),
     [
         (("true",), ""),
-        (("sh", "-c", "echo camera is blind >&2; exit 3"), "the health probe sh says no: camera is blind"),
+        (("sh", "-c", "echo camera is blind >&2; exit 3"), "the health probe sh failed: camera is blind"),
         (("/no/such/probe",), "the health probe /no/such/probe cannot run: No such file or directory"),
     ],
 )

@@ -20,8 +20,8 @@ from web_server import counted
 
 from osnet_edge.ship.device.store import Store
 from osnet_edge.ship.publish.archive import write_archive
-from osnet_edge.ship.publish.repository import Expiry
 from osnet_edge.ship.publish.signed import sign
+from osnet_edge.ship.publish.signers import Expiry
 
 OLD, NEW, EVIL = "seed-1", "seed-2", "seed-66"
 

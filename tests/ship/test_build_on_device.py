@@ -161,6 +161,29 @@ def test_a_recipe_for_tensorrt_is_made_where_there_is_none(graph: Path, tmp_path
         write_recipe(graph, tmp_path / "any", target="cpu:fastest", golden_crops=crops)
 
 
+@pytest.mark.parametrize(
+    ("target", "processor", "told"),
+    [
+        (
+            "tensorrt",
+            "x86-64-vnni",
+            "expected --processor for the targets cpu and openvino, got it for tensorrt",
+        ),
+        ("rtx:sm86", "aarch64", "expected --processor for the targets cpu and openvino, got it for rtx:sm86"),
+        ("tensorrt", "any", ""),
+        ("tensorrt", "this", ""),
+    ],
+)
+def test_a_processor_that_a_recipe_for_a_gpu_would_not_heed_is_refused(
+    target: str, processor: str, told: str, graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "recipe")
+    words = ["recipe", str(graph), "--target", target, "--processor", processor, "-o", output]
+    assert main(words) == (2 if told else 0)
+    assert told in capsys.readouterr().err
+    assert Path(output).exists() == (not told)
+
+
 def test_a_recipe_without_quantising_builds_the_graph_as_it_is(graph: Path, tmp_path: Path) -> None:
     from osnet_edge.engines.recipe import build_from_recipe
 

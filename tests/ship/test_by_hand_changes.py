@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet import Fleet, make_camera, serving, tiny_package, update
+from fleet import FACTS, Fleet, make_camera, serving, tiny_package, update, verify_here
 
+from osnet_edge.cli.main import main
+from osnet_edge.ship.device.agent import Agent
 from osnet_edge.ship.device.config import Health
+from osnet_edge.ship.device.status import read_status
 from osnet_edge.ship.device.store import Store, remove
+
+ROLES = ("root", "timestamp", "snapshot", "targets")
 
 
 @pytest.mark.parametrize("spelling", ["{root}/slots/a", "./slots/a", "slots/a/", "slots/../slots/a", "other"])
@@ -139,3 +146,66 @@ def test_what_stands_in_place_of_a_file_is_replaced_or_refused(
     assert {each.read_text() for each in others.iterdir()} == {"of somebody else"}
     assert len(list(others.iterdir())) == 2
     assert serving(camera) == "seed-1"
+
+
+@pytest.mark.parametrize("command", ["update", "rollback", "confirm", "init --device camera-1"])
+@pytest.mark.parametrize(
+    ("sentence", "stands"),
+    [
+        ("a folder", Path.mkdir),
+        ("a link that leads to no place", lambda lock: lock.symlink_to("/nowhere/lock")),
+        ("a link to itself", lambda lock: lock.symlink_to(lock)),
+    ],
+)
+def test_what_stands_in_place_of_the_lock_is_told_of_and_once_it_is_removed_all_is_well(
+    sentence: str,
+    stands: Callable[[Path], None],
+    command: str,
+    camera: Store,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lock = camera.root / "lock"
+    lock.unlink()
+    stands(lock)
+    assert main(["device", *command.split(), "--store", str(camera.root)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: expected a file or nothing at {lock}, which is for the store's lock, got")
+    assert told.endswith("remove it, then try again\n")
+    assert len(told.splitlines()) == 1
+    remove(lock)
+    assert update(camera).what == "current"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "change", "reason"),
+    [
+        ("a version that is never reached", {"seen": {"root": 1, "targets": 10**12}}, "replayed"),
+        (
+            "such of every role",
+            {"seen": dict.fromkeys(("root", "timestamp", "snapshot"), 10**30)},
+            "replayed",
+        ),
+        ("a time of signing that is far ahead", {"signed": "2999-01-01T00:00:00Z"}, "clock"),
+    ],
+)
+def test_a_journal_that_a_hand_set_ahead_says_how_to_recover_and_that_works(
+    sentence: str, change: dict[str, Any], reason: str, fleet: Fleet, camera: Store
+) -> None:
+    right = camera.read_state()
+    camera.write_state(replace(right, **change))
+    fleet.publish("r2", tiny_package(2))
+    event = update(camera)
+    assert (event.what, event.reason) == ("refused", reason)
+    status = read_status(camera)
+    assert status.last is not None
+    assert "osnet-edge device update --forget-versions" in status.last.why
+    assert Agent(camera, verify=verify_here, facts=FACTS).update(forget=True).release == "r2"
+    assert camera.read_state().seen == {**right.seen, "timestamp": 2, "snapshot": 2, "targets": 2}
+    # It forgets nothing that was verified: the day before is not believed.
+    metadata = fleet.folder / "metadata"
+    now = (metadata / "timestamp.json").read_bytes()
+    fleet.decide("r2", recalled="boxes flicker")
+    assert update(camera).what == "installed"
+    (metadata / "timestamp.json").write_bytes(now)
+    event = Agent(camera, verify=verify_here, facts=FACTS).update(forget=True)
+    assert (event.what, event.reason) == ("refused", "replayed")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,7 @@ from fleet import Fleet, archive_of, make_camera, make_fleet, serving, tiny_pack
 from web_server import counted
 
 from osnet_edge.ship.device import download as downloads
-from osnet_edge.ship.device.config import Limits
+from osnet_edge.ship.device.config import Limits, write_config
 from osnet_edge.ship.device.exchange import Bound, ExchangeError, exchange
 
 #: Seconds and bytes that each exchange below is given, and what it may take of either at most: the rest of
@@ -32,7 +36,7 @@ Hostile = Callable[[socket.socket], None]
 
 def test_a_resolver_that_does_not_answer_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = threading.Event()
-    # The system's cannot be made to hang without being its owner.
+    # The system's hangs in the test below, for its owner.
     monkeypatch.setattr(socket, "getaddrinfo", lambda *given: asked.wait(30))
     try:
         with (
@@ -42,6 +46,45 @@ def test_a_resolver_that_does_not_answer_holds_nothing_up(monkeypatch: pytest.Mo
             pass
     finally:
         asked.set()
+
+
+def test_an_agent_whose_resolver_hangs_ends_and_lets_go_of_its_lock(tmp_path: Path) -> None:
+    """The system's own resolver, whose server takes questions and never answers: it waits for a minute."""
+    camera = make_camera(tmp_path / "camera", make_fleet(tmp_path / "fleet"), limits=Limits(metadata_s=1.0))
+    write_config(camera.config_file, replace(camera.config(), url="http://hangs.example"))
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
+    (tmp_path / "nsswitch.conf").write_text("hosts: dns\n")
+    mounts = [f"mount --bind {tmp_path}/{name} /etc/{name}" for name in ("resolv.conf", "nsswitch.conf")]
+    alone = [
+        "unshare",
+        "--mount",
+        "--net",
+        "sh",
+        "-c",
+        " && ".join((*mounts, "ip link set lo up", 'exec "$@"')),
+    ]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*alone, "sh", "true"], capture_output=True).returncode
+    ):
+        pytest.skip("needs a network and mounts of its own, which root may make")
+    script = (
+        "import socket, subprocess, sys\n"
+        "server = socket.socket(type=socket.SOCK_DGRAM)\n"
+        "server.bind(('127.0.0.1', 53))\n"
+        # The agent is killed, and this fails, long before the resolver gives up.
+        "agent = subprocess.run([sys.executable, '-m', 'osnet_edge.cli.main', *sys.argv[1:]], timeout=30)\n"
+        "sys.exit(agent.returncode or not server.recv(512, socket.MSG_DONTWAIT))\n"
+    )
+    agent = [sys.executable, "-c", script, "device", "update", "--store", str(camera.root)]
+    ended = subprocess.run([*alone, "sh", *agent], capture_output=True, text=True)
+    assert ended.returncode == 1, ended.stderr
+    last = camera.read_state().last
+    assert last is not None
+    assert (last.what, last.reason) == ("refused", "network")
+    assert "no answer for the name hangs.example" in last.why
+    with camera.lock():
+        pass
 
 
 def drip(before: bytes, dripped: bytes) -> Hostile:

@@ -131,6 +131,40 @@ def test_a_hand_can_take_an_engine_back_on_a_full_disk(fill: Callable[[Store], N
     assert serving(small) == "seed-1"
 
 
+@pytest.mark.parametrize(
+    ("sentence", "fill", "successor", "what", "why"),
+    [
+        ("no byte is left", fill_bytes, False, "installed", ""),
+        ("no inode is left", fill_inodes, False, "installed", ""),
+        ("and the release that mends it does not fit", fill_bytes, True, "returned", "r3 is yet to come"),
+    ],
+)
+def test_a_recall_is_followed_on_a_full_disk(
+    sentence: str,
+    fill: Callable[[Store], None],
+    successor: bool,
+    what: str,
+    why: str,
+    fleet: Fleet,
+    small: Store,
+) -> None:
+    assert update(small).release == "r2"
+    fill(small)
+    if successor:
+        fleet.publish("r3", tiny_package(3))
+    fleet.decide("r2", recalled="boxes flicker")
+    event = update(small)
+    assert (event.what, serving(small)) == (what, "seed-1")
+    assert why in event.why
+    # It was seen, for good: what the repository said before is not believed again.
+    assert small.read_state().seen["targets"] == 3 + successor
+    update(small)
+    assert serving(small) == "seed-1"
+    make_room(small)
+    assert update(small).what == ("installed" if successor else "current")
+    assert serving(small) == ("seed-3" if successor else "seed-1")
+
+
 def test_a_good_engine_stays_on_a_full_disk(small: Store) -> None:
     def fills_up(*given: object) -> None:
         fill_bytes(small)

@@ -207,7 +207,7 @@ def test_a_release_is_dropped_with_its_archives_unless_cameras_are_sent_to_it(
 ) -> None:
     gone = archive("r1")
     assert main(["rollout", "r2", "--drop", *SIGN]) == 2
-    assert "r2 is the newest release of stable that stands" in capsys.readouterr().err
+    assert "r2 is the newest valid release of stable" in capsys.readouterr().err
     assert publish("r3", 3) == 0
     assert main(["rollout", "r3", "--recall", "bad", "--to", "r1", *SIGN]) == 0
     assert main(["rollout", "r1", "--drop", *SIGN]) == 2

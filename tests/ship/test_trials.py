@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -92,6 +94,31 @@ def test_a_first_engine_has_nobody_to_watch_it_and_stays_unless_a_program_compla
         fleet.publish("r2", tiny_package(2))
         assert update(camera).what == "returned"
         assert serving(camera) == "seed-1"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "age_s", "reason", "then"),
+    [
+        ("it was not started yet", None, "unwatched", "installed"),
+        ("it was stopped a while ago", 60.0, "unwatched", "installed"),
+        ("it ran, and fell silent with the new engine", 0.0, "health", "current"),
+    ],
+)
+def test_an_engine_is_not_to_blame_where_its_program_was_not_running(
+    sentence: str, age_s: float | None, reason: str, then: str, fleet: Fleet, camera: Store, tmp_path: Path
+) -> None:
+    beat = tmp_path / "beat"
+    health = Health("heartbeat", 0.3, 0.05, heartbeat=str(beat))
+    write_config(camera.config_file, replace(camera.config(), health=health))
+    if age_s is not None:
+        beat.write_text(json.dumps({"package": str(camera.slot("a")), "calls": 1, "errors": 0, "failed": ""}))
+        os.utime(beat, (time.time() - age_s,) * 2)
+    fleet.publish("r2", tiny_package(2))
+    event = update(camera)
+    assert (event.what, event.reason, serving(camera)) == ("returned", reason, "seed-1")
+    assert event.why.startswith("no program was using the new engine")
+    # A later look, with the program there.
+    assert update(camera, watcher=lambda *given: None).what == then
 
 
 def test_a_device_that_does_not_stay_up_on_trial_goes_back(fleet: Fleet, camera: Store) -> None:

@@ -23,8 +23,9 @@ from osnet_edge.runtime.errors import CheckError
 from osnet_edge.ship.publish import writing
 from osnet_edge.ship.publish.keys import make_key, open_key
 from osnet_edge.ship.publish.releases import draft_rollout, read_channel
-from osnet_edge.ship.publish.repository import Repository, Signers
+from osnet_edge.ship.publish.repository import Repository
 from osnet_edge.ship.publish.signed import sign
+from osnet_edge.ship.publish.signers import Signers
 
 ROUNDS_VARIABLE = "OSNET_EDGE_WRITER_ROUNDS"
 ROUNDS = int(os.environ.get(ROUNDS_VARIABLE, "3"))

@@ -61,7 +61,7 @@ sys.exit(main(sys.argv[1:]))
         # All machines' do, and once is enough to be told.
         ([0, 1], ["--data", "nowhere"], "error: expected a set"),
         # What is found out from the options alone.
-        ([0, 1], ["--calibration", "calib.json"], "error: expected a calibration set with --quantize"),
+        ([0, 1], ["--calibration", "calib.json"], "error: expected --calibration only with --quantize"),
         # The folder is the first one's to make.
         ([0], ["-o", "none/run"], "error: the folder none does not exist; make it first, or write elsewhere"),
     ],

@@ -242,7 +242,7 @@ def test_the_command_line_quantises_with_any_recipe_from_weights_and_a_calibrati
         ([*typed, *weights], "expected --calibration with --quantize, got none; draw a set with"),
         (
             [*plain, *weights, "--calibration", pictures],
-            "expected a calibration set with --quantize, got one",
+            "expected --calibration only with --quantize, got it without",
         ),
         ([*typed, *weights, "--calibration", "no.json"], "found nothing at no.json"),
     ]:

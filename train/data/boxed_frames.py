@@ -85,7 +85,10 @@ def _sequences(folder: Path) -> list[Path]:
     tried = [folder] if (folder / "img1").is_dir() else sorted(folder.glob("*"))
     found = [each for each in tried if (each / "img1").is_dir() and (each / "gt" / "gt.txt").is_file()]
     if not found:
-        raise InputError(f"expected frames in img1/ with boxes in gt/gt.txt in {folder}, or in folders in it")
+        raise InputError(
+            f"expected frames in img1/ with boxes in gt/gt.txt in {folder}, or in folders in it; for a "
+            "detector's boxes, use calibrate --detections FILE"
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""The synthetic re-ID set: drawn people, cameras and frames; no torch here."""
+"""The synthetic re-ID set: synthetic people, cameras and frames; no torch here."""
 
 from osnet_edge.train.synthetic.crops import sample_crops
 from osnet_edge.train.synthetic.frames import draw_frame, write_frames

@@ -1,4 +1,4 @@
-"""Writes the drawn re-ID set in the Market-1501 layout."""
+"""Writes the synthetic re-ID set in the Market-1501 layout."""
 
 from __future__ import annotations
 

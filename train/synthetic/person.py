@@ -1,4 +1,4 @@
-"""Who a drawn person is: what stays the same about them in every image and on every camera.
+"""Who a synthetic person is: what stays the same about them in every image and on every camera.
 
 The palettes are short and hold near neighbours on purpose (navy and charcoal, beige and cream): under
 another camera's light two people in neighbouring colours look alike, so a model has to look at the cut of

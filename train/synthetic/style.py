@@ -1,4 +1,4 @@
-"""Styles: what all cameras of one site share, so that drawn sets can differ as real ones do.
+"""Styles: what all cameras of one site share, so that synthetic sets can differ as real ones do.
 
 A network fitted to one re-ID set loses much of its accuracy on another, in good part through light, colour
 and sharpness: the image style that OSNet-AIN's instance normalisation is there to take away. Sets drawn with

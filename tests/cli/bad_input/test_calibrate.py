@@ -67,7 +67,7 @@ def test_sets_to_exclude(case: Case, refused: Refused) -> None:
 
 
 @each(
-    ("frames that are none", lambda b: framed(b, frames={}), "expected frames in img1/ with boxes"),
+    ("frames that are none", lambda b: framed(b, frames={}), "use calibrate --detections FILE"),
     ("frames without boxes", lambda b: framed(b, img1={"1.jpg": b"x"}), "with boxes in gt/gt.txt in"),
     (
         "boxes in words",
