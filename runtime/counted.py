@@ -8,6 +8,7 @@ _PLURALS = {
     "identity": "identities",
     "query": "queries",
     "launch": "launches",
+    "identity switch": "identity switches",
 }
 
 
