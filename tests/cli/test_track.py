@@ -61,7 +61,8 @@ def test_boxes_of_a_users_csv_are_followed_as_those_of_a_sequence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     camera = site / "camera-1"
-    lines = ["frame,score,x1,y1,x2,y2", "1,0.9,-90,-90,-20,-20"]
+    # Beside them one that is outside of every frame.
+    lines = ["frame,score,x1,y1,x2,y2", *(f"{frame},0.9,-90,-90,-20,-20" for frame in range(1, 6))]
     for line in (camera / "det/det.txt").read_text().splitlines():
         frame, _, left, top, wide, high, score = map(float, line.split(","))
         lines.append(f"{frame:.0f},{score},{left},{top},{left + wide!r},{top + high!r}")
