@@ -167,7 +167,8 @@ class Tracker:
 
         Args:
             detections: N boxes.
-            rows: (N, D), their embeddings; None goes by motion alone.
+            rows: (N, D), their embeddings; None goes by motion alone. A box without a pixel in the frame,
+                whose row is NaN or zero, is passed over.
             seconds: time of the frame.
 
         Returns:
@@ -175,7 +176,10 @@ class Tracker:
         """
         for track in self._tracks:
             track.expect()
-        sure = np.flatnonzero(detections.scores >= self._rules.score)
+        usable = detections.scores >= self._rules.score
+        if rows is not None:
+            usable &= np.abs(rows).max(axis=1, initial=0) > 0
+        sure = np.flatnonzero(usable)
         order = sure[np.argsort(-detections.scores[sure], kind="stable")]
         boxes = detections.boxes[order]
         looks: list[Row | None] = [None] * len(order) if rows is None else list(rows[order])

@@ -79,7 +79,10 @@ def _find(folder: Path) -> list[tuple[Path, str]]:
         return [(folder, folder.resolve().name)]
     found = sorted(Path(root) for root, folders, _ in os.walk(folder) if "img1" in folders)
     if not found:
-        raise InputError(f"expected a sequence in {folder}, with its frames in img1/, found none")
+        raise InputError(
+            f"expected a sequence in {folder}, with its frames in img1/, found none; "
+            "give frames of another layout to osnet-edge track, with --detections"
+        )
     return [(path, str(path.relative_to(folder))) for path in found]
 
 

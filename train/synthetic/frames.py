@@ -124,7 +124,7 @@ def draw_frame(
     Raises:
         InputError: an argument is out of these ranges.
     """
-    _check(people, size, seed)
+    check_scene(people, size, seed)
     check_whole("moment", moment, 0)
     return _Scene(people, size, seed).draw(moment)
 
@@ -158,7 +158,7 @@ def write_frames(
         InputError: an argument is out of these ranges, or the folder is there already.
     """
     check_whole("frames", frames, 1)
-    _check(people, size, seed)
+    check_scene(people, size, seed)
     folder = Path(folder)
     with write_folder_aside(folder) as fresh:
         (fresh / "img1").mkdir()
@@ -213,7 +213,12 @@ def _spot(place: Place, column: float, rng: np.random.Generator) -> tuple[float,
     return (0.84 * column - 0.42) * place.size[0] * away / place.focal, away
 
 
-def _check(people: int, size: tuple[int, int], seed: int) -> None:
+def check_scene(people: int, size: tuple[int, int], seed: int) -> None:
+    """Refuse more people, other frames or another seed than can be drawn.
+
+    Raises:
+        InputError: an argument is refused.
+    """
     check_whole("people", people, 0)
     check_whole("seed", seed, 0)
     if people > _MOST:

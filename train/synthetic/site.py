@@ -19,6 +19,7 @@ from osnet_edge.train.synthetic.places import Place
 from osnet_edge.train.synthetic.pose import Gait
 from osnet_edge.train.synthetic.props import SCREEN_HEIGHT, SCREEN_WIDTH
 from osnet_edge.train.synthetic.stage import Box, Prop, Walker
+from osnet_edge.train.synthetic.style import restyle
 
 #: Metres to the right of the image's middle, and metres away from the camera.
 Spot = tuple[float, float]
@@ -103,13 +104,23 @@ class Site:
         seconds: how long it lasts.
         rate: frames to a second.
         seed: the same seed gives the same site.
+        style: the manner that all cameras share.
     """
 
     def __init__(
-        self, *, cameras: int, people: int, size: tuple[int, int], seconds: float, rate: float, seed: int
+        self,
+        *,
+        cameras: int,
+        people: int,
+        size: tuple[int, int],
+        seconds: float,
+        rate: float,
+        seed: int,
+        style: str,
     ):
         self.rate = rate
-        self.cameras: list[Camera] = sample_cameras(cameras, size, np.random.default_rng([seed, 1]))
+        drawn = sample_cameras(cameras, size, np.random.default_rng([seed, 1]))
+        self.cameras: list[Camera] = [restyle(camera, style) for camera in drawn]
         self.people = sample_people(people, np.random.default_rng([seed, 0]))
         self.visits = [
             visit

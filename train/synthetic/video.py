@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from osnet_edge.bench.measure.look import develop
+from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_folder_aside
 from osnet_edge.train.synthetic.crops import check_whole
 from osnet_edge.train.synthetic.detector import detect, visible_part
+from osnet_edge.train.synthetic.frames import check_scene
 from osnet_edge.train.synthetic.site import Moment, Site, screen_box
 from osnet_edge.train.synthetic.stage import Box, Prop, Walker, box_of, draw_stage
 
@@ -31,6 +33,8 @@ _QUALITY = 92
 _BODY = 0.75
 #: Somebody of whom less is visible is not in the ground truth: nobody could mark them.
 _LEAST_VISIBLE = 0.05
+#: More frames a second than a camera gives, and more of a camera than anybody draws on purpose.
+_FASTEST, _MOST_FRAMES = 100, 1_000_000
 
 
 def write_video(
@@ -42,6 +46,7 @@ def write_video(
     rate: float,
     size: tuple[int, int],
     seed: int,
+    style: str = "plain",
     progress: Callable[[int], None] | None = None,
 ) -> list[Path]:
     """Draw what the cameras of a site see, each as a MOT17 sequence: `camera-1/img1/000001.jpg` and so on.
@@ -54,11 +59,12 @@ def write_video(
         folder: where to write; it must not exist, and is there whole or not at all.
         cameras: how many, at least 1.
         people: how many walk there in all, 1 to 200.
-        seconds: how long it lasts.
-        rate: frames to a second.
+        seconds: how long it lasts; a frame at least.
+        rate: frames to a second, above 0 and at most 100.
         size: width and height of a frame in pixels, at least 160x120.
         seed: the same seed gives the same bytes.
-        progress: called with the number of frames written since the last call.
+        style: the manner that all cameras share, one of `style.STYLES`.
+        progress: called with the number of frames done since the last call, written or lost.
 
     Returns:
         The sequences' folders.
@@ -67,8 +73,10 @@ def write_video(
         InputError: an argument is out of these ranges, or the folder is there already.
     """
     check_whole("cameras", cameras, 1, 100)
-    check_whole("people", people, 1, 200)
-    site = Site(cameras=cameras, people=people, size=size, seconds=seconds, rate=rate, seed=seed)
+    check_whole("people", people, 1)
+    check_scene(people, size, seed)
+    count = count_frames(seconds, rate)
+    site = Site(cameras=cameras, people=people, size=size, seconds=seconds, rate=rate, seed=seed, style=style)
     folder = Path(folder)
     with write_folder_aside(folder) as fresh:
         for camera in range(cameras):
@@ -87,6 +95,8 @@ def write_video(
                 if progress:
                     progress(1)
             (sequence / "gt" / "gt.txt").write_text("".join(truth), encoding="ascii")
+            if progress:
+                progress(count - len(site.arrived[camera]))
             (sequence / "det" / "det.txt").write_text("".join(found), encoding="ascii")
             (sequence / "seqinfo.ini").write_text(
                 f"[Sequence]\nname={sequence.name}\nimDir=img1\nframeRate={rate:g}\n"
@@ -95,6 +105,21 @@ def write_video(
                 encoding="utf-8",
             )
     return [folder / f"camera-{camera + 1}" for camera in range(cameras)]
+
+
+def count_frames(seconds: float, rate: float) -> int:
+    """Return how many frames a camera takes, before any is lost.
+
+    Raises:
+        InputError: there is none, there are too many, or the rate is not above 0 and at most 100.
+    """
+    if not 0 < rate <= _FASTEST:
+        raise InputError(f"expected a rate above 0 and of at most {_FASTEST} frames a second, got {rate:g}")
+    if not 0.5 < seconds * rate <= _MOST_FRAMES:
+        raise InputError(
+            f"expected seconds for 1 to {_MOST_FRAMES:,} frames at {rate:g} a second, got {seconds:g}"
+        )
+    return round(seconds * rate)
 
 
 def _draw(site: Site, camera: int, seen: Moment, rng: np.random.Generator) -> NDArray[np.uint8]:
