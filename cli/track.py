@@ -167,13 +167,13 @@ def _write(output: str, sequences: Listed[Sequence], tracks: Listed[Tracks]) -> 
 
     if len(sequences) == 1:
         with write_aside(output) as partial:
-            partial.write_text("".join(tracks[0].lines()), encoding="ascii")
+            partial.write_text("".join(tracks[0].lines(sequences[0].numbers)), encoding="ascii")
         return
     with write_folder_aside(output) as fresh:
         for sequence, found in zip(sequences, tracks, strict=True):
             file = fresh / f"{sequence.name}.txt"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("".join(found.lines()), encoding="ascii")
+            file.write_text("".join(found.lines(sequence.numbers)), encoding="ascii")
 
 
 def _draw(sequences: Listed[Sequence], tracks: Listed[Tracks], video: str | None, sheet: str | None) -> None:

@@ -45,7 +45,7 @@ class Screen:
 
     Attributes:
         size: width and height in pixels, both even, as videos ask for.
-        seconds: how long the longest sequence lasts.
+        seconds: how long the longest sequence lasts, from the time of number 1.
     """
 
     def __init__(
@@ -58,15 +58,16 @@ class Screen:
         self._cell = cell // 2 * 2, round(cell * high / wide / 2) * 2
         down = ceil(len(self._cameras) / self._across)
         self.size = self._across * self._cell[0], down * self._cell[1]
-        self.seconds = max(len(each.frames) / each.rate for each in sequences)
+        self.seconds = max(each.numbers[-1] / each.rate for each in sequences)
         self._text = text or max(14, self._cell[1] // 36)
 
     def at(self, seconds: float) -> Image.Image:
         """Return what is on the screen at a time; a camera that has ended is dark."""
         screen = Image.new("RGB", self.size, _DARK)
         for place, (sequence, tracks) in enumerate(self._cameras):
-            frame = int(seconds * sequence.rate + 1e-6)
-            if frame < len(sequence.frames):
+            # The newest frame that has come; a lost one leaves the one before on the screen.
+            frame = int(np.searchsorted(sequence.times, seconds + 1e-6, side="right")) - 1
+            if frame >= 0 and seconds < sequence.numbers[-1] / sequence.rate:
                 down, across = divmod(place, self._across)
                 name = f"{sequence.name}  {seconds:.1f} s"
                 screen.paste(
@@ -163,6 +164,6 @@ def write_video(
 
 
 def count_shown(sequences: Listed[Sequence]) -> int:
-    """Return how many frames a video of sequences has: those of the fastest, until the longest ends."""
+    """Return how many frames a video has: those of the fastest, lost ones too, until the longest ends."""
     rate = max(each.rate for each in sequences)
-    return ceil(max(len(each.frames) / each.rate for each in sequences) * rate - 1e-6)
+    return ceil(max(each.numbers[-1] / each.rate for each in sequences) * rate - 1e-6)

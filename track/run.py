@@ -41,15 +41,13 @@ def track(
             they are then followed side by side, as time goes on.
     """
     galleries: dict[str, Gallery] = defaultdict(lambda: Gallery(rules))
-    trackers = [
-        Tracker(each.rate, galleries[each.site if shared else each.name], rules) for each in sequences
-    ]
+    trackers = [Tracker(galleries[each.site if shared else each.name], rules) for each in sequences]
     given: list[list[Ids]] = [[] for _ in sequences]
     spent = []
     moments = sorted(
-        (frame / sequence.rate, camera, frame)
+        (seconds, camera, frame)
         for camera, sequence in enumerate(sequences)
-        for frame in range(len(sequence.frames))
+        for frame, seconds in enumerate(sequence.times.tolist())
     )
     for seconds, camera, frame in moments:
         of_frame = None if rows is None else rows[camera][frame]
@@ -80,6 +78,7 @@ def join(sequences: Listed[Sequence], tracks: Listed[Tracks]) -> tuple[Sequence,
         name=first.site,
         site=first.site,
         frames=tuple(frame for each in sequences for frame in each.frames),
+        numbers=tuple(range(1, len(truth) + 1)),
         rate=first.rate,
         detections=tuple(found for each in sequences for found in each.detections),
         detector=first.detector,

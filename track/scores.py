@@ -148,7 +148,9 @@ def _evaluate(folder: Path, truth: Listed[Marked], found: Tracks) -> dict[str, A
         )
     ]
     (folder / "truth/one/gt/gt.txt").write_text("".join(lines), encoding="ascii")
-    (folder / f"results/{_NAME}/data/one.txt").write_text("".join(found.lines()), encoding="ascii")
+    (folder / f"results/{_NAME}/data/one.txt").write_text(
+        "".join(found.lines(range(1, len(truth) + 1))), encoding="ascii"
+    )
     dataset = trackeval.datasets.MotChallenge2DBox(
         {
             "GT_FOLDER": str(folder / "truth"),

@@ -1,7 +1,7 @@
 """A camera's sequence: frames in order, a detector's boxes, who is who, and who a tracker takes them for.
 
 Boxes are x1, y1, x2, y2 in pixels; files of the MOT challenge have left, top, width and height instead.
-Frames are counted from 0 here, and from 1 in those files.
+Frames are counted from 0 here, whatever their numbers in files are, which go on where frames are missing.
 """
 
 from __future__ import annotations
@@ -83,10 +83,14 @@ class Tracks:
         some = (self.frames >= start) & (self.frames < stop)
         return Tracks(self.frames[some] - start, self.ids[some], self.boxes[some])
 
-    def lines(self) -> Iterator[str]:
-        """Yield the lines of a result file of the MOT challenge: `frame,id,x,y,w,h,1,-1,-1,-1`."""
+    def lines(self, numbers: Listed[int]) -> Iterator[str]:
+        """Yield the lines of a result file of the MOT challenge: `frame,id,x,y,w,h,1,-1,-1,-1`.
+
+        Args:
+            numbers: of the frames, as the sequence has them.
+        """
         for frame, who, box in zip(self.frames.tolist(), self.ids.tolist(), self.boxes.tolist(), strict=True):
-            yield f"{frame + 1},{who},{mot_cells(box)},1,-1,-1,-1\n"
+            yield f"{numbers[frame]},{who},{mot_cells(box)},1,-1,-1,-1\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,8 @@ class Sequence:
         name: unlike those of other sequences that are read with it.
         site: cameras of one site watch the same people, who have the same ids in all.
         frames: the images' files, in the order of time.
-        rate: frames to a second.
+        numbers: of the frames, from 1; a number that is left out is a frame that is not there.
+        rate: numbers to a second.
         detections: of each frame.
         detector: where they are from.
         truth: of each frame; None where nobody marked who is who.
@@ -106,17 +111,24 @@ class Sequence:
     name: str
     site: str
     frames: tuple[Path, ...]
+    numbers: tuple[int, ...]
     rate: float
     detections: tuple[Detections, ...]
     detector: str
     truth: tuple[Marked, ...] | None
 
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Seconds at which the frames were taken; number 1 at 0, in all cameras of a site."""
+        return (np.array(self.numbers) - 1) / self.rate
+
     def between(self, start: int, stop: int) -> Sequence:
         """Return the frames from `start` to `stop`, which is left out."""
         return replace(
             self,
-            name=f"{self.name} {start + 1}-{stop}",
+            name=f"{self.name} {self.numbers[start]}-{self.numbers[stop - 1]}",
             frames=self.frames[start:stop],
+            numbers=self.numbers[start:stop],
             detections=self.detections[start:stop],
             truth=self.truth and self.truth[start:stop],
         )

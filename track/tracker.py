@@ -39,7 +39,7 @@ class Rules:
     """What the tracker goes by, the same for every engine.
 
     Attributes:
-        threshold: cosine from which somebody who appears is somebody who was seen before.
+        threshold: cosine from which two rows are of the same person, in the next frame and after minutes.
         score: boxes of a lower score are passed over.
         overlap: least IoU of a box with where somebody is expected.
         confirm: frames in which somebody is found before they get an identity.
@@ -48,7 +48,7 @@ class Rules:
         bank: rows that the gallery keeps of each identity.
     """
 
-    threshold: float = 0.6
+    threshold: float = 0.8
     score: float = 0.3
     overlap: float = 0.15
     confirm: int = 3
@@ -113,21 +113,19 @@ class Gallery:
 class _Track:
     """Somebody in view: the state is x, y of the middle, width, height, and their changes to a second."""
 
-    def __init__(self, box: Boxes, row: Row | None, rate: float) -> None:
+    def __init__(self, box: Boxes, row: Row | None, seconds: float) -> None:
         self.identity: int | None = None
         self.hits = 1
         self.missed = 0
+        self.last = self._now = seconds
         self.rows = [] if row is None else [row]
-        high = box[3] - box[1]
+        self._high = high = box[3] - box[1]
         self._filter = KalmanFilter(dim_x=8, dim_z=4)
-        self._filter.F = np.eye(8) + np.diag([1 / rate] * 4, 4)
         self._filter.H = np.eye(4, 8)
         self._filter.x[:4, 0] = _middle(box)
-        # In heights: a box is off by a twentieth; people walk up to one a second, and turn within a second.
+        # A box is off by a twentieth of its height; people walk up to a height a second.
         self._filter.R = np.diag([(0.05 * high) ** 2] * 4)
         self._filter.P = np.diag([(0.05 * high) ** 2] * 4 + [high**2] * 2 + [(0.1 * high) ** 2] * 2)
-        drift = [(0.01 * high) ** 2] * 4 + [(0.5 * high) ** 2 / rate] * 2 + [(0.05 * high) ** 2 / rate] * 2
-        self._filter.Q = np.diag(drift)
 
     @property
     def box(self) -> Boxes:
@@ -135,9 +133,15 @@ class _Track:
         x, y, wide, high = self._filter.x[:4, 0]
         return np.array([x - wide / 2, y - high / 2, x + wide / 2, y + high / 2])
 
-    def expect(self) -> None:
+    def expect(self, seconds: float) -> None:
         """Go on to the next frame."""
-        self._filter.predict()
+        gone, self._now = seconds - self._now, seconds
+        # Within a second people turn: their speed changes by half a height a second, and their size hardly.
+        place, speed, growth = (0.01 * self._high) ** 2, (0.5 * self._high) ** 2, (0.05 * self._high) ** 2
+        self._filter.predict(
+            F=np.eye(8) + np.diag([gone] * 4, 4),
+            Q=np.diag([place] * 4 + [speed * gone] * 2 + [growth * gone] * 2),
+        )
         self.missed += 1
 
     def hit(self, box: Boxes, row: Row | None) -> None:
@@ -145,6 +149,7 @@ class _Track:
         self._filter.update(_middle(box))
         self.hits += 1
         self.missed = 0
+        self.last = self._now
         if row is not None:
             self.rows = [*self.rows, row][-_RECENT:]
 
@@ -153,13 +158,12 @@ class Tracker:
     """Follows people through the frames of one camera.
 
     Args:
-        rate: frames to a second.
         gallery: who was seen; shared by cameras that share identities.
         rules: what it goes by.
     """
 
-    def __init__(self, rate: float, gallery: Gallery, rules: Rules) -> None:
-        self._rate, self._gallery, self._rules = rate, gallery, rules
+    def __init__(self, gallery: Gallery, rules: Rules) -> None:
+        self._gallery, self._rules = gallery, rules
         self._tracks: list[_Track] = []
 
     def update(self, detections: Detections, rows: Rows | None, seconds: float) -> Ids:
@@ -169,13 +173,13 @@ class Tracker:
             detections: N boxes.
             rows: (N, D), their embeddings; None goes by motion alone. A box without a pixel in the frame,
                 whose row is NaN or zero, is passed over.
-            seconds: time of the frame.
+            seconds: time of the frame, later than that of the frame before.
 
         Returns:
             int64 (N,), identities from 1, and 0 for whoever is nobody yet.
         """
         for track in self._tracks:
-            track.expect()
+            track.expect(seconds)
         usable = detections.scores >= self._rules.score
         if rows is not None:
             usable &= np.abs(rows).max(axis=1, initial=0) > 0
@@ -189,8 +193,8 @@ class Tracker:
         self._remember(hit, looks, seconds)
         self._name(list(hit.values()), seconds)
         self._remember(hit, looks, seconds)
-        self._forget()
-        self._begin(boxes, looks, hit)
+        self._forget(seconds)
+        self._begin(boxes, looks, hit, seconds)
         given = np.zeros(len(detections.boxes), np.int64)
         for index, track in hit.items():
             given[order[index]] = track.identity or 0
@@ -201,10 +205,11 @@ class Tracker:
         if not self._tracks or not len(boxes):
             return {}
         overlap = _overlaps(np.stack([track.box for track in self._tracks]), boxes)
-        cost = 1 - overlap
+        cost, allowed = 1 - overlap, overlap >= self._rules.overlap
         if rows is not None:
-            cost += [1 - (np.stack(track.rows) @ rows.T).max(axis=0) for track in self._tracks]
-        allowed = overlap >= self._rules.overlap
+            cosines = np.stack([(np.stack(track.rows) @ rows.T).max(axis=0) for track in self._tracks])
+            cost += 1 - cosines
+            allowed &= cosines >= self._rules.threshold
         pairs = zip(*linear_sum_assignment(np.where(allowed, cost, _NEVER)), strict=True)
         return {int(index): self._tracks[k] for k, index in pairs if allowed[k, index]}
 
@@ -230,20 +235,22 @@ class Tracker:
         found = {track.identity for track in hit}
         self._tracks = [each for each in self._tracks if not each.missed or each.identity not in found]
 
-    def _forget(self) -> None:
-        longest = self._rules.coast * self._rate
+    def _forget(self, seconds: float) -> None:
+        """Drop whoever was not found for long, and whoever is nobody yet after two frames."""
         self._tracks = [
-            each for each in self._tracks if each.missed <= (1 if each.identity is None else longest)
+            each
+            for each in self._tracks
+            if (each.missed <= 1 if each.identity is None else seconds - each.last <= self._rules.coast)
         ]
 
-    def _begin(self, boxes: Boxes, looks: list[Row | None], hit: dict[int, _Track]) -> None:
+    def _begin(self, boxes: Boxes, looks: list[Row | None], hit: dict[int, _Track], seconds: float) -> None:
         """Begin a track for each box that nobody has."""
         taken = [boxes[index] for index in hit]
         for index in range(len(boxes)):
             if index not in hit and not (
                 taken and _overlaps(boxes[index][None], np.stack(taken)).max() >= _SAME
             ):
-                self._tracks.append(_Track(boxes[index], looks[index], self._rate))
+                self._tracks.append(_Track(boxes[index], looks[index], seconds))
                 taken.append(boxes[index])
 
 

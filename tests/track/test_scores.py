@@ -23,7 +23,7 @@ from osnet_edge.train.data.sequences import read_own_frames, read_sequences
 def figures_of_trackeval(folder: Path, sequences: Listed[Sequence], tracks: Listed[Tracks]) -> dict[str, Any]:
     """Lay files out as TrackEval publishes MOT17's, run it as its own script does, and return its totals.
 
-    The ground truth is copied, so that frames must go from 1 to the last without a gap.
+    Frames that are not there are empty, as they are for who marked them and for the tracker.
     """
     truth, found = folder / "gt/mot_challenge", folder / "trackers/mot_challenge/MOT17-train/mine/data"
     found.mkdir(parents=True)
@@ -34,11 +34,11 @@ def figures_of_trackeval(folder: Path, sequences: Listed[Sequence], tracks: List
         place = truth / "MOT17-train" / name
         (place / "gt").mkdir(parents=True)
         original = sequence.frames[0].parents[1] / "gt/gt.txt"
-        there = {str(number) for number in range(1, len(sequence.frames) + 1)}
+        there = {str(number) for number in sequence.numbers}
         lines = [line for line in original.read_text().splitlines(True) if line.split(",")[0] in there]
         (place / "gt/gt.txt").write_text("".join(lines))
-        (place / "seqinfo.ini").write_text(f"[Sequence]\nseqLength={len(sequence.frames)}\n")
-        (found / f"{name}.txt").write_text("".join(own.lines()))
+        (place / "seqinfo.ini").write_text(f"[Sequence]\nseqLength={sequence.numbers[-1]}\n")
+        (found / f"{name}.txt").write_text("".join(own.lines(sequence.numbers)))
     with contextlib.redirect_stdout(io.StringIO()):
         dataset = trackeval.datasets.MotChallenge2DBox(
             {"GT_FOLDER": str(truth), "TRACKERS_FOLDER": str(folder / "trackers/mot_challenge")}
@@ -69,8 +69,7 @@ def test_drawn_sequences_are_scored_as_trackeval_scores_their_files(
 
 
 def test_frames_of_mot17_are_scored_as_trackeval_scores_their_files(shared: Path, tmp_path: Path) -> None:
-    # The frames of this one go from 1 to the last; those of others are parts from the middle.
-    sequences = read_sequences([shared / "data/mot17-mini/MOT17-02-FRCNN"])
+    sequences = read_sequences([shared / "data/mot17-mini"])
     tracks = track(sequences, None, Rules()).tracks
     mine = vars(score_tracks(sequences, tracks).scores())
     assert mine == pytest.approx(figures_of_trackeval(tmp_path, sequences, tracks), abs=1e-6)

@@ -27,7 +27,7 @@ def detected(frame: list[tuple[int, int, int, int]]) -> tuple[Detections, Rows]:
 
 
 def followed(frames: Frames, by_looks: bool) -> list[NDArray[np.int64]]:
-    tracker = Tracker(5.0, Gallery(Rules()), Rules(confirm=2))
+    tracker = Tracker(Gallery(Rules()), Rules(confirm=2))
     given = []
     for frame, boxes in enumerate(frames):
         found, rows = detected(boxes)
@@ -79,4 +79,4 @@ def test_tracks_hold_every_named_box_once_and_come_apart_anywhere(
     before, after = tracks.between(0, cut), tracks.between(cut, len(ids))
     assert [*before.frames, *(after.frames + cut)] == tracks.frames.tolist()
     assert [*before.ids, *after.ids] == tracks.ids.tolist()
-    assert sum(1 for _ in tracks.lines()) == len(named)
+    assert sum(1 for _ in tracks.lines(range(len(ids)))) == len(named)

@@ -50,7 +50,7 @@ def none(frames: int) -> list[tuple[Detections, Rows | None]]:
 
 
 def test_somebody_is_somebody_after_three_frames_and_stays_so() -> None:
-    given = follow(Tracker(RATE, Gallery(Rules()), Rules()), walk(8, RED))
+    given = follow(Tracker(Gallery(Rules()), Rules()), walk(8, RED))
     assert given == [[0], [0], *[[1]] * 6]
 
 
@@ -72,12 +72,12 @@ def test_somebody_is_somebody_after_three_frames_and_stays_so() -> None:
 def test_who_comes_back_is_known_by_appearance(
     moments: list[tuple[Detections, Rows | None]], last: int
 ) -> None:
-    assert follow(Tracker(RATE, Gallery(Rules()), Rules()), moments)[-1] == [last]
+    assert follow(Tracker(Gallery(Rules()), Rules()), moments)[-1] == [last]
 
 
 def test_motion_alone_keeps_who_walks_on_and_loses_who_comes_back() -> None:
     blind = [(found, None) for found, _ in [*walk(10, RED), *none(5), *walk(5, RED, 175), *none(30)]]
-    tracker = Tracker(RATE, Gallery(Rules()), Rules())
+    tracker = Tracker(Gallery(Rules()), Rules())
     assert follow(tracker, blind)[19] == [1]
     assert follow(tracker, [(found, None) for found, _ in walk(5, RED, 900)], begin=6.0)[-1] == [2]
 
@@ -88,7 +88,7 @@ def test_two_who_cross_keep_their_identities_by_appearance() -> None:
         # They meet at frame 10, and turn back: motion alone would take each for the other.
         apart = 4.0 * abs(frame - 10)
         moments.append((seen(box(200 - apart), box(201 + apart)), unit(RED, BLUE)))
-    given = follow(Tracker(RATE, Gallery(Rules()), Rules()), moments)
+    given = follow(Tracker(Gallery(Rules()), Rules()), moments)
     assert given[3] == given[-1]
     assert sorted(given[-1]) == [1, 2]
 
@@ -97,8 +97,8 @@ def test_cameras_that_share_a_gallery_share_identities() -> None:
     for shared, expected in ((True, 1), (False, 2)):
         gallery = Gallery(Rules())
         other = gallery if shared else Gallery(Rules())
-        follow(Tracker(RATE, gallery, Rules()), [*walk(5, BLUE, 500), *walk(10, RED)])
-        second = Tracker(RATE, other, Rules())
+        follow(Tracker(gallery, Rules()), [*walk(5, BLUE, 500), *walk(10, RED)])
+        second = Tracker(other, Rules())
         blue_again = follow(second, walk(5, BLUE, 700), begin=10.0)[-1]
         assert blue_again == [1]
         assert (follow(second, walk(5, RED, 300), begin=20.0)[-1] == [2]) == (expected == 1 or not shared)
@@ -109,4 +109,4 @@ def test_a_second_box_on_somebody_and_an_unsure_one_are_nobody() -> None:
         (seen(box(100 + 5 * k), box(102 + 5 * k), box(400), scores=(0.9, 0.6, 0.2)), unit(RED, RED, BLUE))
         for k in range(8)
     ]
-    assert follow(Tracker(RATE, Gallery(Rules()), Rules()), twice)[-1] == [1, 0, 0]
+    assert follow(Tracker(Gallery(Rules()), Rules()), twice)[-1] == [1, 0, 0]

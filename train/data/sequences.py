@@ -1,6 +1,6 @@
 """Sequences of cameras to follow people in: MOT17, MOT20 and DanceTrack's layouts, and a user's own frames.
 
-    img1/000001.jpg ...     frames, which go by their number
+    img1/000001.jpg ...     frames; their numbers tell their times
     det/det.txt             frame,-1,x,y,w,h,score: the boxes of a detector
     gt/gt.txt               frame,id,x,y,w,h,considered,class,visibility: who is who
     seqinfo.ini             frameRate; and `site`, the same for cameras whose ids are of the same people
@@ -70,7 +70,16 @@ def read_own_frames(folder: Path | str, table: Path | str, rate: float = USUAL_R
         raise InputError(f"expected boxes in the {len(frames)} images of {folder}, found none in {table}")
     by_frame = _by_frame(frames, ((path, (box, score)) for path, box, score in found))
     detections = tuple(_detections(each) for each in by_frame)
-    return Sequence(folder.name, folder.name, frames, rate, detections, Path(table).name, None)
+    return Sequence(
+        name=folder.name,
+        site=folder.name,
+        frames=frames,
+        numbers=tuple(range(1, len(frames) + 1)),
+        rate=rate,
+        detections=detections,
+        detector=Path(table).name,
+        truth=None,
+    )
 
 
 def _find(folder: Path) -> list[tuple[Path, str]]:
@@ -87,7 +96,8 @@ def _find(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _read(folder: Path, name: str) -> Sequence:
-    frames = tuple(path for path in list_pictures(folder / "img1") if path.stem.isdecimal())
+    named = (path for path in list_pictures(folder / "img1") if path.stem.isdecimal() and int(path.stem))
+    frames = tuple(sorted(named, key=lambda path: int(path.stem)))
     if not frames:
         raise InputError(f"expected frames such as 000001.jpg in {folder / 'img1'}, found none")
     numbers = {int(path.stem): path for path in frames}
@@ -110,6 +120,7 @@ def _read(folder: Path, name: str) -> Sequence:
         name=name,
         site=facts.get("site", name),
         frames=frames,
+        numbers=tuple(numbers),
         rate=_rate(facts, folder),
         detections=tuple(_detections(each) for each in _by_frame(frames, boxes)),
         detector="det.txt" if found.is_file() else "gt.txt",

@@ -53,7 +53,7 @@ def write_video(
 
     Lines of gt/gt.txt read `frame,id,x,y,w,h,1,1,visibility`, those of det/det.txt `frame,-1,x,y,w,h,score`:
     the box's upper left corner, width and height in pixels counted from 0, and frames counted from 1. An id
-    is the same person in every camera. A frame that a camera lost is left out; the next has the next number.
+    is the same person in every camera. A frame that a camera lost is left out, and its number too.
 
     Args:
         folder: where to write; it must not exist, and is there whole or not at all.
@@ -84,7 +84,8 @@ def write_video(
             for part in ("img1", "gt", "det"):
                 (sequence / part).mkdir(parents=True)
             truth, found = [], []
-            for number, moment in enumerate(site.arrived[camera], 1):
+            for moment in site.arrived[camera]:
+                number = moment + 1
                 rng = np.random.default_rng([seed, 7, camera, moment])
                 seen = site.at(camera, moment)
                 frame = _draw(site, camera, seen, rng)
@@ -100,7 +101,7 @@ def write_video(
             (sequence / "det" / "det.txt").write_text("".join(found), encoding="ascii")
             (sequence / "seqinfo.ini").write_text(
                 f"[Sequence]\nname={sequence.name}\nimDir=img1\nframeRate={rate:g}\n"
-                f"seqLength={len(site.arrived[camera])}\n"
+                f"seqLength={count}\n"
                 f"imWidth={size[0]}\nimHeight={size[1]}\nimExt=.jpg\nsite={folder.name}\n",
                 encoding="utf-8",
             )
