@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from osnet_edge.bench.measure.engine_process import BenchTarget
-    from osnet_edge.bench.measure.plan import Plan, TestSet
+    from osnet_edge.bench.measure.plan import Footage, Plan, TestSet
     from osnet_edge.bench.result.result import BenchResult
     from osnet_edge.runtime.package.manifest import BatchRange, Manifest
 
@@ -72,6 +73,19 @@ _FULL = {"streams": "1,2", "people": _PEOPLE, "cold_starts": 5, "layers": True, 
     help="MOT17 sequences for these frames; default: synthetic frames.",
 )
 @click.option("--streams", metavar="N,...", help="Also measure the throughput of N concurrent callers.")
+@click.option(
+    "--track",
+    type=InputPath("a sequence or a folder of them", "folder"),
+    multiple=True,
+    metavar="SEQUENCES",
+    help="Also follow people through sequences (MOT17's layout with gt/); may be repeated.",
+)
+@click.option(
+    "--track-threshold",
+    type=float,
+    metavar="COSINE",
+    help="Similarity at which people are taken to come back; default: the first package's, or the tracker's.",
+)
 @click.option("--sustained", default=0.0, metavar="SECONDS", help="Also run each engine for SECONDS.")
 @click.option(
     "--cold-starts",
@@ -152,8 +166,9 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     if options["full"]:
         options.update({name: value for name, value in _FULL.items() if not options[name]})
     test_set = _find_data(options["data"]) if options["data"] else None
+    footage = _footage(options["track"], options["track_threshold"], next(iter(manifests.values())))
     targets, graph = _targets(manifests, options["reference"], threads)
-    plan = _plan(sizes, threads, options, test_set, graph)
+    plan = replace(_plan(sizes, threads, options, test_set, graph), footage=footage)
     with (
         rivals(options["versus"], options["weights"], packages, threads, options["weights_key"]) as others,
         shares() as progress,
@@ -283,6 +298,22 @@ def _find_data(spec: str) -> TestSet:
     return TestSet(name, found.query, found.gallery)
 
 
+def _footage(folders: tuple[str, ...], threshold: float | None, first: Manifest) -> Footage | None:
+    """Return the sequences to track in, with the threshold for all engines."""
+    if not folders:
+        if threshold is not None:
+            raise InputError("expected --track SEQUENCES with --track-threshold, got none")
+        return None
+    from osnet_edge.bench.measure.plan import Footage
+    from osnet_edge.bench.measure.tracking import require_tracker
+    from osnet_edge.train.data.sequences import read_sequences
+
+    usual = require_tracker()
+    if threshold is None:
+        threshold = first.threshold.cosine if first.threshold else usual
+    return Footage(read_sequences(folders), threshold)
+
+
 def _write(result: BenchResult, json_file: str | None, outputs: dict[str, str], *, in_markdown: bool) -> None:
     from osnet_edge.bench import caution, csv_table, html_report, markdown_table, summary, text_table, to_json
     from osnet_edge.runtime.files import write_aside
@@ -319,9 +350,11 @@ def _command(packages: tuple[str, ...], options: dict[str, Any], threads: int) -
         "--sustained": f"{options['sustained']:g}" if options["sustained"] else None,
         "--cold-starts": options["cold_starts"] or None,
         "--versus": options["versus"],
+        "--track-threshold": options["track_threshold"],
         "--weights": options["weights"],
         "--weights-key": options["weights_key"],
     }
     words = [item for name, value in given.items() if value is not None for item in (name, str(value))]
+    words += [item for folder in options["track"] for item in ("--track", folder)]
     flags = [f"--{name}" for name in ("layers", "limits", "full") if options[name]]
     return shlex.join(["osnet-edge", "bench", *packages, *words, *flags])

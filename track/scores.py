@@ -55,8 +55,8 @@ class ScoredTracks:
 
     Attributes:
         parts: its result of each sequence, by metric.
-        kept: of each sequence, (frames, 3) counts of boxes: those that IDF1 takes for right, those marked, and
-            those tracked.
+        kept: of each sequence, (frames, 3) counts of boxes: those right by IDF1, those marked, and those
+            tracked.
     """
 
     parts: tuple[Mapping[str, Any], ...]
