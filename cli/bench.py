@@ -97,7 +97,9 @@ _FULL = {"streams": "1,2", "people": _PEOPLE, "cold_starts": 5, "layers": True, 
 @click.option("--layers", is_flag=True, help="Also measure the time of each layer.")
 @click.option("--limits", is_flag=True, help="Also measure the machine's ceilings and compute a roofline.")
 @click.option(
-    "--full", is_flag=True, help="All of these except --sustained and --versus, with default numbers."
+    "--full",
+    is_flag=True,
+    help="All of these except --track, --sustained and --versus, with default numbers.",
 )
 @click.option(
     "--versus", metavar="NAME,...", help="Compare with alternatives: torch, ort, openvino, boxmot, trtexec."
@@ -141,6 +143,7 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     Example:
       osnet-edge bench osnet-cpu --data viper --json result.json
       osnet-edge bench osnet-cpu osnet-int8 --full --report result.html
+      osnet-edge bench osnet-cpu osnet-int8 --track MOT17/train --report tracks.html
       osnet-edge bench osnet-cpu --people 32 --versus torch,ort,openvino --weights osnet.pth
     """
     asked = None if options["batch"] is None else sorted(set(parse_numbers(options["batch"], "--batch")))
