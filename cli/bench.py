@@ -17,6 +17,7 @@ from osnet_edge.cli.options import (
     far_option,
     parse_numbers,
     parse_rates,
+    read_footage,
     require_weights,
     threads_option,
     weights_key_option,
@@ -307,14 +308,9 @@ def _footage(folders: tuple[str, ...], threshold: float | None, first: Manifest)
         if threshold is not None:
             raise InputError("expected --track SEQUENCES with --track-threshold, got none")
         return None
-    from osnet_edge.bench.measure.plan import Footage
-    from osnet_edge.bench.measure.tracking import require_tracker
-    from osnet_edge.train.data.sequences import read_sequences
-
-    usual = require_tracker()
-    if threshold is None:
-        threshold = first.threshold.cosine if first.threshold else usual
-    return Footage(read_sequences(folders), threshold)
+    if threshold is None and first.threshold:
+        threshold = first.threshold.cosine
+    return read_footage(folders, threshold)
 
 
 def _write(result: BenchResult, json_file: str | None, outputs: dict[str, str], *, in_markdown: bool) -> None:

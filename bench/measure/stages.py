@@ -41,8 +41,6 @@ from osnet_edge.bench.result.measurements import (
 from osnet_edge.bench.result.tracking import TrackedSet, Tracking
 from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
-from osnet_edge.track.change import compare_tracks
-from osnet_edge.track.scores import ScoredTracks
 
 Progress = Callable[[str, float], None]
 
@@ -261,7 +259,7 @@ def measure_tracking(
     motion = Tracking.of(followed.scored.scores(), followed.across_idf1, followed.associate_ms)
     tracked = _tracked_set(footage, motion)
     keep(tracked)
-    reference: ScoredTracks | None = None
+    reference: Followed | None = None
     for run, process in _running(runs):
         process.progress = partial(progress, f"frames of {run.target.name}")
         with run.attempt(passing=(InputError,)):
@@ -273,14 +271,12 @@ def measure_tracking(
             found = follow(footage, [each.rows for each in embedded])
             run.result = replace(run.result, tracking=_tracking(found, embedded, reference))
             if run.result.reference:
-                reference = found.scored
-                change = compare_tracks(followed.scored, reference)
+                reference = found
+                change = followed.change_from(reference)
                 keep(replace(tracked, motion=replace(motion, change=change)))
 
 
-def _tracking(
-    found: Followed, embedded: Sequence[EmbeddedFrames], reference: ScoredTracks | None
-) -> Tracking:
+def _tracking(found: Followed, embedded: Sequence[EmbeddedFrames], reference: Followed | None) -> Tracking:
     frames = sum(len(each.whole_ms) for each in embedded)
     crops = [each.crop_ms for each in embedded if each.crop_ms is not None]
     crop_ms = sum(map(sum, crops)) / frames if len(crops) == len(embedded) else None
@@ -292,7 +288,7 @@ def _tracking(
         crop_ms=crop_ms,
         # Two measurements: where embedding takes next to nothing, noise must not make it less.
         embed_ms=max(whole_ms - (crop_ms or 0.0), 0.0),
-        change=compare_tracks(found.scored, reference) if reference else None,
+        change=found.change_from(reference) if reference else None,
     )
 
 

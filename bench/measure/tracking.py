@@ -21,6 +21,7 @@ from osnet_edge.runtime.embedder import BoxEmbeddings
 from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Picture
+from osnet_edge.track.change import TracksChange, compare_tracks
 from osnet_edge.track.scores import ScoredTracks, score_tracks
 
 T = TypeVar("T")
@@ -57,6 +58,10 @@ class Followed:
     scored: ScoredTracks
     across_idf1: float | None
     associate_ms: float
+
+    def change_from(self, other: Followed) -> TracksChange:
+        """Compare the tracks with those by other embeddings."""
+        return compare_tracks(self.scored, other.scored)
 
 
 def require_tracker() -> float:
@@ -111,7 +116,7 @@ def embed_frames(
         progress((index + 1) / len(frames))
     size = max((rows.shape[1] for _, rows in found), default=0)
     return EmbeddedFrames(
-        tuple(_whole(valid, rows, size) for valid, rows in found),
+        tuple(fill_rows(valid, rows, size) for valid, rows in found),
         tuple(whole_ms),
         tuple(crop_ms) if tells_crops else None,
     )
@@ -144,6 +149,14 @@ def follow(footage: Footage, rows: Sequence[FrameRows] | None) -> Followed:
     return Followed(score_tracks(sequences, alone.tracks), across, float(alone.associate_ms.mean()))
 
 
+def fill_rows(valid: NDArray[np.bool_], rows: FloatArray, size: int) -> FloatArray:
+    """Return (N, size) rows of N boxes from those of the valid ones; others are zeros, like nobody."""
+    whole = np.zeros((len(valid), size), np.float32)
+    if valid.any():
+        whole[valid] = rows
+    return whole
+
+
 def _embed(runner: Runner, frame: Picture, boxes: Boxes) -> FloatArray:
     found = runner.embed_frame(frame, boxes)
     return np.array(found.embeddings if isinstance(found, BoxEmbeddings) else found, np.float32)
@@ -154,11 +167,3 @@ def _timed(call: Callable[[], T]) -> tuple[T, float]:
     began = time.perf_counter()
     given = call()
     return given, 1000 * (time.perf_counter() - began)
-
-
-def _whole(valid: NDArray[np.bool_], rows: FloatArray, size: int) -> FloatArray:
-    """Return a row for every box from those of the valid ones."""
-    whole = np.zeros((len(valid), size), np.float32)
-    if valid.any():
-        whole[valid] = rows
-    return whole
