@@ -137,7 +137,7 @@ def everything() -> BenchResult:
 
 
 def tracked(base: BenchResult, *idf1: float | None, threshold: float = 0.6) -> BenchResult:
-    """Return a result whose engines kept identities, by their IDF1 in percent, as did motion alone; None: not."""
+    """Return a result with tracks by motion alone, and by engines of these IDF1 in percent; None: without."""
 
     def row(percent: float) -> Tracking:
         change = TracksChange(percent - (idf1[0] or 0), 0.0, 0.0, (-3.21, 4.56), None, None, "16 windows")

@@ -114,7 +114,7 @@ def test_another_set_is_neither_good_nor_bad() -> None:
         ("by six points in a hundred", 56.4, 0.6, True, "60.0 to 56.4, -6.0 %"),
         ("by less than is allowed", 57.6, 0.6, False, ""),
         (
-            "by another threshold, which is another tracker",
+            "by another threshold",
             30.0,
             0.5,
             False,

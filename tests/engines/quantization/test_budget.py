@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.choice import pick
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.package.decisions import AccuracyLoss
+from osnet_edge.runtime.package.decisions import AccuracyLoss, TracksLoss
 from osnet_edge.runtime.precisions import Precision
 
 losses = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-0.2, 2.0), min_size=1)
