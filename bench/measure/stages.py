@@ -259,21 +259,37 @@ def measure_tracking(
     motion = Tracking.of(followed.scored.scores(), followed.across_idf1, followed.associate_ms)
     tracked = _tracked_set(footage, motion)
     keep(tracked)
+    embedded: dict[str, list[EmbeddedFrames]] = {run.target.name: [] for run in runs}
+    done = 0
+    for sequence in footage.sequences:
+        share = len(sequence.frames) / tracked.frames
+        boxes = [found.boxes for found in sequence.detections]
+        # Engines take turns, so that a machine that is busy for a while is so for all of them.
+        for run, process in _running(runs):
+            process.progress = partial(
+                _part, progress, f"frames of {run.target.name}", done / tracked.frames, share
+            )
+            with run.attempt(passing=(InputError,)):
+                rows = process.ask(Worker.embed_frames, sequence.frames, boxes)
+                embedded[run.target.name].append(rows)
+        done += len(sequence.frames)
     reference: Followed | None = None
-    for run, process in _running(runs):
-        process.progress = partial(progress, f"frames of {run.target.name}")
-        with run.attempt(passing=(InputError,)):
-            embedded = [
-                process.ask(Worker.embed_frames, each.frames, [found.boxes for found in each.detections])
-                for each in footage.sequences
-            ]
-            progress(f"tracks by {run.target.name}", 0.0)
-            found = follow(footage, [each.rows for each in embedded])
-            run.result = replace(run.result, tracking=_tracking(found, embedded, reference))
-            if run.result.reference:
-                reference = found
-                change = followed.change_from(reference)
-                keep(replace(tracked, motion=replace(motion, change=change)))
+    for run, _ in _running(runs):
+        own = embedded[run.target.name]
+        if len(own) < len(footage.sequences):
+            continue
+        progress(f"tracks by {run.target.name}", 0.0)
+        found = follow(footage, [each.rows for each in own])
+        run.result = replace(run.result, tracking=_tracking(found, own, reference))
+        if run.result.reference:
+            reference = found
+            change = followed.change_from(reference)
+            keep(replace(tracked, motion=replace(motion, change=change)))
+
+
+def _part(progress: Progress, what: str, before: float, share: float, of_part: float) -> None:
+    """Tell the progress of a part of the whole."""
+    progress(what, before + share * of_part)
 
 
 def _tracking(found: Followed, embedded: Sequence[EmbeddedFrames], reference: Followed | None) -> Tracking:
