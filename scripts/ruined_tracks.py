@@ -3,7 +3,7 @@
     python scripts/ruined_tracks.py osnet.onnx --folder work
 
 Draws sites of two cameras, builds the graph as it is and with its input swapped and mirrored, and measures
-both by `osnet-edge bench --track`. Ends with 1 where the 95 % interval of the change of IDF1 reaches 0. What is
+both by `osnet-edge bench --track`. Ends with 1 where the interval of the change of IDF1 reaches 0. What is
 drawn in the folder is used again.
 """
 
