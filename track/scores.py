@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from osnet_edge.runtime.errors import InputError, UnavailableError
-from osnet_edge.track.sequence import Marked, Sequence, Tracks, mot_cells
+from osnet_edge.track.sequence import Ids, Marked, Sequence, Tracks, mot_cells
 
-#: Resamples of an interval.
-_DRAWS = 1000
+#: IoU from which a box is on a person, for IDF1.
+_NEAR = 0.5
 _NAME = "tracks"
 
 
@@ -49,30 +49,23 @@ class TrackingScores:
     fragmentations: int
 
 
+@dataclass(frozen=True, eq=False)
 class ScoredTracks:
-    """TrackEval's figures of each sequence, and of all or some of them together.
+    """What TrackEval says of the tracks of sequences.
 
-    Args:
-        parts: TrackEval's result of each sequence, by metric.
+    Attributes:
+        parts: its result of each sequence, by metric.
+        kept: of each sequence, (frames, 3) counts of boxes: those right by IDF1, those marked, and those
+            tracked.
     """
 
-    def __init__(self, parts: Listed[Mapping[str, Any]]) -> None:
-        self._parts = tuple(parts)
+    parts: tuple[Mapping[str, Any], ...]
+    kept: tuple[Ids, ...]
 
-    @property
-    def count(self) -> int:
-        """How many sequences, or windows of them, these are."""
-        return len(self._parts)
-
-    def scores(self, chosen: Listed[int] | None = None) -> TrackingScores:
-        """Return the figures over sequences.
-
-        Args:
-            chosen: indices of sequences, some more than once; None takes each once.
-        """
-        parts = self._parts if chosen is None else [self._parts[k] for k in chosen]
+    def scores(self) -> TrackingScores:
+        """The figures over all sequences."""
         whole = {
-            name: metric.combine_sequences({str(k): part[name] for k, part in enumerate(parts)})
+            name: metric.combine_sequences({str(k): part[name] for k, part in enumerate(self.parts)})
             for name, metric in _metrics().items()
         }
         hota, clear, identity = whole["HOTA"], whole["CLEAR"], whole["Identity"]
@@ -101,37 +94,19 @@ def score_tracks(sequences: Listed[Sequence], tracks: Listed[Tracks]) -> ScoredT
         InputError: a sequence has no ground truth.
         UnavailableError: TrackEval is not installed.
     """
-    parts = []
+    parts, kept = [], []
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         for number, (sequence, found) in enumerate(zip(sequences, tracks, strict=True)):
             if sequence.truth is None:
                 raise InputError(f"expected who is who in gt/gt.txt of {sequence.name}, found no such file")
-            parts.append(_evaluate(Path(folder, str(number)), sequence.truth, found))
-    return ScoredTracks(parts)
+            data = _read(Path(folder, str(number)), sequence.truth, found)
+            parts.append({name: metric.eval_sequence(data) for name, metric in _metrics().items()})
+            kept.append(_kept(data))
+    return ScoredTracks(tuple(parts), tuple(kept))
 
 
-def paired_interval(
-    mine: ScoredTracks, other: ScoredTracks, metric: str, seed: int = 0
-) -> tuple[float, float]:
-    """Return the 95 % interval of `mine` minus `other`, by a paired bootstrap over sequences.
-
-    Args:
-        mine: figures of the same sequences as `other`.
-        other: what to compare with.
-        metric: a field of `TrackingScores`.
-        seed: of the resampling.
-    """
-    rng = np.random.default_rng(seed)
-    differences = []
-    for _ in range(_DRAWS):
-        chosen = rng.integers(mine.count, size=mine.count).tolist()
-        differences.append(getattr(mine.scores(chosen), metric) - getattr(other.scores(chosen), metric))
-    low, high = np.percentile(differences, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def _evaluate(folder: Path, truth: Listed[Marked], found: Tracks) -> dict[str, Any]:
-    """Let TrackEval read a sequence from files in its MOT17 layout, and return its figures by metric."""
+def _read(folder: Path, truth: Listed[Marked], found: Tracks) -> Mapping[str, Any]:
+    """Let TrackEval read a sequence from files in its MOT17 layout, and return what its metrics take."""
     trackeval = _trackeval()
     for kind in ("truth/one/gt", f"results/{_NAME}/data"):
         (folder / kind).mkdir(parents=True)
@@ -161,8 +136,32 @@ def _evaluate(folder: Path, truth: Listed[Marked], found: Tracks) -> dict[str, A
             "PRINT_CONFIG": False,
         }
     )
-    data = dataset.get_preprocessed_seq_data(dataset.get_raw_seq_data(_NAME, "one"), "pedestrian")
-    return {name: metric.eval_sequence(data) for name, metric in _metrics().items()}
+    read: Mapping[str, Any] = dataset.get_preprocessed_seq_data(
+        dataset.get_raw_seq_data(_NAME, "one"), "pedestrian"
+    )
+    return read
+
+
+def _kept(data: Mapping[str, Any]) -> Ids:
+    """Return `ScoredTracks.kept` of a sequence, of which TrackEval has only the sums."""
+    from scipy.optimize import linear_sum_assignment
+
+    frames = list(zip(data["gt_ids"], data["tracker_ids"], data["similarity_scores"], strict=True))
+    near = [np.nonzero(alike >= _NEAR) for _, _, alike in frames]
+    hits = [(who[some], whom[others]) for (who, whom, _), (some, others) in zip(frames, near, strict=True)]
+    together = np.zeros((data["num_gt_ids"], data["num_tracker_ids"]), np.int64)
+    for who, whom in hits:
+        together[who, whom] += 1
+    right = np.full(len(together), -1)
+    people, tracks = linear_sum_assignment(-together)
+    right[people] = tracks
+    return np.array(
+        [
+            (np.count_nonzero(right[who] == whom), len(marked), len(tracked))
+            for (who, whom), (marked, tracked, _) in zip(hits, frames, strict=True)
+        ],
+        np.int64,
+    )
 
 
 def _metrics() -> dict[str, Any]:
