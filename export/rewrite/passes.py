@@ -70,7 +70,7 @@ def parse_rewrite(text: str) -> tuple[str, ...]:
         raise InputError(f"expected none, auto or some of {', '.join(NAMES)}, got {', '.join(unknown)!r}")
     for item in PASSES:
         if item.name in asked and item.needs and item.needs not in asked:
-            raise InputError(f"the pass {item.name} takes up what {item.needs} leaves; add {item.needs}")
+            raise InputError(f"the pass {item.name} needs the pass {item.needs} before it; add {item.needs}")
     return tuple(name for name in NAMES if name in asked)
 
 
