@@ -16,11 +16,12 @@ from osnet_edge.integrate.consumers.base import (
     readme,
 )
 from osnet_edge.integrate.consumers.deepstream import COLORS, ORDERS, engine_name
-from osnet_edge.integrate.documents import is_yaml, named_file, open_document, yaml_text
+from osnet_edge.integrate.documents import is_yaml, named_file, open_document
 from osnet_edge.integrate.graphs import FedGraph, planes_graph
 from osnet_edge.integrate.pipeline import Pipeline
 from osnet_edge.integrate.source import Source
 from osnet_edge.integrate.values import choice, flag, image_size, number, section, triple, whole
+from osnet_edge.integrate.yaml_edits import yaml_text
 from osnet_edge.runtime.errors import InputError
 
 #: The library's own values for keys that are left out ("Gst-nvtracker", section Re-ID).

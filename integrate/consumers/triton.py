@@ -136,7 +136,7 @@ class Triton(Consumer):
         return Configuration(path, pipeline, graph, tuple(_faults(config, shown)))
 
     def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
-        """Return the configuration with values changed; it is written anew, without its comments."""
+        """Return the configuration with values changed; see `Consumer.mended`."""
         return parse_model_config(read_text(path), str(path)).replace(changes)
 
     def assumed(self, read: Pipeline, how: Preprocessing) -> Pipeline:

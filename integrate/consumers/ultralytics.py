@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from osnet_edge.integrate.consumers.base import Configuration, Consumer, Fault, Plan, Precision, readme
-from osnet_edge.integrate.documents import is_yaml, named_file, open_document, yaml_text
+from osnet_edge.integrate.documents import is_yaml, named_file, open_document
 from osnet_edge.integrate.graphs import FedGraph, unit_graph
 from osnet_edge.integrate.interface import interface_of
 from osnet_edge.integrate.pipeline import Pipeline
 from osnet_edge.integrate.source import Source
 from osnet_edge.integrate.values import flag
+from osnet_edge.integrate.yaml_edits import yaml_text
 from osnet_edge.runtime.errors import InputError
 
 _UNIT = 1 / 255
