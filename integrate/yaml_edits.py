@@ -71,6 +71,8 @@ def _nested(names: Sequence[str], value: Any) -> str:
 
 
 def _written(value: Any) -> str:
+    if value is None:
+        return "null"
     return yaml_text(value) if isinstance(value, str) else str(value)
 
 

@@ -46,16 +46,7 @@ class Ultralytics(Consumer):
         return f"{self.name}:square" if self.square else self.name
 
     def feed(self, source: Source) -> FedGraph:
-        """Return the graph that takes planes in [0, 1].
-
-        Raises:
-            InputError: the network is quantised, and rounding before its first layer would move its steps.
-        """
-        if source.quantized:
-            raise InputError(
-                "expected a float32 network for Ultralytics, whose division by 255 moves what INT8 rounds; "
-                "give the ONNX file of osnet-edge export"
-            )
+        """Return the graph that takes planes in [0, 1], Q/DQ and all: ONNX Runtime computes it."""
         return unit_graph(source.graph, source.info, square=self.square)
 
     def files(self, plan: Plan) -> dict[str, str]:
