@@ -77,6 +77,14 @@ class CalibrateCommand(click.Command):
     help="People held out for measuring accuracy; at most half of those seen by 2 cameras. Without "
     "identities, images.",
 )
+@click.option(
+    "--copies",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How often ranges also see each image as another, drawn camera would give it.",
+)
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same images.")
 @click.option(
     "--exclude",
@@ -94,6 +102,7 @@ def calibrate(
     output: str,
     images: int,
     held_out: int,
+    copies: int,
     seed: int,
     exclude: tuple[str, ...],
     as_json: bool,
@@ -153,6 +162,7 @@ def calibrate(
         grey=drawn.grey,
         held_out=len({p.identity for p in held}),
         kind=kind,
+        changed_copies=copies,
     )
     warnings = tuple(find_warnings(how, len(drawn.pictures), held_out, len(drawn.aside)))
     pictures, others = _listed(drawn.pictures), _listed(held or drawn.aside)

@@ -83,20 +83,22 @@ def export(
       osnet-edge export theirs.onnx -o osnet.onnx
       osnet-edge export osnet_x0_25_msmt17.pth --rewrite auto -o osnet-gpu.onnx
 
-    A pass replaces operations of the graph; its output changes by no more than rounding. With all passes, a
-    GPU launches a third of the kernels. On a CPU the passes make the network slower.
+    A pass replaces operations of the graph; embeddings change by no more than rounding. With all passes, a
+    GPU launches a third of the kernels. On a CPU, the passes make the network slower.
 
     \b
     Passes:
-      streams     streams grouped stage by stage
-      carry       finished streams carried along, so that nothing is sliced
-                  (takes streams)
+      streams     the streams' layers of one depth as one grouped
+                  convolution
+      carry       finished streams pass on unchanged, so that nothing is
+                  sliced (needs streams)
       dense       each 1x1 and depthwise 3x3 as one dense 3x3
-      gate        the four gates as one
+      gate        the four calls of the gate as one
       unroll      the gate's second layer as a sum, in the kernel that
-                  scales (takes gate)
-      sum         the streams' sum folded into the next 1x1
-      projection  the residual path's 1x1 folded into the same (takes sum)
+                  scales (needs gate)
+      sum         the sum of the streams folded into the next 1x1
+      projection  the residual path's 1x1 folded into the same 1x1
+                  (needs sum)
     """
     height, width = parse_size(size)
     preprocessing = Preprocessing(

@@ -24,8 +24,9 @@ def describe_int8(decision: Int8) -> str:
             parts.append(describe_tracks(decision.loss.tracks))
     if decision.drift:
         parts.append(describe_drift(decision.drift))
+    changed = f" and {decision.changed_copies:,} changed ones" if decision.changed_copies else ""
     parts.append(
-        f"{decision.ranges} ranges of {counted(decision.pictures, 'image')}, "
+        f"{decision.ranges} ranges of {counted(decision.pictures, 'image')}{changed}, "
         f"Q/DQ for {decision.rules}, weights of {decision.weight_bits} bits"
     )
     return "; ".join(parts)

@@ -102,6 +102,8 @@ def integrate(
     click.echo(f"computed as {made.consumer.config} says, embeddings differ by {made.proof.difference:.0e}")
     if not made.consumer.exact_resize:
         click.echo(f"it resizes crops in its own way: cosine distances up to {made.proof.resize:.1g}")
+    if made.proof.float16 is not None:
+        click.echo(f"weights in float16 move embeddings by cosine distances up to {made.proof.float16:.0e}")
     if made.kept:
         click.echo(
             f"mAP {made.kept.consumer:.2f}, the package's {made.kept.package:.2f}; against a gallery of the "
@@ -117,5 +119,6 @@ def _document(made: Integration) -> dict[str, object]:
         "files": list(made.files),
         "difference": made.proof.difference,
         "resize_cosine_distance": made.proof.resize,
+        "float16_cosine_distance": made.proof.float16,
         "map": {"package": kept.package, "consumer": kept.consumer, "mixed": kept.mixed} if kept else None,
     }

@@ -269,6 +269,7 @@ def decide_int8(
         )
         chosen, loss, alone = (choice.groups, choice.loss, choice.alone) if choice else ((), None, {})
     quantized = Quantized(quantizer, tuple(chosen))
+    changed_copies = len(request.pictures.pictures) * request.pictures.drawn.changed_copies
     decision = Int8(
         rules=rules.name,
         ranges=METHOD,
@@ -287,7 +288,8 @@ def decide_int8(
         ),
         pairs=count_pairs(quantized.make()) if chosen else {},
         weight_bits=rules.weight_bits,
-        changes=RANGES if held_out else {},
+        changes=RANGES if held_out or changed_copies else {},
+        changed_copies=changed_copies,
     )
     return quantized, decision
 

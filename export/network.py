@@ -1,4 +1,4 @@
-"""The network as it is exported: the input contract before it, and what is asked for behind it."""
+"""The network as it is exported, with preprocessing before it and, on request, L2 normalisation after it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from osnet_edge.train.osnet import OSNet
 
 
 class ExportNetwork(nn.Module):
-    """OSNet with its input contract.
+    """OSNet with its preprocessing.
 
     Args:
         osnet: the network, in eval mode.
-        preprocessing: with `normalize_in` of `graph` the input is uint8 (N, H, W, 3), and cast, scale and
-            normalisation happen here; with `host` it is normalised float32 (N, 3, H, W).
-        l2_normalize: whether rows of the output get length 1.
+        preprocessing: with `normalize_in` "graph", the input is uint8 (N, H, W, 3) RGB, and this module
+            casts, scales and normalises it; with "host", it is normalised float32 (N, 3, H, W).
+        l2_normalize: whether to scale embeddings to length 1.
     """
 
     byte_mean: Tensor

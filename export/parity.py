@@ -1,4 +1,4 @@
-"""The exported graph held to torch, on images of people and at several batch sizes."""
+"""Comparison of the exported graph with torch, on images of people and at several batch sizes."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ TOLERANCE = 1e-4
 
 
 def check_parity(graph: bytes, model: OSNet, preprocessing: Preprocessing, *, l2_normalize: bool) -> float:
-    """Compare a graph in ONNX Runtime with the model it came from, batch norms and all, in torch.
+    """Compare a graph in ONNX Runtime with its original model in torch, whose batch norms are not folded.
 
-    The torch side is normalised by the runtime's own code, so a graph that normalises twice, or not at all,
-    is caught too.
+    Images for torch are normalised by the runtime's own code, so a graph that normalises twice, or not at
+    all, is found too.
 
     Args:
         graph: the ONNX file's bytes.
         model: the network as it was loaded.
-        preprocessing: the graph's input contract.
-        l2_normalize: whether the graph scales its rows to length 1.
+        preprocessing: the graph's input.
+        l2_normalize: whether the graph scales embeddings to length 1.
 
     Returns:
         The largest relative error of a row, over all batches: |graph - torch| / |torch|.
 
     Raises:
-        CheckError: it is over `TOLERANCE`.
-        InputError: the network embeds people as zeros or as no numbers.
+        CheckError: the error is above `TOLERANCE`.
+        InputError: the network's embeddings are zero, NaN or infinite.
     """
     import onnxruntime
 

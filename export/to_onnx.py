@@ -1,4 +1,4 @@
-"""A checkpoint to one ONNX file: folded, simplified, checked against torch, whole or absent."""
+"""Export of a checkpoint to an ONNX file: folded, simplified, compared with torch, written atomically."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ OPSETS = range(13, 21)
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was exported.
+    """The result of an export.
 
     Attributes:
         path: the ONNX file.
-        info: what stands in its metadata.
-        relative_error: largest relative error of an embedding against torch.
-        nodes: operations in the graph.
+        info: the content of its metadata.
+        relative_error: largest relative error of an embedding, compared with torch.
+        nodes: number of operations in the graph.
     """
 
     path: Path
@@ -74,18 +74,18 @@ def export_onnx(
     Args:
         checkpoint: a file of weights or an ONNX graph, see `osnet_edge.train.checkpoint.load_osnet`.
         output: the ONNX file to write.
-        arch: variant, or `auto`.
-        placement: what the checkpoint's must be; None takes any.
-        preprocessing: size and input contract; the default takes uint8 (N, 256, 128, 3) RGB.
+        arch: name of the variant, or `auto`.
+        placement: the placement of instance norm that the checkpoint must have; None accepts any.
+        preprocessing: size and type of the input; the default is uint8 (N, 256, 128, 3) RGB.
         l2_normalize: whether the graph scales embeddings to length 1.
-        opset: ONNX operator set.
-        passes: of `osnet_edge.export.rewrite`, as its `parse_rewrite` returns them.
-        weights_key: which network of the checkpoint to take, if it holds several; see `load_osnet`.
+        opset: version of the ONNX operator set.
+        passes: names of rewrite passes, as `osnet_edge.export.rewrite.passes.parse_rewrite` returns them.
+        weights_key: the network to take from a checkpoint that holds several, see `load_osnet`.
         progress: called with a line for each step.
 
     Raises:
         InputError: the checkpoint or an option cannot be used; nothing is written.
-        CheckError: the graph does not compute what torch does; nothing is written.
+        CheckError: the graph's embeddings differ from torch's; nothing is written.
     """
     if opset not in OPSETS:
         raise InputError(
@@ -125,7 +125,7 @@ def export_onnx(
 
 
 def tool_versions() -> dict[str, str]:
-    """Return the versions of what takes part in an export."""
+    """Return the versions of the libraries that take part in an export."""
     names = ("osnet-edge", "torch", "onnx", "onnxsim")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
@@ -161,7 +161,7 @@ def _simplify(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _require_contract(graph: onnx.ModelProto, preprocessing: Preprocessing, size: int) -> None:
-    """Hold the graph to what its users count on: one input, one output, nothing dynamic but the batch."""
+    """Check that the graph has one input and one output, and that only the batch is dynamic."""
     expected = {
         INPUT_NAME: ["batch", *preprocessing.input_shape],
         OUTPUT_NAME: ["batch", size],

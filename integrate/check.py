@@ -11,7 +11,7 @@ from typing import Any
 from osnet_edge.integrate.consumers.base import Configuration, Consumer, Fault
 from osnet_edge.integrate.consumers.registry import consumer_of
 from osnet_edge.integrate.differences import differences
-from osnet_edge.integrate.documents import OPENCV_HEADER
+from osnet_edge.integrate.documents import OPENCV_HEADER, encoded_like
 from osnet_edge.integrate.emulation import Embed, Network, Reference, unit
 from osnet_edge.integrate.graphs import FedGraph
 from osnet_edge.integrate.interface import expected_of
@@ -95,7 +95,8 @@ class Checked:
         text = self.consumer.mended(self.path, changes)
         # Behind the line that OpenCV's YAML has to begin with.
         head = f"{OPENCV_HEADER}\n" if text.startswith(OPENCV_HEADER) else ""
-        write_file(path, f"{head}{_MARK}{text.removeprefix(head).removeprefix(_MARK)}".encode())
+        marked = f"{head}{_MARK}{text.removeprefix(head).removeprefix(_MARK)}"
+        write_file(path, encoded_like(self.path, marked))
         return tuple(written)
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import json
+import codecs
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from osnet_edge.integrate.yaml_edits import with_value
 from osnet_edge.runtime.errors import InputError, UnavailableError, first_line
 
 #: The first line of DeepStream's tracker configurations, which is OpenCV's and not YAML's.
 OPENCV_HEADER = "%YAML:1.0"
 _OPENCV_HEADER = re.compile(rf"\A{re.escape(OPENCV_HEADER)}[^\n]*\n(?:---[^\n]*\n)?")
-#: The first list whose items have lines of their own, for how far a file indents them.
-_LIST = re.compile(
-    r"^(?P<key> *)[^\s#][^\n]*:[ \t]*(?:#[^\n]*)?\n(?:\s*#[^\n]*\n)*(?P<dash> *)- ", re.MULTILINE
-)
 #: Bytes of a file that is still taken for a configuration.
 _LARGEST = 1 << 20
 
@@ -42,6 +38,14 @@ def read_text(path: Path) -> str:
         raise InputError(
             f"expected text in UTF-8, and byte {error.start} of {path} is none; save it as UTF-8"
         ) from None
+
+
+def encoded_like(path: Path, text: str) -> bytes:
+    """Return the bytes of a changed text, with the byte order mark and the line endings of its file."""
+    before = path.read_bytes()
+    ending = re.search(rb"\r?\n", before)
+    mark = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
+    return mark + text.encode().replace(b"\n", ending[0] if ending else b"\n")
 
 
 def is_yaml(path: Path) -> bool:
@@ -83,57 +87,44 @@ class Yaml:
             InputError: it is no YAML, or no mapping.
             UnavailableError: the library is not installed.
         """
-        tree = self._parser()[1]
+        parser = self._parser()
+        from ruamel.yaml.error import YAMLError
+
+        try:
+            tree = parser.load(self.text[len(self._header) :])
+        except (YAMLError, RecursionError, AttributeError, TypeError, ValueError) as error:
+            # Some wrong files ruamel leaves to Python's own errors, such as a section merged into itself.
+            raise InputError(f"{self.where} is no YAML: {self._reason(error)}; mend that first") from None
         if not isinstance(tree, Mapping):
             raise InputError(f"expected YAML with keys and values, found something else in {self.where}")
         return tree
 
     def replace(self, changes: Mapping[str, Any]) -> str:
-        """Return the text with values replaced or added; comments and order stay.
+        """Return the text with values replaced or added, and all else as it is written.
 
         Args:
             changes: by dotted key, such as `ReID.keepAspc`; a number in a key counts in a list.
         """
-        yaml, tree = self._parser()
+        header, body = self._header, self.text[len(self._header) :]
         for key, value in changes.items():
-            *parents, last = [int(part) if part.isdigit() else part for part in key.split(".")]
-            branch = tree
-            for part in parents:
-                # An empty section is there, and holds None.
-                if isinstance(part, str) and branch.get(part) is None:
-                    branch[part] = {}
-                branch = branch[part]
-            branch[last] = _flow(value)
-        stream = io.StringIO()
-        yaml.dump(tree, stream)
-        return self._header + stream.getvalue()
+            # Read again for each, since it moves what stands behind it.
+            body = with_value(body, self._parser().compose(body), key.split("."), value)
+        return header + body
 
     @property
     def _header(self) -> str:
         found = _OPENCV_HEADER.match(self.text)
         return found[0] if found else ""
 
-    def _parser(self) -> tuple[Any, Any]:
+    def _parser(self) -> Any:
         try:
             from ruamel.yaml import YAML
-            from ruamel.yaml.error import YAMLError
         except ImportError:
             raise UnavailableError(
                 "configurations in YAML need ruamel.yaml, which is not installed; install it with: "
                 "pip install 'osnet-edge[integrate]'"
             ) from None
-        yaml = YAML()
-        yaml.width = 4096
-        yaml.preserve_quotes = True
-        if found := _LIST.search(self.text):
-            offset = max(0, len(found["dash"]) - len(found["key"]))
-            yaml.indent(sequence=offset + 2, offset=offset)
-        try:
-            return yaml, yaml.load(self.text[len(self._header) :])
-        except (YAMLError, RecursionError, AttributeError, TypeError, ValueError) as error:
-            # Some wrong files ruamel leaves to Python's own errors, such as a section merged into itself.
-            reason = self._reason(error)
-            raise InputError(f"{self.where} is no YAML: {reason}; mend that first") from None
+        return YAML()
 
     def _reason(self, error: Exception) -> str:
         """Return what is wrong, and in which line."""
@@ -143,22 +134,6 @@ class Yaml:
         line = self._header.count("\n") + mark.line + 1
         context, problem = (getattr(error, name) for name in ("context", "problem"))
         return first_line(f"line {line}, {', '.join(filter(None, (context, problem)))}".replace("\n", " "))
-
-
-def yaml_text(text: str) -> str:
-    """Return a text as YAML takes it, in quotes where it has more than a path's usual characters."""
-    return text if re.fullmatch(r"[\w./+-]+", text) else json.dumps(text, ensure_ascii=False)
-
-
-def _flow(value: Any) -> Any:
-    """Return a list so that it is written in one line, in brackets."""
-    if not isinstance(value, list | tuple):
-        return value
-    from ruamel.yaml.comments import CommentedSeq
-
-    sequence = CommentedSeq(value)
-    sequence.fa.set_flow_style()
-    return sequence
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +176,7 @@ class KeyFile:
                 starts.setdefault(section, place)
             elif name in changes:
                 there.add(name)
-                lines[place] = f"{key}={changes[name]}"
+                lines[place] = _with_value(lines[place], changes[name])
         for name in reversed([name for name in changes if name not in there]):
             section, key = name.split(".", 1)
             # The header's own line takes the new one, so that the places of all others stay.
@@ -230,3 +205,11 @@ class KeyFile:
                     f"{self.where} is no key file: line {place + 1}, expected {wanted}, got "
                     f"{first_line(line, 40)!r}; mend that first"
                 )
+
+
+def _with_value(line: str, value: Any) -> str:
+    """Return a line of a key file with another value, its blanks and a comment behind it as they were."""
+    key, _, old = line.partition("=")
+    blanks = old[: len(old) - len(old.lstrip())]
+    comment = re.search(r"\s+#.*", old)
+    return f"{key}={blanks}{value}{comment[0] if comment else ''}"

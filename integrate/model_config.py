@@ -1,7 +1,8 @@
 """Triton's `config.pbtxt`, in protobuf's text format.
 
 Protobuf's own parser needs Triton's schema, and without it stops at lists of messages that it does not know;
-Triton's client has the schema, and wants a protobuf that onnx does not. The format itself is small.
+Triton's client has the schema, and wants a protobuf that onnx does not. The format itself is small, and a
+field that knows where it stands can be changed with all else left as it was written, comments too.
 """
 
 from __future__ import annotations
@@ -10,18 +11,57 @@ import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from osnet_edge.runtime.errors import InputError
-
-#: Fields in their order; a field that repeats stands several times, and a list is a list.
-Message = list[tuple[str, Any]]
 
 _TOKEN = re.compile(
     r"""\s+|\#[^\n]*|(?P<token>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|-\s*[\w.+-]+|[\w.+-]+|[{}<>\[\]:,;])"""
 )
 _CLOSES = {"{": "}", "<": ">"}
+#: A mark behind a field, and what else may stand there if a line ends.
+_BEHIND = re.compile(r"(?P<mark>(?:[ \t]*[,;])?)(?P<end>[ \t]*(?:#[^\n]*)?(?:\n|\Z))?")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a message.
+
+    Attributes:
+        name: of the field.
+        value: a scalar as it is written, a text with its quotes; a message; or a list of either.
+        start: where it begins in the text.
+        end: where it ends, and a mark that separates it from the next may stand.
+    """
+
+    name: str
+    value: Any
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """Fields in their order; one that repeats stands several times.
+
+    Attributes:
+        fields: of the message.
+        end: where no more can follow in the text: its closing bracket, or the text's end.
+    """
+
+    fields: list[Field]
+    end: int
+
+    def named(self, name: str) -> list[Field]:
+        """Return the fields of a name."""
+        return [each for each in self.fields if each.name == name]
+
+    def messages(self, name: str) -> list[Message]:
+        """Return the messages of a field, of which a list holds several."""
+        values = [each.value for each in self.named(name)]
+        held = [each for value in values for each in (value if isinstance(value, list) else [value])]
+        return [each for each in held if isinstance(each, Message)]
 
 
 @dataclass(frozen=True)
@@ -44,9 +84,11 @@ class ModelConfig:
     """What stands in a `config.pbtxt`.
 
     Attributes:
-        message: its fields; scalars as they are written, with the quotes of texts.
+        text: as it was read.
+        message: what it says.
     """
 
+    text: str
     message: Message
 
     def tensors(self, name: str) -> list[TensorConfig]:
@@ -59,9 +101,10 @@ class ModelConfig:
             TensorConfig(
                 name=_text(each, "name"),
                 data_type=_text(each, "data_type"),
-                dims=_numbers(next(iter(_messages(each, "reshape")), []), "shape") or _numbers(each, "dims"),
+                dims=_numbers(next(iter(each.messages("reshape")), Message([], 0)), "shape")
+                or _numbers(each, "dims"),
             )
-            for each in _messages(self.message, name)
+            for each in self.message.messages(name)
         ]
 
     @property
@@ -78,18 +121,21 @@ class ModelConfig:
     def is_ensemble(self) -> bool:
         """Whether it joins other models, and has no graph of its own."""
         return _text(self.message, "platform") == "ensemble" or bool(
-            _messages(self.message, "ensemble_scheduling")
+            self.message.messages("ensemble_scheduling")
         )
 
     def replace(self, changes: Mapping[str, Any]) -> str:
         """Return the text with values replaced, by keys such as `input.dims`, of the first input."""
-        message = self.message
+        text = self.text
         for key, value in changes.items():
-            written = [str(each) for each in value] if isinstance(value, list) else str(value)
+            written = f"[ {', '.join(map(str, value))} ]" if isinstance(value, list) else str(value)
             if key.endswith("name"):
                 written = json.dumps(value, ensure_ascii=False)
-            message = _set(message, key.split("."), written)
-        return "\n".join(_lines(message)) + "\n"
+            # Read again for each, since it moves what stands behind it.
+            edits = sorted(_edits(text, _Reader(text).message(""), key.split("."), written), reverse=True)
+            for start, end, new in edits:
+                text = text[:start] + new + text[end:]
+        return text
 
 
 def parse_model_config(text: str, where: str) -> ModelConfig:
@@ -99,7 +145,7 @@ def parse_model_config(text: str, where: str) -> ModelConfig:
         InputError: it is no such text.
     """
     try:
-        return ModelConfig(_message(_tokens(text), ""))
+        return ModelConfig(text, _Reader(text).message(""))
     except RecursionError:
         reason = "its brackets are too deep"
     except ValueError as error:
@@ -107,78 +153,76 @@ def parse_model_config(text: str, where: str) -> ModelConfig:
     raise InputError(f"{where} is no configuration of Triton: {reason}; mend that first")
 
 
-def _tokens(text: str) -> Iterator[str]:
-    place = 0
-    while place < len(text):
-        found = _TOKEN.match(text, place)
-        if found is None:
-            line = text.count("\n", 0, place) + 1
-            raise ValueError(f"line {line} has {text[place]!r}, which means nothing there")
-        place = found.end()
-        if found["token"]:
-            yield re.sub(r"^-\s+", "-", found["token"])
+class _Reader:
+    """The tokens of a text, read one by one, and where the last one stood."""
 
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._start = self._end = 0
 
-def _next(tokens: Iterator[str]) -> str:
-    for token in tokens:
+    def _next(self) -> str:
+        """Return the next token, or nothing at the end."""
+        while self._end < len(self._text):
+            self._start = self._end
+            found = _TOKEN.match(self._text, self._start)
+            if found is None:
+                line = self._text.count("\n", 0, self._start) + 1
+                raise ValueError(f"line {line} has {self._text[self._start]!r}, which means nothing there")
+            self._end = found.end()
+            if found["token"]:
+                return re.sub(r"^-\s+", "-", found["token"])
+        return ""
+
+    def _more(self) -> str:
+        token = self._next()
+        if not token:
+            raise ValueError("it ends in the middle")
         return token
-    raise ValueError("it ends in the middle")
 
+    def message(self, closing: str) -> Message:
+        """Read fields up to the bracket that closes them, or to the end of the text where that is empty."""
+        fields = list[Field]()
+        while name := self._more() if closing else self._next():
+            start = self._start
+            if name == closing:
+                return Message(fields, start)
+            if name in ",;":
+                continue
+            if name[0] in "\"'" and fields and _is_text(fields[-1].value):
+                # Texts that follow each other are one.
+                joined = f"{fields[-1].value} {name}"
+                fields[-1] = replace(fields[-1], value=joined, end=self._end)
+                continue
+            if not re.fullmatch(r"[A-Za-z_]\w*", name):
+                raise ValueError(f"expected the name of a field, got {name}")
+            mark = self._more()
+            if mark != ":" and mark not in _CLOSES and mark != "[":
+                raise ValueError(f"expected a colon or a bracket behind {name}, got {mark}")
+            value = self._value(self._more() if mark == ":" else mark)
+            fields.append(Field(name, value, start, self._end))
+        return Message(fields, len(self._text))
 
-def _message(tokens: Iterator[str], end: str) -> Message:
-    """Read fields up to the token that ends them, or to the end of the text where that is empty."""
-    fields: Message = []
-    for name in tokens:
-        if name == end:
-            return fields
-        if name in ",;":
-            continue
-        if name[0] in "\"'" and fields and _is_text(fields[-1][1]):
-            # Texts that follow each other are one.
-            fields[-1] = (fields[-1][0], f"{fields[-1][1]} {name}")
-            continue
-        if not re.fullmatch(r"[A-Za-z_]\w*", name):
-            raise ValueError(f"expected the name of a field, got {name}")
-        mark = _next(tokens)
-        if mark != ":" and mark not in _CLOSES and mark != "[":
-            raise ValueError(f"expected a colon or a bracket behind {name}, got {mark}")
-        fields.append((name, _value(_next(tokens) if mark == ":" else mark, tokens)))
-    if end:
-        raise ValueError("it ends in the middle")
-    return fields
-
-
-def _value(mark: str, tokens: Iterator[str]) -> Any:
-    if mark in _CLOSES:
-        return _message(tokens, _CLOSES[mark])
-    if mark == "[":
-        values = []
-        while (each := _next(tokens)) != "]":
-            if each != ",":
-                values.append(_value(each, tokens))
-        return values
-    if mark in "}>]:,;":
-        raise ValueError(f"expected a value, got {mark}")
-    return mark
+    def _value(self, mark: str) -> Any:
+        if mark in _CLOSES:
+            return self.message(_CLOSES[mark])
+        if mark == "[":
+            values = []
+            while (each := self._more()) != "]":
+                if each != ",":
+                    values.append(self._value(each))
+            return values
+        if mark in "}>]:,;":
+            raise ValueError(f"expected a value, got {mark}")
+        return mark
 
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value[:1] in ("'", '"')
 
 
-def _messages(message: Message, name: str) -> list[Message]:
-    """Return the messages of a field, of which a list holds several."""
-    found: list[Message] = []
-    for value in (value for key, value in message if key == name and isinstance(value, list)):
-        # A message is a list of pairs, and a list one of messages.
-        is_message = all(isinstance(each, tuple) for each in value)
-        found += [value] if is_message else [each for each in value if isinstance(each, list)]
-    return found
-
-
 def _text(message: Message, name: str) -> str:
     """Return a text, or the name of a value; empty if there is none."""
-    value = next((value for key, value in message if key == name), "")
+    value = next((each.value for each in message.named(name)), "")
     if not _is_text(value):
         return value if isinstance(value, str) else ""
     try:
@@ -189,7 +233,7 @@ def _text(message: Message, name: str) -> str:
 
 def _numbers(message: Message, name: str) -> tuple[int, ...]:
     found: list[Any] = []
-    for value in (value for key, value in message if key == name):
+    for value in (each.value for each in message.named(name)):
         found += value if isinstance(value, list) else [value]
     try:
         # Octal is spelled 010 there, and 0o10 in Python.
@@ -198,37 +242,50 @@ def _numbers(message: Message, name: str) -> tuple[int, ...]:
         raise InputError(f"expected whole numbers in {name}, got {found!r:.60}") from None
 
 
-def _set(message: Message, names: list[str], value: Any) -> Message:
-    """Return a message with one value replaced, in the first message of each name on the way to it."""
+def _edits(text: str, message: Message, names: list[str], value: str) -> Iterator[tuple[int, int, str]]:
+    """Yield what is replaced in a text, from where to where and by what, for one value to be another.
+
+    It is that of the first message of each name on the way to it.
+    """
     name, *deeper = names
-    if deeper:
-        first, *others = _messages(message, name) or [[]]
+    if not deeper:
+        there, field = message.named(name), f"{name}: {value}"
+        yield (there[0].start, there[0].end, field) if there else _added(text, message, field)
+        # Of a field that repeats, the first is the list of all now.
+        yield from (_cut(text, each) for each in there[1:])
+        return
+    inner = next(iter(message.messages(name)), None)
+    if inner is None:
+        yield _added(text, message, f"{name} {{ {deeper[0]}: {value} }}")
+        return
+    yield from _edits(text, inner, deeper, value)
+    if deeper == ["dims"]:
         # New dimensions are the graph's own, and need no reshape.
-        first = [pair for pair in first if deeper != ["dims"] or pair[0] != "reshape"]
-        value = [_set(first, deeper, value), *others]
-    fields = [(name, value) if key == name else (key, old) for key, old in message]
-    if (name, value) not in fields:
-        return [*fields, (name, value)]
-    # A field that repeats is one list now.
-    place = fields.index((name, value))
-    return [each for number, each in enumerate(fields) if each[0] != name or number == place]
+        yield from (_cut(text, each) for each in inner.named("reshape"))
 
 
-def _lines(message: Message, indent: str = "") -> Iterator[str]:
-    """Write fields, one a line."""
-    for name, value in message:
-        if not isinstance(value, list):
-            yield f"{indent}{name}: {value}"
-        elif value and isinstance(value[0], str):
-            yield f"{indent}{name}: [ {', '.join(value)} ]"
-        elif value and isinstance(value[0], list):
-            yield f"{indent}{name} ["
-            for place, each in enumerate(value):
-                yield f"{indent}  {{"
-                yield from _lines(each, f"{indent}    ")
-                yield f"{indent}  }}{',' if place + 1 < len(value) else ''}"
-            yield f"{indent}]"
-        else:
-            yield f"{indent}{name} {{"
-            yield from _lines(value, f"{indent}  ")
-            yield f"{indent}}}"
+def _added(text: str, message: Message, field: str) -> tuple[int, int, str]:
+    """Return where a new field goes: behind the last one, in a line of its own if that ends one."""
+    if not message.fields:
+        return message.end, message.end, f" {field} " if message.end < len(text) else f"\n{field}\n"
+    last = message.fields[-1]
+    behind = _behind(text, last)
+    if behind["end"] is None:
+        return behind.end(), behind.end(), f" {field}"
+    line = text[text.rfind("\n", 0, last.start) + 1 : last.start]
+    indent = line[: len(line) - len(line.lstrip())]
+    before = "" if behind["end"].endswith("\n") else "\n"
+    return behind.end(), behind.end(), f"{before}{indent}{field}\n"
+
+
+def _cut(text: str, field: Field) -> tuple[int, int, str]:
+    """Return from where to where a field is taken out, with the line that it leaves empty."""
+    start, end = len(text[: field.start].rstrip(" \t")), _behind(text, field).end("mark")
+    alone = text[start - 1 : start] == "\n" and text[end : end + 1] == "\n"
+    return start, end + alone, ""
+
+
+def _behind(text: str, field: Field) -> re.Match[str]:
+    found = _BEHIND.match(text, field.end)
+    assert found is not None, "it matches nothing too"
+    return found

@@ -10,7 +10,7 @@ from osnet_edge.integrate.consumers.base import WRITTEN_BY, Consumer, Plan, Prec
 from osnet_edge.integrate.consumers.registry import consumer_named
 from osnet_edge.integrate.documents import read_text
 from osnet_edge.integrate.emulation import Network
-from osnet_edge.integrate.proof import Proof, prove
+from osnet_edge.integrate.proof import Proof, prove, prove_float16
 from osnet_edge.integrate.scoring import TestImages
 from osnet_edge.integrate.source import Source, open_source
 from osnet_edge.runtime.errors import InputError
@@ -102,7 +102,7 @@ def integrate(
     plan = Plan(
         source=source,
         graph=wanted.feed(source),
-        precision=_precision(wanted, precision),
+        precision=_precision(wanted, source, precision),
         batch=batch or (source.batch.max if source.batch and source.batch.max else USUAL_BATCH),
         place=place or str(output.absolute()),
     )
@@ -120,21 +120,28 @@ def integrate(
         progress("computing what the configuration says")
         configs = [folder / name for name in wanted.configs]
         proofs = [prove(wanted, config, graph, source, crops) for config in configs]
-        kept = _measure(wanted, configs[0], graph, source, images, progress) if images else None
-        # Only now, since float16 is compared with float32 nowhere: its builder rounds in its own way.
+        rounded = None
         if plan.precision == "fp16-typed":
+            # Only now: what is rounded cannot be held as closely.
             plan.graph.in_float16().save(graph)
+            rounded = prove_float16(wanted, configs[0], graph, source, crops)
+        kept = _measure(wanted, configs[0], graph, source, images, progress) if images else None
         files = tuple(sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()))
-    worst = Proof(max(each.difference for each in proofs), max(each.resize for each in proofs))
+    worst = Proof(max(each.difference for each in proofs), max(each.resize for each in proofs), rounded)
     return Integration(output, wanted, source, files, worst, kept)
 
 
-def _precision(consumer: Consumer, asked: Precision | None) -> Precision:
+def _precision(consumer: Consumer, source: Source, asked: Precision | None) -> Precision:
     if asked is None:
         return consumer.precisions[0]
     if asked not in consumer.precisions:
         known = " or ".join(consumer.precisions)
         raise InputError(f"expected --precision {known} for {consumer.spelling}, got {asked}")
+    if asked == "fp16-typed" and source.quantized:
+        raise InputError(
+            "expected a float32 network for --precision fp16-typed, and this one has Q/DQ, which are types "
+            "already; leave the option out"
+        )
     return asked
 
 

@@ -123,7 +123,9 @@ def _across(data: str, folder: Path) -> Case:
 
     tested = of(order[:_PEOPLE], second)
     held, rest = of(order[_PEOPLE : 2 * _PEOPLE], first), of(order[2 * _PEOPLE :], first)
-    how = HowDrawn((data,), (), 0, len(rest), len(rest), len(order) - 2 * _PEOPLE, 1, 0, 0, 0, _PEOPLE)
+    how = HowDrawn(
+        (data,), (), 0, len(rest), len(rest), len(order) - 2 * _PEOPLE, 1, 0, 0, 0, _PEOPLE, changed_copies=1
+    )
     made = CalibrationSet("osnet-edge calibration set", 1, how, (), rest, held)
     calibration = Calibration(made, folder.resolve() / f"{Path(data).name}-camera.json")
     return Case(f"{Path(data).name} camera {first}", calibration, {f"camera {second}": Test(tested, tested)})

@@ -1,4 +1,4 @@
-"""Attention maps: where in an image the last features of the network are strong."""
+"""Attention maps: where in an image the last feature map of the network is strong."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _COLOURS = ((18, 10, 60), (120, 28, 109), (207, 68, 70), (251, 155, 6), (252, 25
 
 
 def attention_maps(model: OSNet, batch: Tensor) -> NDArray[np.float32]:
-    """Return how strong the last features of the network are, at each place of each image.
+    """Return the activation of the last feature map at each place of each image.
 
     `A = sum over channels of F_c^2` of the feature map that is pooled into the embedding (conv5), scaled for
     each image from 0 at its weakest place to 1 at its strongest.
 
     Source: Zagoruyko & Komodakis, "Paying More Attention to Attention" (ICLR 2017), section 3.1, F_sum^2. It
-    shows what has weight in the embedding, not why two images are taken for one person.
+    shows what has weight in the embedding, and not why two images are taken for the same person.
 
     Args:
         model: in eval mode.
-        batch: (N, 3, H, W) as the network takes it.
+        batch: (N, 3, H, W) normalised images.
 
     Returns:
         (N, H / 16, W / 16) float32 in [0, 1]; zeros where a map is the same everywhere.
@@ -59,12 +59,12 @@ def attention_maps(model: OSNet, batch: Tensor) -> NDArray[np.float32]:
 
 
 def overlay(crop: Picture, attention: NDArray[np.float32], strength: float = 0.6) -> Picture:
-    """Lay an attention map over its image: dark violet where it is weak, light yellow where it is strong.
+    """Blend an attention map with its image: dark violet for weak, light yellow for strong.
 
     Args:
         crop: (H, W, 3) uint8.
-        attention: (h, w) in [0, 1], of any smaller size; it is enlarged smoothly.
-        strength: share of the map's colours, the rest being the image in grey.
+        attention: (h, w) in [0, 1], of any smaller size; it is interpolated.
+        strength: weight of the map's colours; the rest is the image in grey.
 
     Returns:
         (H, W, 3) uint8.

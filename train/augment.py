@@ -1,6 +1,7 @@
-"""Changes to training crops that a camera could have made: mirrored, shifted, in other light, half hidden.
+"""Augmentation of training crops: flips, shifts, other light, occlusions.
 
-Each takes an (H, W, 3) uint8 crop and returns one of the same size; `Augmentation` says how much.
+Each function takes an (H, W, 3) uint8 RGB crop and returns one of the same size; `Augmentation` has the
+strengths.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ _PASTED, _PASTED_ASPECT, _TURN = (0.01, 0.5), (0.1, 10.0), 10
 def augment(
     crop: Picture, how: Augmentation, rng: np.random.Generator, another: Callable[[], Picture] | None = None
 ) -> Picture:
-    """Change a crop at random.
+    """Augment a crop at random.
 
     Args:
-        crop: (H, W, 3) uint8.
-        how: how often and how much of each change.
-        rng: chance; the same state gives the same image.
-        another: gives another image of the set, of any size, for `how.patch`.
+        crop: (H, W, 3) uint8 RGB.
+        how: probability and strength of each change.
+        rng: random generator; the same state gives the same image.
+        another: returns another image of the set, of any size, for `how.patch`.
 
     Returns:
         (H, W, 3) uint8.
@@ -51,7 +52,7 @@ def augment(
 
 
 def cut(crop: Picture, rng: np.random.Generator) -> Picture:
-    """Enlarge by an eighth, and cut the old size out of that at random, as the public recipes do."""
+    """Enlarge by an eighth, and crop to the old size at a random place, as the public recipes do."""
     height, width = crop.shape[:2]
     high, wide = height * 8 / 9, width * 8 / 9
     top, left = rng.uniform(0, height - high), rng.uniform(0, width - wide)
@@ -61,7 +62,7 @@ def cut(crop: Picture, rng: np.random.Generator) -> Picture:
 
 
 def shift(crop: Picture, share: float, rng: np.random.Generator) -> Picture:
-    """Move the image by up to `share` of its height either way, edges repeated."""
+    """Shift the image by up to `share` of its height in each direction, with edges repeated."""
     height, width = crop.shape[:2]
     most = int(height * share)
     padded = np.pad(crop, ((most, most), (most, most), (0, 0)), mode="edge")
@@ -88,7 +89,7 @@ def tint(crop: Picture, how: Augmentation, rng: np.random.Generator) -> Picture:
 
 
 def erase(crop: Picture, rng: np.random.Generator) -> Picture:
-    """Hide a rectangle of 2 to 40 % of the area under the mean colour.
+    """Fill a rectangle of 2 to 40 % of the area with the mean colour.
 
     Source: Zhong et al., "Random Erasing Data Augmentation" (AAAI 2020), algorithm 1.
     """
@@ -102,11 +103,11 @@ def erase(crop: Picture, rng: np.random.Generator) -> Picture:
 def paste(crop: Picture, other: Picture, rng: np.random.Generator) -> Picture:
     """Paste a piece of another image, of 1 to 50 % of the area, somewhere.
 
-    Half of the pieces are mirrored, and half turned by up to 10 degrees, black where they turned away from.
+    Half of the pieces are flipped, and half are rotated by up to 10 degrees, with black corners.
 
-    Source: the random patch of the paper's recipe (section 5.1), with the shares, shapes and turns of its
-    public code; drawn anew from the set each time, where that keeps a pool of pieces that makes an image
-    depend on those before it.
+    Source: the random patch of the paper's recipe (section 5.1), with the sizes, shapes and angles of its
+    public code. That code keeps a pool of pieces, so that an image depends on earlier ones; here each piece
+    comes from a newly drawn image.
     """
     rows, columns = _fitting_rectangle(crop, rng)
     rows, columns = min(rows, other.shape[0]), min(columns, other.shape[1])

@@ -1,4 +1,4 @@
-"""Networks loaded and saved: whatever file holds an OSNet, without running any code in it."""
+"""Loading and saving networks, from many kinds of files, without running code in them."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ def load_osnet(
     weights_key: str | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> OSNet:
-    """Read a file into the OSNet that it was saved from.
+    """Load an OSNet from a file.
 
     Args:
         path: a file of PyTorch (a state dict, a training checkpoint, a pickled network, TorchScript,
-            `torch.export`), of safetensors, or an ONNX graph, of whatever exporter.
-        arch: a name for `variant_named`, or `auto` to recognise it from names and shapes.
-        weights_key: which network to take where the file holds several: the names that lead to it, joined by
-            dots. None takes the first, and trained weights before their average.
-        progress: called with a line that says what was taken, where there was a choice, and what an ONNX
-            graph does to its images.
+            `torch.export`), of safetensors, or an ONNX graph of any exporter.
+        arch: a name for `variant_named`, or `auto` to recognise it by names and shapes.
+        weights_key: the network to take from a file that holds several: the keys that lead to it, joined by
+            dots. None takes the first, and prefers trained weights to averaged ones.
+        progress: called with a line that says which of several networks was taken, and how an ONNX graph
+            preprocesses its images.
 
     Returns:
-        The model in eval mode, float32, on the CPU, with the file's classifier if that was a linear layer.
+        The model in eval mode, float32, on the CPU, with the file's classifier if that is one linear layer.
 
     Raises:
         InputError: the file is of another kind, is damaged, or fits no variant (or not the one named).
-        UnavailableError: what reads such a file is not installed.
+        UnavailableError: a library that reads such a file is not installed.
     """
     wanted = None if arch == "auto" else variant_named(arch).name
     if is_onnx(path):
@@ -62,9 +62,9 @@ def load_osnet(
 
 
 def read_state(path: Path | str, weights_key: str | None = None) -> State:
-    """Read the network in a file of weights to a plain state dict of float32 tensors.
+    """Read the network in a file of weights as a plain state dict of float32 tensors.
 
-    What it is wrapped in and what its names begin with are taken off. Nothing of the file is run.
+    Wrapping containers and prefixes of names are removed. No code in the file is run.
 
     Raises:
         InputError: as `load_osnet`.
@@ -107,12 +107,12 @@ def _model_of(state: State, variant: Variant) -> OSNet:
 
 
 def save_osnet(model: OSNet, path: Path | str) -> None:
-    """Write a model's state dict to `path`, under the public names, whole or not at all."""
+    """Write a model's state dict to `path` atomically, with the names of the public checkpoints."""
     save_tensors({"state_dict": model.state_dict()}, path)
 
 
 def weights_digest(model: OSNet) -> str:
-    """Return a SHA-256 of the names, shapes and weights of a network, whatever file they came from."""
+    """Return a SHA-256 of the names, shapes and weights of a network; it does not depend on the file."""
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
         digest.update(f"{name} {tuple(value.shape)}\n".encode())
@@ -192,10 +192,10 @@ _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save_tensors(content: dict[str, Any], path: Path | str) -> None:
-    """Write tensors and plain values to `path` in torch's format, whole or not at all.
+    """Write tensors and plain values to `path` in torch's format, atomically.
 
     Raises:
-        OSError: the disk is full, or its like.
+        OSError: the file cannot be written, for example since the disk is full.
     """
     # Through memory, because torch's own writer tells of a full disk as of a fault of its own.
     buffer = io.BytesIO()
@@ -205,7 +205,7 @@ def save_tensors(content: dict[str, Any], path: Path | str) -> None:
 
 
 def check_tensor(value: Any, name: str, path: Path | str) -> None:
-    """Hold that a value of a file is a tensor of finite floats that are really there.
+    """Check that a value of a file is a dense tensor of finite floats whose data are in the file.
 
     Raises:
         InputError: it is not.

@@ -1,4 +1,4 @@
-"""A network in torch as an embedder: the same images, the same preprocessing as on the camera."""
+"""A torch network as an embedder, with the same preprocessing as on the camera."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class TorchEmbedder:
     """An OSNet in eval mode that takes crops, as an `Embedder` of the runtime does.
 
     Attributes:
-        model: the network; it is put into channels-last order, in which it is the quicker on a CPU.
-        preprocessing: size of its input, and how images come to it.
+        model: the network; it is put into channels-last order, which is faster on a CPU.
+        preprocessing: input size and normalisation.
 
     Example:
         >>> from osnet_edge.train.variants import variant_named
@@ -34,7 +34,7 @@ class TorchEmbedder:
     preprocessing: Preprocessing
 
     def __post_init__(self) -> None:
-        """Order the weights as the images will be."""
+        """Put the weights into channels-last order, as the images are."""
         # torch's stubs miss this overload of `to`.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -44,14 +44,14 @@ class TorchEmbedder:
         return self.model.variant.name
 
     def __call__(self, crops: list[Picture]) -> NDArray[np.float32]:
-        """Embed N crops of any sizes to (N, 512), as the network gives them: rows are not of length 1."""
+        """Embed N uint8 RGB crops of any sizes; return (N, 512) float32 rows, not scaled to length 1."""
         with torch.inference_mode():
             device = self.model.conv1.conv.weight.device
             rows: NDArray[np.float32] = self.model(self.batch(crops).to(device)).cpu().numpy()
         return rows
 
     def batch(self, crops: list[Picture]) -> Tensor:
-        """Return N crops of any sizes as the network takes them, (N, 3, height, width)."""
+        """Return N crops of any sizes as the network's input, normalised float32 (N, 3, height, width)."""
         preprocessing = self.preprocessing
         pictures = to_batch(crops, preprocessing)
         if preprocessing.normalize_in == "graph":
@@ -59,7 +59,7 @@ class TorchEmbedder:
         return torch.from_numpy(pictures).contiguous(memory_format=torch.channels_last)
 
     def read(self, path: Path | str) -> Picture:
-        """Read an image at the size of the network's input, so that resizing is done where reading is."""
+        """Read an image and resize it to the network's input."""
         preprocessing = self.preprocessing
         return resize(
             read_picture(path), preprocessing.height, preprocessing.width, preprocessing.interpolation

@@ -1,4 +1,4 @@
-"""One step of training: a batch through the network, its gradients to the optimiser, on every device."""
+"""One training step: forward and backward pass of a batch, and the optimiser's step, on all devices."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from osnet_edge.train.variants import variant_named
 
 @dataclass(frozen=True)
 class StepResult:
-    """How a step went, over all processes but for `own_loss`.
+    """The result of a step, over all processes except for `own_loss`.
 
     Attributes:
         loss: mean over the batch.
-        own_loss: of this process's part of it.
-        gradient: norm of the averaged gradients; 0 with scaled ones, whose steps are left out if need be.
-        hits: images put to the right identity.
+        own_loss: mean over this process's part of the batch.
+        gradient: norm of the averaged gradients; 0 with loss scaling, where steps that overflow are skipped.
+        hits: number of images that were classified correctly.
         stop: whether any process was asked to stop.
     """
 
@@ -45,20 +45,20 @@ class StepResult:
 
 
 class Learner:
-    """A network that learns.
+    """A network in training.
 
     Args:
         pictures: the training split.
-        recipe: what to do.
-        machine: how this machine trains, resolved.
+        recipe: the training recipe.
+        machine: device, precision and workers, resolved.
         group: the processes that train together.
-        weights: a network to start from; its classifier counts where it has as many identities.
-        teacher: a network to learn similarities from.
-        rounding: where the recipe quantises, how the weights' network is rounded.
+        weights: a network to start from; its classifier is kept if it has the same number of identities.
+        teacher: a network for distillation.
+        rounding: if the recipe quantises, how `weights` are rounded.
 
     Raises:
-        InputError: the weights are of another variant than the recipe's; it quantises, and weights or
-            rounding are missing; or there is nothing to learn from.
+        InputError: the weights are of another variant than the recipe's; the recipe quantises, and weights or
+            rounding are missing; or all losses have a weight of 0.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Learner:
         self._classifier_only: bool | None = None
 
     def begin_epoch(self, *, classifier_only: bool) -> None:
-        """Set what learns in the epoch to come; what takes part is wrapped once for as long as it does."""
+        """Set which parameters learn in the next epoch; the network is wrapped again only if they change."""
         # Batches say little of what statistics will be, and steps of weights were found with these.
         set_learning(self.model, classifier_only=classifier_only, fixed_statistics=self._rounding is not None)
         if classifier_only != self._classifier_only:
@@ -113,11 +113,11 @@ class Learner:
             self._classifier_only = classifier_only
 
     def gradients(self, images: Tensor, chosen: Order, *, stop: bool = False) -> StepResult:
-        """Compute the gradients of a batch, and do not step yet.
+        """Compute the gradients of a batch, without a step.
 
         Args:
-            images: uint8 (N, H, W, 3), this process's part of the batch.
-            chosen: (N,) which images they are.
+            images: uint8 (N, H, W, 3) RGB, this process's part of the batch.
+            chosen: (N,) indices of these images in the training split.
             stop: whether this process was asked to stop.
         """
         parts = self._recipe.batches.accumulate
@@ -143,9 +143,9 @@ class Learner:
         return StepResult(total / size, own, gradient / size, int(hits), stops > 0)
 
     def step(self, rate: float) -> bool:
-        """Change the weights by the gradients, at a learning rate; tell whether that was left out.
+        """Take an optimiser step at a learning rate; return whether it was skipped.
 
-        It is where float16 gradients overflowed; the next ones are scaled by less.
+        It is skipped if float16 gradients overflowed; the loss scale is then lowered.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -155,7 +155,7 @@ class Learner:
         return self.scaler.get_scale() < before
 
     def finished(self) -> OSNet:
-        """Return the network in eval mode, without what was only for training."""
+        """Return the network in eval mode, without the parts that only training needs."""
         if self._rounding:
             self._rounding.remove()
             self._rounding = None
@@ -174,7 +174,7 @@ class Learner:
 
 
 def _check_quantized(recipe: Recipe, weights: OSNet | None, rounding: NetworkRounding | None) -> None:
-    """Hold that what a quantised network starts from is there."""
+    """Check that weights and rounding are given for quantisation-aware training."""
     if recipe.network.quantize == "none":
         return
     if weights is None:
@@ -186,7 +186,7 @@ def _check_quantized(recipe: Recipe, weights: OSNet | None, rounding: NetworkRou
 
 
 def _make_model(recipe: Recipe, identities: int, weights: OSNet | None) -> OSNet:
-    """Return the network as the run begins; the classifier is fresh where the identities differ in number."""
+    """Return the network at the start; its classifier is new if the number of identities differs."""
     torch.manual_seed(recipe.seed)
     variant = variant_named(recipe.network.arch)
     model = OSNet(variant, num_classes=identities)
@@ -203,7 +203,7 @@ def _make_model(recipe: Recipe, identities: int, weights: OSNet | None) -> OSNet
 
 
 class ClassifierOnly(nn.Module):
-    """An OSNet of which only the classifier learns: the rest stands in eval mode and takes no gradients."""
+    """An OSNet of which only the classifier learns; the rest is in eval mode and gets no gradients."""
 
     def __init__(self, model: OSNet) -> None:
         super().__init__()
@@ -217,12 +217,12 @@ class ClassifierOnly(nn.Module):
 
 
 def set_learning(model: OSNet, *, classifier_only: bool, fixed_statistics: bool = False) -> None:
-    """Set modes and gradients for an epoch in which all learns, or only the classifier.
+    """Set train mode and gradients for an epoch in which the whole network learns, or only the classifier.
 
     Args:
-        model: to set.
-        classifier_only: whether all else stands still.
-        fixed_statistics: whether batch norms use and keep the statistics that they have.
+        model: the network.
+        classifier_only: whether everything except the classifier is frozen.
+        fixed_statistics: whether batch norms use their running statistics and do not update them.
     """
     model.train(not classifier_only).requires_grad_(not classifier_only)
     model.classifier.requires_grad_(True)

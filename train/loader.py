@@ -1,8 +1,8 @@
-"""Training images to batches: decoded and changed in worker processes, normalised on the device.
+"""Batches of training images: decoded and augmented in worker processes, normalised on the device.
 
-What an image looks like depends on the seed, the epoch and its place in the epoch's order alone, whichever
-worker draws it and whatever came before: so a run can resume in the middle of an epoch, with another number
-of workers; and an image that comes twice in a batch looks different each time.
+The augmentation of an image depends only on the seed, the epoch and its place in the epoch's order, and not
+on the worker or on earlier images. So a run can resume in the middle of an epoch, with another number of
+workers, and an image that comes twice in a batch is augmented differently each time.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class TrainingLoader:
 
     Args:
         pictures: the training split.
-        preprocessing: size and statistics, as the runtime has them.
-        augmentation: what chance does to an image.
+        preprocessing: input size and normalisation, as in the runtime.
+        augmentation: probabilities and strengths.
         seed: of the run.
-        workers: processes that decode; 0 decodes in this one.
+        workers: number of processes that decode; 0 decodes in this process.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class TrainingLoader:
         )
 
     def epoch(self, epoch: int, order: Order, places: Order | None = None) -> Iterator[Tensor]:
-        """Yield uint8 (N, H, W, 3) for each row of `order`, as `epoch` draws them.
+        """Yield a batch, uint8 (N, H, W, 3) RGB, for each row of `order`.
 
         Args:
-            epoch: from 0.
-            order: (steps, N) which images.
-            places: (steps, N) where they stand in the whole order of the epoch, where `order` is a part of
-                it; see `places_in`.
+            epoch: counted from 0; decides the augmentation.
+            order: (steps, N) indices of the images.
+            places: (steps, N) their places in the order of the whole epoch, if `order` is a part of it; see
+                `places_in`.
 
         Raises:
             InputError: an image cannot be read.
@@ -91,7 +91,7 @@ class TrainingLoader:
 def to_input(images: Tensor, preprocessing: Preprocessing, device: torch.device) -> Tensor:
     """Turn uint8 (N, H, W, 3) into normalised float32 (N, 3, H, W) in channels-last memory, on `device`.
 
-    Bytes travel, not floats; and rows of pixels are channels-last as they come.
+    Bytes are copied to the device, and not floats; images are in channels-last order already.
     """
     mean = torch.tensor(preprocessing.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1)
@@ -142,7 +142,7 @@ def _stack(crops: list[Picture | OsnetEdgeError]) -> Tensor | OsnetEdgeError:
 
 @contextmanager
 def _sigterm_held_back() -> Iterator[None]:
-    """Hold back SIGTERM, also in the processes that the block starts, for as long as they live."""
+    """Block SIGTERM, also in the processes that the block starts, as long as they live."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -154,9 +154,9 @@ def _sigterm_held_back() -> Iterator[None]:
 
 
 def _leave_stopping_to_the_parent(worker: int) -> None:
-    """Ignore Ctrl-C and SIGTERM, which reach all processes of a group, and end when the parent says so.
+    """Ignore Ctrl-C and SIGTERM, which reach all processes of a group; the parent process ends the workers.
 
-    It saves first, and needs batches for the step at hand. Its own SIGTERM is how torch ends a worker.
+    The parent saves first, and needs batches for its current step. torch ends workers by SIGTERM of its own.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):

@@ -1,4 +1,4 @@
-"""What training makes small: torch's cross-entropy, a triplet loss, and pointing where a teacher points."""
+"""The training losses: cross-entropy, batch-hard triplets, and distillation from a teacher."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from osnet_edge.train.recipe import Loss
 def objective(
     embeddings: Tensor, logits: Tensor, labels: Tensor, how: Loss, teacher: Tensor | None = None
 ) -> Tensor:
-    """Return the loss of a batch, computed in float32 also where the network ran in half precision.
+    """Return the loss of a batch, computed in float32 even if the network ran in half precision.
 
     Args:
         embeddings: (N, 512).
         logits: (N, identities).
-        labels: (N,).
-        how: which losses, and their weights.
+        labels: (N,) identities.
+        how: the losses and their weights.
         teacher: (N, 512) a teacher's embeddings of the same images.
     """
     # Half precision has no room for squares and differences; autocast would go back to it by itself.
@@ -34,18 +34,18 @@ def objective(
 
 
 def batch_hard_triplet(embeddings: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """Ask the farthest image of the same person to be nearer than the nearest of another, by a margin.
+    """Return the batch-hard triplet loss.
 
-    `mean over pictures of max(0, margin + max d(same) - min d(other))`, Euclidean distances: Hermans et al.,
-    "In Defense of the Triplet Loss for Person Re-Identification" (2017), eq. 5.
+    `mean over images of max(0, margin + max d(same) - min d(other))`, with Euclidean distances: Hermans et
+    al., "In Defense of the Triplet Loss for Person Re-Identification" (2017), eq. 5.
 
     Args:
         embeddings: (N, D).
         labels: (N,) identities.
-        margin: in units of distance.
+        margin: a Euclidean distance.
 
     Returns:
-        A scalar; 0 where a batch shows a single person.
+        A scalar; 0 if the batch shows a single person.
 
     Example:
         >>> apart = torch.tensor([[0.0], [1.0], [5.0], [5.5]])
@@ -61,21 +61,21 @@ def batch_hard_triplet(embeddings: Tensor, labels: Tensor, margin: float) -> Ten
 
 
 def teacher_alignment(student: Tensor, teacher: Tensor) -> Tensor:
-    """Ask each embedding to point where the teacher's of the same image points.
+    """Return the distillation loss: the distance in direction between student's and teacher's embeddings.
 
-    `mean over pictures of 1 - cos(s - mean s, t - mean t)`. Once they point the same way, all similarities
-    agree: between the student's images, and between the student's and the teacher's, so that a gallery
-    of the one can be searched by the other. Both sides are centred on the batch, since embeddings behind a
-    ReLU have most of their direction in common. After the similarity term of Fang et al., "SEED" (ICLR 2021),
-    which compares a student with a teacher's embeddings; matching the similarities within a batch alone
-    taught far less in as many steps (docs/RESULTS.md).
+    `mean over images of 1 - cos(s - mean s, t - mean t)`. If the directions are equal, so are all
+    similarities, also those between student and teacher, so that a gallery of the one can be searched with
+    queries of the other. Embeddings are centred on the batch mean, since after a ReLU they have most of their
+    direction in common. It follows the similarity term of Fang et al., "SEED" (ICLR 2021), which compares a
+    student with a teacher's embeddings; matching only the similarities within a batch taught far less in the
+    same number of steps (docs/RESULTS.md).
 
     Args:
-        student: (N, D) embeddings that learn.
-        teacher: (N, D) embeddings to learn from.
+        student: (N, D) embeddings of the network in training.
+        teacher: (N, D) embeddings of the teacher.
 
     Returns:
-        A scalar from 0, when all point alike, to 2.
+        A scalar from 0, if all directions are equal, to 2.
 
     Example:
         >>> rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])

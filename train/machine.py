@@ -1,6 +1,6 @@
-"""How a machine trains: its device and precision, and the processes that train one network together.
+"""Device and precision of a training run, and the processes that train one network together.
 
-torchrun starts several; one process alone is a group of one. None of this changes a recipe.
+torchrun starts several processes; a single process is a group of one. None of this is part of a recipe.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Machine:
-    """How to train here.
+    """Settings of the machine that trains.
 
     Attributes:
-        device: "cpu", "cuda", or "auto" for a GPU where there is one.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one.
         precision: of convolutions and matrix products; weights stay float32. "auto" is bf16 on a GPU that
             has it, fp16 on an older one, and float32 on a CPU.
-        compile: whether torch.compile makes kernels for the network first, which takes minutes once.
-        workers: processes that decode images; None chooses.
+        compile: whether to use torch.compile, which takes minutes at the start.
+        workers: number of processes that decode images; None chooses it.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -42,15 +42,15 @@ class Machine:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a number of workers that makes no sense."""
+        """Refuse a number of workers that is out of range."""
         if self.workers is not None and not 0 <= self.workers <= 256:
             raise InputError(f"expected 0 to 256 workers, got {self.workers}")
 
     def resolved(self) -> Machine:
-        """Return the same with nothing left to choose.
+        """Return the settings with all automatic choices made.
 
         Raises:
-            UnavailableError: this machine lacks what was asked for.
+            UnavailableError: this machine lacks the device or precision.
         """
         has_gpu = torch.cuda.is_available()
         device = ("cuda" if has_gpu else "cpu") if self.device == "auto" else self.device
@@ -77,7 +77,7 @@ class Machine:
         return torch.device("cpu")
 
     def autocast(self) -> torch.autocast:
-        """Return the context in which the network runs; the loss is computed in float32 in it too."""
+        """Return the autocast context for the network; the loss is computed in float32 even inside it."""
         dtype = _DTYPES.get(self.precision, torch.bfloat16)
         return torch.autocast(self.device, dtype, enabled=self.precision in _DTYPES)
 
@@ -94,7 +94,7 @@ _PATIENCE = timedelta(hours=3)
 
 
 class OtherProcessError(OsnetEdgeError):
-    """Another process of the group failed, and says itself why."""
+    """Another process of the group failed, and reports the reason itself."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class Group:
     """The processes that train together.
 
     Attributes:
-        rank: of this process; 0 writes files and speaks.
-        size: how many there are.
-        device: of this process.
+        rank: number of this process; 0 writes files and prints.
+        size: number of processes.
+        device: torch device of this process.
     """
 
     rank: int = 0
@@ -112,7 +112,7 @@ class Group:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def share(self, order: Order) -> Order:
-        """Return this process's columns of `order` (steps, batch): neighbours stay together."""
+        """Return this process's columns of `order` (steps, batch), which are contiguous."""
         width = order.shape[1] // self.size
         return order[:, self.rank * width : (self.rank + 1) * width]
 
@@ -131,11 +131,11 @@ class Group:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Hold that a block goes well in every process, so that none goes on and waits for one that is gone.
+        """Run a block that must succeed in every process, so that none waits for a process that has ended.
 
         Raises:
-            Exception: what went wrong here, in the first process in which anything did, which speaks for all.
-            OtherProcessError: something did in another process, and that one speaks.
+            Exception: the error of this process, if it is the first process with an error.
+            OtherProcessError: another process has an error, and reports it.
         """
         error = None
         try:
@@ -153,13 +153,13 @@ class Group:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[Group]:
-    """Join the group that torchrun's environment names, and leave it when the block ends.
+    """Join the process group of torchrun's environment, and leave it at the end of the block.
 
-    Within such a block the group is the same, and left by the outer block.
+    Nested blocks use the same group; the outermost one leaves it.
 
     Raises:
-        InputError: the environment names a group, and not all that it takes to join it.
-        UnavailableError: the others cannot be reached.
+        InputError: the environment names a group but lacks variables.
+        UnavailableError: the other processes cannot be reached.
     """
     size = _number("WORLD_SIZE", 1)
     if size <= 1:
@@ -195,7 +195,7 @@ def local_rank() -> int:
     """Return this process's number on its machine, from 0.
 
     Raises:
-        InputError: the environment gives something else.
+        InputError: the environment variable is no valid number.
     """
     return _number("LOCAL_RANK", 0)
 

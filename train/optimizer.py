@@ -1,4 +1,4 @@
-"""The optimiser that a recipe asks for, and how its learning rate goes."""
+"""The optimiser of a recipe, and its learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def rate_factor(schedule: Schedule, epoch: float, epochs: int) -> float:
     """Return the factor on the learning rate.
 
     Args:
-        schedule: how it goes.
-        epoch: epochs done so far, a fraction within an epoch.
-        epochs: of the whole run.
+        schedule: the learning-rate schedule.
+        epoch: number of epochs done, a fraction within an epoch.
+        epochs: number of epochs of the whole run.
 
     Returns:
         From 0 to 1.

@@ -1,15 +1,15 @@
-"""INT8 while training: layers compute with the rounding that an engine will add, and learn to bear it.
+"""Quantisation-aware training: layers compute with the INT8 rounding of the later engine.
 
-What layers read, and their weights, are rounded to the steps of INT8 and back; gradients pass as if nothing
-had been, but not to values beyond the range (Jacob et al., "Quantization and Training of Neural Networks for
+Inputs of layers and weights are rounded to INT8 steps and back. Gradients pass unchanged inside the range and
+are 0 outside, the straight-through estimator (Jacob et al., "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 3; Bengio et al., "Estimating or Propagating
-Gradients Through Stochastic Neurons", 2013, the straight-through estimator).
+Gradients Through Stochastic Neurons", 2013).
 
-The network is rounded as a build will round it, which equalises channels, chooses ranges and corrects biases
-first. None of that is done to the weights here, so that the checkpoint stays plain. Channels that a build
-divides by factors have steps larger by these; weights are rounded as if multiplied by them, with a scale for
-each output channel, whatever a batch norm makes of it later; and by how much all this moves the mean of what
-a layer writes is taken off again, as a corrected bias would.
+The network is rounded as a build will round it. A build first equalises channels, chooses ranges and corrects
+biases. Here the weights themselves are not changed in this way, so that the checkpoint stays an ordinary one.
+Instead, the steps of channels that a build divides by factors are larger by these factors. Weights are
+rounded as if multiplied by the factors, with a scale for each output channel. And the amount by which
+rounding moves the mean of a layer's output is subtracted, as bias correction would do.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _SMALLEST = 1e-12
 
 @dataclass(frozen=True)
 class Rounding:
-    """How a tensor is rounded: its channels are divided by factors, and then share a step.
+    """How a tensor is rounded: its channels are divided by factors, and then share one step.
 
     Attributes:
-        factors: (C,).
-        step: of what is divided.
-        lowest: the least integer, such as -128.
-        highest: the largest, such as 127.
-        mean: (C,) means of what is divided.
-        shift: (C,) by how much rounding moves these.
+        factors: (C,) divisors of the channels.
+        step: step size of the divided tensor.
+        lowest: the smallest integer, such as -128.
+        highest: the largest integer, such as 127.
+        mean: (C,) channel means of the divided tensor.
+        shift: (C,) change of these means by rounding.
     """
 
     factors: tuple[float, ...]
@@ -57,11 +57,12 @@ class Rounding:
 
 @dataclass(frozen=True)
 class NetworkRounding:
-    """What is rounded in a network.
+    """How the tensors of a network are rounded.
 
     Attributes:
-        read: what layers read, by their names; their weights are rounded too.
-        written: what a `Conv` writes behind its norm, by its name: the sides of residual sums.
+        read: rounding of the inputs of layers, by the layer's name; their weights are rounded too.
+        written: rounding of the outputs of a `Conv` after its norm, by its name: the operands of residual
+            sums.
     """
 
     read: Mapping[str, Rounding]
@@ -69,16 +70,16 @@ class NetworkRounding:
 
     @property
     def sha256(self) -> str:
-        """Of all its numbers."""
+        """SHA-256 of all its numbers."""
         return hashlib.sha256(json.dumps(to_json(self), sort_keys=True).encode()).hexdigest()
 
 
 class Int8Rounding:
-    """INT8's rounding on a network, until it is removed; the names and shapes of its weights stay.
+    """INT8 rounding added to a network until it is removed; names and shapes of the weights do not change.
 
     Args:
-        model: to put it on, on its device.
-        how: what is rounded.
+        model: the network, on its device.
+        how: how its tensors are rounded.
 
     Example:
         >>> from osnet_edge.train.variants import variant_named
@@ -119,11 +120,11 @@ class Int8Rounding:
 
 
 def round_weights(weights: Tensor, factors: Tensor | None = None) -> Tensor:
-    """Round (O, I, ...) weights to integers from -127 to 127 times a step of their output channel's.
+    """Round (O, I, ...) weights to integers from -127 to 127 times a step for each output channel.
 
     Args:
         weights: of a layer.
-        factors: (I,) by which they are multiplied before, and divided again behind.
+        factors: (I,) by which they are multiplied before rounding, and divided after it.
     """
     if factors is not None:
         factors = factors.view(1, -1, *[1] * (weights.dim() - 2))

@@ -1,7 +1,6 @@
-"""What a training run is made of, as typed data; a TOML file and the command line fill it in.
+"""Training recipes as typed data, read from a TOML file and the command line.
 
-What is left out on purpose is what belongs to a machine and changes no recipe (device, workers): see
-`osnet_edge.train.machine`.
+Settings of the machine (device, workers) are no part of a recipe: see `osnet_edge.train.machine`.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ class Network:
         arch: a name that `osnet_edge.train.variants.variant_named` knows.
         height: rows of the images trained on, in pixels.
         width: columns of them.
-        start: "weights" for a recipe that is made to go on from a trained network, "random" for one that is
-            not; a run of the former without weights is refused.
-        quantize: "int8" trains with INT8's rounding, see `osnet_edge.train.quantize`; "none" without.
+        start: "weights" for a recipe that starts from a trained network, and is refused without one;
+            otherwise "random".
+        quantize: "int8" trains with INT8 rounding, see `osnet_edge.train.quantize`; "none" does not.
     """
 
     arch: str = "osnet_x0_25"
@@ -47,16 +46,16 @@ class Network:
 
 @dataclass(frozen=True)
 class Batches:
-    """How images come to the network.
+    """How images are put into batches.
 
     Attributes:
         epochs: passes over the images.
-        size: images that one optimiser step learns from, over all devices.
+        size: batch size: images of one optimiser step, over all devices.
         sampler: "random" shuffles; "identities" fills a batch with several images each of a few people,
             which a triplet loss needs.
-        pictures_per_identity: so many, with "identities".
-        accumulate: parts a batch is split into when it does not fit into memory; gradients are added up,
-            batch norms see one part at a time.
+        pictures_per_identity: images of each person in a batch, with "identities".
+        accumulate: number of parts into which a batch is split if it does not fit into memory; gradients are
+            accumulated, batch norms see one part at a time.
         combineall: whether query and gallery images of the sources are trained on too.
     """
 
@@ -86,10 +85,10 @@ class Batches:
             _require(part % self.pictures_per_identity == 0, wanted, f"{part} images a part")
 
     def require_divisible(self, processes: int) -> None:
-        """Hold that every process gets as much of a batch.
+        """Check that a batch can be divided evenly among the processes.
 
         Raises:
-            InputError: it does not.
+            InputError: it cannot.
         """
         unit = processes * self.accumulate
         if self.sampler == "identities":
@@ -103,18 +102,18 @@ class Batches:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What chance does to a training image; each figure is a probability or a strength, 0 leaves it out.
+    """Random augmentation of training images; a value is a probability or a strength, and 0 switches it off.
 
     Attributes:
-        flip: chance to swap left and right.
-        crop: chance to enlarge the image by an eighth and cut its size out of that.
-        shift: most that it moves either way, as a share of the height, edges repeated.
-        brightness: most that the brightness is scaled up or down by, as a share.
-        contrast: the same of the distance to the mean grey.
-        saturation: the same of the distance to each pixel's own grey.
-        cast: the same of each channel alone, as other light does.
-        erase: chance to hide a rectangle (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020).
-        patch: chance to paste a piece of another image (the paper's random patch).
+        flip: probability of a horizontal flip.
+        crop: probability of a random crop: the image is enlarged by an eighth and cropped to its old size.
+        shift: largest shift in each direction, as a share of the height; edges are repeated.
+        brightness: largest relative change of the brightness.
+        contrast: the same of the contrast.
+        saturation: the same of the saturation.
+        cast: the same of each colour channel by itself, as under other light.
+        erase: probability of random erasing (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020).
+        patch: probability of pasting a patch of another image (the paper's random patch).
     """
 
     flip: float = 0.5
@@ -128,22 +127,22 @@ class Augmentation:
     patch: float = 0.0
 
     def __post_init__(self) -> None:
-        """Hold every figure to [0, 1]."""
+        """Refuse values outside [0, 1]."""
         for name, value in vars(self).items():
             _require(0 <= value <= 1, f"augmentation.{name} from 0 to 1", value)
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Who turns gradients into steps.
+    """The optimiser.
 
     Attributes:
-        name: "sgd" with momentum, "amsgrad" (Reddi et al., ICLR 2018: Adam whose rates never grow again), or
-            "adamw" (decay apart from the gradient).
-        learning_rate: at its highest.
-        weight_decay: per unit of rate.
-        momentum: of SGD; the others use 0.9 and 0.999.
-        decay_norms: whether norms and biases decay too, as the public recipes have it.
+        name: "sgd" with momentum, "amsgrad" (Adam with AMSGrad; Reddi et al., ICLR 2018), or "adamw"
+            (decoupled weight decay).
+        learning_rate: the highest learning rate.
+        weight_decay: per unit of the learning rate.
+        momentum: of SGD; the others use betas of 0.9 and 0.999.
+        decay_norms: whether norms and biases decay too, as in the public recipes.
     """
 
     name: Literal["sgd", "amsgrad", "adamw"] = "amsgrad"
@@ -161,16 +160,16 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate goes.
+    """The learning-rate schedule.
 
     Attributes:
-        name: "step" multiplies it by `factor` at each milestone; "cosine" lets it fall to 0 along half a
-            wave; "level" holds it, and lets it fall to 0 along the last quarter.
+        name: "step" multiplies the rate by `factor` at each milestone; "cosine" anneals it to 0; "level"
+            keeps it constant, and lets it fall to 0 in the last quarter.
         milestones: epochs after which "step" acts.
         factor: of "step".
-        warmup_epochs: epochs over which the rate rises from near 0 first; may be a fraction.
+        warmup_epochs: warm-up: epochs in which the rate rises from near 0; may be a fraction.
         classifier_epochs: epochs at the start in which only the classifier learns, so that its first random
-            gradients do not spoil the weights that the run starts from.
+            gradients do not spoil the pretrained weights.
     """
 
     name: Literal["step", "cosine", "level"] = "step"
@@ -180,7 +179,7 @@ class Schedule:
     classifier_epochs: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse schedules that go backwards."""
+        """Refuse negative or falling numbers of epochs."""
         rising = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))
         _require(rising and min(self.milestones, default=1) >= 1, "milestones that rise", self.milestones)
         _require(0 < self.factor <= 1, "a factor above 0, up to 1", self.factor)
@@ -190,15 +189,17 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Loss:
-    """What is made small.
+    """The loss function.
 
     Attributes:
-        classifier: weight of the classifier's cross-entropy; 0 leaves identities out, and a teacher must be
-            given.
-        label_smoothing: share of the target spread over all identities (Szegedy et al., CVPR 2016).
-        triplet: weight of the batch-hard triplet loss beside cross-entropy; 0 leaves it out.
-        triplet_margin: by how much another person must be farther than the same one.
-        teacher: weight of pointing where a teacher points; counts when a teacher is given.
+        classifier: weight of the classifier's cross-entropy; 0 uses no identities, and then a teacher is
+            needed.
+        label_smoothing: label smoothing, as the share of the target that is spread over all identities
+            (Szegedy et al., CVPR 2016).
+        triplet: weight of the batch-hard triplet loss; 0 leaves it out.
+        triplet_margin: its margin, a Euclidean distance.
+        teacher: weight of the distillation loss, see `osnet_edge.train.losses.teacher_alignment`; used if a
+            teacher is given.
     """
 
     classifier: float = 1.0
@@ -208,7 +209,7 @@ class Loss:
     teacher: float = 5.0
 
     def __post_init__(self) -> None:
-        """Refuse weights that mean nothing."""
+        """Refuse weights out of range."""
         _require(0 <= self.label_smoothing < 1, "label_smoothing from 0 to below 1", self.label_smoothing)
         for name in ("classifier", "triplet", "triplet_margin", "teacher"):
             value = getattr(self, name)
@@ -217,12 +218,12 @@ class Loss:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training run.
+    """A training recipe.
 
     Attributes:
-        about: where it comes from, in a sentence.
+        about: its source, in one sentence.
         seed: of weights, order and augmentation.
-        distance: that this network's embeddings are compared by, "cosine" or "euclidean".
+        distance: distance between embeddings when it is tested, "cosine" or "euclidean".
     """
 
     about: str = ""
@@ -236,10 +237,10 @@ class Recipe:
     loss: Loss = field(default_factory=Loss)
 
     def require_no_weights(self) -> None:
-        """Hold that a run may start from random weights.
+        """Check that a run may start from random weights.
 
         Raises:
-            InputError: the recipe is made to start from trained ones.
+            InputError: the recipe starts from a trained network.
         """
         if self.network.quantize != "none":
             raise InputError(
@@ -252,7 +253,7 @@ class Recipe:
             )
 
     def __post_init__(self) -> None:
-        """Hold what no section can say alone."""
+        """Check what depends on several sections."""
         _require(0 <= self.seed < 2**63, "a seed of 0 or more, below 2**63,", self.seed)
         if self.loss.triplet and self.batches.sampler != "identities":
             raise InputError(
@@ -274,15 +275,15 @@ def shipped_recipes() -> dict[str, Recipe]:
 
 
 def read_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
-    """Read a recipe and change it.
+    """Read a recipe, and apply changes to it.
 
     Args:
-        name: of a shipped recipe, or path of a `.toml` file.
-        changes: texts such as `optimizer.learning_rate=0.001`, the value spelt as in TOML; quotes around text
-            may be left out.
+        name: name of a shipped recipe, or path of a `.toml` file.
+        changes: assignments such as `optimizer.learning_rate=0.001`, with the value as in TOML; quotes around
+            text may be left out.
 
     Raises:
-        InputError: there is no such recipe, it is no TOML, or a field is unknown or of another type.
+        InputError: there is no such recipe, it is not TOML, or a field is unknown or has the wrong type.
 
     Example:
         >>> read_recipe("finetune_x0_25", ["batches.epochs=5"]).batches.epochs
@@ -327,7 +328,7 @@ def _choices() -> str:
 
 
 def _apply(document: dict[str, Any], change: str) -> None:
-    """Set one field; text that is no TOML value is taken as text, so that quotes may be left out."""
+    """Set one field; a value that is not TOML is taken as text, so that quotes may be left out."""
     key, equals, text = change.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(part.isidentifier() for part in parts):

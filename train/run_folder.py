@@ -1,13 +1,13 @@
-"""What a run leaves behind: the checkpoint, the recipe it really used, and a record of how it went.
+"""The folder of a training run: the checkpoint, the recipe as it was used, and a record.
 
-One run at a time: it holds a lock on the file .lock, which the system lets go of however the run ends.
+One run at a time may use it: a run locks the file .lock, and the system releases the lock when the run ends.
 
 osnet.pth      the trained network
-last.ckpt      where to resume; also a checkpoint that `export` takes
+last.ckpt      the state to resume from; also a checkpoint that `export` takes
 recipe.toml    the recipe as it was used
 run.json       seed, versions, machine, data and the figures of every epoch
 events/        the same figures for TensorBoard
-bad-batch.json where a loss was no number: the images that it was of
+bad-batch.json the images of a batch whose loss became NaN or infinite
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """Where to resume."""
+        """The state to resume from."""
         return self.root / "last.ckpt"
 
     @property
@@ -70,23 +70,24 @@ class RunFolder:
 
     @property
     def bad_batch(self) -> Path:
-        """The images of a loss that was no number."""
+        """The images of a batch whose loss became NaN or infinite."""
         return self.root / "bad-batch.json"
 
     @contextmanager
     def held(self, *, resume: bool, room: int = 0) -> Iterator[None]:
-        """Make the folder, or hold that there is a run to resume, and keep others out while the block runs.
+        """Create the folder, or check that it has a run to resume, and lock it while the block runs.
 
-        A folder in which a run died before its first save is taken over; of a block that fails before it,
-        nothing is left.
+        A folder of a run that ended before its first save is used again. If the block fails before its first
+        save, the folder is removed.
 
         Args:
-            resume: whether there is a run to resume.
-            room: bytes that the run writes.
+            resume: whether to resume the run in the folder.
+            room: number of bytes that the run writes.
 
         Raises:
-            InputError: there is a run without `resume`, or none with it, or another process trains into it.
-            UnavailableError: the disk has no such room, or was filled by others meanwhile.
+            InputError: the folder has a run and `resume` is False, or has none and it is True, or another
+                process uses it.
+            UnavailableError: the disk has too little space, or became full meanwhile.
         """
         if resume and not self.state.is_file():
             raise InputError(
@@ -122,7 +123,7 @@ class RunFolder:
         )
 
     def _remove_beginning(self, *, folder: bool) -> None:
-        """Remove what a run that never saved has written; what it lists of a bad batch is worth keeping."""
+        """Remove the files of a run that never saved, except for its list of a bad batch."""
         self._sweep()
         shutil.rmtree(self.events, ignore_errors=True)
         for name in ("recipe.toml", _RECORD, _LOCK):
@@ -151,7 +152,7 @@ class RunFolder:
             )
 
     def _halves(self) -> list[Path]:
-        """Return the halves of files that a killed run was just writing."""
+        """Return the half-written files of a run that was killed."""
         names = ("last.ckpt", "recipe.toml", "run.json", "osnet.pth", "bad-batch.json")
         return [path for name in names for path in self.root.glob(f".{name}.*")]
 
@@ -165,7 +166,7 @@ class RunFolder:
             partial.write_text(dump_recipe(recipe), encoding="utf-8")
 
     def write_record(self, state: RunState, *, finished: bool) -> None:
-        """Write what is known of the run so far."""
+        """Write the record of the run so far."""
         record = {
             "schema_version": _SCHEMA_VERSION,
             "finished": finished,
@@ -178,7 +179,7 @@ class RunFolder:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes that do the same out of a folder."""
+    """Lock a folder against other training processes."""
     if sys.platform == "win32":
         yield
         return
@@ -200,7 +201,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def run_facts(
     machine: Machine, pictures: Sequence[Picture], origin: Origin, processes: int
 ) -> dict[str, Any]:
-    """Return what should be known of a run to repeat it."""
+    """Return the facts that are needed to repeat a run."""
     names = ("osnet-edge", "torch", "numpy", "pillow")
     return {
         "seed": origin.recipe.seed,
@@ -221,9 +222,9 @@ def run_facts(
 
 
 def threads_of(folder: Path | str) -> int | None:
-    """Return the CPU threads that the run in a folder began with; None where its record does not say.
+    """Return the number of CPU threads that a run began with; None if its record does not say.
 
-    With as many, it goes on to the same weights bit for bit.
+    With the same number, a resumed run reaches the same weights bit for bit.
     """
     try:
         threads = json.loads((Path(folder) / _RECORD).read_text())["machine"]["threads"]
@@ -233,10 +234,7 @@ def threads_of(folder: Path | str) -> int | None:
 
 
 def fingerprint(pictures: Sequence[Picture]) -> str:
-    """Return a SHA-256 of images in order: paths within the folder they share, sizes in bytes, and labels.
-
-    What is in the files is not read.
-    """
+    """Return a SHA-256 of a list of images: relative paths, file sizes and labels. No file is read."""
     paths = [os.path.abspath(picture.path) for picture in pictures]
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
     lines = (
@@ -250,8 +248,8 @@ class EventLog:
     """Event files of a run, one more each time it resumes.
 
     Args:
-        folder: where they go.
-        first: epochs done when the log opens; later ones of an earlier file are hidden by it.
+        folder: of the event files.
+        first: number of epochs done when the log opens; later epochs in earlier files are hidden.
         write: whether this process writes at all.
     """
 

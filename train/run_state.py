@@ -1,4 +1,4 @@
-"""How far a run has come, and all that it must know to go on as if it had not stopped, in one file."""
+"""The state of a training run in one file, with everything that is needed to resume it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from osnet_edge.train.weights.kinds import read_tensors
 
 @dataclass(frozen=True)
 class EpochReport:
-    """How an epoch went.
+    """The figures of an epoch.
 
     Attributes:
         epoch: its number, from 1.
-        loss: mean over its steps.
-        accuracy: share of images put to the right identity.
+        loss: mean loss over its steps.
+        accuracy: share of training images that were classified correctly, in [0, 1].
         learning_rate: at its end.
-        images_per_second: trained on, waiting for images included.
-        skipped_steps: left out because float16 gradients overflowed, as some do until their scale is found.
-        tests: scores on test sets after it, by name of the set, where they were asked for.
+        images_per_second: training speed, including the time spent waiting for images.
+        skipped_steps: number of steps skipped because float16 gradients overflowed; some do until the loss
+            scale is found.
+        tests: scores on test sets after it, by the set's name, if there are any.
     """
 
     epoch: int
@@ -43,15 +44,15 @@ class EpochReport:
 
 @dataclass
 class RunProgress:
-    """Where a run stands; order, augmentation and rate follow from it, so no random state is kept.
+    """The progress of a run; order, augmentation and learning rate follow from it, without a random state.
 
     Attributes:
-        epoch: epochs done.
-        step: steps done in the epoch at hand.
-        loss_sum: of those steps.
-        hits: images of those steps put to the right identity.
-        seconds: spent on those steps.
-        skipped: those steps that changed nothing, see `EpochReport.skipped_steps`.
+        epoch: number of epochs done.
+        step: number of steps done in the current epoch.
+        loss_sum: sum of the losses of those steps.
+        hits: number of images classified correctly in those steps.
+        seconds: time spent on those steps.
+        skipped: number of those steps that were skipped, see `EpochReport.skipped_steps`.
         reports: of the epochs done.
     """
 
@@ -64,7 +65,7 @@ class RunProgress:
     reports: tuple[EpochReport, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what no run comes to."""
+        """Refuse values that no run can have."""
         if min(self.step, self.hits, self.seconds, self.skipped) < 0 or self.skipped > self.step:
             raise InputError(f"expected counts of 0 or more, got {self}"[:200])
         if [report.epoch for report in self.reports] != list(range(1, self.epoch + 1)):
@@ -89,14 +90,15 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a run was begun with, and must go on with.
+    """What must be the same when a run is resumed.
 
     Attributes:
         recipe: of the run.
         data: fingerprint of the images.
-        teacher: digest of its weights; empty without one.
+        teacher: digest of the teacher's weights; empty without one.
         precision: of the arithmetic.
-        quantized: digests of the weights that a quantised run starts from, and of their rounding; else empty.
+        quantized: digests of the weights that quantisation-aware training starts from and of their rounding;
+            otherwise empty.
     """
 
     recipe: Recipe
@@ -106,10 +108,10 @@ class Origin:
     quantized: str = ""
 
     def require_same(self, saved: Origin, path: Path) -> None:
-        """Hold that a saved run was begun with the same.
+        """Check that a saved run was begun with the same.
 
         Raises:
-            InputError: it was not; the message says what to give, or how else to go on.
+            InputError: it was not; the message says what to change.
         """
         # What a run began from is behind it, and runs that are older than the field do not say.
         started = replace(self.recipe.network, start=saved.recipe.network.start)
@@ -143,25 +145,25 @@ class Origin:
 
 @dataclass(frozen=True)
 class GradientScale:
-    """The scale of float16 gradients.
+    """The loss scale of float16 gradients.
 
     Attributes:
-        scale: now.
-        good_steps: since it last changed.
+        scale: its present value.
+        good_steps: number of steps since it last changed.
     """
 
     scale: float
     good_steps: int
 
     def __post_init__(self) -> None:
-        """Refuse what no scaler comes to."""
+        """Refuse values that no scaler can have."""
         if not (self.scale > 0 and 0 <= self.good_steps < 2**31):
             raise InputError(f"expected a scale above 0 and steps of 0 or more, got {self}")
 
 
 @dataclass(frozen=True)
 class _Account:
-    """The JSON text of a state's file."""
+    """The part of a state's file that is stored as JSON."""
 
     origin: Origin
     progress: RunProgress
@@ -172,17 +174,17 @@ class _Account:
 
 @dataclass
 class RunState:
-    """What is saved of a run, and gone on with.
+    """The state of a run that is saved and resumed.
 
     Attributes:
-        model: the network, classifier included.
+        model: the network with its classifier.
         optimizer: with its moments.
-        scaler: of float16 gradients.
-        origin: what must not change.
-        steps: of an epoch.
-        facts: what the run's record says of how it was started.
-        resumed: what was different of that each time it was resumed.
-        progress: where it stands.
+        scaler: loss scale of float16 gradients.
+        origin: what must be the same when the run is resumed.
+        steps: number of steps of an epoch.
+        facts: entries of the run's record about its start.
+        resumed: entries that differed each time it was resumed.
+        progress: how far the run has come.
     """
 
     model: nn.Module
@@ -196,13 +198,13 @@ class RunState:
 
     @property
     def room(self) -> int:
-        """Bytes that a run's folder comes to: a state is written beside the last, and then the network."""
+        """Bytes that a run's folder needs: the last state, a new one beside it, and the network."""
         weights = sum(int(value.nbytes) for value in self.model.state_dict().values())
         moments = len(_MOMENTS[self.origin.recipe.optimizer.name] - {"step"})
         return (2 * (1 + moments) + 1) * weights + _RECORDS
 
     def save(self, path: Path) -> None:
-        """Write the state to `path`, whole or not at all."""
+        """Write the state to `path` atomically."""
         known = self.scaler.state_dict()
         scale = GradientScale(known["scale"], known["_growth_tracker"]) if known else None
         account = _Account(self.origin, self.progress, scale, self.facts, self.resumed)
@@ -215,7 +217,7 @@ class RunState:
         save_tensors(content, path)
 
     def load(self, path: Path) -> None:
-        """Go back to a saved state; whatever is wrong with the file, nothing changes before all is checked.
+        """Load a saved state; nothing changes before the whole file is checked.
 
         Raises:
             InputError: the file cannot be read, or is of another recipe, images, teacher or precision.
@@ -296,7 +298,7 @@ def _check_shape(value: Tensor, expected: torch.Size, name: str, path: Path) -> 
 
 
 def _first_difference(ours: dict[str, Any], theirs: dict[str, Any], where: str = "") -> str:
-    """Name the first field that differs, and both values; empty where none does."""
+    """Return the first field that differs, with both values; empty if none does."""
     for key, value in ours.items():
         if isinstance(value, dict):
             if inner := _first_difference(value, theirs[key], f"{where}{key}."):

@@ -1,4 +1,4 @@
-"""Which images come in which batch: a pure function of the seed and the epoch, so that a run can resume."""
+"""The order of images in batches: a pure function of seed and epoch, so that a run can resume."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ ORDER_STREAM, LOOKS_STREAM = 1, 2
 
 
 def epoch_order(labels: Sequence[int], batches: Batches, seed: int, epoch: int) -> Order:
-    """Return the images of each batch of one epoch; what does not fill the last batch is left for another.
+    """Return the images of each batch of one epoch; images that do not fill a last batch are left out.
 
-    With the sampler "identities", images of one person stand together, `pictures_per_identity` at a time
-    (Hermans et al., "In Defense of the Triplet Loss", 2017, section 3); somebody with fewer is repeated.
+    With the sampler "identities", a batch has `pictures_per_identity` images of each of its people, one after
+    the other (Hermans et al., "In Defense of the Triplet Loss", 2017, section 3); images of people with fewer
+    are repeated.
 
     Args:
         labels: the identity of every image.
         batches: size and sampler.
         seed: of the run.
-        epoch: from 0.
+        epoch: counted from 0.
 
     Returns:
         (steps, size) indices into `labels`.
@@ -51,7 +52,7 @@ def epoch_order(labels: Sequence[int], batches: Batches, seed: int, epoch: int) 
 
 
 def steps_an_epoch(labels: Sequence[int], batches: Batches) -> int:
-    """Return how many batches an epoch has: chance changes which images are in them, not their number.
+    """Return the number of batches of an epoch, which does not depend on the seed.
 
     Raises:
         InputError: as `epoch_order`.
@@ -60,7 +61,7 @@ def steps_an_epoch(labels: Sequence[int], batches: Batches) -> int:
 
 
 def places_in(order: Order) -> Order:
-    """Return where each image of an epoch's order stands in it: (steps, size), counted from 0.
+    """Return the place of each image in an epoch's order, counted from 0: (steps, size).
 
     Example:
         >>> places_in(np.array([[7, 3], [5, 7]])).tolist()
@@ -88,9 +89,9 @@ def _by_identity(labels: Order, batches: Batches, rng: np.random.Generator) -> O
 
 
 def _deal(groups: list[list[Order]], people: int, rng: np.random.Generator) -> list[Order]:
-    """Deal batches of groups of different people until too few people are left.
+    """Form batches of groups of different people until too few people are left.
 
-    Those with the most groups left come first, ties by chance, so that nearly all images get their turn.
+    People with the most groups left come first, ties in random order, so that nearly all images are used.
     """
     left = np.array([len(mine) for mine in groups])
     dealt = []

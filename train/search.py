@@ -1,14 +1,14 @@
-"""The search for a placement of instance norm: weights and shares learned together, by gradient.
+"""Differentiable search for the placement of instance norm: weights and shares of designs learn together.
 
 Source: "Learning Generalisable Omni-Scale Representations for Person Re-Identification" (Zhou et al., TPAMI
-2021), section 4.2: the choice of a block's design is relaxed to a mixture of all four, with shares drawn by
-Gumbel-softmax, and the shares' weights are learned together with the network's. The searched network is
-thrown away: its placement is what is kept, and is trained anew.
+2021), section 4.2: the choice of a block's design is relaxed to a mixture of all four, with shares sampled by
+Gumbel-softmax, and the architecture parameters are learned together with the network's weights. Only the
+placement found is kept; a network with it is then trained from the start.
 
-In the public search each design of a block is a block of its own. Here the four share the block's
-convolutions, gate and batch norms, and differ in where instance norm stands, which is all that the search is
-about: a step costs a half to a third of what it would (docs/SEARCH.md), and no design wins by having had more
-steps than the others.
+In the public search, each design of a block has weights of its own. Here the four designs share the block's
+convolutions, gate and batch norms, and differ only in the position of instance norm, which is what the search
+is about. So a step costs a half to a third (docs/SEARCH.md), and no design wins by having had more steps than
+the others.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TINY = 1e-12
 
 
 class SearchBlock(Block):
-    """An omni-scale block in all four designs at once, mixed by shares."""
+    """An omni-scale block with all four designs, mixed by shares."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, "plain", stream_list=True)
@@ -63,12 +63,14 @@ class SuperNet(OSNet):
         width: `x1_0`, `x0_75`, `x0_5` or `x0_25`.
         num_classes: identities to classify.
         stem: whether the stem has instance norm; it is not searched for (the paper's has it).
-        affine: whether norms scale and shift; without, as in the paper, a norm cannot undo what it does.
+        affine: whether norms have scale and shift; without them, as in the paper, a norm cannot undo its
+            effect.
 
     Attributes:
-        architecture: weights (6, 4) of the designs of each block, which count as far as they are above zero.
-        temperature: of the Gumbel-softmax; high, and all designs share alike; low, and one design has nearly
-            all.
+        architecture: (6, 4) architecture parameters of the designs of each block; negative ones count as
+            zero.
+        temperature: of the Gumbel-softmax; if it is high, all designs have similar shares; if it is low, one
+            design has nearly all.
     """
 
     def __init__(self, width: str, num_classes: int, *, stem: bool = True, affine: bool = False) -> None:
@@ -85,7 +87,7 @@ class SuperNet(OSNet):
         self.temperature = 1.0
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Embed a batch as `OSNet` does, with other shares at every call while training."""
+        """Embed a batch as `OSNet` does; in training mode, each call samples new shares."""
         shares = self.sample_shares() if self.training else self.probabilities()
         blocks = iter(zip((*self.conv2, *self.conv3, *self.conv4), shares, strict=True))
         x = self.maxpool(self.conv1(x))
@@ -97,21 +99,21 @@ class SuperNet(OSNet):
         return self.head(x)
 
     def sample_shares(self) -> Tensor:
-        """Draw shares (6, 4), rows of sum 1, by Gumbel-softmax (Jang et al., ICLR 2017).
+        """Sample shares (6, 4), whose rows sum to 1, by Gumbel-softmax (Jang et al., ICLR 2017).
 
-        The weights' gradient flows through them; the chance is torch's.
+        They are differentiable by the architecture parameters, and use torch's random generator.
         """
         gumbel = -torch.log(-torch.log(torch.rand_like(self.architecture) + _TINY) + _TINY)
         logits = torch.log(F.relu(self.architecture) + _TINY) + gumbel
         return torch.softmax(logits / self.temperature, dim=1)
 
     def probabilities(self) -> Tensor:
-        """Return how likely each design is to have the largest share, (6, 4), rows of sum 1."""
+        """Return the probability that each design has the largest share, (6, 4); rows sum to 1."""
         above = F.relu(self.architecture) + _TINY
         return above / above.sum(dim=1, keepdim=True)
 
     def placement(self) -> Placement:
-        """Return the likeliest design of each block."""
+        """Return the most probable design of each block."""
         return _placement(self.variant.placement.stem, self.probabilities().argmax(dim=1).tolist())
 
 
@@ -121,7 +123,7 @@ def _placement(stem: bool, chosen: list[int]) -> Placement:
 
 
 def _fix_norms(model: nn.Module) -> None:
-    """Take scale and shift off every norm."""
+    """Remove scale and shift from every norm."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.InstanceNorm2d):
             module.affine = False
@@ -137,23 +139,25 @@ AUGMENTATION = Augmentation(flip=0.5, brightness=0.2, contrast=0.15)
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """What a search is made of; the paper's numbers unless told otherwise.
+    """Settings of a search; the defaults are the paper's.
 
     Attributes:
         epochs: passes over the images.
-        batch: images a step.
-        learning_rate: of SGD with momentum 0.9, falling to zero as a cosine. The paper's goes with its batch;
-            smaller batches want less, or the shares follow a network that does not learn (docs/SEARCH.md).
-        share_rate: the same for the shares; None takes that of the weights, as the paper does.
-        weight_decay: of SGD, on the network's weights but not on its norms and the shares.
-        label_smoothing: share of the target spread over all identities.
-        temperature: of the Gumbel-softmax at first.
-        lowest: the temperature that it falls to.
-        halve_every: epochs after which it halves; 0 for a sixth of all, which is the paper's 20 of 120.
-        stem: whether the stem has instance norm, which is given rather than searched.
-        affine: whether norms scale and shift while searching.
-        height: rows of the images.
-        width: columns of them.
+        batch: batch size.
+        learning_rate: of SGD with momentum 0.9, with cosine annealing to 0. The paper's rate belongs to its
+            batch size; smaller batches need a lower rate, or the shares follow a network that does not learn
+            (docs/SEARCH.md).
+        share_rate: learning rate of the architecture parameters; None for `learning_rate`, as in the paper.
+        weight_decay: of the network's weights, but not of its norms and the architecture parameters.
+        label_smoothing: share of the target that is spread over all identities.
+        temperature: initial temperature of the Gumbel-softmax.
+        lowest: final temperature.
+        halve_every: number of epochs after which the temperature is halved; 0 for a sixth of all epochs, as
+            the paper's 20 of 120.
+        stem: whether the stem has instance norm, which is set and not searched for.
+        affine: whether norms have scale and shift during the search.
+        height: rows of the images, in pixels.
+        width: columns of the images, in pixels.
         seed: of weights, shares, order and augmentation.
     """
 
@@ -173,7 +177,7 @@ class SearchSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot search."""
+        """Refuse settings out of range."""
         if self.epochs < 1 or not 0 < self.learning_rate < math.inf:
             raise InputError(
                 f"expected epochs and a rate above 0, got {self.epochs} and {self.learning_rate}"
@@ -206,14 +210,14 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class SearchEpoch:
-    """How an epoch of a search went.
+    """The figures of an epoch of a search.
 
     Attributes:
-        epoch: its number from 1.
-        temperature: of its Gumbel-softmax.
-        loss: mean over its images.
-        accuracy: share of images put to the right identity.
-        probabilities: of the four designs, in the order of `DESIGNS`, for each of the six blocks at its end.
+        epoch: its number, from 1.
+        temperature: of the Gumbel-softmax.
+        loss: mean loss of its images.
+        accuracy: share of images that were classified correctly, in [0, 1].
+        probabilities: at its end, of the four designs in the order of `DESIGNS`, for each of the six blocks.
     """
 
     epoch: int
@@ -232,20 +236,20 @@ def search(
     progress: Callable[[int], None] = lambda count: None,
     report: Callable[[SearchEpoch], None] = lambda epoch: None,
 ) -> Placement:
-    """Search for a placement on images of people, of many cameras or sets as different as there are.
+    """Search for a placement on images of people, from cameras or sets that differ as much as possible.
 
     Args:
-        pictures: what to learn from; identities need not be consecutive.
-        width: of the network that is searched; what is found may be trained at any.
-        settings: how.
-        machine: the device and how many processes decode; the search computes in float32 whatever it says.
-        progress: called with the number of images just learned from.
-        report: told of each epoch when it ends.
+        pictures: the training images; identities need not be consecutive.
+        width: of the network that is searched; the placement found may be trained at any width.
+        settings: settings of the search.
+        machine: device and workers; the search always computes in float32.
+        progress: called with the number of images just trained on.
+        report: called with the figures of each epoch.
 
     Raises:
-        InputError: fewer than two identities, or fewer images than a batch, or there is no such width.
-        CheckError: the loss is no longer a number.
-        UnavailableError: there is no such device here.
+        InputError: there are fewer than two identities or fewer images than a batch, or the width is unknown.
+        CheckError: the loss became NaN or infinite.
+        UnavailableError: this machine lacks the device.
     """
     machine = (machine or Machine()).resolved()
     identities = sorted({picture.identity for picture in pictures})
@@ -278,16 +282,16 @@ def search_batches(
     progress: Callable[[int], None] = lambda count: None,
     report: Callable[[SearchEpoch], None] = lambda epoch: None,
 ) -> Placement:
-    """Search as `search` does, on batches from anywhere.
+    """Search as `search` does, on batches of the caller.
 
     Args:
-        batches: called with an epoch, from 1, for its batches, all on one device.
-        num_classes: how many identities they show.
-        width: as for `search`, like the rest.
-        settings: how; its batch, height and width are the caller's to keep.
-        device: where the batches are.
-        progress: called with the number of images just learned from.
-        report: told of each epoch when it ends.
+        batches: called with the number of an epoch, from 1; returns its batches, all on one device.
+        num_classes: number of identities.
+        width: as for `search`.
+        settings: as for `search`; the caller sees to batch size, height and width.
+        device: device of the batches.
+        progress: as for `search`.
+        report: as for `search`.
     """
     torch.manual_seed(settings.seed)
     model = SuperNet(width, num_classes, stem=settings.stem, affine=settings.affine).train()
@@ -317,7 +321,7 @@ def _step(
     labels: Tensor,
     settings: SearchSettings,
 ) -> tuple[float, int]:
-    """Take one step for weights and shares; return its loss and how many images were put right."""
+    """Take one step of weights and architecture parameters; return loss and number of correct images."""
     _, logits = model(images)
     loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
     optimizer.zero_grad(set_to_none=True)
@@ -339,7 +343,7 @@ def _optimizer(model: SuperNet, settings: SearchSettings) -> torch.optim.Optimiz
 def _batches(
     pictures: Sequence[Picture], labels: Tensor, settings: SearchSettings, machine: Machine
 ) -> Callable[[int], Iterator[Batch]]:
-    """Return what reads the images of an epoch, those past the last whole batch left out."""
+    """Return a function that reads the batches of an epoch; an incomplete last batch is left out."""
     preprocessing = Preprocessing(height=settings.height, width=settings.width)
     loader = TrainingLoader(
         pictures, preprocessing, AUGMENTATION, seed=settings.seed, workers=machine.workers or 0

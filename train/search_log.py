@@ -1,4 +1,4 @@
-"""What a search leaves behind: a placement file, a line for each epoch, and a drawing of them."""
+"""The output of a search: a placement file, a line for each epoch, and a chart."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PLACEMENT_NAME, LOG_NAME, CHART_NAME = "placement.json", "search.jsonl", "search
 def write_search(
     folder: Path, placement: Placement, history: Sequence[SearchEpoch], how: dict[str, Any]
 ) -> None:
-    """Write the outcome of a search into a folder.
+    """Write the result of a search into a folder.
 
     Args:
-        folder: where; it exists.
-        placement: what was found.
-        history: every epoch, as `search` reported it.
-        how: settings and data, as JSON values by name, for whoever reads the placement file.
+        folder: an existing folder.
+        placement: the placement that was found.
+        history: the figures of all epochs, as `search` reported them.
+        how: settings and data, as JSON values by name, for readers of the placement file.
     """
     lines = [_named(epoch) for epoch in history]
     last = lines[-1]["probabilities"]
@@ -70,10 +70,10 @@ _LINE_HEIGHT = 13
 
 
 def search_chart(title: str, epochs: Sequence[SearchEpoch]) -> str:
-    """Return an SVG document of six panels, one a block, each with four lines over the epochs.
+    """Return an SVG chart of six panels, one for each block, each with four lines over the epochs.
 
     Args:
-        title: what was searched.
+        title: of the chart.
         epochs: at least one, as `osnet_edge.train.search.search` reported them.
     """
     wide, high = _LEFT + _PANEL_WIDTH + _RIGHT, _PANEL_HEIGHT + _BOTTOM + 26

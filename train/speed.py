@@ -1,4 +1,4 @@
-"""How fast this machine trains now, found out by training for some seconds."""
+"""The present training speed of this machine, measured by training for some seconds."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _WARM_UP_STEPS = 3
 
 
 def images_per_second(pictures: Sequence[Picture], recipe: Recipe, seconds: float = 4.0) -> float:
-    """Train for so many seconds as a run of `recipe` would, throw the result away, and return the speed.
+    """Train with `recipe` for some seconds, discard the result, and return the speed in images per second.
 
     Args:
         pictures: the training split.
-        recipe: what would be done.
-        seconds: to measure for, after the first steps; an epoch at most.
+        recipe: the training recipe.
+        seconds: how long to measure, after warm-up steps; at most one epoch.
 
     Raises:
-        InputError: too little to train on.
+        InputError: there are too few images.
     """
     machine = Machine().resolved()
     learner = Learner(pictures, recipe, machine, Group(device=machine.torch_device()))

@@ -1,4 +1,4 @@
-"""What stops a run early: Ctrl-C, after the step at hand, and a machine that gives way, told in one line."""
+"""What ends a run early: Ctrl-C, after the current step, and failures of the machine, told in one line."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from osnet_edge.runtime.errors import UnavailableError, first_line
 
 @contextmanager
 def deferred_interrupt(tell: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
-    """Give a function that tells whether Ctrl-C or SIGTERM came; a second one acts at once.
+    """Yield a function that returns whether Ctrl-C or SIGTERM arrived; a second one interrupts at once.
 
-    `tell` is called when the first comes, in its signal handler.
-
-    Outside the main thread, where Python takes no signals, it always tells no.
+    `tell` is called when the first arrives, in its signal handler. Outside of the main thread, where Python
+    handles no signals, the function always returns False.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -43,10 +42,11 @@ def deferred_interrupt(tell: Callable[[], None] = lambda: None) -> Iterator[Call
 
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """Turn what torch raises for a machine that gives way into an `UnavailableError`.
+    """Turn the errors of torch that the machine causes into an `UnavailableError`.
 
     Raises:
-        UnavailableError: memory ran out, a decoding process was killed, or the line to another process broke.
+        UnavailableError: memory ran out, a decoding process was killed, or the connection to another process
+            broke.
     """
     try:
         yield
@@ -71,7 +71,7 @@ def told_in_one_line() -> Iterator[None]:
             ) from None
         if "gloo" in whole or isinstance(error, torch.distributed.DistError):
             raise UnavailableError(
-                f"the line to another process broke ({text}); see its message, and go on with --resume"
+                f"the connection to another process broke ({text}); see its message, and go on with --resume"
             ) from None
         if "CUDA error" in whole:
             raise UnavailableError(

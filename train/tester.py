@@ -1,4 +1,4 @@
-"""Scores of a network while it trains."""
+"""Scores of a network on test sets during training."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Tester:
     """Scores a network on test sets every few epochs, and after the last.
 
     Args:
-        specs: the sets, with commas between them.
-        every: epochs from one scoring to the next.
+        specs: the sets, separated by commas.
+        every: number of epochs between two tests.
         recipe: size, distance and number of epochs.
 
     Raises:

@@ -1,9 +1,10 @@
-"""torch's threads on a machine that others use too: as many as there are free cores.
+"""torch's threads on a machine with other work: as many as there are free cores.
 
-OpenMP's threads meet after every operation, and whoever comes first spins until the last is there. Where the
-cores are free, that is the quickest way. Beside another busy process it wastes the time that the last one
+OpenMP's threads wait for each other after every operation, and spin while they wait. If the cores are free,
+that is the fastest way. Beside another busy process, the spinning threads take the time that the last thread
 needs, and a network of many small operations becomes several times slower than on one thread
-(`scripts/busy_machine.py` measures it). OpenMP reads how to wait when it is loaded: this comes before torch.
+(`scripts/busy_machine.py` measures it). OpenMP reads its settings when it is loaded, so this must run before
+torch is imported.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ _STAT = Path("/proc/stat")
 
 
 def spare_busy_cores(tell: Callable[[str], None] = lambda line: None) -> int:
-    """Let torch, once it is loaded, use only the cores that are free now; where some are not, nothing spins.
+    """Make torch use only the cores that are free now, with threads that sleep if some cores are busy.
 
-    It sets `OMP_NUM_THREADS` and `OMP_WAIT_POLICY` for this process and those that it starts. Nothing is
-    changed where all cores are free, where torch is loaded already, or where `OMP_NUM_THREADS` is set: then
-    the caller has chosen.
+    It sets `OMP_NUM_THREADS` and `OMP_WAIT_POLICY` for this process and its children. Nothing changes if all
+    cores are free, if torch is loaded already, or if `OMP_NUM_THREADS` is set, since then the caller has
+    chosen.
 
     Args:
         tell: called with a line if torch gets fewer threads than there are cores.
 
     Returns:
-        The cores that this process may use, less those that others keep busy where that was measured; 1 or
-        more.
+        The number of cores that this process may use, without those that other processes keep busy if that
+        was measured; at least 1.
     """
     cores = allowed_cores()
     if "torch" in sys.modules or "OMP_NUM_THREADS" in os.environ:
@@ -51,9 +52,9 @@ def spare_busy_cores(tell: Callable[[str], None] = lambda line: None) -> int:
 
 
 def busy_cores() -> float:
-    """Return how many of the cores that this process may use are busy, from a quarter of a second's watching.
+    """Return how many of the cores that this process may use are busy, measured for a quarter of a second.
 
-    Call it while this process itself does nothing. It is 0 where the system does not tell.
+    Call it while this process itself does nothing. It is 0 if the system does not say.
     """
     before = _ticks()
     time.sleep(_WATCH_S)
@@ -67,7 +68,7 @@ def busy_cores() -> float:
 
 
 def _ticks() -> dict[int, list[int]]:
-    """Return what each core that this process may use has done since the system started, in ticks."""
+    """Return the busy time of each core that this process may use since the system started, in ticks."""
     if not (hasattr(os, "sched_getaffinity") and _STAT.is_file()):
         return {}
     allowed = os.sched_getaffinity(0)

@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps that can stop, and go on, anywhere."""
+"""The training loop, which can be interrupted and resumed at any step."""
 
 from __future__ import annotations
 
@@ -49,36 +49,36 @@ def train(
     report: Callable[[EpochReport], None] = lambda epoch: None,
     stopping: Callable[[], None] = lambda: None,
 ) -> OSNet:
-    """Train an OSNet to tell identities apart.
+    """Train an OSNet on images with identities.
 
-    A run that stops, by Ctrl-C or by a power cut, resumes from its last checkpoint to the weights that it
-    would have reached without (bit for bit on a CPU with as many threads).
+    A run that was interrupted, by Ctrl-C or a power cut, resumes from its last checkpoint. It reaches the
+    same weights as without the interruption (bit for bit on a CPU with the same number of threads).
 
     Args:
         pictures: the training split.
-        recipe: what to do.
-        folder: the run's folder, see `osnet_edge.train.run_folder`; made unless `resume`.
-        machine: how this machine trains.
-        weights: a network to start from; its classifier counts where it has as many identities.
-        teacher: a network to learn similarities from; where the recipe quantises, `weights` unless given.
-        rounding: where the recipe quantises, how `weights` are rounded.
-        facts: what else the run's record should say.
-        resume: whether to go on with the run in `folder`.
-        test: called with the model in eval mode and the number of epochs done, after each; gives scores.
-        progress: called with how many images were just trained on, and how it goes.
-        report: told of each epoch when it ends.
-        stopping: called at once when Ctrl-C comes, before the step at hand is finished and the run is saved.
+        recipe: the training recipe.
+        folder: the run's folder, see `osnet_edge.train.run_folder`; it is created unless `resume`.
+        machine: device, precision and workers.
+        weights: a network to start from; its classifier is kept if it has the same number of identities.
+        teacher: a network for distillation; by default none, and `weights` if the recipe quantises.
+        rounding: if the recipe quantises, how `weights` are rounded.
+        facts: further entries for the run's record.
+        resume: whether to continue the run in `folder`.
+        test: called after each epoch with the model in eval mode and the number of epochs done; returns
+            scores.
+        progress: called with the number of images just trained on, and a short status.
+        report: called with the report of each epoch.
+        stopping: called at once on Ctrl-C, before the current step is finished and the run is saved.
 
     Returns:
-        The model in eval mode, on its device; `folder` holds its checkpoint.
+        The model in eval mode, on its device; `folder` has its checkpoint.
 
     Raises:
-        InputError: too little to train on, no weights for a recipe that starts from some, a folder that is
-            taken, another recipe, data, teacher or precision
-            than those of the run to resume, or no state of a run.
-        CheckError: the loss or the gradient is no number any more; the run's folder lists the batch.
+        InputError: there are too few images, the recipe needs weights that are not given, the folder is in
+            use, or the run to resume is missing or has another recipe, data, teacher or precision.
+        CheckError: the loss or the gradient became NaN or infinite; the run's folder lists the batch.
         InterruptedRunError: Ctrl-C; the run is saved.
-        UnavailableError: the machine lacks what was asked for, or gave way.
+        UnavailableError: the machine lacks what was asked for, or ran out of memory.
         OtherProcessError: another process of the group failed.
     """
     machine, run = (machine or Machine()).resolved(), RunFolder(Path(folder))
@@ -169,7 +169,7 @@ class _Trainer:
             self._run.write_record(self._state, finished=True)
 
     def _epoch(self, progress: Callable[[int, str], None], interrupted: Callable[[], bool]) -> None:
-        """Take the steps that are left of the epoch at hand."""
+        """Take the remaining steps of the current epoch."""
         at, recipe = self._at, self._recipe
         size, epochs = recipe.batches.size, recipe.batches.epochs
         order = epoch_order(self._learner.labels.tolist(), recipe.batches, recipe.seed, at.epoch)
@@ -194,7 +194,7 @@ class _Trainer:
                 )
 
     def _rate(self, step: int) -> float:
-        """Return the learning rate of a step of the epoch at hand, counted from 0."""
+        """Return the learning rate of a step of the current epoch, counted from 0."""
         done = self._at.epoch + step / self._state.steps
         factor = rate_factor(self._recipe.schedule, done, self._recipe.batches.epochs)
         return self._recipe.optimizer.learning_rate * factor

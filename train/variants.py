@@ -1,9 +1,9 @@
-"""The OSNet family as data: widths, where instance normalisation sits, and files that say so.
+"""The OSNet family as data: widths, placements of instance normalisation, and placement files.
 
 Sources: "Learning Generalisable Omni-Scale Representations for Person Re-Identification" (Zhou et al., TPAMI
 2021), section 3 for OSNet and its widths, section 4 for the four block designs and OSNet-AIN.
 
-Example of a placement file, the outcome of a search; it is OSNet-AIN's:
+Example of a placement file, which a search writes; this is OSNet-AIN's:
     {"format": "osnet-edge placement", "version": 1, "stem": true,
      "blocks": ["inside", "inside", "plain", "inside", "inside", "plain"], "found": {}}
 """
@@ -46,11 +46,11 @@ class Variant:
 
     Attributes:
         width: a key of `WIDTHS`.
-        placement: where instance norm stands.
+        placement: placement of instance norm.
         stream_list: whether state-dict names are those of the AIN files (`conv2.0.conv2.3.layers.1`,
-            `pool2.0`) rather than those of the first OSNet files (`conv2.0.conv2d.1`, `conv2.2.0`).
-        linear: what the last linear layer maps to; None where there is none, and the embedding is what the
-            last convolution gives, averaged over the image.
+            `pool2.0`) or those of the first OSNet files (`conv2.0.conv2d.1`, `conv2.2.0`).
+        linear: outputs of the last linear layer; None without one, and then the embedding is the output of
+            the last convolution, averaged over the image.
     """
 
     width: str
@@ -59,16 +59,16 @@ class Variant:
     linear: int | None = EMBEDDING_SIZE
 
     def __post_init__(self) -> None:
-        """Refuse a width that there is not."""
+        """Refuse an unknown width."""
         if self.width not in WIDTHS:
             raise InputError(f"expected a width of {', '.join(WIDTHS)}, got {self.width!r}")
 
     @property
     def name(self) -> str:
-        """The name that public checkpoints go by, or `osnet_CODE_WIDTH` of a placement without one.
+        """The name of the public checkpoints, or `osnet_CODE_WIDTH` for a placement without one.
 
-        Behind it stands the size of an embedding that is not of 512 numbers, such as `osnet_x0_25_256d`, or
-        `pooled` where there is no last linear layer.
+        A suffix gives the size of an embedding that has not 512 numbers, such as `osnet_x0_25_256d`, or is
+        `pooled` if there is no last linear layer.
         """
         base = f"{_NAMES.get(self.placement, f'osnet_{self.placement.code}')}_{self.width}"
         if self.linear == EMBEDDING_SIZE:
@@ -77,7 +77,7 @@ class Variant:
 
     @property
     def embedding_size(self) -> int:
-        """How many numbers an embedding has."""
+        """Number of floats of an embedding."""
         return self.channels[-1] if self.linear is None else self.linear
 
     @property
@@ -87,12 +87,12 @@ class Variant:
 
 
 def variant_with(placement: Placement, width: str, linear: int | None = EMBEDDING_SIZE) -> Variant:
-    """Return the network of a placement and a width, under the names of public files where there are any.
+    """Return the variant of a placement and a width, with the names of public files if there are any.
 
     Args:
-        placement: any of them.
+        placement: any placement.
         width: `x1_0`, `x0_75`, `x0_5` or `x0_25`.
-        linear: what its last linear layer maps to; None for none.
+        linear: outputs of its last linear layer; None for none.
 
     Example:
         >>> variant_with(AIN, "x0_5").name, variant_with(placement_of("sbippop"), "x0_25").name
@@ -125,7 +125,7 @@ def variant_named(name: str) -> Variant:
         (128, 256)
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no variant of that name.
     """
     known = {known: placement for placement, known in _NAMES.items()}
     sizes = rf"(?:_({_POOLED}|[1-9][0-9]{{0,4}}d))?"
@@ -151,7 +151,7 @@ PUBLISHED = Path(__file__).parent / "placements"
 
 @dataclass(frozen=True)
 class PlacementFile(Placement):
-    """A placement as it is written, with how it was found, for people to read: nothing depends on that."""
+    """The content of a placement file; `found` says how it was found, and is only for people."""
 
     format: str
     version: int
@@ -181,11 +181,11 @@ def read_placement(path: Path | str) -> Placement:
 
 
 def write_placement(path: Path | str, placement: Placement, found: dict[str, Any] | None = None) -> None:
-    """Write a placement file, whole or not at all.
+    """Write a placement file atomically.
 
     Args:
         path: the file.
-        placement: what it names.
+        placement: the placement.
         found: how it was found, as JSON values by name.
     """
     document = {"format": _FORMAT, "version": _VERSION, **to_json(placement), "found": found or {}}

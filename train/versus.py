@@ -1,6 +1,6 @@
-"""What a user would pick instead of a package, made of the package's own checkpoint.
+"""The alternatives to a package for `bench --versus`, made from the package's own checkpoint.
 
-Torch is imported where it is used: trtexec, and a row that says what is missing, do without.
+torch is imported only where it is used: trtexec, and rows that say what is missing, do not need it.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ def rivals(
     threads: int,
     weights_key: str | None = None,
 ) -> Iterator[list[BenchTarget]]:
-    """Give the rivals; what they are made of lies in a folder that is removed after.
+    """Yield the alternatives; their files are in a temporary folder.
 
     Args:
-        names: keys of `RIVALS`, with commas between them; None gives none.
-        weights: the checkpoint that the packages were made of.
-        packages: to compare with; the first says which network it is and what it takes.
-        threads: CPU threads of each.
-        weights_key: which network of the checkpoint to take, if it holds several.
+        names: keys of `RIVALS`, separated by commas; None for none.
+        weights: the checkpoint that the packages were made from.
+        packages: the packages to compare with; the first decides network and input.
+        threads: number of CPU threads of each.
+        weights_key: the network to take from a checkpoint that holds several.
 
     Raises:
-        InputError: a name is none of them, or the checkpoint is another one.
+        InputError: a name is unknown, or the checkpoint is another one.
     """
     chosen = _parse(names)
     if not chosen:
@@ -129,16 +129,16 @@ def _nothing() -> Runner:
 
 
 class TorchRunner(BareRunner):
-    """PyTorch as most people call it: in eval mode, crops normalised in NumPy, no compiling.
+    """PyTorch as most people use it: in eval mode, with crops normalised in NumPy, without compilation.
 
     Args:
         weights: a checkpoint.
-        weights_key: which network of it, if it holds several.
-        preprocessing: what the network takes.
-        threads: of torch.
+        weights_key: the network to take from a checkpoint that holds several.
+        preprocessing: input size and normalisation.
+        threads: number of CPU threads of torch.
 
     Raises:
-        InputError: it is no checkpoint.
+        InputError: the file is no checkpoint.
         ModuleNotFoundError: torch is not installed.
     """
 
@@ -181,7 +181,7 @@ def _plain_checkpoint(weights: str, weights_key: str | None, folder: Path) -> Pa
 
 
 def _usual_export(weights: str, weights_key: str | None, preprocessing: Preprocessing, folder: Path) -> Path:
-    """Export the network as a torch user does: no folding, no simplifying, a free batch size."""
+    """Export the network as a torch user does: not folded, not simplified, with a dynamic batch size."""
     path = folder / "usual.onnx"
     if path.exists():
         return path

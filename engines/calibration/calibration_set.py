@@ -66,6 +66,8 @@ class HowDrawn:
         grey: how many of those that were drawn have (nearly) no colour.
         held_out: how many people were held out, from whose images none was drawn.
         kind: what is known of people; "labelled" in older files too.
+        changed_copies: how often ranges see each image once more, as another camera would give it; 0 in older
+            files.
     """
 
     sources: tuple[str, ...]
@@ -80,6 +82,7 @@ class HowDrawn:
     grey: int
     held_out: int = 0
     kind: Kind = "labelled"
+    changed_copies: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Drawn changes of camera: how people held out would look to cameras that nobody calibrated on.
+"""Drawn changes of camera: how people would look to cameras that nobody calibrated on.
 
-The held-out people of a calibration set were seen by its own cameras, whose light its ranges fit. So what
-INT8 loses on them is less than it loses elsewhere. Here each image is seen once more, by a camera of its own
-that is drawn from `CHANGES`, all changes at once, as cameras differ in all of them.
+The images of a calibration set were taken by its own cameras. Ranges that fit their light cut others off, and
+what INT8 loses on people held out, whom the same cameras saw, is less than it loses elsewhere. So both
+see each image once more, by a camera of its own that is drawn from `CHANGES`, all changes at once, as cameras
+differ in all of them. Ranges and held-out people get other cameras, by their seeds.
 
 The ranges follow from what cameras differ in and from the literature on it: colours and quality change as in
 "Benchmarks for Corruption Invariant Person Re-identification" (Chen et al., NeurIPS 2021) and ImageNet-C
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from osnet_edge.bench.measure.look import Look, develop
+from osnet_edge.engines.calibration.calibration_set import CalibrationSet, load_pictures
 from osnet_edge.runtime.preprocessing import Picture
 
 
@@ -88,7 +90,22 @@ CHANGES = {
 RANGES = {name: (change.low, change.high) for name, change in CHANGES.items()}
 
 
-def seen_by_other_cameras(crops: Iterable[Picture], seed: int = 0) -> Iterator[Picture]:
+#: Of the cameras that people held out are seen by; those of ranges are numbered from the next one.
+_HELD_OUT_SEED = 0
+
+
+def images_for_ranges(calibration: CalibrationSet) -> Iterator[Picture]:
+    """Yield the images of a set, and then its changed copies, as (H, W, 3) uint8 RGB crops of any sizes.
+
+    Raises:
+        InputError: as `load_pictures`.
+    """
+    yield from load_pictures(calibration.pictures)
+    for copy in range(1, calibration.drawn.changed_copies + 1):
+        yield from seen_by_other_cameras(load_pictures(calibration.pictures), _HELD_OUT_SEED + copy)
+
+
+def seen_by_other_cameras(crops: Iterable[Picture], seed: int = _HELD_OUT_SEED) -> Iterator[Picture]:
     """Yield each crop as another camera would give it, drawn for it alone; sizes stay.
 
     Args:

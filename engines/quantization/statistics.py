@@ -113,7 +113,8 @@ def collect(
 ) -> dict[str, ChannelHistograms]:
     """Run a float32 graph over images and count the values of some of its tensors.
 
-    Memory is that of one batch's tensors, whatever the number of images.
+    Memory is that of one batch's tensors, whatever the number of images. Where the ReLU behind a residual sum
+    gives 0, both sides of the sum count as 0: they go far below it, and no range needs to hold that.
 
     Args:
         graph: of one input, `images`.
@@ -126,16 +127,22 @@ def collect(
             it has no range.
     """
     names = [name for name in tensors if name != INPUT_NAME]
-    run = tensor_runner(graph, names)
+    ends = _ends_of_sums(graph, names)
+    wanted = list(dict.fromkeys((*names, *ends.values())))
+    run = tensor_runner(graph, wanted)
     histograms: dict[str, ChannelHistograms] = {}
     maps: set[str] = set()
     for batch in batches:
-        for name, values in zip(names, run(batch), strict=True):
+        made = dict(zip(wanted, run(batch), strict=True))
+        for name in names:
+            values = made[name]
             if not np.isfinite(values).all():
                 raise InputError(
                     f"the activations {name} are not finite on the calibration images; "
                     "the checkpoint is damaged, so train or fetch it again"
                 )
+            if name in ends:
+                values = np.where(made[ends[name]] > 0, values, np.float32(0))
             rows = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
             if values.ndim == 4 and values.shape[2:] != (1, 1):
                 maps.add(name)
@@ -150,3 +157,18 @@ def collect(
                 "draw images of people from the cameras, or mend the checkpoint"
             )
     return histograms
+
+
+def _ends_of_sums(graph: Graph, names: Sequence[str]) -> dict[str, str]:
+    """Return the ReLU's output for each tensor that only a sum reads which only a ReLU reads."""
+    ends = {}
+    for name in names:
+        follow = [name]
+        for operator in ("Add", "Relu"):
+            readers = graph.readers.get(follow[-1], [])
+            if [reader.op_type for reader in readers] != [operator]:
+                break
+            follow.append(readers[0].output[0])
+        else:
+            ends[name] = follow[-1]
+    return ends

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.engines.calibration import CalibrationPicture, CalibrationSet, load_pictures
+from osnet_edge.engines.calibration.camera_changes import RANGES, images_for_ranges
 from osnet_edge.engines.graph.reading import ExportedGraph, Graph
 from osnet_edge.engines.graph.running import batches_of
 from osnet_edge.engines.quantization.equalization import Factors, channel_factors
@@ -141,7 +142,7 @@ def find_table(
         if (table.graph_sha256, table.pictures_sha256) == (graph.sha256, pictures):
             progress(f"ranges are known from {place.name}")
             return table
-    total, done = len(calibration.pictures), 0
+    total, done = len(calibration.pictures) * (1 + calibration.drawn.changed_copies), 0
 
     def tell(count: int) -> None:
         nonlocal done
@@ -151,7 +152,7 @@ def find_table(
 
     table = make_table(
         graph,
-        read_batches(calibration.pictures, graph.info.preprocessing, _BATCH),
+        batches_of(images_for_ranges(calibration), graph.info.preprocessing, _BATCH),
         graph_sha256=graph.sha256,
         pictures_sha256=pictures,
         progress=tell,
@@ -161,9 +162,11 @@ def find_table(
 
 
 def hash_pictures(calibration: CalibrationSet) -> str:
-    """Return a hash of what the images of a set are: their files' hashes and boxes, in order."""
-    text = "\n".join(f"{each.sha256} {each.box}" for each in calibration.pictures)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return a hash of what ranges see: hashes and boxes of files, in order, and how they change."""
+    lines = [f"{each.sha256} {each.box}" for each in calibration.pictures]
+    if copies := calibration.drawn.changed_copies:
+        lines.append(f"{copies} changed in {RANGES}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def read_batches(

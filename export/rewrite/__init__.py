@@ -1,4 +1,4 @@
-"""The network rewritten exactly, so that a compiler sees fewer and larger kernels: one pass, one file."""
+"""Exact rewrites of the network to fewer and larger kernels, one pass in each file."""
 
 from osnet_edge.export.rewrite.passes import PASSES, parse_rewrite, rewrite
 

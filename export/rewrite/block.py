@@ -1,11 +1,12 @@
-"""An omni-scale block in four parts, each of which a pass may replace by another that computes the same.
+"""An omni-scale block in four parts; a pass replaces a part by another that computes the same.
 
     enter ──> streams ──> gate ──> leave
       └─────────────────────────────^  (the residual path)
 
-`streams` hands on the four streams, `gate` a weight for each of their channels, and `leave` scales, sums and
-returns to the block's width. Both lists hold the four behind one another along the channels, as four tensors
-or as one: `join` and `separate` make one of the other.
+`streams` computes the four streams, `gate` computes a weight for each of their channels, and `leave` scales
+the streams, sums them and maps the sum to the block's width. Streams and weights are passed either as four
+tensors, or as one tensor with the four concatenated along the channels: `join` and `separate` convert between
+the two.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ STREAMS = 4
 
 
 def join(tensors: list[Tensor]) -> Tensor:
-    """Make one tensor (N, 4 C, ...) of the four."""
+    """Concatenate four tensors (N, C, ...) to one (N, 4 C, ...)."""
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=1)
 
 
 def separate(tensors: list[Tensor]) -> list[Tensor]:
-    """Make four tensors (N, C, ...) of the one."""
+    """Split one tensor (N, 4 C, ...) into four (N, C, ...)."""
     return list(tensors[0].chunk(STREAMS, dim=1)) if len(tensors) == 1 else tensors
 
 
 class Lite(nn.Module):
-    """A Lite 3x3 with its batch norm folded: 1x1, depthwise 3x3, ReLU; several streams' are its groups.
+    """A Lite 3x3 with its batch norm folded: 1x1, depthwise 3x3, ReLU. Several streams may be its groups.
 
     Args:
-        pointwise: without bias, so that the zeros around its input stay zeros around its output.
-        depthwise: 3x3 with padding 1, a group for every channel, with bias.
+        pointwise: 1x1 without bias, so that zero padding of its input stays zero in its output.
+        depthwise: 3x3 with padding 1, one group for each channel, with bias.
     """
 
     def __init__(self, pointwise: nn.Conv2d, depthwise: nn.Conv2d) -> None:
@@ -48,7 +49,7 @@ class Lite(nn.Module):
 
 
 class SeparateStreams(nn.Module):
-    """The streams as published: each for itself.
+    """The streams as published: computed one by one.
 
     Args:
         streams: the Lite convolutions of each stream in order.
@@ -71,7 +72,7 @@ class SharedGate(nn.Module):
         self.fc1, self.fc2 = gate.fc1, gate.fc2
 
     def forward(self, streams: list[Tensor]) -> list[Tensor]:
-        """Give each stream (N, C, H, W) its weights (N, C, 1, 1) in (0, 1)."""
+        """Return the weights (N, C, 1, 1), in (0, 1), of each stream (N, C, H, W)."""
         means = [F.adaptive_avg_pool2d(stream, 1) for stream in separate(streams)]
         return [torch.sigmoid(self.fc2(F.relu(self.fc1(mean)))) for mean in means]
 
@@ -81,9 +82,9 @@ class Leave(nn.Module):
 
     Args:
         conv: 1x1 to the block's width, its batch norm folded.
-        projection: the residual path's 1x1, or nothing where it has none.
-        inner: instance norm before the residual path is added, or nothing.
-        outer: instance norm after it, or nothing.
+        projection: 1x1 of the residual path, or None.
+        inner: instance norm before the residual path is added, or None.
+        outer: instance norm after it is added, or None.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Leave(nn.Module):
         return self.finish(self.combine(streams, weights), x)
 
     def combine(self, streams: list[Tensor], weights: list[Tensor]) -> Tensor:
-        """Scale, sum and widen the streams."""
+        """Scale and sum the streams, and map the sum to the block's width."""
         pairs = zip(separate(streams), separate(weights), strict=True)
         first, *others = [stream * weight for stream, weight in pairs]
         out: Tensor = self.conv(sum(others, first))
@@ -119,10 +120,10 @@ class Leave(nn.Module):
 
 
 class FoldedBlock(nn.Module):
-    """A block without batch norms, as four parts.
+    """A block without batch norms, in four parts.
 
     Args:
-        block: as `osnet_edge.export.folding.fold_batch_norms` leaves it.
+        block: a block of a network from `osnet_edge.export.folding.fold_batch_norms`.
     """
 
     def __init__(self, block: Block) -> None:
@@ -152,12 +153,12 @@ def _lites(stream: nn.Module) -> list[Lite]:
 
 
 def convolution(weight: Tensor, bias: Tensor | None, groups: int = 1) -> nn.Conv2d:
-    """Make a convolution of stride 1 that keeps the map's size.
+    """Return a convolution of stride 1 that keeps height and width.
 
     Args:
         weight: (outputs, inputs / groups, K, K), K odd.
-        bias: (outputs,) or nothing.
-        groups: of channels.
+        bias: (outputs,) or None.
+        groups: number of groups of channels.
     """
     outputs, inputs, kernel, _ = weight.shape
     made = nn.Conv2d(

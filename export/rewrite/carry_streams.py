@@ -1,9 +1,9 @@
-"""A layout without slices: streams that are finished are carried through the further stages as they are.
+"""Grouped streams without slices: finished streams pass through the further stages unchanged.
 
-A slice that feeds a convolution costs a copy, and so does joining the four streams at the end. With an
-identity as the Lite convolution of every stream that has ended (a ReLU changes nothing in what came out of
-one) each stage maps all four streams to all four, and the last one's output is what gate and 1x1 read. It
-costs 6 more groups in 10, and no rounding: they multiply by 1 and add zeros.
+A slice before a convolution costs a copy, and so does the concatenation of the four streams at the end. So a
+finished stream gets an identity as its Lite convolution (a second ReLU changes nothing). Then each stage maps
+all four streams to all four, and gate and 1x1 read the output of the last stage directly. This costs 6 more
+groups beside 10, and no rounding, since they multiply by 1 and add zeros.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CarriedStreams(nn.Module):
 
 
 def carry_streams(block: FoldedBlock) -> None:
-    """Replace grouped streams by carried ones."""
+    """Replace grouped streams by streams that are carried to the end."""
     grouped = block.streams
     assert isinstance(grouped, GroupedStreams)
     stages: list[nn.Module] = []
@@ -52,7 +52,7 @@ def _identity(channels: int) -> Lite:
 
 
 def _split(stage: Lite, streams: int) -> list[Lite]:
-    """Take a stage apart into the Lite convolutions that `join` made it of."""
+    """Split a stage into the Lite convolutions from which `join` made it."""
     bias = stage.depthwise.bias
     assert bias is not None
     parts = zip(

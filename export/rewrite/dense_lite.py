@@ -1,7 +1,8 @@
-"""A Lite 3x3 multiplied out to one dense 3x3: w[o, i, y, x] = depthwise[o, y, x] * pointwise[o, i].
+"""A Lite 3x3 merged into one dense 3x3: w[o, i, y, x] = depthwise[o, y, x] * pointwise[o, i].
 
-Nothing stands between its 1x1 and its depthwise 3x3, and the 1x1 has no bias, so the two are one convolution
-of 9 times the multiplications and half the kernels: tensor cores are idle in an OSNet, launches are not.
+There is nothing between the 1x1 and the depthwise 3x3, and the 1x1 has no bias, so the two are one
+convolution. It has 9 times the multiplications and half the kernels, which pays on a GPU: OSNet does not use
+up the tensor cores, but spends its time on kernel launches.
 """
 
 from __future__ import annotations
@@ -33,6 +34,6 @@ def dense_lite(block: FoldedBlock) -> None:
 
 
 def multiply_out(lite: Lite) -> nn.Conv2d:
-    """Make one convolution of a Lite 3x3's two."""
+    """Merge the two convolutions of a Lite 3x3 into one."""
     weight = lite.depthwise.weight * lite.pointwise.weight
     return convolution(weight, lite.depthwise.bias, groups=lite.pointwise.groups)

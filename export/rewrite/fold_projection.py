@@ -1,7 +1,7 @@
-"""The residual path's 1x1 folded into the block's last one: both map to the same sum.
+"""The residual path's 1x1 folded into the block's last 1x1, since their outputs are added.
 
-[W P] (streams, x) = W streams + P x. The block's input is put behind the streams and scaled by 1 where they
-are scaled by their gates, so that joining the two is part of a kernel that is there already.
+[W P] (streams, x) = W streams + P x. The block's input is concatenated to the streams, and scaled by 1 where
+they are scaled by their gates, so that the concatenation is part of a kernel that exists already.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ProjectedLeave(JoinedLeave):
 
 
 def fold_projection(block: FoldedBlock) -> None:
-    """Replace the joined end, where there is a projection and no instance norm before the sum."""
+    """Replace the joined end of blocks that have a projection and no instance norm before the sum."""
     leave = block.leave
     assert isinstance(leave, JoinedLeave)
     if leave.projection is None or leave.inner is not None:

@@ -1,7 +1,7 @@
 """The sum of the gated streams folded into the 1x1 behind it: conv(a + b + c + d) = [W W W W] (a, b, c, d).
 
-Three additions over whole maps become three more blocks of input channels of a convolution that was short
-of work.
+Three additions of whole feature maps become three more groups of input channels of a convolution that has too
+little work to fill a GPU.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Streams grouped stage by stage: the Lite convolutions at one depth of all streams as one of several groups.
+"""Streams grouped stage by stage: their Lite convolutions at one depth become one grouped convolution.
 
-All four streams read the same tensor, so their first Lite convolutions are one with four times the outputs.
-What a stream has to give after a stage is cut off, and the rest goes on: 20 convolutions become 8.
+All four streams read the same tensor, so their first Lite convolutions become one with four times the
+outputs. After each stage, the output of the stream that ends there is sliced off, and the others continue. 20
+convolutions become 8.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from osnet_edge.export.rewrite.block import STREAMS, FoldedBlock, Lite, Separate
 
 
 class GroupedStreams(nn.Module):
-    """One Lite convolution a stage; stream k ends behind stage k.
+    """One Lite convolution for each stage; stream k ends after stage k.
 
     Args:
-        stages: for each depth, that of the streams that are at least so deep.
+        stages: for each depth, the Lite convolution of the streams that are at least as deep.
     """
 
     def __init__(self, stages: list[nn.Module]) -> None:
@@ -47,7 +48,7 @@ def group_streams(block: FoldedBlock) -> None:
 
 
 def join(lites: list[Lite], depth: int) -> Lite:
-    """Make one Lite convolution of several: of one input at depth 0, of a group for each behind."""
+    """Join Lite convolutions into one: with a shared input at depth 0, and as groups at greater depths."""
     pointwise = torch.cat([lite.pointwise.weight for lite in lites])
     depthwise = torch.cat([lite.depthwise.weight for lite in lites])
     biases = [lite.depthwise.bias for lite in lites]

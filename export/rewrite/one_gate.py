@@ -1,4 +1,4 @@
-"""The four gates as one: means of all streams at once, and the gate's two layers as four equal groups."""
+"""The four calls of the gate as one: its two layers become grouped convolutions with four equal groups."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class OneGate(nn.Module):
     """The gate on the means of all streams.
 
     Args:
-        fc1: from C channels to the hidden ones, a 1x1 convolution of the pooled map.
-        fc2: back again.
+        fc1: 1x1 convolution of the pooled map, from C channels to the hidden channels.
+        fc2: 1x1 convolution back to C channels.
     """
 
     def __init__(self, fc1: nn.Conv2d, fc2: nn.Conv2d) -> None:
@@ -22,7 +22,7 @@ class OneGate(nn.Module):
         self.fc1, self.fc2 = fourfold(fc1), fourfold(fc2)
 
     def forward(self, streams: list[Tensor]) -> list[Tensor]:
-        """Give the streams' channels their weights, (N, 4 C, 1, 1)."""
+        """Return the weights of all channels, (N, 4 C, 1, 1)."""
         return [torch.sigmoid(self.fc2(F.relu(self.fc1(pool(streams)))))]
 
 
@@ -32,7 +32,7 @@ def pool(streams: list[Tensor]) -> Tensor:
 
 
 def fourfold(layer: nn.Conv2d) -> nn.Conv2d:
-    """Make four groups of one layer."""
+    """Repeat a layer as four groups."""
     assert layer.bias is not None
     return convolution(layer.weight.repeat(STREAMS, 1, 1, 1), layer.bias.repeat(STREAMS), groups=STREAMS)
 

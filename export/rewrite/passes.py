@@ -1,4 +1,4 @@
-"""The passes by name, in the order in which they are applied, and what each needs done before it."""
+"""The passes by name, in the order in which they are applied, and the pass that each requires."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Pass:
     """One rewrite of a block.
 
     Attributes:
-        name: what the user calls it.
+        name: its name in `--rewrite`.
         apply: replaces a part of a block by one that computes the same.
-        needs: the pass whose result it takes.
+        needs: the pass that must come before it; empty for none.
     """
 
     name: str
@@ -46,17 +46,17 @@ NAMES = tuple(item.name for item in PASSES)
 
 
 def parse_rewrite(text: str) -> tuple[str, ...]:
-    """Read what `--rewrite` was given.
+    """Parse the value of `--rewrite`.
 
     Args:
-        text: `none`, `auto` (every pass, which is what a GPU's compiler likes best), or names of `PASSES`
-            with commas between them, in any order.
+        text: `none`, `auto` (all passes, the fastest choice on GPUs), or names of `PASSES`, separated by
+            commas, in any order.
 
     Returns:
         The passes' names in the order in which they are applied.
 
     Raises:
-        InputError: no such pass, or one whose result another one needs is missing.
+        InputError: a pass is unknown, or the pass that another one requires is missing.
 
     Example:
         >>> parse_rewrite("dense,streams")
@@ -70,16 +70,16 @@ def parse_rewrite(text: str) -> tuple[str, ...]:
         raise InputError(f"expected none, auto or some of {', '.join(NAMES)}, got {', '.join(unknown)!r}")
     for item in PASSES:
         if item.name in asked and item.needs and item.needs not in asked:
-            raise InputError(f"the pass {item.name} takes up what {item.needs} leaves; add {item.needs}")
+            raise InputError(f"the pass {item.name} needs the pass {item.needs} before it; add {item.needs}")
     return tuple(name for name in NAMES if name in asked)
 
 
 def rewrite(model: OSNet, passes: Iterable[str]) -> OSNet:
-    """Return a network that computes the same up to rounding, in eval mode, by other operations.
+    """Return a network with other operations that computes the same up to rounding, in eval mode.
 
     Args:
-        model: as `osnet_edge.export.folding.fold_batch_norms` leaves it; it is not changed.
-        passes: names as `parse_rewrite` returns them; none returns the network as it is.
+        model: a network from `osnet_edge.export.folding.fold_batch_norms`; it is not changed.
+        passes: names as `parse_rewrite` returns them; without any, the network is returned as it is.
     """
     chosen = tuple(passes)
     rewritten = copy.deepcopy(model)

@@ -1,7 +1,7 @@
 """The gate's second layer written out as a sum over its few hidden channels.
 
-A matrix product is a kernel of its own, and sigmoid and scaling another. A sum of 1 to 8 products is
-arithmetic like theirs, and compiles into one kernel with both.
+A matrix product is one kernel, and sigmoid and scaling are another. A sum of 1 to 8 products is elementwise,
+as they are, and compiles into one kernel with both.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class UnrolledGate(nn.Module):
         self.register_buffer("bias", gate.fc2.bias[:channels].clone())
 
     def forward(self, streams: list[Tensor]) -> list[Tensor]:
-        """Give the streams' channels their weights, (N, 4 C, 1, 1)."""
+        """Return the weights of all channels, (N, 4 C, 1, 1)."""
         hidden = F.relu(self.fc1(pool(streams))).reshape(-1, STREAMS, self.hidden)
         total = self.bias
         for index in range(self.hidden):

@@ -98,6 +98,11 @@ class Plan:
         """Floats of an embedding."""
         return self.source.info.model.embedding_size
 
+    @property
+    def computes(self) -> str:
+        """What it is computed in, as names of engines have it: Q/DQ say INT8, whatever else is asked for."""
+        return "int8" if self.source.quantized else self.precision
+
     def threshold(self, usual: float) -> tuple[float, str]:
         """Return the cosine from which two embeddings are one person's, and where it is from.
 
@@ -122,7 +127,6 @@ class Consumer(ABC):
         config: path of the configuration in the folder that is written.
         model: path of the graph in it.
         precisions: that its builder can be asked for; the first is the default.
-        keeps_int8: whether a graph with Q/DQ can be given to it.
         exact_resize: whether it resizes as the package does, so that embeddings can be compared on crops of
             any size.
         keys: which keys of the configuration decide each attribute of `Pipeline`.
@@ -134,7 +138,6 @@ class Consumer(ABC):
     config: ClassVar[str]
     model: ClassVar[str] = "osnet.onnx"
     precisions: ClassVar[tuple[Precision, ...]] = ("fp16", "fp32")
-    keeps_int8: ClassVar[bool] = False
     exact_resize: ClassVar[bool] = True
     keys: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
@@ -225,7 +228,7 @@ def readme(consumer: Consumer, plan: Plan, **more: str) -> str:
         height=str(how.height),
         width=str(how.width),
         batch=str(plan.batch),
-        precision=plan.precision,
+        precision=plan.computes,
         **more,
     )
 

@@ -51,7 +51,6 @@ class DeepStreamNvinfer(Consumer):
     version: ClassVar[str] = "DeepStream 7.1 to 9.1; strongly-typed from 9.1 on"
     config: ClassVar[str] = "config_infer_osnet.txt"
     precisions: ClassVar[tuple[Precision, ...]] = ("fp16", "fp32", "fp16-typed")
-    keeps_int8: ClassVar[bool] = True
     keys: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "input size": ("property.infer-dims",),
         "normalisation": ("property.net-scale-factor", "property.offsets"),

@@ -15,13 +15,13 @@ from osnet_edge.integrate.consumers.base import (
     numbers,
     readme,
 )
-from osnet_edge.integrate.consumers.deepstream import COLORS, ORDERS, engine_name
-from osnet_edge.integrate.documents import is_yaml, named_file, open_document, yaml_text
+from osnet_edge.integrate.consumers.deepstream import COLORS, ORDERS, engine_name, start
+from osnet_edge.integrate.documents import is_yaml, named_file, open_document
 from osnet_edge.integrate.graphs import FedGraph, planes_graph
 from osnet_edge.integrate.pipeline import Pipeline
 from osnet_edge.integrate.source import Source
 from osnet_edge.integrate.values import choice, flag, image_size, number, section, triple, whole
-from osnet_edge.runtime.errors import InputError
+from osnet_edge.integrate.yaml_edits import yaml_text
 
 #: The library's own values for keys that are left out ("Gst-nvtracker", section Re-ID).
 DEFAULTS: dict[str, Any] = {
@@ -67,16 +67,7 @@ class DeepStreamTracker(Consumer):
         return self.config, "config_tracker_NvDeepSORT.yml"
 
     def feed(self, source: Source) -> FedGraph:
-        """Return the graph that takes planes.
-
-        Raises:
-            InputError: the network is quantised.
-        """
-        if source.quantized:
-            raise InputError(
-                "expected a float32 network for the tracker, which takes INT8 from a calibration table "
-                "and not from Q/DQ; give the ONNX file of osnet-edge export, or take --for deepstream-nvinfer"
-            )
+        """Return the graph that takes planes, Q/DQ and all."""
         return planes_graph(source.graph, source.info)
 
     def files(self, plan: Plan) -> dict[str, str]:
@@ -84,7 +75,7 @@ class DeepStreamTracker(Consumer):
         return {
             "config_tracker_NvDCF.yml": _document(plan, reid_type=2, sections=_DCF),
             "config_tracker_NvDeepSORT.yml": _document(plan, reid_type=1, sections=_DEEP_SORT),
-            "README.md": readme(self, plan),
+            "README.md": readme(self, plan, start=start(plan, self.model)),
         }
 
     def recognises(self, path: Path) -> bool:
@@ -203,8 +194,10 @@ def _settings(plan: Plan, reid_type: int) -> list[Setting]:
         Setting("onnxFile", model, "an absolute path"),
         Setting(
             "modelEngineFile",
-            engine_name(model, plan.batch, plan.precision),
-            "built at the first start, which takes minutes, and loaded from then on",
+            engine_name(model, plan.batch, plan.computes),
+            "you build it, as the README says, since the graph has Q/DQ"
+            if plan.source.quantized
+            else "built at the first start, which takes minutes, and loaded from then on",
         ),
     ]
 

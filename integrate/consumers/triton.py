@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from osnet_edge.integrate.consumers.base import Configuration, Consumer, Fault, Plan, Precision, readme
+from osnet_edge.integrate.consumers.tensorrt import build_command
 from osnet_edge.integrate.documents import read_text
 from osnet_edge.integrate.graphs import FedGraph, bytes_graph
 from osnet_edge.integrate.interface import Interface, interface_of
@@ -61,7 +62,6 @@ class Triton(Consumer):
     config: ClassVar[str] = "models/osnet/config.pbtxt"
     model: ClassVar[str] = "models/osnet/1/model.onnx"
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
-    keeps_int8: ClassVar[bool] = True
     keys: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "input size": ("input.dims",),
         "layout": ("input.dims",),
@@ -107,8 +107,9 @@ class Triton(Consumer):
         }
         for blank, value in blanks.items():
             client = client.replace(blank, value)
-        sizes = {"batch": plan.batch, "height": how.height, "width": how.width}
-        more = _PLAN.format(**sizes) if self.backend.builds else ""
+        shape = (how.height, how.width, 3)
+        built = build_command(plan, self.model, "models/osnet/1/model.plan", shape)
+        more = f"{_BUILD}{built}\n" if self.backend.builds else ""
         opencv = " opencv-python" if by_opencv else ""
         page = readme(self, plan, backend=self.backend.name, build=more, opencv=opencv)
         return {self.config: config, "client.py": client, "README.md": page}
@@ -136,7 +137,7 @@ class Triton(Consumer):
         return Configuration(path, pipeline, graph, tuple(_faults(config, shown)))
 
     def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
-        """Return the configuration with values changed; it is written anew, without its comments."""
+        """Return the configuration with values changed; see `Consumer.mended`."""
         return parse_model_config(read_text(path), str(path)).replace(changes)
 
     def assumed(self, read: Pipeline, how: Preprocessing) -> Pipeline:
@@ -281,10 +282,7 @@ instance_group [
   }}
 ]
 """
-_PLAN = """
+_BUILD = """
 First build the engine on the machine that serves it, with the TensorRT of its container:
 
-    trtexec --onnx={{model}} --saveEngine=models/osnet/1/model.plan \\
-        --minShapes=images:1x{height}x{width}x3 --optShapes=images:{batch}x{height}x{width}x3 \\
-        --maxShapes=images:{batch}x{height}x{width}x3
-""".replace("{{model}}", "models/osnet/1/model.onnx")
+"""

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from osnet_edge.integrate.consumers.base import Configuration, Consumer, Fault, Plan, Precision, readme
-from osnet_edge.integrate.documents import is_yaml, named_file, open_document, yaml_text
+from osnet_edge.integrate.documents import is_yaml, named_file, open_document
 from osnet_edge.integrate.graphs import FedGraph, unit_graph
 from osnet_edge.integrate.interface import interface_of
 from osnet_edge.integrate.pipeline import Pipeline
 from osnet_edge.integrate.source import Source
 from osnet_edge.integrate.values import flag
+from osnet_edge.integrate.yaml_edits import yaml_text
 from osnet_edge.runtime.errors import InputError
 
 _UNIT = 1 / 255
@@ -45,16 +46,7 @@ class Ultralytics(Consumer):
         return f"{self.name}:square" if self.square else self.name
 
     def feed(self, source: Source) -> FedGraph:
-        """Return the graph that takes planes in [0, 1].
-
-        Raises:
-            InputError: the network is quantised, and rounding before its first layer would move its steps.
-        """
-        if source.quantized:
-            raise InputError(
-                "expected a float32 network for Ultralytics, whose division by 255 moves what INT8 rounds; "
-                "give the ONNX file of osnet-edge export"
-            )
+        """Return the graph that takes planes in [0, 1], Q/DQ and all: ONNX Runtime computes it."""
         return unit_graph(source.graph, source.info, square=self.square)
 
     def files(self, plan: Plan) -> dict[str, str]:

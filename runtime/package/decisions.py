@@ -110,8 +110,10 @@ class Int8:
         weight_bits: of the weights: 8, or 7 for processors without VNNI (what ONNX Runtime's quantiser calls
             `reduce_range`); 8 in packages from before it was written down.
         drift: how far embeddings move, where the calibration set knows nobody and so tells no loss.
-        changes: under which changes of camera `AccuracyLoss.changed` was measured, the ends of each range by
-            name (`osnet_edge.engines.calibration.camera_changes` says what of); empty where it was not.
+        changes: under which changes of camera `AccuracyLoss.changed` was measured and `changed_copies` were
+            seen, the ends of each range by name (`osnet_edge.engines.calibration.camera_changes` says what
+            of); empty where there was neither.
+        changed_copies: images so changed that ranges saw beside `pictures`; 0 in older packages.
         budget_idf1: points of IDF1 that might be lost in sequences; None where none was given.
     """
 
@@ -131,6 +133,7 @@ class Int8:
     weight_bits: Literal[7, 8] = 8
     drift: Drift | None = None
     changes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    changed_copies: int = 0
     budget_idf1: float | None = None
 
 

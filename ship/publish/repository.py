@@ -39,6 +39,7 @@ from osnet_edge.ship.publish.writing import (
     read_if_there,
     replace_file,
     unfinished,
+    writers_before,
 )
 from osnet_edge.ship.times import format_time
 
@@ -403,6 +404,9 @@ class Repository:
             for name, made in begun.items():
                 if self._create(name, made):
                     created.append(self._metadata / name)
+            # Without a lock another may be between its comparison and its rename.
+            if writers_before(self.folder, stamp.version if stamp else 0, notes[-1]):
+                raise self._lost("timestamp.json")
             if not replace_file(place, content, current.content):
                 raise self._lost("timestamp.json")
         except BaseException:

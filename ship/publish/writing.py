@@ -1,12 +1,14 @@
 """One writer of a repository at a time: by a lock, and by files that are never overwritten.
 
 A lock excludes processes of one machine, and of several machines if the file system supports it, as NFS does.
-On other file systems two rules remain: a numbered file is created only if it does not exist, and the
-timestamp is replaced only while it is the one that was read.
+On other file systems three rules remain: a numbered file is created only if it does not exist; of those who
+have begun to write, whoever has the lowest number goes on; and the timestamp is replaced only while it is the
+one that was read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -28,6 +30,9 @@ UNFINISHED_NAME = ".unfinished"
 #: How long a writer waits for another one.
 WAIT_S = 30.0
 _POLL_S = 0.05
+#: Seconds after which a writer on another machine is taken for ended; one that stalls for longer, between its
+#: comparison and its rename, may be lost.
+_ENDED_S = 60.0
 #: Between a name and whose note of it this is.
 _OWNER = "+"
 #: How a file system says that it has no locks, or no hard links.
@@ -151,7 +156,7 @@ def note_unfinished(folder: Path, *names: str) -> list[Path]:
     # Another writer may have begun with the same name: each has notes of its own.
     notes = [place / f"{name}{_OWNER}{uuid4().hex}" for name in names]
     for note in notes:
-        note.touch()
+        note.write_text(f"{socket.gethostname()}\n{os.getpid()}\n", encoding="utf-8")
     sync(place)
     sync(folder)
     return notes
@@ -167,10 +172,58 @@ def unfinished(folder: Path) -> set[str]:
     return {name for name, *_ in names if name.split(".")[0].isdecimal()}
 
 
+def writers_before(folder: Path, above: int, mine: Path) -> bool:
+    """Return whether somebody else has begun a metadata file of a role, and is to be let go first.
+
+    Each creates the next number where there is none, so that two have the same begun only by a higher one who
+    saw the lower. Of a machine that is not this one, or that did not say, the age of the note tells: by the
+    clock of the file system, which wrote ours too.
+
+    Args:
+        folder: the repository's.
+        above: the number that is in place.
+        mine: our note, of the file that we have begun.
+    """
+    number, role = _number_and_role(mine)
+    now = mine.stat().st_mtime
+    for note in mine.parent.glob(f"[0-9]*.{role}.json{_OWNER}*"):
+        other, _ = _number_and_role(note)
+        if not above < other < number:
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            if _still_writes(note, now):
+                return True
+    return False
+
+
 def forget_unfinished(notes: Iterable[Path]) -> None:
     """Delete these records: all of the files are installed, or none."""
     for note in notes:
         note.unlink(missing_ok=True)
+
+
+def _number_and_role(note: Path) -> tuple[int, str]:
+    number, role, *_ = note.name.split(".")
+    return int(number), role
+
+
+def _still_writes(note: Path, now: float) -> bool:
+    host, *process = note.read_text(encoding="utf-8", errors="replace").split() or [""]
+    # Windows would send the process a signal.
+    if os.name == "posix" and host == socket.gethostname() and process and process[0].isdecimal():
+        return _runs(int(process[0]))
+    return now - note.stat().st_mtime < _ENDED_S
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # Somebody else's.
+        return True
+    return True
 
 
 class _ChangedError(Exception):

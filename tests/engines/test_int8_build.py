@@ -48,13 +48,13 @@ SMALL = Preprocessing(height=128, width=64)
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
-    """A folder with `people/`, a small `osnet.onnx`, and two calibration sets of 16 images.
+    """A folder with `people/`, a small `osnet.onnx`, and two calibration sets of 32 images.
 
     `calib.json` holds 32 people out, and `ranges.json` nobody, for what is about ranges alone.
     """
     folder = tmp_path_factory.mktemp("int8")
     people = draw_people(folder / "people", train=64)
-    calibrate = ["calibrate", "--data", str(people), "--images", "16", "--held-out", "32"]
+    calibrate = ["calibrate", "--data", str(people), "--images", "32", "--held-out", "32"]
     assert main([*calibrate, "-o", str(folder / "calib.json")]) == 0
     assert main([*calibrate[:-1], "0", "-o", str(folder / "ranges.json")]) == 0
     export_onnx(checkpoint, folder / "osnet.onnx", preprocessing=SMALL)
@@ -123,7 +123,8 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     assert manifest.int8.loss is not None
     assert manifest.int8.loss.changed is not None
     assert manifest.int8.changes == RANGES
-    assert (manifest.int8.pictures, manifest.int8.held_out) == (16, 128)
+    int8 = manifest.int8
+    assert (int8.pictures, int8.changed_copies, int8.held_out) == (32, 32, 128)
     assert all(each.int8 for each in manifest.int8.groups)
     rules = builder_of(manifest.target.backend).rules_for(manifest.target.processor)
     # For processors without VNNI, OpenVINO's stem stays in floating point.
@@ -145,6 +146,7 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     share = "77%" if left else "100%"
     assert f"{17 - left} of {17 - left} groups, {share} of the multiply-accumulates" in text
     assert "128 held-out images; under changed cameras mAP " in text
+    assert "mse ranges of 32 images and 32 changed ones" in text
     assert "changed in exposure 0.73 to 1.37, white_balance " in text
     assert "  conv2.0 pointwise  int8" in text
     # The published network has 139 convolutions but for its gates, and one linear layer.
@@ -157,7 +159,7 @@ def test_an_int8_package_runs_and_says_how_it_was_made(
     assert drawing.count('class="mark c0"') == len(manifest.int8.groups)
     # Packages from before cameras were changed say nothing of it, and are read.
     older = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    del older["int8"]["changes"], older["int8"]["loss"]["changed"]
+    del older["int8"]["changes"], older["int8"]["loss"]["changed"], older["int8"]["changed_copies"]
     (tmp_path / "out" / "manifest.json").write_text(json.dumps(older))
     capsys.readouterr()
     assert main(["inspect", str(tmp_path / "out")]) == 0

@@ -142,7 +142,7 @@ def test_the_exported_graph_computes_what_torch_does_and_holds_nothing_twice(
     [
         ("fuse", "expected none, auto or some of streams, carry.*got 'fuse'"),
         ("", "expected none, auto or some of"),
-        ("carry,dense", "carry takes up what streams leaves; add streams"),
+        ("carry,dense", "carry needs the pass streams before it; add streams"),
         ("unroll", "add gate"),
         ("projection", "add sum"),
     ],

@@ -158,7 +158,7 @@ def test_an_element_of_savant_is_found_and_mended(package: Path, tmp_path: Path)
     config = tmp_path / "module.yml"
     config.write_text(SAVANT)
     found = check(config, source=open_source(package))
-    assert [each.name for each in found.findings] == ["normalisation", "aspect ratio"]
+    assert [each.name for each in found.findings] == ["normalisation", "aspect ratio", "resize filter"]
     (tmp_path / "mended").mkdir()
     found.write_mended(tmp_path / "mended/module.yml")
     assert check(tmp_path / "mended/module.yml").findings == ()

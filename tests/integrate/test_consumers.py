@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from PIL import Image
 
 from osnet_edge.cli.main import main
@@ -24,6 +25,7 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package.golden import normalize_rows
 from osnet_edge.runtime.package.manifest import set_threshold
 from osnet_edge.runtime.package.threshold import Threshold
+from osnet_edge.runtime.precisions import PRECISIONS
 from osnet_edge.runtime.preprocessing import resize
 from osnet_edge.train.synthetic import sample_crops
 
@@ -126,12 +128,36 @@ def test_the_client_of_triton_resizes_as_the_package_does(checkpoint: Path, tmp_
 
 
 def test_types_are_written_into_the_graph_where_asked(package: Path, tmp_path: Path) -> None:
-    integrate(package, "deepstream-nvinfer", tmp_path / "out", crops=CROPS[:2], precision="fp16-typed")
+    """And the graph that is there is held to the package, by the limit of engines in FP16."""
+    nvinfer = consumer_named("deepstream-nvinfer")
+    made = integrate(package, nvinfer.name, tmp_path / "out", crops=CROPS, precision="fp16-typed")
+    assert made.proof.float16 is not None
+    assert 0 < made.proof.float16 < PRECISIONS["fp16"].golden_distance
+    tensor = nvinfer.read(tmp_path / "out" / nvinfer.config).pipeline.tensor(CROPS, "pillow-bilinear")
+    rows = open_graph(tmp_path / "out/osnet.onnx").run(None, {"images": tensor})[0]
+    assert 0 < np.abs(normalize_rows(rows) - Embedder.load(package)(CROPS)).max() < 1e-2
     model = onnx.load(tmp_path / "out/osnet.onnx")
     types = {each.data_type for each in model.graph.initializer if len(each.dims) == 4}
     assert onnx.TensorProto.FLOAT16 in types
     assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     assert "strongly-typed=1" in (tmp_path / "out/config_infer_osnet.txt").read_text()
+
+
+def test_a_graph_that_leaves_float16_is_not_written(graph: Path, tmp_path: Path) -> None:
+    """Its first convolution gives more than 65504, and no weight does."""
+    model = onnx.load(graph)
+    first = next(node for node in model.graph.node if node.op_type == "Conv").input[1]
+    weights = next(each for each in model.graph.initializer if each.name == first)
+    values = numpy_helper.to_array(weights) * np.float32(1e5)
+    weights.CopyFrom(numpy_helper.from_array(values, first))
+    onnx.save(model, tmp_path / "large.onnx")
+    with pytest.raises(InputError, match="past float16's 65504"):
+        integrate(
+            *(tmp_path / "large.onnx", "deepstream-nvinfer", tmp_path / "out"),
+            crops=CROPS,
+            precision="fp16-typed",
+        )
+    assert not (tmp_path / "out").exists()
 
 
 #: Of an x0_25 with random weights.
@@ -141,15 +167,23 @@ INT8_PACKAGE = Path(__file__).parents[1] / "frozen/before/int8"
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_q_dq_is_kept_where_the_consumer_takes_it(spelling: str, tmp_path: Path) -> None:
     consumer = consumer_named(spelling)
-    if not consumer.keeps_int8:
-        with pytest.raises(InputError, match="expected a float32 network for"):
-            integrate(INT8_PACKAGE, spelling, tmp_path / "out", crops=CROPS[:2])
-        return
     made = integrate(INT8_PACKAGE, spelling, tmp_path / "out", crops=CROPS[:2])
     kinds = {node.op_type for node in onnx.load(tmp_path / "out" / consumer.model).graph.node}
     assert "QuantizeLinear" in kinds
-    # To the bit: a difference of one step of eight bits would be far over the limit.
+    # A difference of one step of eight bits would be far over the limit.
     assert made.proof.difference < 1e-5
+    # DeepStream's own builders have no key for Q/DQ, and load an engine that is there.
+    page = (tmp_path / "out/README.md").read_text()
+    assert ("--stronglyTyped" in page) == (spelling in ("deepstream-tracker", "savant", "triton:tensorrt"))
+    config = (tmp_path / "out" / consumer.config).read_text()
+    assert ("_gpu0_int8.engine" in config) == (spelling in ("deepstream-tracker", "savant"))
+
+
+def test_types_are_not_written_over_q_dq(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a float32 network for --precision fp16-typed"):
+        integrate(
+            *(INT8_PACKAGE, "deepstream-nvinfer", tmp_path / "out"), crops=CROPS, precision="fp16-typed"
+        )
 
 
 REFUSED = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import onnx
@@ -13,6 +14,8 @@ from user_files import nvinfer, tracker
 from osnet_edge.cli.integrate_check import open_images
 from osnet_edge.cli.main import main
 from osnet_edge.integrate import Source, check, integrate, open_source
+from osnet_edge.integrate.documents import Yaml
+from osnet_edge.integrate.model_config import parse_model_config
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.synthetic import sample_crops
 
@@ -112,6 +115,89 @@ def test_a_legal_form_is_read_and_mended(
     # Written over the file itself, as people do.
     found.write_mended(config)
     assert check(config, source=source).findings == ()
+    mended = config.read_bytes().decode()
+    assert mended.startswith("\ufeff") == text.startswith("\ufeff")
+    assert mended.count("\r") == ("\r" in text) * mended.count("\n")
+    assert [each for each in re.findall(r"#[^\r\n]*", text) if each not in mended] == []
+
+
+MENDED_PBTXT = """# mine
+name: "reid"   # the name
+input [ {  # one
+    # a name of the graph's own
+    name: "images"
+    dims: [ 256, 128, 3 ],  # height, width
+    data_type: TYPE_UINT8
+  } ]
+output { dims: [ 512 ]  # floats
+}
+instance_group [ { kind: KIND_CPU, count: 2 } ]  # last
+max_batch_size: 32
+"""
+
+
+def test_a_configuration_of_triton_is_changed_where_it_is_wrong_alone() -> None:
+    """A reshape goes with dimensions; fields that were left out come behind the others."""
+    before = MENDED_PBTXT.replace(
+        '    name: "images"\n', '    name: "image"\n    reshape { shape: [ 2 ] },\n'
+    )
+    before = before.replace("    data_type: TYPE_UINT8\n", "").replace("max_batch_size: 32\n", "")
+    before = before.replace("dims: [ 256, 128, 3 ]", "dims: 3, dims: 256").replace("512", "256")
+    config = parse_model_config(before, "config.pbtxt")
+    changes = {"input.name": "images", "input.dims": [256, 128, 3], "input.data_type": "TYPE_UINT8"}
+    mended = config.replace({**changes, "output.dims": [512], "max_batch_size": 32})
+    assert mended == MENDED_PBTXT
+
+
+BRANCHES = """# mine
+all: &all {keepAspc: 1}   # of several
+ReID:
+  <<: *all
+  inferDims:   # gone with its list
+  - 256
+  - 128
+  - 3
+  offsets: &mean [0, 0,
+    0]
+  netScaleFactor: &one 1.0  # why
+  colorFormat: *one
+  # below
+Other: {a: 1}
+Empty:  # nothing
+"""
+
+
+def test_a_value_of_yaml_is_changed_where_it_stands_alone() -> None:
+    """What is merged or an alias is written for itself, and a section that is not there is added."""
+    changes = {
+        "ReID.keepAspc": 0,
+        "ReID.inferDims": [3, 256, 128],
+        "ReID.offsets": [1.5, 2.0, 3.0],
+        "ReID.netScaleFactor": 0.5,
+        "ReID.colorFormat": 0,
+        "ReID.onnxFile": "a: b",
+        "Other.deep.b": 2,
+        "Empty.c": True,
+        "TrajectoryManagement.enableReAssoc": 1,
+    }
+    assert Yaml(BRANCHES, "a.yml").replace(changes) == (
+        """# mine
+all: &all {keepAspc: 1}   # of several
+ReID:
+  <<: *all
+  inferDims: [3, 256, 128]
+  offsets: &mean [1.5, 2.0, 3.0]
+  netScaleFactor: &one 0.5  # why
+  colorFormat: 0
+  keepAspc: 0
+  onnxFile: "a: b"
+  # below
+Other: {deep: {b: 2}, a: 1}
+Empty: {c: True}  # nothing
+TrajectoryManagement:
+  enableReAssoc: 1
+"""
+    )
 
 
 def test_a_key_file_in_yaml_is_read_too(source: Source, tmp_path: Path) -> None:

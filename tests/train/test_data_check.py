@@ -104,7 +104,7 @@ def resized(width: int, height: int) -> Callable[[Path], object]:
         ),
         pytest.param(
             rename("bounding_box_train", "0003_", "0004_"),
-            ["people both trained on and looked for: 1, such as 4"],
+            ["people both in training and test images: 1, such as 4"],
             id="one person in both",
         ),
         pytest.param(resized(12, 40), ["images smaller than 48x16: 1, such as", "(40x12)"], id="tiny"),

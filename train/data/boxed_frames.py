@@ -2,10 +2,10 @@
 
     frame,id,x,y,w,h,considered,class,visibility
 
-The first six are needed: frames and people counted from 1, the box's upper left corner and its size in
-pixels; a detector that does not know people apart writes id -1, and each is somebody new. A line that is not
-considered (0), of another class than pedestrians (1), or less visible than a third is passed over, as are
-frames whose image is not there.
+The first six columns are required: frame and person, counted from 1, and the box's upper left corner and size
+in pixels. A detector that does not identify people writes the id -1, and each such box counts as another
+person. Lines that are not considered (0), of another class than pedestrians (1), or with a visibility below a
+third are skipped, and so are frames whose image is missing.
 
 Source: "MOT16: A Benchmark for Multi-Object Tracking" (Milan et al., 2016), section 3.3 and table 6.
 """
@@ -36,9 +36,9 @@ class BoxedPerson:
 
     Attributes:
         path: the frame's file.
-        identity: of the person, from 0 over all sequences that were read together.
-        camera: the sequence, as above.
-        box: x1, y1, x2, y2 in whole pixels, the last two exclusive; it may reach over the frame's edges.
+        identity: number of the person, from 0 over all sequences that were read together.
+        camera: number of the sequence, as above.
+        box: x1, y1, x2, y2 in whole pixels, the last two exclusive; it may extend beyond the frame.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class BoxedPerson:
 
 
 def read_boxed_frames(folders: Sequence[Path | str]) -> tuple[BoxedPerson, ...]:
-    """Read the boxes of sequences; no frame is opened. Each sequence is a camera, with people of its own.
+    """Read the boxes of sequences; no frame is opened. Each sequence counts as a camera with its own people.
 
     Args:
         folders: sequences, or folders of sequences.
@@ -57,8 +57,8 @@ def read_boxed_frames(folders: Sequence[Path | str]) -> tuple[BoxedPerson, ...]:
         The people, sequence by sequence, in the order of the lines.
 
     Raises:
-        InputError: a folder is no sequence and holds none, a line is wrong, or a sequence has no box in any
-            frame that is there.
+        InputError: a folder neither is a sequence nor contains one, a line is wrong, or a sequence has no box
+            in its frames.
     """
     people: list[BoxedPerson] = []
     known: dict[tuple[int, int], int] = {}

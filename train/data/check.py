@@ -1,4 +1,4 @@
-"""A set's images, opened one by one: what there is, what looks wrong, and what cannot be decoded."""
+"""A check of a set: it opens all images, counts them, and finds suspicious and unreadable ones."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _MOST_THREADS = 8
 
 @dataclass(frozen=True)
 class SplitCount:
-    """What one split holds.
+    """The counts of one split.
 
     Attributes:
         split: its name.
-        identities: people on its images, distractors not counted.
-        cameras: cameras that took them.
-        pictures: how many there are, distractors included.
+        identities: number of people, without distractors.
+        cameras: number of cameras.
+        pictures: number of images, with distractors.
     """
 
     split: str
@@ -40,11 +40,11 @@ class SplitCount:
 
 @dataclass(frozen=True)
 class SetReport:
-    """What is to be said of a set.
+    """The result of a check.
 
     Attributes:
-        splits: the splits that hold images.
-        warnings: what does not stop the work, with counts.
+        splits: counts of the splits that have images.
+        warnings: problems that do not stop the work, with counts.
         unreadable: images that cannot be decoded, each with the reason.
     """
 
@@ -55,7 +55,7 @@ class SetReport:
 
 @dataclass(frozen=True)
 class _Opened:
-    """What was seen of one file: its size in pixels and its digest, or why it cannot be decoded."""
+    """The result of opening one file: its size in pixels and its digest, or why it cannot be decoded."""
 
     path: Path
     height: int = 0
@@ -112,7 +112,7 @@ def _open(path: Path) -> _Opened:
 
 
 def _doubts(found: ReidSet) -> Iterator[str]:
-    """Tell what is odd by names alone."""
+    """Yield warnings that follow from identities and cameras alone."""
     cameras: dict[int, set[int]] = {}
     for picture in found.train:
         cameras.setdefault(picture.identity, set()).add(picture.camera)
@@ -134,13 +134,13 @@ def _doubts(found: ReidSet) -> Iterator[str]:
     both = {p.identity for p in found.train} & {p.identity for p in found.query}
     if both:
         yield (
-            f"people both trained on and looked for: {len(both):,}, such as {min(both)}; "
+            f"people both in training and test images: {len(both):,}, such as {min(both)}; "
             "scores would be too good, unless each split numbers its people from the start"
         )
 
 
 def _picture_doubts(found: ReidSet, opened: Sequence[_Opened]) -> Iterator[str]:
-    """Tell what is odd by what was seen in the files."""
+    """Yield warnings about the content of the files."""
     good = [each for each in opened if not each.reason]
     tiny = [each for each in good if each.height < _LEAST_HEIGHT or each.width < _LEAST_WIDTH]
     if tiny:

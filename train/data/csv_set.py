@@ -1,4 +1,4 @@
-"""A user's own images by a table: a CSV beside them.
+"""A user's own images in a table, a CSV file.
 
     path,identity,camera,split
     a/1.jpg,anna,north,train
@@ -6,8 +6,8 @@
     a/3.jpg,ben,north,gallery
     a/4.jpg,,north,gallery          nobody's right answer
 
-Paths are from the table's own folder. Without `split` all images are to train on, and then `camera` may
-be left out too.
+Paths are relative to the table's folder. Without `split`, all images are training images, and then `camera`
+may be left out too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def read_csv(file: Path | str) -> ReidSet:
     """Read a table of images; no image is opened, but each must be there.
 
     Raises:
-        InputError: the table is missing, empty or no CSV, lacks a column, or a line is wrong, which is named.
+        InputError: the table is missing, empty or no CSV, lacks a column, or has a wrong line, which is
+            named.
     """
     file = Path(file)
     try:

@@ -1,4 +1,4 @@
-"""Pictures that a person describes in their own words, made into a set: what tables and patterns share."""
+"""A set from images that the user describes by a table or a pattern."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SPLITS = ("train", "query", "gallery")
 
 
 class Description(NamedTuple):
-    """What is said of one image.
+    """The description of one image.
 
     Attributes:
         path: the image's file.
         identity: any text; empty for a distractor.
-        camera: any text; empty if it was not told.
+        camera: any text; empty if unknown.
         split: one of `SPLITS`.
-        source: where this is said, for messages.
+        source: place of this description, for messages.
     """
 
     path: Path
@@ -33,10 +33,10 @@ class Description(NamedTuple):
 def set_of(
     name: str, root: Path, described: Sequence[Description], warnings: tuple[str, ...] = ()
 ) -> ReidSet:
-    """Number identities and cameras from 1, in the order of their texts, and share images out to splits.
+    """Number identities and cameras from 1, in the order of their texts, and assign images to splits.
 
     Raises:
-        InputError: a split, a camera or an identity cannot be, or an image comes twice.
+        InputError: a split, camera or identity is wrong, or an image comes twice.
     """
     sources: dict[Path, str] = {}
     for each in described:
@@ -64,7 +64,7 @@ def set_of(
 
 
 def _require_cameras(described: Sequence[Description], tests: bool) -> None:
-    """Cameras may be left out altogether when there is only training, for retrieval is scored across them."""
+    """Check that all images have a camera, unless there are only training images: scores need cameras."""
     without = [each for each in described if not each.camera]
     if without and (tests or len(without) < len(described)):
         raise InputError(

@@ -1,9 +1,9 @@
-"""The protocol of the small sets: half of the people to train on, half to test on, drawn again and again.
+"""The protocol of the small sets: random halves of the people for training and test, several times.
 
-Their authors fixed no split, so that figures are averages over ten random ones (Gray et al., "Evaluating
-appearance models", 2007, began it for VIPeR). The draws here depend on the seed and the split's number alone.
-They are not those of torchreid, which were drawn without a seed and live in files, so figures agree in the
-mean and not split by split.
+Their authors fixed no split, so scores are averages over ten random ones (first for VIPeR, Gray et al.,
+"Evaluating appearance models", 2007). The splits here depend only on the seed and the split's number. They
+are not those of torchreid, which were drawn without a seed and are stored in files; so scores agree on
+average, and not for each split.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Splits = tuple[tuple[Picture, ...], tuple[Picture, ...], tuple[Picture, ...]]
 
 
 def draw_half(identities: Collection[int], draw: int, seed: int) -> frozenset[int]:
-    """Return the half of the people to train on, the smaller one if they are odd.
+    """Return the half of the people to train on; the smaller one if their number is odd.
 
     Example:
         >>> len(draw_half(range(1, 633), draw=0, seed=0))
@@ -34,18 +34,18 @@ def draw_half(identities: Collection[int], draw: int, seed: int) -> frozenset[in
 def split_views(
     query_view: Iterable[Picture], gallery_view: Iterable[Picture], training: Collection[int]
 ) -> Splits:
-    """Split a set of two views: people to train on give all their images, others one view to each side.
+    """Split a set of two views: training people with all images, others with one view for each side.
 
-    People of the gallery's view alone become distractors, and those of the query's view alone are left out,
-    as nobody could find them.
+    People only in the gallery's view become distractors. People only in the query's view are left out, since
+    they have no match.
 
     Args:
-        query_view: the images that queries come from.
-        gallery_view: the images to look among.
+        query_view: the images for queries.
+        gallery_view: the images for the gallery.
         training: the identities to train on.
 
     Returns:
-        Images to train on, queries and gallery.
+        Training images, queries and gallery.
     """
     query_view, gallery_view = tuple(query_view), tuple(gallery_view)
     shared = shared_identities(query_view, gallery_view)
@@ -62,5 +62,5 @@ def split_views(
 
 
 def shared_identities(one: Iterable[Picture], other: Iterable[Picture]) -> set[int]:
-    """Return who is on images of both views."""
+    """Return the identities in both views."""
     return ({p.identity for p in one} & {p.identity for p in other}) - {DISTRACTOR}

@@ -1,4 +1,4 @@
-"""The layouts that are known: where each set's files lie, and who reads them."""
+"""The known layouts: where the files of each set are, and which function reads them."""
 
 from __future__ import annotations
 
@@ -27,16 +27,15 @@ _SEVEN = "[0-9]" * 7
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which a set lies on a disk.
+    """The layout of a set on the disk.
 
     Attributes:
-        marks: glob patterns, of which the set's folder matches one at least.
-        read: reads the folder, given the number of the split and the seed.
-        inside: where the set's folder may be in the one that was given: archives unpack into folders of
-            their own.
-        splits: how many test splits there are.
-        converted: whether the set is also known by its name in the Market-1501 layout, where nothing tells,
-            say, CUHK03's detected boxes from its labelled ones.
+        marks: glob patterns; a folder of this layout contains a match of at least one.
+        read: reads the folder, given the index of the split and the seed.
+        inside: subfolders that may contain the set, since archives unpack into folders of their own.
+        splits: number of test splits.
+        converted: whether the set may also be given in the Market-1501 layout under its name, since nothing
+            there distinguishes, for example, CUHK03's detected boxes from its labelled ones.
     """
 
     marks: tuple[str, ...]
@@ -114,7 +113,7 @@ _FOLDERS = {
 
 
 def folder_names(name: str) -> tuple[str, ...]:
-    """Return what the folder of a set may be called, as `plain` spells it."""
+    """Return the usual names of a set's folder, in the form that `plain` returns."""
     return (plain(name), *_FOLDERS.get(name, ()))
 
 
@@ -136,10 +135,10 @@ def _recognise_in(root: Path) -> tuple[Layout, Path] | None:
 
 
 def recognise(root: Path) -> tuple[Layout, Path] | None:
-    """Return the first layout whose marks are in `root`, and the set's folder in it.
+    """Return the first layout whose marks are in `root`, and the set's folder.
 
-    Archives unpack into folders of their own, so a set is also found up to three folders further in, if it is
-    the only one there.
+    Archives unpack into folders of their own, so a set is also found up to three folders deeper, if it is the
+    only one there.
     """
     folders = [root]
     for _ in range(4):

@@ -34,19 +34,20 @@ _NAME = re.compile(r"(-1|[0-9]+)_c([0-9]+)(?:s[0-9]+)?(?:[_.-].*)?", re.ASCII | 
 def read_market1501(root: Path | str, *, splits: Sequence[str] = ("train", "query", "gallery")) -> ReidSet:
     """Read the names of a set in the Market-1501 layout; no image is opened.
 
-    Junk images (identity -1) are dropped, and files that are no images (`Thumbs.db`) are passed over.
+    Junk images (identity -1) are dropped, and files that are no images (`Thumbs.db`) are skipped.
 
     Args:
         root: the folder that holds `bounding_box_train`, `query` and `bounding_box_test`, or some of them.
-        splits: which to read, of "train", "query" and "gallery". One whose folder is missing comes back
-            empty, as long as another is there.
+        splits: the splits to read, of "train", "query" and "gallery". A split whose folder is missing is
+            empty, if another one exists.
 
     Returns:
         The set, with absolute or relative paths as `root` was given.
 
     Raises:
-        InputError: the root is missing or no folder, it holds none of the splits, a query comes without a
-            gallery or the other way round, a split holds no usable image, or an image's name does not fit.
+        InputError: the root is missing or no folder, it has none of the splits, there is a query folder
+            without a gallery or the reverse, a split has no usable image, or an image's name has another
+            form.
     """
     root = Path(root)
     unknown = [split for split in splits if split not in SPLIT_FOLDERS]
@@ -96,7 +97,7 @@ def _require_folder(root: Path) -> None:
 
 
 def _advice(root: Path) -> str:
-    """Guess what the caller meant: the two usual slips are one folder too deep and one too shallow."""
+    """Guess what the caller meant: the usual mistakes are a folder too deep or not deep enough."""
     if root.resolve().name in SPLIT_FOLDERS.values():
         return f"give the folder that holds {root.resolve().name}/, not that folder itself"
     for inner in sorted(root.iterdir()):

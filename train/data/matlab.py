@@ -1,4 +1,4 @@
-"""MATLAB files, by which some authors publish their splits, and one its images."""
+"""MATLAB files, in which some sets publish their splits, and CUHK03 its images."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def open_hdf5(file: Path) -> Any:
 
 @contextmanager
 def damage_named(file: Path) -> Iterator[None]:
-    """Turn what a damaged file surfaces as, whatever its bytes happen to break, into an InputError."""
+    """Turn all errors that a damaged file may cause into an InputError."""
     try:
         yield
     except InputError:

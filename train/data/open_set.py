@@ -1,10 +1,10 @@
-"""Opening a set by what a user types: a name, a folder, a table or a pattern.
+"""Opening a set by its specification: a name, a folder, a table or a pattern.
 
-This is what is typed:
+A specification is one of these:
 
     market1501               the folder of that name, or of another usual one, in the folder OSNET_EDGE_DATA
     msmt17=sets/MSMT17_V2    that folder, as MSMT17
-    sets/street              a folder, in whatever layout is found in it
+    sets/street              a folder, whose layout is recognised
     pictures.csv             a table
     cams::{camera}/{identity}_*.jpg      images below cams/ by a pattern on their names
 """
@@ -40,16 +40,16 @@ _Reader = Callable[[int, int], ReidSet]
 def open_set(spec: str, *, split: int = 0, seed: int = 0) -> ReidSet:
     """Read the names of a set's images; no image is opened, and nothing is downloaded.
 
-    What a reader had to pass over is in the set's `warnings`, and said by `warnings.warn`, once in a process.
+    Problems that a reader skipped are in the set's `warnings`, and are shown by `warnings.warn`, once in a
+    process.
 
     Args:
         spec: a name, `name=FOLDER`, a folder, a CSV or `FOLDER::PATTERN`, see the module.
-        split: which test split, of those that `open_sets` returns.
-        seed: draws the splits of sets without fixed ones; the same seed draws the same.
+        split: index of the test split, among those that `open_sets` returns.
+        seed: draws the splits of sets without fixed ones; the same seed draws the same splits.
 
     Raises:
-        InputError: nothing is found, it is in no layout that is known, a file of it is wrong, or there is no
-            such split.
+        InputError: nothing is found, the layout is unknown, a file is wrong, or there is no such split.
         UnavailableError: the set needs a library that is not installed.
     """
     read, count = _reader(spec)
@@ -83,10 +83,10 @@ def count_splits(spec: str) -> int:
 
 
 def parse_specs(text: str) -> tuple[str, ...]:
-    """Split what names several sets, `market1501,msmt17`, at its commas.
+    """Split a list of specifications such as `market1501,msmt17` at its commas.
 
     Raises:
-        InputError: a name is missing.
+        InputError: a specification is empty.
 
     Example:
         >>> parse_specs("market1501,msmt17=sets/MSMT17_V2")
@@ -101,7 +101,7 @@ def parse_specs(text: str) -> tuple[str, ...]:
 
 
 def _told(read: _Reader, split: int, seed: int) -> ReidSet:
-    """Read one split, and say what there is to say of it."""
+    """Read one split, and show its warnings."""
     if seed < 0:
         raise InputError(f"expected a seed of 0 or more, got {seed}")
     found = read(split, seed)
@@ -111,7 +111,7 @@ def _told(read: _Reader, split: int, seed: int) -> ReidSet:
 
 
 def _reader(spec: str) -> tuple[_Reader, int]:
-    """Return what reads a set, and how many splits it has."""
+    """Return the reader of a set, and its number of splits."""
     path = Path(spec)
     if path.is_file() and path.suffix.lower() == ".csv":
         return (lambda split, seed: read_csv(path)), 1
@@ -132,7 +132,7 @@ def _reader(spec: str) -> tuple[_Reader, int]:
 
 
 def _look_up(name: str) -> Path:
-    """Return the folder of a set that is named."""
+    """Return the folder of a set by its name."""
     home = os.environ.get(DATA_VARIABLE)
     if home and name and Path(name).name == name:
         if (Path(home) / name).is_dir():
@@ -157,7 +157,7 @@ def _look_up(name: str) -> Path:
 
 
 def _folder(root: Path, name: str, layout: Layout | None) -> tuple[_Reader, int]:
-    """Return what reads a folder: as the layout that was named, or as what is found in it."""
+    """Return the reader of a folder: for the layout that was named, or that is recognised."""
     if layout:
         found, known = (layout.find(root), layout)
         if found is None and layout.converted and MARKET1501.find(root):
@@ -199,5 +199,5 @@ def _with_left_out(found: ReidSet) -> ReidSet:
 
 @cache
 def _say(text: str) -> None:
-    """Warn, once in a process: ten splits of one set have the same to say."""
+    """Warn once in a process, since all splits of a set have the same warnings."""
     warnings.warn(text, DataWarning, stacklevel=3)

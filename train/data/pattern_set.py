@@ -4,9 +4,9 @@
       cams/north/anna_001.jpg           anna, on camera north
       cams/south/anna_007.jpg
 
-{identity} must be in it, {camera} and {split} may. A field takes as little text as fits, at least one
-character, and * takes any, none included; neither reaches past a /. Without {split} all images are to
-train on.
+{identity} is required, {camera} and {split} are optional. A field matches as little text as possible, at
+least one character, and * matches any text, even none; neither matches a /. Without {split}, all images are
+training images.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _FIELDS = ("identity", "camera", "split")
 
 
 def read_pattern(folder: Path | str, pattern: str) -> ReidSet:
-    """Read the images below a folder whose names fit a pattern; the others are counted in a warning.
+    """Read the images below a folder whose names match a pattern; a warning counts the others.
 
     Args:
-        folder: the folder; names are taken from there, with / between folders.
+        folder: the folder; the pattern applies to paths relative to it, with / between folders.
         pattern: such as `{split}/{identity}_{camera}_*.jpg`.
 
     Raises:
-        InputError: the folder is missing, the pattern names no identity, no image fits it, or a split is
+        InputError: the folder is missing, the pattern has no {identity}, no image matches it, or a split is
             unknown.
     """
     folder = Path(folder)

@@ -1,4 +1,4 @@
-"""What every reader returns: images with who is on them and which camera took them, by split."""
+"""The result of all readers: images by split, each with its identity and camera."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMPANIONS = {"thumbs.db", "desktop.ini"}
 
 
 class DataWarning(UserWarning):
-    """Something about a set that does not stop the work, and that a person should know."""
+    """A problem of a set that does not stop the work, but that a person should know."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Picture:
 
     Attributes:
         path: the image's file.
-        identity: who it shows, the same number for the same person throughout a set, 0 for a distractor.
-        camera: the camera's number as the set gives it (Market-1501 counts from 1).
+        identity: number of the person, the same throughout a set; 0 for a distractor.
+        camera: number of the camera, as in the set (Market-1501 counts from 1).
     """
 
     path: Path
@@ -45,16 +45,16 @@ class ReidSet:
     Attributes:
         name: the set's name, or its folder's.
         root: the folder that holds it.
-        train: images to learn from; empty when there are none or they were not asked for.
-        query: images to look for, as above.
-        gallery: images to look among, as above, distractors included.
+        train: training images; empty if there are none or they were not asked for.
+        query: query images, as above.
+        gallery: gallery images, as above, including distractors.
         protocol: how retrieval is scored. "market1501" drops gallery images of the query's own identity and
             camera, and counts all others (Zheng et al., "Scalable Person Re-identification", 2015).
-            "single-gallery-shot" does so too, and then leaves one image of each identity in the gallery,
-            by chance, again and again (Li et al., "DeepReID", 2014).
-        validation: images of training people that the set's authors set apart for choosing settings;
-            trained on only when all images are.
-        warnings: what was found wrong and passed over, each with its count.
+            "single-gallery-shot" does so too, and then averages over random galleries with one image of each
+            identity (Li et al., "DeepReID", 2014).
+        validation: images of training people that the set's authors reserve for choosing settings; they are
+            trained on only with `combineall`.
+        warnings: problems that were found and skipped, each with its count.
     """
 
     name: str
@@ -80,7 +80,7 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def files_left_out(folders: Iterable[Path]) -> Iterator[str]:
-    """Say how many files right inside folders do not end as images do, by how they end."""
+    """Return a warning with the number of files in folders that have no image suffix, by suffix."""
     counts: Counter[str] = Counter()
     for folder in filter(Path.is_dir, set(folders)):
         with os.scandir(folder) as entries:

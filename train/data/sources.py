@@ -1,4 +1,4 @@
-"""The images to train on, of one set or of several together."""
+"""The training images of one set or of several sets together."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from osnet_edge.train.data.reid_set import DISTRACTOR, Picture, ReidSet
 def training_pictures(
     specs: Sequence[str], *, combineall: bool = False, split: int = 0, seed: int = 0
 ) -> tuple[Picture, ...]:
-    """Read the images to train on; people and cameras of different sets are never the same.
+    """Read the training images of sets; different sets never share people or cameras.
 
     Args:
         specs: the sets, as `open_set` takes them.
-        combineall: train on validation, query and gallery images too, without junk and distractors.
-            Scores on these sets say nothing then; it is meant for networks that are used elsewhere.
-        split: which split of sets that have several.
+        combineall: whether to add validation, query and gallery images, without junk and distractors. Scores
+            on these sets are then meaningless; this is for networks that are used elsewhere.
+        split: the split of sets that have several.
         seed: draws the splits of sets without fixed ones.
 
     Returns:
         The images, set by set. Identities run from 0 to N - 1 and cameras from 0 to C - 1, over all sets.
 
     Raises:
-        InputError: no set is named, one cannot be read or has nothing to train on, or with `combineall` a
-            number stands for people to train on and to test on.
+        InputError: no set is named, a set cannot be read or has no training images, or with `combineall` an
+            identity is among both training and test people.
         UnavailableError: a set needs a library that is not installed.
     """
     if not specs:
@@ -44,7 +44,7 @@ def training_pictures(
 
 
 def _chosen(found: ReidSet, combineall: bool) -> list[Picture]:
-    """Return what is trained on of one set, each image once."""
+    """Return the training images of one set, each once."""
     chosen = list(found.train)
     if combineall:
         training, tested = ({p.identity for p in part} for part in (found.train, found.query))

@@ -1,4 +1,4 @@
-"""What to type for a folder of images that is no known set: the pattern that fits what is in it."""
+"""Advice for a folder of images in no known layout: the specification that fits its content."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SPLITS = {"train", "query", "gallery"}
 
 
 def advice(root: Path) -> str:
-    """Say what images a folder holds, and what to give in its place.
+    """Return what images a folder has, and what to type instead.
 
     Args:
         root: a folder.

@@ -1,6 +1,6 @@
-"""People whom nobody has named: in folders of crops, and in frames with boxes of a detector.
+"""Images of people without identities: folders of crops, and frames with a detector's boxes.
 
-Boxes are in a table whose first line names its columns, of which others are not read, or in MOT's layout,
+Boxes are in a table whose first line names its columns (further columns are ignored), or in MOT's layout,
 which `boxed_frames` reads:
 
     file,x1,y1,x2,y2,score                  file,x1,y1,x2,y2 in pixels; `frame` and a number do for `file`
@@ -31,12 +31,13 @@ _CORNERS = ("x1", "y1", "x2", "y2")
 
 @dataclass(frozen=True)
 class Sighting:
-    """Somebody in an image.
+    """A person in an image.
 
     Attributes:
-        path: the crop's file, or the frame's.
-        camera: the number of the folder, from 0 over all that were read together.
-        box: x1, y1, x2, y2 in whole pixels of a frame, the last two exclusive; it may reach over the edges.
+        path: the file of the crop or the frame.
+        camera: number of the folder, from 0 over all that were read together.
+        box: x1, y1, x2, y2 in whole pixels of a frame, the last two exclusive; it may extend beyond the
+            frame.
     """
 
     path: Path
@@ -45,15 +46,16 @@ class Sighting:
 
 
 def read_crops(folders: Sequence[Path | str]) -> tuple[Sighting, ...]:
-    """List the crops in folders and in folders in them; each that holds images counts as a camera.
+    """List the crops in folders and their subfolders; each folder with images counts as a camera.
 
-    Files that do not end as images do are counted in a warning.
+    A warning counts files without an image suffix.
 
     Returns:
-        The crops, folder by folder, by name with numbers in their order, which is that of time.
+        The crops, folder by folder, sorted by name with numbers in numerical order, which is taken for the
+        order in time.
 
     Raises:
-        InputError: a folder holds no image.
+        InputError: a folder has no image.
     """
     found: list[Path] = []
     for folder in folders:
@@ -71,18 +73,18 @@ def read_crops(folders: Sequence[Path | str]) -> tuple[Sighting, ...]:
 
 
 def read_detections(sources: Sequence[tuple[Path | str, Path | str]]) -> tuple[Sighting, ...]:
-    """Read boxes in frames; no frame is opened. Boxes in frames that are not there are counted in a warning.
+    """Read boxes in frames; no frame is opened. A warning counts boxes of missing frames.
 
     Args:
-        sources: folders of frames, or of `img1` with the frames, each with its file of boxes. Each counts as
+        sources: folders of frames, or with the frames in `img1`, each with its file of boxes. Each counts as
             a camera.
 
     Returns:
         The boxes, source by source, in the order of the frames.
 
     Raises:
-        InputError: a file is no table of boxes, a line is wrong, no box is in a frame that is there, or boxes
-            are fractions of their frames.
+        InputError: a file is no table of boxes, a line is wrong, no box belongs to an existing frame, or
+            boxes are fractions of their frames.
     """
     found: list[Sighting] = []
     for camera, (frames, file) in enumerate(sources):
@@ -105,7 +107,7 @@ def read_detections(sources: Sequence[tuple[Path | str, Path | str]]) -> tuple[S
 
 
 class _Frames:
-    """The frames of a folder, by the names and numbers that tables have for them."""
+    """The frames of a folder, by the names and numbers by which tables refer to them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -175,7 +177,7 @@ def _table(file: Path, text: str) -> list[tuple[str, Corners, float]]:
             rows.append((line[name].strip(), (x1, y1, x2, y2), score))
     except (csv.Error, TypeError, ValueError, AttributeError):
         raise InputError(
-            f"expected a frame and four numbers of pixels in line {reader.line_num} of {file}; mend it"
+            f"expected a frame and four numbers of pixels in line {reader.line_num} of {file}; correct it"
         ) from None
     return rows
 
@@ -188,5 +190,5 @@ def _number(cell: str) -> float:
 
 
 def _in_time(path: Path) -> list[str | int]:
-    """Return what sorts names by the numbers in them: frame 9 comes before frame 10."""
+    """Return a sort key by which frame 9 comes before frame 10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]

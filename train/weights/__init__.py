@@ -1,1 +1,1 @@
-"""Weights in whatever file people have them: read without running it, and the network in them found."""
+"""Weights in many kinds of files: read without running code in them, and searched for an OSNet."""

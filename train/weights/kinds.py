@@ -1,4 +1,4 @@
-"""The kind of file somebody has: read if it holds weights, and else named, with the command that helps."""
+"""The kind of a file: weights are read, and other kinds are named with the command that helps."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ _SUFFIXES = (".pth", ".pt", ".pt2", ".ckpt", ".tar", ".bin", ".safetensors", ".o
 
 
 def read_tensors(path: Path | str, advice: str = "download it again") -> Any:
-    """Read the tensors of a file, without running anything of it.
+    """Read the tensors of a file, without running code in it.
 
     Args:
         path: a file of `torch.save`, `torch.jit.save` or `torch.export.save`, or of safetensors.
         advice: what to do about a damaged one.
 
     Returns:
-        Tensors, numbers and texts in containers; a stand-in for whatever else the file holds, see
+        Tensors, numbers and texts in containers; all other objects are replaced by stand-ins, see
         `osnet_edge.train.weights.pickles.Object`.
 
     Raises:
-        InputError: it is missing, empty, damaged, or of another kind; the message names the kind.
+        InputError: the file is missing, empty, damaged, or of another kind; the message names the kind.
         UnavailableError: safetensors is not installed.
     """
     path = Path(path)
@@ -73,7 +73,7 @@ def read_tensors(path: Path | str, advice: str = "download it again") -> Any:
 
 
 def is_onnx(path: Path | str) -> bool:
-    """Tell whether a file is called an ONNX graph, or begins as one: with the version of its format."""
+    """Return whether a file has an ONNX graph's suffix, or begins as one: with the version of its format."""
     path = Path(path)
     if not path.is_file():
         return False
@@ -83,7 +83,7 @@ def is_onnx(path: Path | str) -> bool:
 
 
 def _head(path: Path, advice: str) -> bytes:
-    """Return how a file begins, and tell apart what people pass by mistake."""
+    """Return the beginning of a file, after refusing kinds that people pass by mistake."""
     if path.is_dir():
         raise InputError(f"expected a checkpoint file, {path} is a folder; name the .pth in it")
     if not path.is_file():
@@ -145,7 +145,7 @@ def _pickles(path: Path, advice: str) -> Any:
 
 
 def _is_safetensors(path: Path, head: bytes) -> bool:
-    """Tell safetensors by its first bytes: the length of a JSON object, and the object."""
+    """Recognise safetensors by its first bytes: the length of a JSON object, and the object."""
     size = int.from_bytes(head[:8], "little")
     return head[8:9] == b"{" and size < 2**40
 

@@ -1,8 +1,8 @@
-"""The networks in what a file holds, whatever they are wrapped in and however their names begin.
+"""The networks in the content of a file, whatever containers and prefixes they are wrapped in.
 
-Trainers keep a state dict under a name of their own (`state_dict`, `ema`, `model`), in names with a prefix
-(`module.`, `_orig_mod.`, `backbone.`), in a whole network that was pickled, or several beside each other. All
-have in common that OSNet's own names end the names in the file.
+Training programs store a state dict under a key of their own (`state_dict`, `ema`, `model`), with prefixed
+names (`module.`, `_orig_mod.`, `backbone.`), as a whole pickled network, or several of them beside each
+other. In all of these, the names in the file end with OSNet's own names.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Found:
     """A network in a file.
 
     Attributes:
-        key: where it is: the names that lead to it, and the prefix of its names, joined by dots.
-        values: what is there, under OSNet's own names; most are tensors.
+        key: its place: the keys that lead to it, and the prefix of its names, joined by dots.
+        values: its values, under OSNet's own names; most are tensors.
     """
 
     key: str
@@ -38,7 +38,7 @@ class Found:
 
 
 def find_networks(content: Any) -> list[Found]:
-    """Find what has the names of an OSNet, trained networks before averaged ones.
+    """Find the OSNets by their names, trained networks before averaged ones.
 
     Args:
         content: as `read_tensors` returns it.
@@ -54,7 +54,7 @@ def find_networks(content: Any) -> list[Found]:
 
 
 def state_dicts(content: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each group of named values with a tensor among them, and the names that lead to it.
+    """Yield each group of named values that has a tensor, and the keys that lead to it.
 
     A pickled network counts as one group, under the names that its `state_dict()` would have.
     """
@@ -110,7 +110,7 @@ def _of_module(module: Object, seen: set[int]) -> dict[str, Any]:
 
 
 def _prefixes(values: dict[str, Any]) -> list[str]:
-    """Return what stands before the names of each OSNet among names."""
+    """Return the prefix of each OSNet among names."""
     ends = [name.removesuffix(_MARKS[0]) for name in values if name.endswith(_MARKS[0])]
     ends += [name.removesuffix(_MARKS[2]) for name in values if name.endswith(_MARKS[2])]
     ends = [prefix for prefix in ends if not prefix or prefix.endswith(".")]

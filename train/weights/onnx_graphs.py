@@ -1,8 +1,8 @@
-"""An OSNet's weights from an ONNX graph, of whatever exporter: walked as OSNet is built, and proved.
+"""Recovers an OSNet's weights from an ONNX graph of any exporter, and verifies them.
 
-The walk goes from the embeddings back to the images, since what a node reads says what it is. It asks for
-what the paper's network has (see `osnet_edge.train.osnet`) and passes over what exporters add: batch norms
-folded or not, casts, identities, constants as nodes, rows scaled to length 1.
+It walks from the embeddings back to the images, since the inputs of a node show what it is. It requires the
+parts of the paper's network (see `osnet_edge.train.osnet`) and accepts what exporters add: batch norms folded
+or not, casts, identities, constants as nodes, rows scaled to length 1.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ def recover_osnet(path: Path | str, progress: Callable[[str], None] = lambda lin
 
     Args:
         path: the graph; float32 or float16, any opset.
-        progress: called with a line of what the graph does to its images and to its embeddings.
+        progress: called with a line about the graph's preprocessing, and one about its embeddings.
 
     Returns:
-        The network in eval mode, without a classifier, whose embeddings are the graph's.
+        The network in eval mode, without a classifier, with the same embeddings as the graph.
 
     Raises:
-        InputError: the file is damaged, lacks its external data, or is no OSNet; the message names the first
-            node that differs. Or its embeddings are not those of what was recovered.
+        InputError: the file is damaged, lacks its external data, or is no OSNet (the message names the first
+            node that differs), or its embeddings differ from those of the recovered network.
         UnavailableError: onnx is not installed.
     """
     model = _read(Path(path))
@@ -82,7 +82,7 @@ def recover_osnet(path: Path | str, progress: Callable[[str], None] = lambda lin
 
 
 def _refuse_rewritten(model: ModelProto, path: Path | str) -> None:
-    """Refuse a graph of ours whose rewrite has left OSNet's own layers behind.
+    """Refuse a graph of ours that was rewritten, and so has no longer OSNet's own layers.
 
     Raises:
         InputError: it is one.

@@ -1,4 +1,4 @@
-"""A recovered network compared with the ONNX graph that it came from, and what that does to its images."""
+"""Comparison of a recovered network with its ONNX graph, and detection of the graph's preprocessing."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ _FLOAT, _FLOAT16, _UINT8 = 1, 10, 2
 
 
 def prove(model: ModelProto, wanted: tuple[str, str, str], ours: OSNet, where: str) -> Iterator[str]:
-    """Compare what a graph and a recovered network make of crops, from the stem's input to the embeddings.
+    """Compare the embeddings of a graph and a recovered network, from the stem's input on.
 
-    A float16 graph is run in float32, since rounding of what it computes says nothing about its weights.
+    A float16 graph is run in float32, since rounding during inference says nothing about its weights.
 
-    Exporters, ours too, fold the division by ImageNet's deviation into the stem, whose images then come to it
-    as bytes less their mean. The division is taken out of the weights again, since we divide images.
+    Exporters, including ours, fold the division by ImageNet's standard deviation into the stem, whose input
+    is then bytes minus the mean. The division is removed from the weights again, since we normalise images
+    instead.
 
     Args:
         model: the graph; it is changed.
@@ -79,7 +80,7 @@ def prove(model: ModelProto, wanted: tuple[str, str, str], ours: OSNet, where: s
 
 @dataclass(frozen=True, eq=False)
 class _Normalization:
-    """What a graph does to images before its stem, for each channel that the stem reads.
+    """The preprocessing of a graph before its stem, for each channel that the stem reads.
 
     Attributes:
         swapped: whether the stem reads red and blue exchanged.
@@ -183,7 +184,7 @@ class _Runner:
         return f"{self._where}: takes {'bytes' if self._bytes else 'floats'} {shape}"
 
     def normalization(self, stem: str) -> _Normalization | None:
-        """Measure what the graph does to images before its stem; None where that is nothing of the kind."""
+        """Measure the graph's normalisation of images; None if it is no normalisation."""
         if stem == self.input:
             return None
         # One image of zeros, and one for each channel alone at 1, or at 255 where the input is bytes.

@@ -1,7 +1,7 @@
-"""A pickle read without running it: whatever it would call becomes a stand-in, and nothing is ever called.
+"""Reads a pickle without running code: everything that it would call becomes a stand-in.
 
-Python's own unpickler calls what a file names. This interpreter of the same opcodes has nothing to call: it
-builds numbers, texts, containers and `Object`s. Which of those are tensors is for its caller to say.
+Python's own unpickler calls functions that a file names. This interpreter of the same opcodes calls nothing:
+it builds numbers, texts, containers and `Object`s. Its caller decides which of them are tensors.
 
 Source: the opcodes of `pickletools`, protocols 0 to 5.
 """
@@ -33,12 +33,12 @@ class Name:
 
 @dataclass(eq=False)
 class Object:
-    """What would have been made by calling something.
+    """A stand-in for the result of a call.
 
     Attributes:
-        of: what would have been called.
-        arguments: with what.
-        state: what it would have been given afterwards.
+        of: the function or class that would have been called.
+        arguments: its arguments.
+        state: the state that the result would have been given.
     """
 
     of: Any

@@ -1,4 +1,4 @@
-"""Which OSNet a state dict is of: names tell the placement of instance norms, shapes the width."""
+"""Recognises the variant of a state dict: by names the placement of instance norms, by shapes the width."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _STEM = "conv1.conv.weight"
 
 
 def recognise(state: State, where: str) -> Variant:
-    """Find the network that a state dict is of.
+    """Return the variant of a state dict.
 
     Args:
         state: tensors under OSNet's own names; a classifier does not matter.
         where: the file, and the place in it, for the message.
 
     Raises:
-        InputError: it fits none; the message names the nearest one and what differs first.
+        InputError: it fits no variant; the message names the nearest one and the first difference.
     """
     base = Variant("x1_0", _placement(state), any(".layers." in name for name in state), _linear(state))
     variants = [replace(base, width=width) for width in WIDTHS]
@@ -51,7 +51,7 @@ def expected_shapes(variant: Variant) -> dict[str, tuple[int, ...]]:
 
 
 def is_counter(name: str) -> bool:
-    """Tell a batch norm's count of batches, which inference never reads."""
+    """Return whether a name is a batch norm's counter of batches, which inference never reads."""
     return name.endswith("num_batches_tracked")
 
 

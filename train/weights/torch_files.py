@@ -1,4 +1,4 @@
-"""Files of `torch.save`, `torch.jit.save` and `torch.export.save`: their tensors, with nothing of them run.
+"""Reads the tensors in files of `torch.save`, `torch.jit.save` and `torch.export.save`, without running code.
 
 Three layouts: a zip archive with `data.pkl` and a record for each storage (torch 1.6 and later, TorchScript);
 pickles one after another with the storages behind them (earlier); and a zip archive with a list of weights in
@@ -49,7 +49,7 @@ _DIMENSIONS = 8
 
 @dataclass(frozen=True, eq=False)
 class Storage:
-    """What tensors are views of."""
+    """The data of which tensors are views."""
 
     dtype: torch.dtype
     content: bytearray
@@ -68,14 +68,14 @@ class UnpackedError(Exception):
 
 
 def read_archive(file: IO[bytes], *, within: bool = False) -> Any:
-    """Read what a zip archive of `torch.save`, `torch.jit.save` or `torch.export.save` holds.
+    """Read a zip archive of `torch.save`, `torch.jit.save` or `torch.export.save`.
 
     Args:
         file: open for reading bytes.
-        within: it was itself a record of an archive, and so it holds no further ones.
+        within: whether it was itself a record of an archive, and so may contain no further archive.
 
     Returns:
-        Tensors in containers and stand-ins, see `read_pickle`; None where it is no such archive.
+        Tensors in containers and stand-ins, see `read_pickle`; None if it is no such archive.
 
     Raises:
         CompressedError: its records are compressed.

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from osnet_edge.engines.calibration.camera_changes import RANGES, see, seen_by_other_cameras
+from calibration.sets import calibrate
+from osnet_edge.engines.calibration import load_pictures, read_calibration_set
+from osnet_edge.engines.calibration.camera_changes import (
+    RANGES,
+    images_for_ranges,
+    see,
+    seen_by_other_cameras,
+)
+from osnet_edge.engines.quantization.table import hash_pictures
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.train.synthetic import sample_crops
 
@@ -112,3 +122,23 @@ def test_a_changed_crop_is_nearer_to_its_own_than_to_other_people() -> None:
     ]
     alike = np.corrcoef(*flat)[:12, 12:]
     assert (alike.argmax(axis=0) == np.arange(12)).mean() > 0.9
+
+
+def test_ranges_see_images_and_then_copies_by_other_cameras_than_those_of_people_held_out(
+    people: Path, tmp_path: Path
+) -> None:
+    document = calibrate(tmp_path / "calib.json", "--data", str(people), "--images", "4", "--copies", "2")
+    assert document["drawn"]["changed_copies"] == 2
+    made = read_calibration_set(tmp_path / "calib.json")
+    crops = list(load_pictures(made.pictures))
+    seen = list(images_for_ranges(made))
+    for crop, same, *copies, held_out in zip(
+        crops, *(seen[i : i + 4] for i in (0, 4, 8)), seen_by_other_cameras(crops), strict=True
+    ):
+        np.testing.assert_array_equal(crop, same)
+        looks = [crop, *copies, held_out]
+        assert len({look.tobytes() for look in looks}) == len(looks) == 4
+    # Sets from before there were copies have none, and their tables stay theirs.
+    older = replace(made, drawn=replace(made.drawn, changed_copies=0))
+    assert len(list(images_for_ranges(older))) == 4
+    assert hash_pictures(older) != hash_pictures(made)

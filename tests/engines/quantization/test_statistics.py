@@ -10,6 +10,7 @@ from onnx import numpy_helper
 from tensorrt_graphs import pictures
 
 from osnet_edge.engines.graph.reading import Graph
+from osnet_edge.engines.graph.running import tensor_runner
 from osnet_edge.engines.quantization.statistics import ChannelHistograms, collect
 from osnet_edge.engines.quantization.table import make_table
 from osnet_edge.runtime.errors import InputError
@@ -71,6 +72,25 @@ def test_activations_without_a_range_are_one_clear_line(
     broken = filled({layer.weight: value, **biases})
     with pytest.raises(InputError, match=message):
         make_table(broken, [pictures(2)], graph_sha256="g", pictures_sha256="p")
+
+
+def test_both_sides_of_a_residual_sum_count_where_its_relu_lets_them_through() -> None:
+    """Elsewhere they are lost whatever they are. A block's input, which others read too, counts whole."""
+    graph, batch = graph_of("osnet_x0_25"), pictures(4)
+    first, second = [each for each in graph.layers if each.kind == "sum"][:2]
+    (conv3, downsample), (_, block) = (graph.makers[each.output].input for each in (first, second))
+    end = graph.readers[first.output][0].output[0]
+    assert end == block
+    found = collect(graph, [conv3, downsample, block], [batch])
+    sides = dict(
+        zip([conv3, downsample, end], tensor_runner(graph, [conv3, downsample, end])(batch), strict=True)
+    )
+    for name in (conv3, downsample):
+        through = np.where(sides[end] > 0, sides[name], 0)
+        np.testing.assert_array_equal(found[name].lowest, through.min(axis=(0, 2, 3)))
+        np.testing.assert_array_equal(found[name].highest, through.max(axis=(0, 2, 3)))
+        assert (found[name].lowest > sides[name].min(axis=(0, 2, 3))).any()
+    np.testing.assert_array_equal(found[block].highest, sides[end].max(axis=(0, 2, 3)))
 
 
 def test_statistics_are_of_the_tensors_that_were_asked_for() -> None:
