@@ -27,7 +27,7 @@ def walk(name: str) -> Sequence:
         truth.append(Marked(np.array([1, 2]), boxes, flags > 0, np.ones(2, np.int64), flags))
     found = tuple(Detections(each.boxes, np.ones(2)) for each in truth)
     files = tuple(Path(f"{frame}.jpg") for frame in range(FRAMES))
-    return Sequence(name, name, files, 10.0, found, "det.txt", tuple(truth))
+    return Sequence(name, name, files, tuple(range(1, FRAMES + 1)), 10.0, found, "det.txt", tuple(truth))
 
 
 def tracks(sequence: Sequence, lost: int = FRAMES, gone: int = FRAMES) -> Tracks:
