@@ -30,6 +30,7 @@ installed: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --upgrade pip setuptools wheel
 	$(BIN)/pip install -qq -c constraints.txt $(EDITABLE) '.[dev]'
+	$(BIN)/pip install -qq -c constraints.txt --no-deps trackeval
 	$(BIN)/pip install -qq -c constraints.txt --no-deps --upgrade --target .venv/stubs tensorrt-stubs
 	# As published they do not parse: a parameter is called `in`, and one without a default follows others.
 	sed -i.published -e 's/, in: /, in_: /' -e 's/channel_axis: int)/channel_axis: int = ...)/' $(STUB)

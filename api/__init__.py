@@ -11,6 +11,7 @@ Where things are:
     osnet_edge.export    a checkpoint to ONNX: export_onnx
     osnet_edge.engines   ONNX to a package: build_package, tune
     osnet_edge.bench     scores, latencies and reports
+    osnet_edge.track     identities through a camera's frames, and their scores
     osnet_edge.train     the networks and their training: load_osnet, save_osnet, train
     osnet_edge.ship      signed releases, and the agent that installs them
     osnet_edge.cli       the command `osnet-edge`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from osnet_edge.cli.options import (
     far_option,
     parse_numbers,
     parse_rates,
+    read_footage,
     require_weights,
     threads_option,
     weights_key_option,
@@ -27,7 +29,7 @@ from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from osnet_edge.bench.measure.engine_process import BenchTarget
-    from osnet_edge.bench.measure.plan import Plan, TestSet
+    from osnet_edge.bench.measure.plan import Footage, Plan, TestSet
     from osnet_edge.bench.result.result import BenchResult
     from osnet_edge.runtime.package.manifest import BatchRange, Manifest
 
@@ -72,6 +74,19 @@ _FULL = {"streams": "1,2", "people": _PEOPLE, "cold_starts": 5, "layers": True, 
     help="MOT17 sequences for these frames; default: synthetic frames.",
 )
 @click.option("--streams", metavar="N,...", help="Also measure the throughput of N concurrent callers.")
+@click.option(
+    "--track",
+    type=InputPath("a sequence or a folder of them", "folder"),
+    multiple=True,
+    metavar="SEQUENCES",
+    help="Also follow people through sequences (MOT17's layout with gt/); may be repeated.",
+)
+@click.option(
+    "--track-threshold",
+    type=float,
+    metavar="COSINE",
+    help="Similarity at which people are taken to come back; default: the first package's, or the tracker's.",
+)
 @click.option("--sustained", default=0.0, metavar="SECONDS", help="Also run each engine for SECONDS.")
 @click.option(
     "--cold-starts",
@@ -83,7 +98,9 @@ _FULL = {"streams": "1,2", "people": _PEOPLE, "cold_starts": 5, "layers": True, 
 @click.option("--layers", is_flag=True, help="Also measure the time of each layer.")
 @click.option("--limits", is_flag=True, help="Also measure the machine's ceilings and compute a roofline.")
 @click.option(
-    "--full", is_flag=True, help="All of these except --sustained and --versus, with default numbers."
+    "--full",
+    is_flag=True,
+    help="All of these except --track, --sustained and --versus, with default numbers.",
 )
 @click.option(
     "--versus", metavar="NAME,...", help="Compare with alternatives: torch, ort, openvino, boxmot, trtexec."
@@ -128,6 +145,7 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     Example:
       osnet-edge bench osnet-cpu --data viper --json result.json
       osnet-edge bench osnet-cpu osnet-int8 --full --report result.html
+      osnet-edge bench osnet-cpu osnet-int8 --track MOT17/train --report tracks.html
       osnet-edge bench osnet-cpu --people 32 --versus torch,ort,openvino --weights osnet.pth
     """
     asked = None if options["batch"] is None else sorted(set(parse_numbers(options["batch"], "--batch")))
@@ -153,8 +171,9 @@ def bench(packages: tuple[str, ...], **options: Any) -> None:
     if options["full"]:
         options.update({name: value for name, value in _FULL.items() if not options[name]})
     test_set = _find_data(options["data"]) if options["data"] else None
+    footage = _footage(options["track"], options["track_threshold"], next(iter(manifests.values())))
     targets, graph = _targets(manifests, options["reference"], threads)
-    plan = _plan(sizes, threads, options, test_set, graph)
+    plan = replace(_plan(sizes, threads, options, test_set, graph), footage=footage)
     with (
         rivals(options["versus"], options["weights"], packages, threads, options["weights_key"]) as others,
         shares() as progress,
@@ -284,6 +303,17 @@ def _find_data(spec: str) -> TestSet:
     return TestSet(name, found.query, found.gallery)
 
 
+def _footage(folders: tuple[str, ...], threshold: float | None, first: Manifest) -> Footage | None:
+    """Return the sequences to track in, with the threshold for all engines."""
+    if not folders:
+        if threshold is not None:
+            raise InputError("expected --track SEQUENCES with --track-threshold, got none")
+        return None
+    if threshold is None and first.threshold:
+        threshold = first.threshold.cosine
+    return read_footage(folders, threshold)
+
+
 def _write(result: BenchResult, json_file: str | None, outputs: dict[str, str], *, in_markdown: bool) -> None:
     from osnet_edge.bench import caution, csv_table, html_report, markdown_table, summary, text_table, to_json
     from osnet_edge.runtime.files import write_aside
@@ -320,9 +350,11 @@ def _command(packages: tuple[str, ...], options: dict[str, Any], threads: int) -
         "--sustained": f"{options['sustained']:g}" if options["sustained"] else None,
         "--cold-starts": options["cold_starts"] or None,
         "--versus": options["versus"],
+        "--track-threshold": options["track_threshold"],
         "--weights": options["weights"],
         "--weights-key": options["weights_key"],
     }
     words = [item for name, value in given.items() if value is not None for item in (name, str(value))]
+    words += [item for folder in options["track"] for item in ("--track", folder)]
     flags = [f"--{name}" for name in ("layers", "limits", "full") if options[name]]
     return shlex.join(["osnet-edge", "bench", *packages, *words, *flags])

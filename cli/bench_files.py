@@ -29,7 +29,7 @@ def bench_diff(
     """Compare result NEW with OLD; exit code 1 if an engine got worse by more than --fail-over.
 
     A time counts as worse only if the intervals of the two medians do not overlap, so noise alone does not
-    make the command fail. Accuracy counts as worse if its relative loss is more than --fail-over. What was
+    make the command fail. Accuracy, mAP or IDF1, is worse if its relative loss is over --fail-over. What was
     not measured in both results is neither better nor worse. If the conditions differ, such as the number of
     threads or the processor, times are shown but not judged; the exit code is then 2 unless something got
     worse, so that a script does not take a comparison without judged times for a good one.
@@ -77,28 +77,43 @@ def bench_diff(
 @force_option()
 @click.option(
     "--budget",
-    default=0.5,
-    show_default=True,
+    type=float,
     metavar="POINTS",
-    help="Largest loss in points of mAP against the float32 reference.",
+    help="Largest loss in points of mAP against the float32 reference; default: 0.5, or any with "
+    "--budget-idf1.",
+)
+@click.option(
+    "--budget-idf1",
+    type=float,
+    metavar="POINTS",
+    help="Largest loss in points of IDF1, in results of bench --track.",
 )
 @click.option("--unmeasured", is_flag=True, help="Also choose among engines whose accuracy was not measured.")
 @click.option("--markdown", is_flag=True, help="Print the table of choices in Markdown.")
 def bench_merge(
-    results: tuple[str, ...], output: str, budget: float, unmeasured: bool, markdown: bool
+    results: tuple[str, ...],
+    output: str,
+    budget: float | None,
+    budget_idf1: float | None,
+    unmeasured: bool,
+    markdown: bool,
 ) -> None:
     """Put RESULTS of several machines on one page, and choose an engine for each machine.
 
-    The chosen engine is the fastest on a frame, among those that lose no more than --budget points of mAP. If
-    no frames were timed, it is the fastest on a batch. An engine whose accuracy was not measured is left
-    out, unless --unmeasured is given.
+    The chosen engine is the fastest on a frame, among those that lose no more than --budget points of mAP and
+    --budget-idf1 points of IDF1. If no frames were timed, it is the fastest on a batch. An engine of which
+    that was not measured is left out, unless --unmeasured is given.
 
     \b
     Example:
       osnet-edge bench merge orin.json nano.json nuc.json -o fleet.html
     """
-    if not 0 <= budget <= 100:
-        raise InputError(f"expected --budget in points of mAP, 0 to 100; got {budget:g}")
+    if budget is None and budget_idf1 is None:
+        budget = 0.5
+    for option, points, metric in (("--budget", budget, "mAP"), ("--budget-idf1", budget_idf1, "IDF1")):
+        if points is not None and not 0 <= points <= 100:
+            raise InputError(f"expected {option} in points of {metric}, 0 to 100; got {points:g}")
+    share, share_idf1 = (None if points is None else points / 100 for points in (budget, budget_idf1))
     from osnet_edge.bench.report.fleet import choices, fleet_table
     from osnet_edge.bench.report.page import fleet_page, templates
     from osnet_edge.bench.report.render import aligned
@@ -108,10 +123,12 @@ def bench_merge(
 
     templates()
     read = [read_result(path) for path in results]
-    table = fleet_table(choices(read, budget / 100, unmeasured=unmeasured), budget / 100)
+    found = choices(read, share, budget_idf1=share_idf1, unmeasured=unmeasured)
+    table = fleet_table(found, share, share_idf1)
     click.echo((in_markdown if markdown else aligned)(table.as_text()), nl=False)
     with write_aside(output) as partial:
-        partial.write_text(fleet_page(read, budget / 100, unmeasured=unmeasured), encoding="utf-8")
+        page = fleet_page(read, share, budget_idf1=share_idf1, unmeasured=unmeasured)
+        partial.write_text(page, encoding="utf-8")
 
 
 def _parse_share(text: str) -> float:

@@ -19,7 +19,7 @@ from osnet_edge.cli.options import (
     processor_option,
     read_calibration,
 )
-from osnet_edge.cli.paths import CALIBRATION, GRAPH
+from osnet_edge.cli.paths import CALIBRATION, GRAPH, InputPath
 from osnet_edge.cli.progress import step
 from osnet_edge.cli.replacing import force_option
 from osnet_edge.runtime.backends.registry import SPELLINGS
@@ -60,6 +60,19 @@ if TYPE_CHECKING:
 )
 @budget_options
 @click.option(
+    "--budget-idf1",
+    type=float,
+    metavar="POINTS",
+    help="Largest accepted loss in points of IDF1 in the sequences of --track.",
+)
+@click.option(
+    "--track",
+    type=InputPath("a sequence or a folder of them", "folder"),
+    multiple=True,
+    metavar="SEQUENCES",
+    help="Sequences for --budget-idf1 (MOT17's layout with gt/); may be repeated.",
+)
+@click.option(
     "--weights",
     type=click.Choice(["per-channel", "per-tensor"]),
     default="per-channel",
@@ -80,6 +93,8 @@ def build(
     calibration: str | None,
     budget: float | None,
     budget_rank1: float | None,
+    budget_idf1: float | None,
+    track: tuple[str, ...],
     weights: str,
     integer: bool,
     force: bool,
@@ -97,13 +112,15 @@ def build(
           -o osnet-anywhere
       osnet-edge build osnet.onnx --target cpu:fastest --precision auto --budget 0.5 \\
           --calibration calib.json -o osnet-best
+      osnet-edge build osnet.onnx --target cpu:fastest --precision auto --budget 0.5 \\
+          --calibration calib.json --budget-idf1 0.5 --track MOT17/train -o osnet-steady
     """
     limits = parse_batch_range(batch) if batch else None
     from osnet_edge.engines.build import CHOICE_KEY, build_package
     from osnet_edge.train.variants import read_placement
 
     started = time.monotonic()
-    request = read_calibration(calibration, budget, budget_rank1)
+    request = read_calibration(calibration, budget, budget_rank1, idf1=budget_idf1, track=track)
     if integer or weights == "per-tensor":
         if precision not in ("int8", "auto"):
             raise InputError(f"--weights per-tensor and --integer are for INT8, got --precision {precision}")

@@ -53,7 +53,9 @@ def unpack(file: str, output: str) -> None:
 @output_option("folder")
 @click.option("--train-people", default=200, show_default=True, help="Number of people to train on.")
 @click.option("--test-people", default=40, show_default=True, help="Number of other people, to test on.")
-@click.option("--cameras", default=3, show_default=True, help="Number of cameras, at least 2.")
+@click.option(
+    "--cameras", default=3, show_default=True, help="Number of cameras, at least 2, or 1 with --video."
+)
 @click.option(
     "--pictures", default=4, show_default=True, help="Images of each person on each camera, at least 2."
 )
@@ -66,7 +68,14 @@ def unpack(file: str, output: str) -> None:
 @click.option(
     "--frames", default=0, show_default=True, help="Draw this number of whole frames with boxes instead."
 )
-@click.option("--people", default=12, show_default=True, help="People in each frame.")
+@click.option(
+    "--video", is_flag=True, help="Draw what each camera sees of a site instead, to track people in."
+)
+@click.option(
+    "--people", default=12, show_default=True, help="People in each frame; with --video at the site in all."
+)
+@click.option("--seconds", default=20.0, show_default=True, help="How long --video lasts.")
+@click.option("--rate", default=10.0, show_default=True, help="Frames to a second with --video.")
 @click.option("--frame-size", default="720x1280", show_default=True, metavar="HxW", help="Size of a frame.")
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same bytes.")
 def synthesize(
@@ -77,24 +86,54 @@ def synthesize(
     pictures: int,
     style: str,
     frames: int,
+    video: bool,
     people: int,
+    seconds: float,
+    rate: float,
     frame_size: str,
     seed: int,
 ) -> None:
     """Draw a synthetic re-ID set in the Market-1501 layout, or frames with boxes in the MOT17 layout.
+
+    With --video people walk from camera to camera, pass behind a screen and each other, leave and come back.
+    Each camera is a sequence: frames in img1/, who is who in gt/, and a detector's boxes in det/.
 
     \b
     Example:
       osnet-edge data synthesize -o synthetic-set
       osnet-edge data synthesize -o foggy --style haze --seed 1
       osnet-edge data synthesize -o street --frames 5 --people 12
+      osnet-edge data synthesize -o site --video --cameras 2 --people 8 --seconds 30
     """
-    from osnet_edge.train.synthetic import write_frames, write_set
+    from osnet_edge.train.synthetic import count_frames, write_frames, write_set, write_video
 
     if frames < 0:
         raise InputError(f"expected --frames 0 (a set of crops) or more, got {frames}")
-    if frames:
+    if frames and video:
+        raise InputError("expected --frames or --video, got both; --seconds says how long --video lasts")
+    if frames or video:
         height, width = parse_size(frame_size, "--frame-size")
+    if video:
+        with bar("drawing", max(0, cameras) * count_frames(seconds, rate)) as advance:
+            sequences = write_video(
+                output,
+                cameras=cameras,
+                people=people,
+                seconds=seconds,
+                rate=rate,
+                size=(width, height),
+                seed=seed,
+                style=style,
+                progress=advance,
+            )
+        arrived = sum(len(list((each / "img1").iterdir())) for each in sequences)
+        click.echo(
+            f"{output}: {counted(arrived, 'frame')} of {counted(people, 'person')} by "
+            f"{counted(cameras, 'camera')}, as in {sequences[0].name}/img1; who is who is in gt/gt.txt, a "
+            "detector's boxes in det/det.txt"
+        )
+        return
+    if frames:
         with bar("drawing", frames) as advance:
             write_frames(
                 output, frames=frames, people=people, size=(width, height), seed=seed, progress=advance

@@ -10,7 +10,7 @@ import click
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.paths import SET, OutputFile
 from osnet_edge.cli.progress import bar
-from osnet_edge.cli.replacing import SHEET_PNG, force_option
+from osnet_edge.cli.replacing import SHEET_PNG, force_option, marked_png
 from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
@@ -47,8 +47,6 @@ def check(context: click.Context, spec: str, sheet: str | None, split: int, seed
     Example:
       osnet-edge data check synthetic-set --sheet sheet.png
     """
-    from PIL.PngImagePlugin import PngInfo
-
     from osnet_edge.runtime.files import write_aside
     from osnet_edge.train.data import DataWarning, count_splits, open_set
     from osnet_edge.train.data.check import check_set, count_files
@@ -63,10 +61,8 @@ def check(context: click.Context, spec: str, sheet: str | None, split: int, seed
     with bar("opening images", count_files(found)) as advance:
         report = check_set(found, advance)
     if sheet:
-        mark = PngInfo()
-        mark.add_text("Software", "osnet-edge")
         with write_aside(sheet) as partial:
-            draw_contact_sheet(found).save(partial, pnginfo=mark)
+            draw_contact_sheet(found).save(partial, pnginfo=marked_png())
     if as_json:
         echo_json(_document(found, report, split, splits))
     else:

@@ -17,6 +17,7 @@ from osnet_edge.bench import (
 )
 from osnet_edge.bench.report.pictures import inline, rankings, spread
 from osnet_edge.bench.result.result import read_result
+from osnet_edge.cli.demo_tracks import tracked_section
 from osnet_edge.engines.build import build_package
 from osnet_edge.export.to_onnx import export_onnx
 from osnet_edge.runtime.embed_files import embed_files
@@ -35,7 +36,8 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
     """Write `report.html` into the demo's folder.
 
     Args:
-        folder: the demo's folder, with `people`, `run/osnet.pth`, `osnet-cpu` and `result.json`.
+        folder: the demo's folder, with `people`, `run/osnet.pth`, `osnet-cpu` and `result.json`, and `site`
+            where people were tracked.
         others: packages that were built but cannot run here.
         seed: seed of the random weights that training started from.
 
@@ -59,6 +61,7 @@ def write_page(folder: Path, others: list[str], seed: int) -> str:
             "left out, as in the scores.",
             rankings=rankings(embed, spread(people.query, _SHOWN_QUERIES), people.gallery),
         ),
+        tracked_section(folder / "site", embedder),
     ]
     if others:
         built = ", ".join(Path(package).name for package in others)

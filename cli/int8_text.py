@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from osnet_edge.runtime.counted import counted
-from osnet_edge.runtime.package.decisions import AccuracyLoss, Drift, GroupDecision, Int8
+from osnet_edge.runtime.package.decisions import AccuracyLoss, Drift, GroupDecision, Int8, TracksLoss
 
 
 def describe_int8(decision: Int8) -> str:
@@ -20,6 +20,8 @@ def describe_int8(decision: Int8) -> str:
         parts.append(lost if used else f"in INT8 {lost}")
         if decision.loss.changed:
             parts.append(f"under changed cameras {describe_loss(decision.loss.changed)}")
+        if decision.loss.tracks:
+            parts.append(describe_tracks(decision.loss.tracks))
     if decision.drift:
         parts.append(describe_drift(decision.drift))
     changed = f" and {decision.changed_copies:,} changed ones" if decision.changed_copies else ""
@@ -41,6 +43,17 @@ def describe_loss(loss: AccuracyLoss) -> str:
         f"mAP {-loss.mean_ap:+.2f} (95 %: no worse than {-loss.mean_ap_most:+.2f}), "
         f"Rank-1 {-loss.rank1:+.2f} ({-loss.rank1_most:+.2f})"
     )
+
+
+def describe_tracks(loss: TracksLoss) -> str:
+    """Return in a few words what is lost in sequences.
+
+    Example:
+        >>> describe_tracks(TracksLoss(0.3, (-0.1, 0.8), "8 sequences", ("a", "b"), 0.6))
+        'IDF1 -0.30 in sequences (95 %: -0.80 to +0.10, over 8 sequences)'
+    """
+    low, high = loss.interval
+    return f"IDF1 {-loss.idf1:+.2f} in sequences (95 %: {-high:+.2f} to {-low:+.2f}, over {loss.resampled})"
 
 
 def describe_drift(drift: Drift) -> str:

@@ -19,6 +19,7 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.processor import PROCESSORS
 
 if TYPE_CHECKING:
+    from osnet_edge.bench.measure.plan import Footage
     from osnet_edge.engines.int8 import Calibration
     from osnet_edge.runtime.package.manifest import BatchRange
 
@@ -69,7 +70,13 @@ def budget_options(command: F) -> F:
 
 
 def read_calibration(
-    file: str | None, budget: float | None, rank1: float | None, *, budget_alone: bool = False
+    file: str | None,
+    budget: float | None,
+    rank1: float | None,
+    *,
+    idf1: float | None = None,
+    track: tuple[str, ...] = (),
+    budget_alone: bool = False,
 ) -> Calibration | None:
     """Read a calibration set with its accuracy budget.
 
@@ -77,6 +84,8 @@ def read_calibration(
         file: the calibration set's JSON file; None returns None.
         budget: largest accepted loss, in points (percent) of mAP.
         rank1: largest accepted loss, in points of Rank-1.
+        idf1: largest accepted loss, in points of IDF1 in sequences.
+        track: folders of these sequences.
         budget_alone: whether a budget is accepted without a set.
 
     Raises:
@@ -86,12 +95,34 @@ def read_calibration(
     from osnet_edge.engines.int8 import Calibration
     from osnet_edge.engines.quantization.decide import Budget
 
-    given = None if budget is None and rank1 is None else Budget(budget, rank1)
+    if (idf1 is None) != (not track):
+        raise InputError("expected --budget-idf1 POINTS and --track SEQUENCES together, got one of the two")
+    given = None if (budget, rank1, idf1) == (None, None, None) else Budget(budget, rank1, idf1)
     if file is None:
         if given and not budget_alone:
             raise InputError("a budget is measured on held-out people; pass --calibration FILE too")
         return None
-    return Calibration(read_calibration_set(file), Path(file), given)
+    footage = read_footage(track) if track else None
+    return Calibration(read_calibration_set(file), Path(file), given, footage=footage)
+
+
+def read_footage(folders: tuple[str, ...], threshold: float | None = None) -> Footage:
+    """Read sequences to follow people through.
+
+    Args:
+        folders: of sequences.
+        threshold: cosine from which two images show one person; None takes the tracker's own.
+
+    Raises:
+        InputError: a folder holds none, or one has no ground truth.
+        UnavailableError: the extra for tracking is not installed.
+    """
+    from osnet_edge.bench.measure.plan import Footage
+    from osnet_edge.bench.measure.tracking import require_tracker
+    from osnet_edge.train.data.sequences import read_sequences
+
+    usual = require_tracker()
+    return Footage(read_sequences(folders), usual if threshold is None else threshold)
 
 
 def typed_command(**chosen: object) -> str:

@@ -11,11 +11,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from osnet_edge.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.PngImagePlugin import PngInfo
 
 F = TypeVar("F", bound=Callable[..., Any])
 #: Whether this command line has `--force`, in a click context's `meta`.
@@ -53,6 +56,8 @@ PAGE_HTML = FileKind(
 )
 CHART_SVG = FileKind("a chart of osnet-edge", rb"<!-- Generator: osnet-edge -->")
 SHEET_PNG = FileKind("a contact sheet", rb"\x89PNG\r\n.{,80}tEXtSoftware\x00osnet-edge")
+VIDEO_MP4 = FileKind("a video of osnet-edge track", rb".{4}ftyp.*freeosnet-edge\Z")
+TRACKS_TEXT = FileKind("tracks of osnet-edge", rb"\d+,\d+(,-?[\d.e+-]+){4},1,-1,-1,-1\n")
 STATUS_TEXT = FileKind(
     "a status of osnet-edge device",
     rb'# HELP osnet_edge_device_|\{"device":"[^\n]*","model":"[^\n]*","channel":"[^\n]*","ring":',
@@ -65,9 +70,10 @@ MENDED = FileKind(
 #: What is often in the place of a mistyped name, by how it begins; the first that matches names it.
 _KNOWN = (
     *(ONNX, CALIBRATION_JSON, EMBEDDINGS_NPZ, RESULT_JSON, RESULT_CSV),
-    *(PAGE_HTML, CHART_SVG, SHEET_PNG, STATUS_TEXT, DRAFT_JSON, MENDED),
+    *(PAGE_HTML, CHART_SVG, SHEET_PNG, VIDEO_MP4, TRACKS_TEXT, STATUS_TEXT, DRAFT_JSON, MENDED),
     FileKind("a JPEG image", rb"\xff\xd8\xff"),
     FileKind("a PNG image", rb"\x89PNG\r\n"),
+    FileKind("a video", rb".{4}ftyp"),
     FileKind("a PDF document", rb"%PDF-"),
     FileKind("a zip archive, as checkpoints, npz files and office documents are", rb"PK\x03\x04"),
     FileKind("an ONNX graph of another program", rb"\x08[\x03-\x1f][\x12\x1a\x3a\x42]"),
@@ -101,6 +107,15 @@ def force_option(help_text: str = "Also replace a file of another kind.", **how:
 def _keep(context: click.Context, parameter: click.Parameter, force: bool) -> bool:
     context.meta[_FORCED] = force
     return force
+
+
+def marked_png() -> PngInfo:
+    """Return what makes a PNG image one of `SHEET_PNG`, when it is saved with it."""
+    from PIL.PngImagePlugin import PngInfo
+
+    mark = PngInfo()
+    mark.add_text("Software", "osnet-edge")
+    return mark
 
 
 def may_replace(path: Path, kind: FileKind, context: click.Context | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osnet_edge.bench.measure.accuracy import centred_cosines
+from osnet_edge.bench.measure.plan import Footage
 from osnet_edge.bench.metrics.evaluate import feature_ranks
 from osnet_edge.bench.metrics.scores import average_precisions, first_hits
 from osnet_edge.bench.metrics.statistics import paired_bootstrap
@@ -25,6 +26,7 @@ from osnet_edge.engines.quantization.qdq import count_pairs
 from osnet_edge.engines.quantization.quantizer import METHOD, Quantized, Quantizer
 from osnet_edge.engines.quantization.rules import QdqRules, vary_rules
 from osnet_edge.engines.quantization.table import find_table, read_batches
+from osnet_edge.engines.tracks import Embed, KeptTracks
 from osnet_edge.runtime.backends.base import Engine
 from osnet_edge.runtime.errors import CheckError, InputError
 from osnet_edge.runtime.package.decisions import AccuracyLoss, Drift, GroupDecision, Int8
@@ -50,6 +52,7 @@ class Calibration:
         pictures: the set.
         file: of the set, beside which the table is kept.
         budget: what may be lost; None takes all groups, whatever they lose.
+        footage: sequences that a budget of IDF1 is held to; None where there is none.
         one_weight_scale: whether all of a layer's weights share a scale, as some compilers want.
         throughout: whether gates and the embedding are in INT8 too, as NPUs without floating point want.
     """
@@ -59,6 +62,7 @@ class Calibration:
     budget: Budget | None = None
     one_weight_scale: bool = False
     throughout: bool = False
+    footage: Footage | None = None
 
     @property
     def people(self) -> tuple[CalibrationPicture, ...]:
@@ -107,6 +111,11 @@ class HeldOut:
         self._batches = tuple(batches_of(crops, graph.info.preprocessing, _BATCH))
         progress(f"embedding {self.count:,} held-out images in float32")
         self._reference = simulate(graph.path, self._batches)
+        self._budget, self._tracks = request.budget, None
+        if request.footage:
+            progress("following people through sequences in float32")
+            float32 = partial(simulate, graph.path)
+            self._tracks = KeptTracks(request.footage, graph.info.preprocessing, float32)
 
     def loss(self, rows: Rows) -> AccuracyLoss:
         """Return what embeddings of the images, and behind them of the changed ones, lose against float32's.
@@ -120,16 +129,27 @@ class HeldOut:
 
     def loss_of(self, graph: Graph) -> AccuracyLoss:
         """Return what a Q/DQ graph loses, computed as written."""
-        return self.loss(simulate(graph, self._batches))
+        return self._with_tracks(self.loss(simulate(graph, self._batches)), partial(simulate, graph))
 
     def loss_by(self, engine: Engine, max_batch: int = _BATCH) -> AccuracyLoss:
         """Return what an engine loses as it computes, called with `max_batch` images at most."""
-        return self.loss(self.embed_by(engine, max_batch))
+        loss = self.loss(self.embed_by(engine, max_batch))
+        return self._with_tracks(loss, partial(_infer, engine, max_batch=max_batch))
 
     def embed_by(self, engine: Engine, max_batch: int = _BATCH) -> Rows:
         """Return an engine's embeddings, (2 N, D) of length 1, of the images and the changed ones."""
-        parts = (batch[i : i + max_batch] for batch in self._batches for i in range(0, len(batch), max_batch))
-        return normalize_rows(np.concatenate([engine.infer(part) for part in parts]))
+        return normalize_rows(_infer(engine, self._batches, max_batch=max_batch))
+
+    def _with_tracks(self, loss: AccuracyLoss, embed: Embed) -> AccuracyLoss:
+        """Measure what is lost in sequences too, which takes longest, of what is within the budget so far."""
+        if self._tracks is None or (self._budget and not self._budget.allows_ranks(loss)):
+            return loss
+        return replace(loss, tracks=self._tracks.loss(embed))
+
+
+def _infer(engine: Engine, batches: Iterable[npt.NDArray[np.generic]], *, max_batch: int) -> Rows:
+    parts = (batch[i : i + max_batch] for batch in batches for i in range(0, len(batch), max_batch))
+    return np.concatenate([engine.infer(part) for part in parts])
 
 
 def measure_drift(
@@ -259,6 +279,7 @@ def decide_int8(
         held_out=held_out.count if held_out else 0,
         budget=request.budget.mean_ap if request.budget else None,
         budget_rank1=request.budget.rank1 if request.budget else None,
+        budget_idf1=request.budget.idf1 if request.budget else None,
         loss=loss,
         macs=quantizer.macs_share(chosen),
         groups=tuple(

@@ -154,8 +154,10 @@ def _choose_on_gpu(
     quantized, decision = decide_int8(graph, rules, request, held_out, progress=progress)
     progress("measuring float16")
     loss = held_out.loss_of(to_half(graph))
-    within, loss = request.budget is None or request.budget.allows(loss), loss.worse
-    lost = f"float16 loses {loss.mean_ap:.2f} points of mAP, {loss.mean_ap_most:.2f} at most"
+    within, worse = request.budget is None or request.budget.allows(loss), loss.worse
+    lost = f"float16 loses {worse.mean_ap:.2f} points of mAP, {worse.mean_ap_most:.2f} at most"
+    if loss.tracks:
+        lost = f"{lost}, and {loss.tracks.idf1:.2f} of IDF1 in sequences"
     chosen: Precision = "fp16" if within else "fp32"
     no_gpu = "no GPU was here to show that it gains"
     why = f"{chosen}: {lost}; INT8 was dropped, as {no_gpu}"

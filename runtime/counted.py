@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-_PLURALS = {"person": "people", "identity": "identities", "query": "queries", "launch": "launches"}
+_PLURALS = {
+    "box": "boxes",
+    "person": "people",
+    "identity": "identities",
+    "query": "queries",
+    "launch": "launches",
+    "identity switch": "identity switches",
+}
 
 
 def counted(count: int, what: str) -> str:

@@ -14,6 +14,8 @@ from textwrap import dedent
 
 from PIL import Image
 
+from osnet_edge.train.synthetic.video import write_video
+
 ROOT = Path(__file__).parents[1]
 
 #: Text indented by four spaces, with the empty lines inside it.
@@ -127,4 +129,5 @@ def prepare(folder: Path, weights: Path, data: Path) -> None:
     for image, name in zip(images, ("a.jpg", "b.jpg", *(path.name for path in images[2:])), strict=True):
         Image.open(image).save(folder / "crops" / name)
     Image.open(min((data / "mot17-mini").rglob("img1/*.jpg"))).save(folder / "frame.jpg")
+    write_video(folder / "entrance", cameras=2, people=6, seconds=4, rate=8, size=(320, 180), seed=0)
     (folder / "scripts").symlink_to(ROOT / "scripts")

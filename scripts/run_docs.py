@@ -24,6 +24,7 @@ PAGES = (
         "TARGETS",
         "RUNTIME",
         "TRACKERS",
+        "TRACKING",
         "INTEGRATION",
         "TRAINING",
         "EVALUATION",

@@ -31,6 +31,9 @@ from osnet_edge.bench.result.measurements import (
     StreamRate,
     Sustained,
 )
+from osnet_edge.bench.result.tracking import TrackedSet, Tracking
+from osnet_edge.track.change import TracksChange
+from osnet_edge.track.scores import TrackingScores
 
 #: Of a change of -1.04 points.
 INTERVALS = ChangeIntervals((-0.0221, 0.0011), (-0.0162, -0.0048), 0.95, 2000)
@@ -131,6 +134,24 @@ def everything() -> BenchResult:
         ceilings=Ceilings(21.7e9, {"fp32": 87.3e9, "int8": 345.6e9}),
         work=work,
     )
+
+
+def tracked(base: BenchResult, *idf1: float | None, threshold: float = 0.6) -> BenchResult:
+    """Return a result with tracks by motion alone, and by engines of these IDF1 in percent; None: without."""
+
+    def row(percent: float) -> Tracking:
+        change = TracksChange(percent - (idf1[0] or 0), 0.0, 0.0, (-3.21, 4.56), None, None, "16 windows")
+        scores = TrackingScores(61.23, 71.34, 52.45, percent, 81.56, 17, 29)
+        of = Tracking.of(scores, 48.67, 0.789, crop_ms=1.234, embed_ms=5.678, change=change)
+        return replace(of, change=None) if percent == idf1[0] else of
+
+    engines = tuple(
+        replace(each, tracking=None if percent is None else row(percent))
+        for each, percent in zip(base.engines, idf1, strict=True)
+    )
+    motion = Tracking.of(TrackingScores(41.0, 71.0, 31.0, 43.21, 80.0, 99, 30), 33.3, 0.5)
+    seen = TrackedSet(("camera-1", "camera-2"), ("det.txt",), 360, 2.34, ("site",), threshold, motion)
+    return replace(base, engines=engines, tracked=seen)
 
 
 def result(

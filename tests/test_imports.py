@@ -19,13 +19,14 @@ API = "api"
 #: and the preprocessing, which training must share with the camera to the pixel.
 ARROWS = {
     "runtime": set(),
-    "train": {"runtime", "bench"},
+    "train": {"runtime", "bench", "track"},
     "export": {"runtime", "train"},
     "engines": {"runtime", "bench"},
     "integrate": {"runtime", "bench", "engines"},
     "ship": {"runtime"},
-    "bench": {"runtime"},
-    "cli": {"bench", "engines", "export", "integrate", "runtime", "ship", "train"},
+    "bench": {"runtime", "track"},
+    "track": {"runtime"},
+    "cli": {"bench", "engines", "export", "integrate", "runtime", "ship", "track", "train"},
 }
 #: Libraries that a room may never need, wherever in a file they are imported.
 BARRED = {
@@ -34,6 +35,7 @@ BARRED = {
     "engines": {"torch"},
     "integrate": {"torch"},
     "ship": {"torch", "onnx"},
+    "track": {"torch", "onnx"},
     "train/data": {"torch"},
     "train/synthetic": {"torch"},
 }

@@ -18,7 +18,7 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.precisions import PRECISIONS, Precision
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("bench", "cli", "engines", "export", "integrate", "runtime", "ship", "train")
+ROOMS = ("bench", "cli", "engines", "export", "integrate", "runtime", "ship", "track", "train")
 #: Rivals of ours are called by the names of the libraries that they use, and each has its own code.
 RIVALS = ("bench/versus/", "cli/bench_versus.py")
 

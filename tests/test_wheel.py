@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 #: What of the checkout is the package's own folder.
 API = "api"
-ROOMS = ("bench", "cli", "engines", "export", "integrate", "runtime", "ship", "train")
+ROOMS = ("bench", "cli", "engines", "export", "integrate", "runtime", "ship", "track", "train")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from osnet_edge.bench.metrics.evaluate import LabelledPicture
 from osnet_edge.bench.result.limits import Work
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Picture
+from osnet_edge.track.sequence import Sequence as Watched
 
 #: Windows of a long run.
 WINDOWS = 60
@@ -43,6 +44,38 @@ class Frames:
 
 
 @dataclass(frozen=True, eq=False)
+class Footage:
+    """Sequences to follow people through, with the boxes of a detector and who is who.
+
+    Attributes:
+        sequences: one or more.
+        threshold: cosine from which somebody who appears is somebody who was seen before; the same for every
+            engine.
+    """
+
+    sequences: tuple[Watched, ...]
+    threshold: float
+
+    def __post_init__(self) -> None:
+        unknown = [each.name for each in self.sequences if each.truth is None]
+        if unknown:
+            raise InputError(
+                f"expected who is who in gt/gt.txt of every sequence, found none in {', '.join(unknown)}; "
+                "leave them out, or look at them with osnet-edge track"
+            )
+        if not -1 <= self.threshold <= 1:
+            raise InputError(f"expected --track-threshold as a cosine, -1 to 1; got {self.threshold:g}")
+
+    @property
+    def sites(self) -> dict[str, list[int]]:
+        """Sites that several cameras watch, and the places of their sequences."""
+        found: dict[str, list[int]] = {}
+        for place, each in enumerate(self.sequences):
+            found.setdefault(each.site, []).append(place)
+        return {site: cameras for site, cameras in found.items() if len(cameras) > 1}
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """What to measure of every engine; the defaults of time are trtexec's.
 
@@ -60,6 +93,7 @@ class Plan:
         work: of the reference's graph, counted; then the machine's ceilings are measured too.
         test_set: to score on; None leaves accuracy out.
         fars: false accept rates to find thresholds of on it; none leaves verification out.
+        footage: to follow people through; None leaves tracking out.
         patience_s: seconds that an engine may need beyond what it is asked to run: a call cannot be cut
             short, and one of a large batch takes minutes on a small board.
     """
@@ -77,6 +111,7 @@ class Plan:
     work: Work | None = None
     test_set: TestSet | None = None
     fars: tuple[float, ...] = ()
+    footage: Footage | None = None
     patience_s: float = 300.0
 
     def __post_init__(self) -> None:

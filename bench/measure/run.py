@@ -22,10 +22,12 @@ from osnet_edge.bench.measure.stages import (
     measure_memory,
     measure_streams,
     measure_sustained,
+    measure_tracking,
 )
 from osnet_edge.bench.result.limits import Ceilings
 from osnet_edge.bench.result.machine import gpu_facts, load_average, machine_facts
 from osnet_edge.bench.result.result import BenchResult, Settings
+from osnet_edge.bench.result.tracking import TrackedSet
 from osnet_edge.runtime.backends.onnxruntime import default_threads
 from osnet_edge.runtime.errors import (
     CheckError,
@@ -87,6 +89,7 @@ class _Bench:
         self._noted: set[str] = set()
         self._ceilings: Ceilings | None = None
         self._power: str | None = None
+        self._tracked: TrackedSet | None = None
         self._load_before, self._gpu = load_average(), gpu_facts()
         self.interrupted = False
 
@@ -103,6 +106,9 @@ class _Bench:
             self._note_problems()
         if plan.test_set:
             measure_accuracy(runs, plan.test_set, plan.fars, progress)
+        if plan.footage:
+            measure_tracking(runs, plan.footage, self._keep_tracked, progress)
+            self._note_problems()
         if plan.streams:
             measure_streams(runs, plan, progress)
         self._power = measure_energy(runs, plan, progress)
@@ -161,7 +167,11 @@ class _Bench:
             engines=tuple(run.result for run in runs),
             ceilings=self._ceilings,
             work=plan.work,
+            tracked=self._tracked,
         )
+
+    def _keep_tracked(self, tracked: TrackedSet) -> None:
+        self._tracked = tracked
 
     def _load(self) -> None:
         """Start every engine; one that cannot run here is noted, and a wrong input ends the benchmark."""

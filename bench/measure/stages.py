@@ -21,8 +21,9 @@ from osnet_edge.bench.measure.accuracy import EmbeddedSet, embed_set, retention
 from osnet_edge.bench.measure.cold_start import measure_cold_start
 from osnet_edge.bench.measure.engine_process import BenchTarget, EngineProcess
 from osnet_edge.bench.measure.latency import ROUND_S, Rounds, measure_rounds
-from osnet_edge.bench.measure.plan import WINDOWS, Plan, Scene, TestSet
+from osnet_edge.bench.measure.plan import WINDOWS, Footage, Plan, Scene, TestSet
 from osnet_edge.bench.measure.runners import NotSupportedError, RunnerFacts
+from osnet_edge.bench.measure.tracking import EmbeddedFrames, Followed, follow
 from osnet_edge.bench.measure.worker import Worker
 from osnet_edge.bench.metrics.changes import ChangeIntervals
 from osnet_edge.bench.metrics.distances import FloatArray
@@ -37,6 +38,7 @@ from osnet_edge.bench.result.measurements import (
     FrameTime,
     Sustained,
 )
+from osnet_edge.bench.result.tracking import TrackedSet, Tracking
 from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError, OsnetEdgeError
 
@@ -236,6 +238,88 @@ def measure_accuracy(
             )
             if verified and by_reference:
                 run.result = replace(run.result, threshold_changes=verified.changes_from(by_reference))
+
+
+def measure_tracking(
+    runs: Sequence[EngineRun], footage: Footage, keep: Callable[[TrackedSet], None], progress: Progress
+) -> None:
+    """Follow people by motion alone and by every engine's embeddings, and compare with the reference.
+
+    Args:
+        runs: the engines.
+        footage: the sequences.
+        keep: called with what is known of them, before the engines and whenever more is.
+        progress: as everywhere.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    progress("tracks by motion alone", 0.0)
+    followed = follow(footage, None)
+    motion = Tracking.of(followed.scored.scores(), followed.across_idf1, followed.associate_ms)
+    tracked = _tracked_set(footage, motion)
+    keep(tracked)
+    embedded: dict[str, list[EmbeddedFrames]] = {run.target.name: [] for run in runs}
+    done = 0
+    for sequence in footage.sequences:
+        share = len(sequence.frames) / tracked.frames
+        boxes = [found.boxes for found in sequence.detections]
+        # Engines take turns, so that a machine that is busy for a while is so for all of them.
+        for run, process in _running(runs):
+            process.progress = partial(
+                _part, progress, f"frames of {run.target.name}", done / tracked.frames, share
+            )
+            with run.attempt(passing=(InputError,)):
+                rows = process.ask(Worker.embed_frames, sequence.frames, boxes)
+                embedded[run.target.name].append(rows)
+        done += len(sequence.frames)
+    reference: Followed | None = None
+    for run, _ in _running(runs):
+        own = embedded[run.target.name]
+        if len(own) < len(footage.sequences):
+            continue
+        progress(f"tracks by {run.target.name}", 0.0)
+        found = follow(footage, [each.rows for each in own])
+        run.result = replace(run.result, tracking=_tracking(found, own, reference))
+        if run.result.reference:
+            reference = found
+            change = followed.change_from(reference)
+            keep(replace(tracked, motion=replace(motion, change=change)))
+
+
+def _part(progress: Progress, what: str, before: float, share: float, of_part: float) -> None:
+    """Tell the progress of a part of the whole."""
+    progress(what, before + share * of_part)
+
+
+def _tracking(found: Followed, embedded: Sequence[EmbeddedFrames], reference: Followed | None) -> Tracking:
+    frames = sum(len(each.whole_ms) for each in embedded)
+    crops = [each.crop_ms for each in embedded if each.crop_ms is not None]
+    crop_ms = sum(map(sum, crops)) / frames if len(crops) == len(embedded) else None
+    whole_ms = sum(sum(each.whole_ms) for each in embedded) / frames
+    return Tracking.of(
+        found.scored.scores(),
+        found.across_idf1,
+        found.associate_ms,
+        crop_ms=crop_ms,
+        # Two measurements: where embedding takes next to nothing, noise must not make it less.
+        embed_ms=max(whole_ms - (crop_ms or 0.0), 0.0),
+        change=found.change_from(reference) if reference else None,
+    )
+
+
+def _tracked_set(footage: Footage, motion: Tracking) -> TrackedSet:
+    sequences = footage.sequences
+    boxes = [len(found.boxes) for each in sequences for found in each.detections]
+    return TrackedSet(
+        sequences=tuple(each.name for each in sequences),
+        detectors=tuple(sorted({each.detector for each in sequences})),
+        frames=len(boxes),
+        people=statistics.fmean(boxes),
+        sites=tuple(footage.sites),
+        threshold=footage.threshold,
+        motion=motion,
+    )
 
 
 def _embed(process: EngineProcess, paths: Sequence[Path | str]) -> FloatArray:

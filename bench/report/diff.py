@@ -64,9 +64,10 @@ def changes(old: BenchResult, new: BenchResult, fail_over: float) -> list[Change
         )
     after = {engine.name: engine for engine in new.engines}
     unlike = [name for name, _, _ in _conditions(old, new)]
+    alike = _same_footage(old, new)
     found: list[Change] = []
     for engine in old.engines:
-        found += _engine_changes(engine, after.get(engine.name), fail_over, unlike)
+        found += _engine_changes(engine, after.get(engine.name), fail_over, unlike, alike)
     return found
 
 
@@ -119,7 +120,7 @@ def _conditions(old: BenchResult, new: BenchResult) -> list[tuple[str, str, str]
 
 
 def _engine_changes(
-    old: EngineResult, new: EngineResult | None, fail_over: float, unlike: Sequence[str]
+    old: EngineResult, new: EngineResult | None, fail_over: float, unlike: Sequence[str], alike: bool
 ) -> list[Change]:
     if new is None or (new.problem and not old.problem):
         reason = "is not in the new result" if new is None else str(new.problem)
@@ -143,7 +144,7 @@ def _engine_changes(
         )
         for count in _in_either(old.frames, new.frames, lambda each: each.people)
     ]
-    return [*found, *_accuracy_changes(old, new, fail_over)]
+    return [*found, *_accuracy_changes(old, new, fail_over), *_tracking_changes(old, new, fail_over, alike)]
 
 
 def _in_either(old: Iterable[T], new: Iterable[T], key: Callable[[T], int]) -> list[int]:
@@ -162,6 +163,28 @@ def _accuracy_changes(old: EngineResult, new: EngineResult, fail_over: float) ->
             yield Change(old.name, what, before, after, None, False, "on another set")
         else:
             yield _accuracy(old.name, what, before, after, fail_over)
+
+
+def _same_footage(old: BenchResult, new: BenchResult) -> bool:
+    """Say whether people were followed through the same sequences by the same rule."""
+    both = [
+        (each.sequences, each.detectors, each.frames, each.people, each.threshold)
+        for each in (old.tracked, new.tracked)
+        if each
+    ]
+    return len(both) == 2 and both[0] == both[1]
+
+
+def _tracking_changes(
+    old: EngineResult, new: EngineResult, fail_over: float, alike: bool
+) -> Iterator[Change]:
+    if old.tracking is None and new.tracking is None:
+        return
+    before, after = (each.tracking.scores.idf1 if each.tracking else None for each in (old, new))
+    if before is not None and after is not None and not alike:
+        yield Change(old.name, "IDF1 %", before, after, None, False, "in other sequences, or by another rule")
+    else:
+        yield _accuracy(old.name, "IDF1 %", before, after, fail_over)
 
 
 def _time(

@@ -28,6 +28,7 @@ from osnet_edge.bench.report.drawing import (
     text_at,
     time_axis,
 )
+from osnet_edge.bench.report.tracking import tracked_rows
 from osnet_edge.bench.report.verification import Verifier, verification_figures
 from osnet_edge.bench.result.limits import Ceilings
 from osnet_edge.bench.result.result import BenchResult
@@ -48,7 +49,7 @@ def result_figures(result: BenchResult, key: str) -> list[Figure]:
         result: any.
         key: what makes ids unique on a page of several results.
     """
-    makers = (_latency, _accuracy, _roofline, _energy)
+    makers = (_latency, _accuracy, _tracking, _roofline, _energy)
     drawn = [figure for make in makers if (figure := make(result, key)) is not None]
     verifiers = [
         Verifier(engine.name, slot, engine.verification)
@@ -107,24 +108,55 @@ def _accuracy(result: BenchResult, key: str) -> Figure | None:
     ]
     if not series:
         return None
+    return _against_time(
+        f"{key}-accuracy",
+        ("Accuracy", "latency", "mAP"),
+        f"p50 ms, batch {batch}",
+        series,
+    )
+
+
+def _tracking(result: BenchResult, key: str) -> Figure | None:
+    slots = {engine.name: slot for slot, engine in enumerate(result.engines)}
+    series = [
+        Series(
+            row.name, slots.get(row.name, len(slots)), ((row.measured.whole_ms, row.measured.scores.hota),)
+        )
+        for row in tracked_rows(result)
+    ]
+    if not series:
+        return None
+    return _against_time(f"{key}-tracking", ("Tracking", "time", "HOTA"), "ms a frame", series)
+
+
+def _against_time(key: str, title: tuple[str, str, str], time_label: str, series: Sequence[Series]) -> Figure:
+    """Draw a point for each, what is better to the left and above, with the Pareto front.
+
+    Args:
+        key: of the figure.
+        title: what is against what, and the metric's name.
+        time_label: of the axis to the right.
+        series: each with one point, of milliseconds and percent.
+    """
+    what, against, metric = title
     points = [each.points[0] for each in series]
     # y spans the points, so that small losses can be seen.
     low, high = min(y for _, y in points), max(y for _, y in points)
     pad = max((high - low) * 0.25, 0.5)
-    x = time_axis(f"p50 ms, batch {batch}", [x for x, _ in points])
-    plot = Plot(x, linear_axis("mAP %", low - pad, high + pad))
+    x = time_axis(time_label, [x for x, _ in points])
+    plot = Plot(x, linear_axis(f"{metric} %", low - pad, high + pad))
     front = [plot.place(*point) for point in pareto_front(points, lambda point: point)]
     placed = [(plot.place(*point), each) for point, each in zip(points, series, strict=True)]
     body = [*plot.axes(), _steps(front, "dashed")]
     body += [marker(each.slot, *place, tip=each.name) for place, each in placed]
     body += named(placed, pairwise(corners(front)))
     return make_figure(
-        f"{key}-accuracy",
-        "Accuracy against latency",
+        key,
+        f"{what} against {against}",
         "Up and to the left is better; below and to the right of the line (Pareto front) an engine is beaten "
-        "in both. The mAP axis does not start at zero.",
+        f"in both. The {metric} axis does not start at zero.",
         (
-            f"{each.name}: {numbers.milliseconds(x)} ms, mAP {y:.2f} %"
+            f"{each.name}: {numbers.milliseconds(x)} ms, {metric} {y:.2f} %"
             for each, (x, y) in zip(series, points, strict=True)
         ),
         body,

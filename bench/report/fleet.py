@@ -24,6 +24,7 @@ class Choice:
         milliseconds: its median there.
         per_second: people or images a second.
         mean_ap_change: of its mAP from the float32 reference, as a share; None where it was not measured.
+        idf1_change: of its IDF1 in sequences, likewise.
         joules: of an embedding, where it was measured.
         package_bytes: what must be shipped.
         passed_over: engines that are quicker and lose too much, or how much was not measured, and those that
@@ -36,24 +37,39 @@ class Choice:
     milliseconds: float | None
     per_second: float | None
     mean_ap_change: float | None
+    idf1_change: float | None
     joules: float | None
     package_bytes: int | None
     passed_over: str
 
 
-def choices(results: Sequence[BenchResult], budget: float, *, unmeasured: bool = False) -> list[Choice]:
+def choices(
+    results: Sequence[BenchResult],
+    budget: float | None,
+    *,
+    budget_idf1: float | None = None,
+    unmeasured: bool = False,
+) -> list[Choice]:
     """Return the choice for each machine.
 
     Args:
         results: one for each machine.
-        budget: share of mAP that may be lost against the float32 reference, such as 0.005.
-        unmeasured: whether an engine may be chosen whose accuracy was not measured.
+        budget: share of mAP that may be lost against the float32 reference, such as 0.005; None for any.
+        budget_idf1: the same of IDF1 in sequences.
+        unmeasured: whether an engine may be chosen of which that was not measured.
     """
-    return [_choice(result, budget, unmeasured) for result in results]
+    budgets = {"mAP": budget, "IDF1": budget_idf1}
+    return [_choice(result, budgets, unmeasured) for result in results]
 
 
-def fleet_table(found: Sequence[Choice], budget: float) -> Table[Choice]:
-    """Return the choices as a table; `budget` as in `choices`."""
+def fleet_table(
+    found: Sequence[Choice], budget: float | None, budget_idf1: float | None = None
+) -> Table[Choice]:
+    """Return the choices as a table; budgets as in `choices`."""
+    tracked: Column[Choice] = Column(
+        lambda each: each.idf1_change, numbers.points, page="IDF1", unit="points", text="IDF1 points"
+    )
+    shows_tracks = budget_idf1 is not None or any(each.idf1_change is not None for each in found)
     columns: list[Column[Choice]] = [
         Column(lambda each: each.machine, page="Machine", text="machine", words=True),
         Column(lambda each: each.engine or "none fits", page="Engine", text="engine", words=True),
@@ -63,12 +79,15 @@ def fleet_table(found: Sequence[Choice], budget: float) -> Table[Choice]:
         Column(
             lambda each: each.mean_ap_change, numbers.points, page="mAP", unit="points", text="mAP points"
         ),
+        *([tracked] if shows_tracks else []),
         Column(lambda each: each.joules, _thousandths, page="Embedding", unit="mJ", text="mJ each"),
         Column(lambda each: each.package_bytes, numbers.megabytes, page="Package", unit="MB", text="MB"),
         Column(lambda each: each.passed_over or None, page="Left out", text="left out", words=True),
     ]
+    named = {"mAP": budget, "IDF1": budget_idf1}
+    points = [f"{share * 100:g} points of {name}" for name, share in named.items() if share is not None]
     note = (
-        f"The quickest engine that loses no more than {budget * 100:g} points of mAP against its own float32 "
+        f"The quickest engine that loses no more than {' and '.join(points)} against its own float32 "
         "reference. One whose accuracy was not measured is left out, unless it was asked for."
     )
     return Table(columns, found, "Which engine for which camera", note)
@@ -84,19 +103,28 @@ def machine_name(result: BenchResult) -> str:
     return f"{machine.gpu.name}, {cores}" if machine.gpu else cores
 
 
-def _choice(result: BenchResult, budget: float, unmeasured: bool) -> Choice:
-    changes = {change.engine: change.mean_ap for change in result.accuracy_changes()}
+def _choice(result: BenchResult, budgets: Mapping[str, float | None], unmeasured: bool) -> Choice:
+    changes = _changes(result)
     people = max((each.people for engine in result.candidates for each in engine.frames), default=None)
     timed = [(job, engine) for engine in result.candidates if (job := _job(engine, people, result))]
-    unknown = 0.0 if unmeasured else -math.inf
-    allowed = [pair for pair in timed if changes.get(pair[1].name, unknown) >= -budget - 1e-12]
+    against = {
+        engine.name: _objections(changes[engine.name], budgets, unmeasured) for engine in result.candidates
+    }
+    allowed = [pair for pair in timed if not against[pair[1].name]]
     failed = [f"{engine.name}: {engine.problem}" for engine in result.engines if engine.problem]
+
+    def passed_over(quicker_than: float) -> str:
+        over = [
+            f"{engine.name}: {', '.join(against[engine.name])}"
+            for (ms, _, _), engine in timed
+            if ms < quicker_than
+        ]
+        return "; ".join([*over, *failed])
+
     if not allowed:
-        over = [_passed_over(engine, changes) for _, engine in timed]
-        words = "; ".join([*over, *failed])
-        return Choice(machine_name(result), None, None, None, None, None, None, None, words)
+        over = passed_over(math.inf)
+        return Choice(machine_name(result), None, None, None, None, None, None, None, None, over)
     (ms, words, rate), best = min(allowed, key=lambda pair: pair[0][0])
-    over = [_passed_over(engine, changes) for job, engine in timed if job[0] < ms]
     energy = min((each.joules_per_image for each in best.energy), default=None)
     return Choice(
         machine=machine_name(result),
@@ -104,16 +132,44 @@ def _choice(result: BenchResult, budget: float, unmeasured: bool) -> Choice:
         job=words,
         milliseconds=ms,
         per_second=rate,
-        mean_ap_change=changes.get(best.name),
+        mean_ap_change=changes[best.name]["mAP"],
+        idf1_change=changes[best.name]["IDF1"],
         joules=energy,
         package_bytes=best.package_bytes or best.size_bytes,
-        passed_over="; ".join([*over, *failed]),
+        passed_over=passed_over(ms),
     )
 
 
-def _passed_over(engine: EngineResult, changes: Mapping[str, float]) -> str:
-    lost = changes.get(engine.name)
-    return f"{engine.name}: " + ("mAP not measured" if lost is None else f"{numbers.points(lost)} points")
+def _changes(result: BenchResult) -> dict[str, dict[str, float | None]]:
+    """Return each engine's changes from the reference, by what may be budgeted, as shares."""
+    ranked = {change.engine: change.mean_ap for change in result.accuracy_changes()}
+    tracked = {
+        engine.name: engine.tracking.change.idf1 / 100
+        for engine in result.engines
+        if engine.tracking and engine.tracking.change
+    }
+    if result.reference.tracking:
+        tracked[result.reference.name] = 0.0
+    return {
+        engine.name: {"mAP": ranked.get(engine.name), "IDF1": tracked.get(engine.name)}
+        for engine in result.engines
+    }
+
+
+def _objections(
+    changes: Mapping[str, float | None], budgets: Mapping[str, float | None], unmeasured: bool
+) -> list[str]:
+    """Say what an engine loses that it may not, or what of it nobody measured."""
+    found = []
+    for what, budget in budgets.items():
+        change = changes[what]
+        if budget is None:
+            continue
+        if change is None:
+            found += [] if unmeasured else [f"{what} not measured"]
+        elif change < -budget - 1e-12:
+            found.append(f"{numbers.points(change)} points" + ("" if what == "mAP" else f" of {what}"))
+    return found
 
 
 def _job(engine: EngineResult, people: int | None, result: BenchResult) -> tuple[float, str, float] | None:

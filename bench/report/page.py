@@ -52,18 +52,26 @@ def html_report(
     return _page("report.html", title=title, results=_views(results), sections=sections)
 
 
-def fleet_page(results: Sequence[BenchResult], budget: float, *, unmeasured: bool = False) -> str:
+def fleet_page(
+    results: Sequence[BenchResult],
+    budget: float | None,
+    *,
+    budget_idf1: float | None = None,
+    unmeasured: bool = False,
+) -> str:
     """Return the page of several machines: which engine to choose for each, then each machine's results.
 
     Args:
         results: one for each machine.
         budget: share of mAP that may be lost, as in `choices`.
+        budget_idf1: as in `choices`.
         unmeasured: as in `choices`.
 
     Raises:
         UnavailableError: Jinja2 is not installed.
     """
-    table = fleet_table(choices(results, budget, unmeasured=unmeasured), budget)
+    found = choices(results, budget, budget_idf1=budget_idf1, unmeasured=unmeasured)
+    table = fleet_table(found, budget, budget_idf1)
     return _page("fleet.html", title="OSNet engines for a fleet", choices=table, results=_views(results))
 
 

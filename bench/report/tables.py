@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from osnet_edge.bench.metrics.changes import AccuracyChange
 from osnet_edge.bench.report import numbers
 from osnet_edge.bench.report.render import Column, Table, aligned, markdown
+from osnet_edge.bench.report.tracking import tracking_table
 from osnet_edge.bench.report.verification import Verifier, threshold_table
 from osnet_edge.bench.result.comparison import FrameRatio, Ratio
 from osnet_edge.bench.result.limits import Limit
@@ -99,6 +100,8 @@ def markdown_table(result: BenchResult) -> str:
 def csv_table(result: BenchResult) -> str:
     """Return a row for each engine and batch, and each engine and number of people, as CSV.
 
+    Where people were tracked, a row more has the tracks by motion alone.
+
     The columns are the fields of the JSON; one that does not apply is empty.
     """
     jobs: dict[str, list[dict[str, Any]]] = {engine.name: [] for engine in result.engines}
@@ -107,9 +110,16 @@ def csv_table(result: BenchResult) -> str:
         jobs[row.name].append({**record, **further})
     for frame, record in zip(framed.rows, framed.records(), strict=True):
         jobs[frame.name].append(record)
-    own = engines(result, every=True)
-    rows = [{**record, **job} for record in own.records() for job in jobs[record["engine"]] or [{}]]
-    columns = {column.csv for table in (own, timed, parts, framed) for column in table.columns}
+    own, tracked = engines(result, every=True), tracking_table(result)
+    tracks = {record["engine"]: record for record in tracked.records()}
+    rows = [
+        {**record, **tracks.get(record["engine"], {}), **job}
+        for record in own.records()
+        for job in jobs[record["engine"]] or [{}]
+    ]
+    rows += [record for name, record in tracks.items() if name not in jobs]
+    tables: list[Table[Any]] = [own, timed, parts, framed, *([tracked] if tracked.rows else [])]
+    columns = {column.csv for table in tables for column in table.columns}
     text = io.StringIO()
     added = sorted(columns - {*_CSV_ORDER, ""})
     writer = csv.DictWriter(text, [*_CSV_ORDER, *added], lineterminator="\n")
@@ -125,13 +135,17 @@ def _as_text(value: Any) -> Any:
 
 def further_tables(result: BenchResult) -> list[Table[Any]]:
     """Return the page's sections below the batches; one has rows where something was measured for it."""
-    makers = (thresholds, call_parts, frames, streams, retention, energy, start, sustained, limits, layers)
+    makers = (
+        *(tracking_table, thresholds, call_parts, frames, streams, retention, energy, start),
+        *(sustained, limits, layers),
+    )
     return [make(result) for make in makers]
 
 
 def _in_text(result: BenchResult) -> list[Table[Any]]:
     further = (
         changes(result),
+        tracking_table(result),
         thresholds(result),
         batches(result),
         frames(result),

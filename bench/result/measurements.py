@@ -12,6 +12,7 @@ from osnet_edge.bench.metrics.scores import RetrievalScores
 from osnet_edge.bench.metrics.statistics import median_interval, require_interval
 from osnet_edge.bench.metrics.verification import ThresholdChange, Verification
 from osnet_edge.bench.result.latency_stats import LatencyStats
+from osnet_edge.bench.result.tracking import Tracking
 
 #: A package of ours, the float32 graph in ONNX Runtime directly, or an alternative to this project.
 Role = Literal["package", "reference", "versus"]
@@ -320,6 +321,7 @@ class EngineResult:
             kept.
         verification: thresholds and error rates on the set of `accuracy`; None where not asked for.
         threshold_changes: of its thresholds less the reference's.
+        tracking: identities in sequences by its embeddings; None where not asked for.
     """
 
     name: str
@@ -346,6 +348,7 @@ class EngineResult:
     input_size: tuple[int, int] | None = None
     verification: Verification | None = None
     threshold_changes: tuple[ThresholdChange, ...] = ()
+    tracking: Tracking | None = None
 
     def __post_init__(self) -> None:
         require(bool(self.name), "an engine's name", self.name)

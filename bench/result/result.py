@@ -20,6 +20,7 @@ from osnet_edge.bench.result.comparison import FrameRatio, Ratio, accuracy_chang
 from osnet_edge.bench.result.limits import Ceilings, Limit, Work, limit
 from osnet_edge.bench.result.machine import MachineFacts
 from osnet_edge.bench.result.measurements import Accuracy, BatchLatency, EngineResult
+from osnet_edge.bench.result.tracking import TrackedSet
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.package import schema
 
@@ -86,6 +87,7 @@ class BenchResult:
         engines: a row each.
         ceilings: what the machine does at best; None where it was not measured.
         work: of the reference's graph; None where it was not counted.
+        tracked: what people were followed through; None where they were not.
     """
 
     machine: MachineFacts
@@ -93,12 +95,18 @@ class BenchResult:
     engines: tuple[EngineResult, ...]
     ceilings: Ceilings | None = None
     work: Work | None = None
+    tracked: TrackedSet | None = None
 
     def __post_init__(self) -> None:
         names = [engine.name for engine in self.engines]
         require(len(names) == len(set(names)), "engines of different names", names)
         references = [engine.name for engine in self.engines if engine.reference]
         require(len(references) == 1, "exactly one reference engine", references)
+        rows = [each.tracking for each in self.engines if each.tracking]
+        require(self.tracked is not None or not rows, "the sequences of tracks", self.tracked)
+        base = self.reference.tracking
+        for row in [*rows, *([self.tracked.motion] if self.tracked else [])]:
+            require(row.follows_from(base), "changes that follow from the engines", row.change)
 
     @property
     def reference(self) -> EngineResult:

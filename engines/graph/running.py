@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def batches_of(
         yield to_batch(some, preprocessing)
 
 
-def simulate(graph: Graph | Path, batches: Collection[npt.NDArray[np.generic]]) -> npt.NDArray[np.float32]:
+def simulate(graph: Graph | Path, batches: Iterable[npt.NDArray[np.generic]]) -> npt.NDArray[np.float32]:
     """Return the embeddings of a graph with every Q/DQ computed as it is written, for whatever engine it is.
 
     Args:

@@ -12,21 +12,34 @@ from osnet_edge.runtime.package.decisions import AccuracyLoss
 
 @dataclass(frozen=True)
 class Budget:
-    """The largest accepted loss in points, measured on the held-out images; None for no limit."""
+    """The largest accepted loss in points; None for no limit.
+
+    Attributes:
+        mean_ap: of mAP on the held-out images, at most.
+        rank1: of Rank-1 on them, at most.
+        idf1: of IDF1 in sequences, as measured: few sequences tell little of how much it may be.
+    """
 
     mean_ap: float | None
     rank1: float | None = None
+    idf1: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse an invalid budget."""
-        for name, points in (("--budget", self.mean_ap), ("--budget-rank1", self.rank1)):
+        limits = {"--budget": self.mean_ap, "--budget-rank1": self.rank1, "--budget-idf1": self.idf1}
+        for name, points in limits.items():
             if points is not None and not 0 <= points <= 100:
                 raise InputError(f"expected {name} of 0 to 100 points, got {points}")
-        if self.mean_ap is None and self.rank1 is None:
+        if all(points is None for points in limits.values()):
             raise InputError("--precision auto needs --budget POINTS of mAP (or --budget-rank1), such as 0.5")
 
     def allows(self, loss: AccuracyLoss) -> bool:
-        """Whether a loss is within it, under changed cameras too."""
+        """Whether a loss is within it, under changed cameras and in sequences too."""
+        in_sequences = loss.tracks is not None and self.idf1 is not None and loss.tracks.idf1 <= self.idf1
+        return self.allows_ranks(loss) and (self.idf1 is None or in_sequences)
+
+    def allows_ranks(self, loss: AccuracyLoss) -> bool:
+        """Whether a loss of mAP and Rank-1 is within it."""
         return all(
             (self.mean_ap is None or each.mean_ap_most <= self.mean_ap)
             and (self.rank1 is None or each.rank1_most <= self.rank1)

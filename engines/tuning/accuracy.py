@@ -126,6 +126,8 @@ class Accuracy:
             return str(error)
         budget = self._request.budget
         if budget is not None and not budget.allows(loss):
+            if loss.tracks and budget.allows_ranks(loss):
+                return f"loses {loss.tracks.idf1:.2f} points of IDF1 in sequences"
             return f"loses up to {loss.worse.mean_ap_most:.2f} points of mAP"
         return None
 

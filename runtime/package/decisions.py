@@ -7,6 +7,25 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class TracksLoss:
+    """What an engine loses of identities in sequences against float32, in points; below 0 it gains.
+
+    Attributes:
+        idf1: of IDF1.
+        interval: 95 % interval of that.
+        resampled: what the interval is over, such as "8 sequences".
+        sequences: their names.
+        threshold: of the tracker: cosine from which somebody who appears is somebody who was seen before.
+    """
+
+    idf1: float
+    interval: tuple[float, float]
+    resampled: str
+    sequences: tuple[str, ...]
+    threshold: float
+
+
+@dataclass(frozen=True)
 class AccuracyLoss:
     """What an engine loses against float32 on held-out images, in points (hundredths); below 0 it gains.
 
@@ -18,6 +37,7 @@ class AccuracyLoss:
         rank1_most: as above.
         changed: the same where other cameras, drawn as `Int8.changes` says, see one side of a pair or both,
             whichever may lose more; None in packages from before that was measured.
+        tracks: in sequences; None where there were none, or where it loses too much of the rest already.
     """
 
     mean_ap: float
@@ -25,6 +45,7 @@ class AccuracyLoss:
     rank1: float
     rank1_most: float
     changed: AccuracyLoss | None = None
+    tracks: TracksLoss | None = None
 
     @property
     def worse(self) -> AccuracyLoss:
@@ -93,6 +114,7 @@ class Int8:
             seen, the ends of each range by name (`osnet_edge.engines.calibration.camera_changes` says what
             of); empty where there was neither.
         changed_copies: images so changed that ranges saw beside `pictures`; 0 in older packages.
+        budget_idf1: points of IDF1 that might be lost in sequences; None where none was given.
     """
 
     rules: str
@@ -112,6 +134,7 @@ class Int8:
     drift: Drift | None = None
     changes: dict[str, tuple[float, float]] = field(default_factory=dict)
     changed_copies: int = 0
+    budget_idf1: float | None = None
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,30 @@ def test_another_set_is_neither_good_nor_bad() -> None:
     assert [(each.worse, each.text) for each in found if "mAP" in each.what] == [(False, "on another set")]
 
 
+@pytest.mark.parametrize(
+    ("sentence", "idf1", "threshold", "worse", "said"),
+    [
+        ("by six points in a hundred", 56.4, 0.6, True, "60.0 to 56.4, -6.0 %"),
+        ("by less than is allowed", 57.6, 0.6, False, ""),
+        (
+            "by another threshold",
+            30.0,
+            0.5,
+            False,
+            "in other sequences, or by another rule",
+        ),
+        ("not measured", None, 0.6, False, "not measured in the new result"),
+    ],
+)
+def test_identities_lost_are_judged_like_map(
+    sentence: str, idf1: float | None, threshold: float, worse: bool, said: str
+) -> None:
+    before = examples.tracked(examples.result(), 62.0, 60.0)
+    after = examples.tracked(examples.result(), 62.0, idf1, threshold=threshold)
+    found = [each for each in changes(before, after, 0.05) if each.what == "IDF1 %"]
+    assert [(each.worse, each.text) for each in found if each.engine == "x0_25-int8"] == [(worse, said)]
+
+
 def other_input(result: BenchResult) -> BenchResult:
     return replace(result, engines=tuple(replace(each, input_size=(160, 64)) for each in result.engines))
 

@@ -45,6 +45,44 @@ def test_a_fleet_gets_the_quickest_engine_that_keeps_its_accuracy() -> None:
     assert choices([on("tiny", base, lossy)], budget=0.02)[0].engine == "lossy"
 
 
+@pytest.mark.parametrize(
+    ("sentence", "budgets", "chosen", "passed_over"),
+    [
+        ("of mAP alone", (0.01, None), "lost", ""),
+        ("of IDF1 alone", (None, 0.01), "kept", "lost: -2.00 points of IDF1"),
+        ("of both", (0.0001, 0.01), None, "lost: -0.50 points, -2.00 points of IDF1; kept: -0.50 points; "
+         "blind: -0.50 points, IDF1 not measured"),
+        ("of IDF1, more than anybody loses", (None, 0.03), "lost", ""),
+    ],
+)  # fmt: skip
+def test_a_camera_s_engine_can_be_chosen_by_the_identities_it_keeps(
+    sentence: str, budgets: tuple[float | None, float | None], chosen: str | None, passed_over: str
+) -> None:
+    base = examples.engine("ref", {1: 9.0}, 0.45, reference=True)
+    names = {"lost": 1.0, "kept": 2.0, "blind": 3.0}
+    engines = [examples.engine(name, {1: ms}, 0.445) for name, ms in names.items()]
+    result = examples.tracked(on("nuc", base, *engines), 60.0, 58.0, 59.5, None)
+    found = choices([result], budgets[0], budget_idf1=budgets[1])[0]
+    assert (found.engine, found.passed_over) == (chosen, passed_over)
+    if chosen:
+        assert found.idf1_change == pytest.approx({"lost": -0.02, "kept": -0.005}[chosen])
+    blind = choices([result], 0.005, budget_idf1=0.001, unmeasured=True)[0]
+    assert (blind.engine, blind.idf1_change) == ("blind", None)
+
+
+def test_merge_takes_a_budget_of_identities(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, page = tmp_path / "a.json", tmp_path / "fleet.html"
+    file.write_text(to_json(examples.tracked(examples.result(), 62.0, 60.0)))
+    merge = ["bench", "merge", str(file), "-o", str(page), "--force"]
+    assert main([*merge, "--budget-idf1", "1"]) == 0
+    assert "x0_25-int8: -2.00 points of IDF1" in capsys.readouterr().out
+    assert "loses no more than 1 points of IDF1" in page.read_text()
+    assert main([*merge, "--budget-idf1", "2"]) == 0
+    assert re.search(r"x0_25-int8 .*-2\.00", capsys.readouterr().out)
+    assert main([*merge, "--budget-idf1", "101"]) == 2
+    assert "expected --budget-idf1 in points of IDF1, 0 to 100; got 101" in capsys.readouterr().err
+
+
 def test_results_of_many_machines_merge_into_one_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -196,6 +196,7 @@ def test_the_demo_runs_from_nothing_to_a_report(
     assert {"people", "run", "osnet.onnx", "osnet-cpu", "result.json", "report.html"} <= made
     page = Path("demo/report.html").read_text()
     assert page.count("data:image/jpeg;base64,") >= 8
+    assert re.search(r"IDF1 is [\d.]+ % with \d+ identity switch(es)?, and [\d.]+ % with", page)
     assert main(["demo", *small]) == 2
 
 

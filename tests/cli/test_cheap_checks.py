@@ -31,6 +31,8 @@ sys.exit(code)
         pytest.param("tune osnet.pth --target cpu --size big", "--size", id="tune: no size"),
         pytest.param("eval osnet.pth --data nowhere", "nowhere", id="eval: no such set"),
         pytest.param("eval osnet.pth --data set --far 2", "--far", id="eval: no such rate"),
+        pytest.param("track nowhere --frames . -o a.txt", "nowhere", id="track: no such package"),
+        pytest.param("track --frames . -o a.txt", "--motion-alone", id="track: nothing to go by"),
         pytest.param("search --data nowhere -o found", "nowhere", id="search: no such set"),
     ],
 )

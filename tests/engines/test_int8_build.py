@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -39,6 +40,7 @@ from osnet_edge.runtime.preprocessing import Picture, Preprocessing, to_batch
 from osnet_edge.runtime.processor import this_processor
 from osnet_edge.train.data import open_set
 from osnet_edge.train.synthetic import sample_crops
+from osnet_edge.train.synthetic.video import write_video
 
 #: A quarter of the usual pixels: each build embeds what is held out several times.
 SMALL = Preprocessing(height=128, width=64)
@@ -87,6 +89,27 @@ def test_a_graph_whose_nodes_lost_their_names_is_built_in_the_same_groups(work: 
     # The folder is everybody's, and its other table is looked for.
     (work / f"ranges.{sha256_of(work / 'nameless.onnx')[:12]}.table.json").unlink()
     assert groups[0] == groups[1]
+
+
+def test_a_budget_of_identities_is_held_to_in_sequences(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("trackeval", reason="needs the extra: pip install 'osnet-edge[tracking]'")
+    site = tmp_path / "site"
+    write_video(site, cameras=2, people=3, seconds=2, rate=5, size=(320, 180), seed=0)
+    options = ["--target", "cpu", "--precision", "int8", "--batch", "1,1,4"]
+    options += ["--budget-idf1", "100", "--track", str(site)]
+    assert build(work, tmp_path / "out", *options) == 0
+    decided = read_manifest(tmp_path / "out").int8
+    assert decided is not None
+    assert (decided.budget, decided.budget_idf1) == (None, 100)
+    assert decided.loss is not None
+    tracks = decided.loss.tracks
+    assert tracks is not None
+    assert tracks.sequences == ("camera-1", "camera-2")
+    assert tracks.interval[0] <= tracks.idf1 <= tracks.interval[1]
+    assert "windows of" in tracks.resampled
+    assert re.search(r"IDF1 [+-]\d+\.\d\d in sequences \(95 %", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("target", ["cpu", pytest.param("openvino", marks=needs_openvino)])
@@ -296,6 +319,10 @@ def test_bad_input_is_one_line_and_leaves_no_package(
             "auto needs --budget POINTS",
         ),
         ([*start, *on_cpu, *int8, "--budget", "1"], "pass --calibration FILE too"),
+        (
+            [*start, *on_cpu, *int8, "--calibration", calibration, "--budget-idf1", "1"],
+            "expected --budget-idf1 POINTS and --track SEQUENCES together",
+        ),
         ([*start, *on_cpu, *int8, "--calibration", calibration, "--budget", "-1"], "of 0 to 100 points"),
         ([*start, *on_cpu, *int8, "--calibration", str(nobody), "--budget", "1"], "has none; draw it again"),
         ([*start, *on_cpu, "--calibration", calibration], "for fp16, int8 or auto, got one for fp32"),

@@ -92,13 +92,41 @@ def _sequences(folder: Path) -> list[Path]:
     return found
 
 
-def read_boxes(file: Path) -> list[tuple[int, int, Corners]]:
-    """Return frame, track and box of each line that counts.
+@dataclass(frozen=True)
+class BoxLine:
+    """A line of a file of boxes; -1 is how detectors and trackers leave a field open.
+
+    Attributes:
+        frame: counted from 1.
+        track: who it is, or -1.
+        box: x1, y1, x2, y2 in pixels.
+        considered: 0 for a line that does not count, or a detector's score.
+        kind: the class, 1 for pedestrians.
+        visible: the part of the person that is in view, 0 to 1.
+    """
+
+    frame: int
+    track: int
+    box: Corners
+    considered: float
+    kind: float
+    visible: float
+
+    @property
+    def counts(self) -> bool:
+        """Whether somebody is there, for a detector to find."""
+        return (
+            self.considered != 0 and self.kind in (_PEDESTRIAN, -1) and not 0 <= self.visible < _LEAST_VISIBLE
+        )
+
+
+def read_lines(file: Path) -> list[BoxLine]:
+    """Return all lines of a file of boxes.
 
     Raises:
         InputError: a line is wrong.
     """
-    rows = []
+    lines = []
     text = file.read_text(encoding="utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -112,12 +140,32 @@ def read_boxes(file: Path) -> list[tuple[int, int, Corners]]:
                 f"expected frame,id,x,y,w,h and more numbers in line {number} of {file}, got {line[:60]!r}"
             )
         considered, kind, visible = (*values[6:9], *(1.0, 1.0, 1.0)[len(values[6:9]) :])
-        # -1 is how results of detectors and trackers leave a field open.
-        if considered == 0 or kind not in (_PEDESTRIAN, -1) or 0 <= visible < _LEAST_VISIBLE:
-            continue
         frame, track, left, top, width, height = values[:6]
-        rows.append((int(frame), int(track), (left, top, left + width, top + height)))
-    return rows
+        box = (left, top, left + width, top + height)
+        lines.append(BoxLine(int(frame), int(track), box, considered, kind, visible))
+    return lines
+
+
+def read_boxes(file: Path) -> list[tuple[int, int, Corners]]:
+    """Return frame, track and box of each line that counts.
+
+    Raises:
+        InputError: a line is wrong.
+    """
+    return [(line.frame, line.track, line.box) for line in read_lines(file) if line.counts]
+
+
+def read_found(file: Path) -> list[tuple[int, Corners, float]]:
+    """Return frame, box and score of each line of a detector that counts; 1 where it left the score open.
+
+    Raises:
+        InputError: a line is wrong.
+    """
+    return [
+        (line.frame, line.box, 1.0 if line.considered == -1 else line.considered)
+        for line in read_lines(file)
+        if line.counts
+    ]
 
 
 def whole_pixels(boxes: Sequence[Corners], file: Path) -> Iterator[Box]:

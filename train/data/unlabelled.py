@@ -22,7 +22,7 @@ from pathlib import Path
 
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.pictures import SUFFIXES
-from osnet_edge.train.data.boxed_frames import LARGEST, Box, Corners, read_boxes, whole_pixels
+from osnet_edge.train.data.boxed_frames import LARGEST, Box, Corners, read_found, whole_pixels
 from osnet_edge.train.data.reid_set import DataWarning, files_left_out, list_pictures
 
 _NAMES = ("file", "frame")
@@ -131,18 +131,35 @@ class _Frames:
         return found[0] if found else None
 
 
+def read_detected(folder: Path, file: Path) -> list[tuple[Path, Corners, float]]:
+    """Return frame, box and score of each line of a table of boxes; a line without a score has 1.
+
+    Raises:
+        InputError: the file is no table of boxes, or a line is wrong.
+    """
+    named = _Frames(folder)
+    return [(path, box, score) for frame, box, score in _scored_rows(file) if (path := named.find(frame))]
+
+
 def _rows(file: Path) -> list[tuple[str, Box]]:
     """Return frame and box of each line."""
+    rows = _scored_rows(file)
+    return list(zip((row[0] for row in rows), whole_pixels([row[1] for row in rows], file), strict=True))
+
+
+def _scored_rows(file: Path) -> list[tuple[str, Corners, float]]:
+    """Return frame, box and score of each line."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read as a table of boxes ({error}); write it as text") from None
     named = re.search("[a-z]", text.lstrip().partition("\n")[0], re.IGNORECASE)
-    rows = _table(file, text) if named else [(str(frame), box) for frame, _, box in read_boxes(file)]
-    return list(zip((row[0] for row in rows), whole_pixels([row[1] for row in rows], file), strict=True))
+    return (
+        _table(file, text) if named else [(str(frame), box, score) for frame, box, score in read_found(file)]
+    )
 
 
-def _table(file: Path, text: str) -> list[tuple[str, Corners]]:
+def _table(file: Path, text: str) -> list[tuple[str, Corners, float]]:
     reader = csv.DictReader(io.StringIO(text), strict=True)
     columns = [name.strip().lower() for name in reader.fieldnames or ()]
     reader.fieldnames = columns
@@ -156,7 +173,8 @@ def _table(file: Path, text: str) -> list[tuple[str, Corners]]:
     try:
         for line in reader:
             x1, y1, x2, y2 = (_number(line[corner]) for corner in _CORNERS)
-            rows.append((line[name].strip(), (x1, y1, x2, y2)))
+            score = _number(line["score"]) if "score" in columns else 1.0
+            rows.append((line[name].strip(), (x1, y1, x2, y2), score))
     except (csv.Error, TypeError, ValueError, AttributeError):
         raise InputError(
             f"expected a frame and four numbers of pixels in line {reader.line_num} of {file}; correct it"

@@ -65,7 +65,7 @@ class _Walk:
         # Yaw 0 is towards the camera, where `away` shrinks.
         yaw = atan2(sign * (self.end[0] - self.start[0]), -sign * (self.end[1] - self.start[1]))
         phase = 2 * pi * (self.ahead + self.speed * seconds) / (0.82 * self.person.stature)
-        focal = _focal(place)
+        focal = place.focal
         return Walker(
             person=self.person,
             gait=Gait(phase, self.reach),
@@ -124,7 +124,7 @@ def draw_frame(
     Raises:
         InputError: an argument is out of these ranges.
     """
-    _check(people, size, seed)
+    check_scene(people, size, seed)
     check_whole("moment", moment, 0)
     return _Scene(people, size, seed).draw(moment)
 
@@ -158,7 +158,7 @@ def write_frames(
         InputError: an argument is out of these ranges, or the folder is there already.
     """
     check_whole("frames", frames, 1)
-    _check(people, size, seed)
+    check_scene(people, size, seed)
     folder = Path(folder)
     with write_folder_aside(folder) as fresh:
         (fresh / "img1").mkdir()
@@ -209,15 +209,16 @@ def _draw_walk(person: Person, slot: float, place: Place, rng: np.random.Generat
 def _spot(place: Place, column: float, rng: np.random.Generator) -> tuple[float, float]:
     """Return ground coordinates, metres across and away, of a spot in a column of the image (0 to 1)."""
     row = float(rng.uniform(place.far, place.near))
-    away = _focal(place) * place.camera_height / (row - place.horizon)
-    return (0.84 * column - 0.42) * place.size[0] * away / _focal(place), away
+    away = place.focal * place.camera_height / (row - place.horizon)
+    return (0.84 * column - 0.42) * place.size[0] * away / place.focal, away
 
 
-def _focal(place: Place) -> float:
-    return 1.3 * place.size[1]
+def check_scene(people: int, size: tuple[int, int], seed: int) -> None:
+    """Refuse more people, other frames or another seed than can be drawn.
 
-
-def _check(people: int, size: tuple[int, int], seed: int) -> None:
+    Raises:
+        InputError: an argument is refused.
+    """
     check_whole("people", people, 0)
     check_whole("seed", seed, 0)
     if people > _MOST:

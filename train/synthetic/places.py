@@ -53,6 +53,11 @@ class Place:
     near: float
     far: float
 
+    @property
+    def focal(self) -> float:
+        """Focal length in pixels."""
+        return 1.3 * self.size[1]
+
     def scale_at(self, row: float) -> float:
         """Return frame pixels to a metre for a figure whose feet are at `row`."""
         return (row - self.horizon) / self.camera_height

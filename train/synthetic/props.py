@@ -8,6 +8,8 @@ from osnet_edge.train.synthetic.brush import shaded
 from osnet_edge.train.synthetic.person import Colour
 
 PROPS = ("pole", "bin", "planter", "barrier", "sign")
+#: Metres of a screen, which hides whoever walks behind it. Crops are drawn without any.
+SCREEN_WIDTH, SCREEN_HEIGHT = 2.2, 2.1
 _PAINT: tuple[Colour, ...] = (
     (96, 104, 112),
     (70, 96, 84),
@@ -23,7 +25,7 @@ def draw_prop(canvas: Image.Image, kind: str, x: float, y: float, scale: float, 
 
     Args:
         canvas: an RGB image, drawn on in place.
-        kind: one of `PROPS`.
+        kind: one of `PROPS`, or "screen".
         x: column of the foot, in pixels.
         y: row of the foot.
         scale: pixels to a metre.
@@ -59,10 +61,12 @@ def draw_prop(canvas: Image.Image, kind: str, x: float, y: float, scale: float, 
             )
         lit_block(-0.55, 0.46, 0.55, 0, 0.03)
     elif kind == "barrier":
-        for level in (0.95, 0.55):
-            block(-1.2, level, 1.2, level - 0.08, paint)
+        block(-1.2, 0.95, 1.2, 0.87, paint)
+        block(-1.2, 0.55, 1.2, 0.47, paint)
         for foot in (-0.6, 0.6):
             lit_block(foot - 0.03, 0.98, foot + 0.03, 0)
+    elif kind == "screen":
+        lit_block(-0.5 * SCREEN_WIDTH, SCREEN_HEIGHT, 0.5 * SCREEN_WIDTH, 0, 0.02)
     else:
         lit_block(-0.03, 1.0, 0.03, 0)
         block(-0.3, 1.15, 0.3, 0.6, (226, 224, 216), 0.03)

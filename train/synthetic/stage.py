@@ -43,7 +43,7 @@ class Prop:
     """A thing that stands in the way.
 
     Attributes:
-        kind: one of `props.PROPS`.
+        kind: one of `props.PROPS`, or "screen".
         x: column of its foot, in frame pixels.
         row: row of its foot.
         tone: 0 to 1, picks its colour.

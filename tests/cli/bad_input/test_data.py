@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from bad_input.cases import GALLERY, Case, Refused, each
+from bad_input.cases import GALLERY, Arguments, Case, Refused, each
+
+
+def video(*options: str) -> Arguments:
+    return lambda b: ["data", "synthesize", "-o", "out", "--video", *options]
 
 
 @each(
@@ -94,6 +98,16 @@ def test_sheets(case: Case, refused: Refused) -> None:
         lambda b: ["data", "synthesize", "-o", "out", "--frames", "-1"],
         "expected --frames",
     ),
+    ("frames and a video", video("--frames", "2"), "expected --frames or --video, got both"),
+    ("a video of no second", video("--seconds", "0"), "expected seconds for 1 to 1,000,000 frames"),
+    ("a video without end", video("--seconds", "inf"), "expected seconds for 1 to 1,000,000 frames"),
+    ("a video of no frame a second", video("--rate", "0"), "expected a rate above 0"),
+    ("a video as fast as no camera", video("--rate", "101"), "at most 100 frames a second, got 101"),
+    ("a video too small to see anybody", video("--frame-size", "100x160"), "at least 120, got 100"),
+    ("a video of nobody", video("--people", "0"), "expected people to be a whole number of at least 1"),
+    ("a crowd past telling apart", video("--people", "201"), "at most 200 people"),
+    ("a video by no camera", video("--cameras", "0"), "expected cameras"),
+    ("a video in a style nobody knows", video("--style", "noir"), "expected a style of plain, dusk"),
 )
 def test_sets_to_draw(case: Case, refused: Refused) -> None:
     refused(case)

@@ -18,12 +18,13 @@ from osnet_edge.bench import csv_table, html_report, to_json
 from osnet_edge.cli import replacing
 from osnet_edge.cli.main import main
 from osnet_edge.cli.paths import OutputFile, OutputKey
-from osnet_edge.train.synthetic import sample_crops, write_set
+from osnet_edge.train.synthetic import sample_crops, write_set, write_video
 
 #: What people have beside their work, by what the message calls it.
 STRANGERS = {
     "a JPEG image": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(range(256)),
     "a PNG image": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(64),
+    "a video": b"\x00\x00\x00 ftypisom" + bytes(64),
     "a PDF document": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
     "a zip archive, as checkpoints, npz files and office documents are": b"PK\x03\x04"
     + bytes(26)
@@ -42,6 +43,10 @@ QUICK: dict[str, Callable[[Path], list[str]]] = {
     "calibrate": lambda desk: ["calibrate", "--data", f"{desk}/people", "--held-out", "0", "-o"],
     "embed": lambda desk: ["embed", f"{desk}/osnet-cpu", f"{desk}/crop.png", "-o"],
     "data check --sheet": lambda desk: ["data", "check", f"{desk}/people", "--sheet"],
+    "track": lambda desk: ["track", "--motion-alone", "--frames", f"{desk}/site", "-o"],
+    "track --video": lambda desk: [
+        *("track", "--motion-alone", "--frames", f"{desk}/site", "-o", f"{desk}/tracks.txt", "--video"),
+    ],
     "bench merge": lambda desk: ["bench", "merge", f"{desk}/result.json", "-o"],
     "inspect --plot": lambda desk: ["inspect", f"{desk}/int8", "--plot"],
     "keys root": lambda desk: [
@@ -54,7 +59,7 @@ QUICK: dict[str, Callable[[Path], list[str]]] = {
     ],
 }
 #: How the names end that some commands ask for.
-SUFFIXES = {"embed": ".npz", "data check --sheet": ".png"}
+SUFFIXES = {"embed": ".npz", "data check --sheet": ".png", "track --video": ".mp4"}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +72,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, package: Pa
     write_set(
         folder / "people", train_identities=4, test_identities=2, cameras=2, pictures_per_camera=2, seed=0
     )
+    write_video(folder / "site", cameras=1, people=3, seconds=2, rate=5, size=(160, 120), seed=0)
     Image.fromarray(sample_crops(1)[0]).save(folder / "crop.png")
     (folder / "tracker.yml").write_text("ReID:\n  keepAspc: 1\n")
     (folder / "result.json").write_text(to_json(examples.result()))

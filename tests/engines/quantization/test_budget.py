@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from osnet_edge.engines.quantization.decide import Budget, choose_groups
 from osnet_edge.engines.tuning.candidate import Candidate
 from osnet_edge.engines.tuning.choice import pick
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.package.decisions import AccuracyLoss
+from osnet_edge.runtime.package.decisions import AccuracyLoss, TracksLoss
 from osnet_edge.runtime.precisions import Precision
 
 losses = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-0.2, 2.0), min_size=1)
@@ -84,6 +85,25 @@ def test_a_budget_is_held_to_the_worse_of_the_same_and_changed_cameras(
     )
     assert Budget(0.5, 2.0).allows(loss) == allowed
     assert loss.worse.mean_ap_most == max(each[0] for each in (plain, changed) if each)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "mean_ap", "tracks", "allowed"),
+    [
+        ("within both", 0.4, 0.5, True),
+        ("within both, though more may be lost in other sequences", 0.4, 0.0, True),
+        ("too many identities are lost", 0.4, 0.51, False),
+        ("too much mAP is lost", 0.6, 0.1, False),
+        ("nobody measured identities", 0.4, None, False),
+    ],
+)
+def test_identities_in_sequences_can_be_held_to_as_well(
+    sentence: str, mean_ap: float, tracks: float | None, allowed: bool
+) -> None:
+    lost = None if tracks is None else TracksLoss(tracks, (tracks - 3, tracks + 3), "16 windows", ("a",), 0.6)
+    loss = AccuracyLoss(0.0, mean_ap, 0.0, 0.0, tracks=lost)
+    assert Budget(0.5, idf1=0.5).allows(loss) == allowed
+    assert Budget(None, idf1=0.5).allows(replace(loss, mean_ap_most=9.0)) == (tracks in (0.5, 0.0, 0.1))
 
 
 @pytest.mark.parametrize(
