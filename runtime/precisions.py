@@ -34,8 +34,8 @@ class PrecisionTraits:
 #: x0_25, x0_5 and x1_0; 2e-2 is the worst of 64 other crops), so that its limit tells an engine ruined from
 #: one that is rounded (colours swapped or normalising twice give 0.7, images upside down 0.5), but not a
 #: image mirrored: preparing images is the runtime's in every precision, and a float32 package of the same
-#: graph proves it. INT8 is held to its own graph as written, from which engines differ by rounding alone,
-#: and to float32 by mAP on people: what INT8 costs cannot be read off a distance.
+#: graph proves it. INT8 is held to its own graph as written, from which engines differ by rounding alone
+#: (1e-2 with bf16 around), and to float32 by mAP on people: what INT8 costs cannot be read off a distance.
 PRECISIONS: dict[Precision, PrecisionTraits] = {
     "fp32": PrecisionTraits(4, 1e-5, rounds=False),
     "fp16": PrecisionTraits(2, 1e-3),

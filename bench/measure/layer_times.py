@@ -70,12 +70,13 @@ def openvino_layers(
     batch: Batch,
     precision: Precision = "fp32",
     threads: int | None = None,
+    processor: str = "",
 ) -> Layers:
     """Return the times of OpenVINO's layers, after its own fusions, on one batch."""
     core = open_core(precision)
     graph = read_arranged(core, model)
     graph.reshape(list(batch.shape))
-    options = {**compile_options(precision, threads), "PERF_COUNT": True}
+    options = {**compile_options(core, precision, threads, processor), "PERF_COUNT": True}
     request = core.compile_model(graph, "CPU", options).create_infer_request()
     sums: dict[tuple[str, str], float] = defaultdict(float)
     request.infer([batch])
@@ -96,7 +97,7 @@ def _(engine: OnnxRuntimeEngine, embedder: Embedder, batch: Batch, threads: int 
 @engine_layers.register
 def _(engine: OpenVinoEngine, embedder: Embedder, batch: Batch, threads: int | None) -> Layers:
     model, manifest = embedder.package / embedder.manifest.model_file, embedder.manifest
-    return openvino_layers(model, batch, manifest.precision, threads)
+    return openvino_layers(model, batch, manifest.precision, threads, manifest.target.processor)
 
 
 def _sorted(batch: int, means: dict[tuple[str, str], Any]) -> Layers:

@@ -83,7 +83,7 @@ class OpenVinoBuilder(Builder):
     ) -> Engine:
         """Open a graph, see `Builder`."""
         size = info.model.embedding_size
-        return OpenVinoEngine(graph, info.preprocessing, size, precision, best_batch, None, sizes)
+        return OpenVinoEngine(graph, info.preprocessing, size, precision, best_batch, None, sizes, processor)
 
     def tensor_values(
         self, graph: Graph, names: list[str], processor: str, batch: npt.NDArray[np.generic]
@@ -96,6 +96,6 @@ class OpenVinoBuilder(Builder):
             network = read_arranged(core, file)
             # They come behind the embeddings, in this order.
             network.add_outputs(names)
-            options = compile_options("int8", None)
+            options = compile_options(core, "int8", None, processor)
             results = core.compile_model(network, "CPU", options).create_infer_request().infer([batch])
             return [results[1 + index] for index in range(len(names))]

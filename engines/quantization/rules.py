@@ -4,7 +4,7 @@
   Conv and ReLU would stop their fusion. Residual sums read both sides quantised.
   Neighbours of instance norms stay out.
 - **OpenVINO**: u8, at what layers read, and there for every reader, so that a block's end writes one tensor
-  and not two, and before pools, which are then of bytes; float32 around. Its kernels take
+  and not two, and before pools, which are then of bytes; bf16 around where the CPU has it. Its kernels take
   either type, and u8 keeps a bit more of what ReLU leaves.
 - **ONNX Runtime on x86**: u8, at what layers and small operators read and write; float32 around. It
   fuses DQ, Conv, ReLU and Q only whole, and s8 takes twice the time with VNNI.

@@ -21,11 +21,10 @@ from osnet_edge.runtime.installed import import_library
 from osnet_edge.runtime.package.manifest import Manifest
 from osnet_edge.runtime.precisions import Precision
 from osnet_edge.runtime.preprocessing import Preprocessing
-from osnet_edge.runtime.processor import this_processor
+from osnet_edge.runtime.processor import BF16, this_processor
 
-#: OpenVINO's names of the precisions that we request, for the layers that are not in INT8. bf16 around INT8
-#: hardly gains time, and costs x0_5 half a point of VIPeR's mAP (docs/RESULTS.md).
-HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+#: OpenVINO's names of the precisions that we request.
+HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
 #: Larger batches are not faster on a CPU, and each compiled batch size takes memory.
 LARGEST_COMPILED = 32
 #: OpenVINO keeps its compiling threads for later use, and expects them in a forked child, which has none.
@@ -58,10 +57,13 @@ class OpenVinoEngine:
         preprocessing: what the graph's input must look like.
         embedding_size: columns of its output.
         precision: of the arithmetic: `fp32`, `bf16`, or `int8` for a graph with Q/DQ, whose other layers are
-            in float32.
+            in bf16 if the processor supports it, and else in float32.
         best_batch: the largest size to compile for, up to 32.
         threads: threads for one call; None uses the cores that this process may use, at most four.
         sizes: batch sizes to compile for instead, in descending order, the last is 1.
+        processor: the kind that the engine was built for, as in manifests. If that kind has no bf16, the
+            other layers of an INT8 graph are in float32 on every processor, as they were when the loss was
+            measured.
 
     Raises:
         InputError: the file is no ONNX graph of the expected input and output, or the precision or the number
@@ -80,10 +82,11 @@ class OpenVinoEngine:
         best_batch: int,
         threads: int | None = None,
         sizes: tuple[int, ...] | None = None,
+        processor: str = "",
     ) -> None:
         self._embedding_size = embedding_size
         core = open_core(precision)
-        options = compile_options(precision, threads)
+        options = compile_options(core, precision, threads, processor)
         graph = _read(core, model, preprocessing, embedding_size)
         try:
             self._requests = [
@@ -120,6 +123,7 @@ def load(model: Path, manifest: Manifest, threads: int | None) -> OpenVinoEngine
         manifest.precision,
         manifest.batch.opt,
         threads,
+        processor=manifest.target.processor,
     )
 
 
@@ -176,19 +180,28 @@ def read_arranged(core: Any, model: Path) -> Any:
     return graph
 
 
-def compile_options(precision: Precision, threads: int | None) -> dict[str, Any]:
+def compile_options(
+    core: Any, precision: Precision, threads: int | None, processor: str = ""
+) -> dict[str, Any]:
     """Return the options that a graph is compiled with.
 
     Args:
+        core: of `open_core`.
         precision: of the arithmetic.
         threads: as for `OpenVinoEngine`.
+        processor: as above.
 
     Raises:
         InputError: the number of threads is invalid.
     """
+    exact = (
+        precision == "fp32"
+        or "bf16" not in cpu_precisions(core)
+        or (precision == "int8" and processor not in ("", BF16))
+    )
     return {
         # Always set: by default, OpenVINO rounds float32 to bf16 if the processor supports it.
-        "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "INFERENCE_PRECISION_HINT": "f32" if exact else HINTS[precision],
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": checked_threads(threads),
