@@ -28,7 +28,7 @@ from osnet_edge.train.synthetic.video import write_video
 @click.command()
 @click.argument("graph")
 @click.option("--folder", type=click.Path(path_type=Path), required=True, help="Folder to work in.")
-@click.option("--sites", default=6, show_default=True, help="Sites of two cameras to draw.")
+@click.option("--sites", default=20, show_default=True, help="Sites of two cameras to draw.")
 @click.option("--seconds", default=20, show_default=True, help="Length of each sequence.")
 def command(graph: str, folder: Path, sites: int, seconds: int) -> int:
     """Tell GRAPH with a uint8 input from itself with red and blue swapped, and mirrored."""

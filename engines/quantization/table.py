@@ -28,6 +28,8 @@ from osnet_edge.runtime.preprocessing import Preprocessing
 
 #: Steps from 0 to the range, in INT8 and in what u8 makes of tensors without negative values.
 SIGNED_LEVELS, UNSIGNED_LEVELS = 127, 255
+#: Of how ranges are found; from 2 on, sides of a residual sum count as 0 where the ReLU behind it gives 0.
+_VERSION: Literal[2] = 2
 #: Bins of a tensor's own histogram: 8 for each of 255 steps.
 _BINS = 2048
 #: Images at once: four of x1.0's keep 400 MB of activations.
@@ -71,14 +73,14 @@ class CalibrationTable:
 
     Attributes:
         format: tells the file from others.
-        version: of the schema, and of how ranges are found.
+        version: of how ranges are found; a table of an older one is made anew.
         graph_sha256: of the ONNX file that it belongs to.
         pictures_sha256: of the hashes of the images that were run.
         tensors: by name.
     """
 
     format: Literal["osnet-edge calibration table"]
-    version: Literal[1]
+    version: Literal[1, 2]
     graph_sha256: str
     pictures_sha256: str
     tensors: dict[str, TensorRanges]
@@ -110,7 +112,7 @@ def make_table(
     factors = channel_factors(graph, {name: spread.largest for name, spread in counted.items()})
     return CalibrationTable(
         "osnet-edge calibration table",
-        1,
+        _VERSION,
         graph_sha256,
         pictures_sha256,
         {name: _ranges(spread, factors.get(name), methods) for name, spread in counted.items()},
@@ -139,7 +141,7 @@ def find_table(
     pictures = hash_pictures(calibration)
     if place.is_file():
         table = read_table(place)
-        if (table.graph_sha256, table.pictures_sha256) == (graph.sha256, pictures):
+        if (table.version, table.graph_sha256, table.pictures_sha256) == (_VERSION, graph.sha256, pictures):
             progress(f"ranges are known from {place.name}")
             return table
     total, done = len(calibration.pictures) * (1 + calibration.drawn.changed_copies), 0
