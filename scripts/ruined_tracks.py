@@ -28,8 +28,8 @@ from osnet_edge.train.synthetic.video import write_video
 @click.command()
 @click.argument("graph")
 @click.option("--folder", type=click.Path(path_type=Path), required=True, help="Folder to work in.")
-@click.option("--sites", default=20, show_default=True, help="Sites of two cameras to draw.")
-@click.option("--seconds", default=20, show_default=True, help="Length of each sequence.")
+@click.option("--sites", default=10, show_default=True, help="Sites of two cameras to draw.")
+@click.option("--seconds", default=40, show_default=True, help="Length of each sequence.")
 def command(graph: str, folder: Path, sites: int, seconds: int) -> int:
     """Tell GRAPH with a uint8 input from itself with red and blue swapped, and mirrored."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,10 +41,10 @@ def command(graph: str, folder: Path, sites: int, seconds: int) -> int:
             write_video(
                 drawn / f"site-{seed}",
                 cameras=2,
-                people=10,
+                people=16,
                 seconds=seconds,
                 rate=8,
-                size=(480, 270),
+                size=(640, 360),
                 seed=100 + seed,
             )
     ruined = folder / "ruined.onnx"
