@@ -23,7 +23,7 @@ _SIZE = "128x64"
 _MARK = ".osnet-edge-demo"
 #: Seconds for the whole demo, of three minutes: some are left for what was not foreseen.
 _LIMIT_S = 174.0
-#: Epochs that the demo needs to find most people, and those below which it finds few.
+#: Epochs that the demo needs to find most people, and the fewest, after which it finds few.
 _MOST_EPOCHS, _FEWEST_EPOCHS = 9, 2
 #: What comes after training: seconds of fixed length, such as timing, and how many more for each second that
 #: drawing took, which other work on this machine slows down alike (25 and 1.0 measured on two quiet cores,
@@ -98,7 +98,8 @@ def demo(
     from osnet_edge.cli.demo_page import write_page
 
     click.echo("\nWriting the report ...", err=True)
-    click.echo(f"\n{write_page(folder, others, seed)}")
+    shortened = epochs if epochs < _MOST_EPOCHS else None
+    click.echo(f"\n{write_page(folder, others, seed, shortened)}")
     click.echo(f"{folder}/report.html shows all of it; open it in a browser")
 
 

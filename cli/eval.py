@@ -22,6 +22,7 @@ from osnet_edge.cli.options import (
 from osnet_edge.cli.paths import CHECKPOINT_OR_PACKAGE, SET, OutputFile
 from osnet_edge.cli.progress import bar, load_package, step
 from osnet_edge.cli.replacing import PAGE_HTML, force_option
+from osnet_edge.runtime.backends.onnxruntime import default_threads
 from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.preprocessing import Preprocessing
 from osnet_edge.train.threads import spare_busy_cores
@@ -103,17 +104,18 @@ def evaluate(
     fars = parse_rates(far) if far else ()
     # Before libraries are imported, which takes seconds.
     targets = _open_targets(data)
-    free = spare_busy_cores(step if threads is None else lambda line: None)
+    tell = step if threads is None else lambda line: None
+    # Not torch: a package's engine computes in threads of its own.
+    spared = spare_busy_cores(tell, who="this command", most=default_threads())
     import torch
 
     from osnet_edge.bench.measure.accuracy import embed_set, images_of
     from osnet_edge.bench.metrics.reranking import scipy_sparse
     from osnet_edge.bench.report.page import templates
     from osnet_edge.bench.report.verification import Verifier
-    from osnet_edge.runtime.backends.onnxruntime import default_threads
     from osnet_edge.runtime.embed_files import embed_files
 
-    threads = min(default_threads(), free) if threads is None else threads
+    threads = threads or spared
     # With the threads, since the number of free cores changes from run to run.
     command = typed_command(threads=threads)
     if pictures:

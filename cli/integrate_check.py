@@ -11,7 +11,7 @@ import click
 from osnet_edge.cli.options import echo_json, json_flag
 from osnet_edge.cli.paths import PACKAGE_OR_GRAPH, SET, InputPath, OutputFile
 from osnet_edge.cli.progress import bar, step
-from osnet_edge.cli.replacing import MENDED, force_option
+from osnet_edge.cli.replacing import CORRECTED, force_option
 from osnet_edge.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _AGREES = 0.99
 @click.argument("config", type=InputPath("a configuration of DeepStream, Triton, Savant or Ultralytics"))
 @click.option("--package", type=PACKAGE_OR_GRAPH, metavar="PACKAGE", help="What it is meant to run.")
 @click.option("--data", type=SET, metavar="SET", help="Measure what each mistake costs; needs --package.")
-@click.option("--fix", type=OutputFile(MENDED), metavar="FILE", help="Write the corrected configuration.")
+@click.option("--fix", type=OutputFile(CORRECTED), metavar="FILE", help="Write the corrected configuration.")
 @force_option()
 @json_flag
 def integrate_check(
@@ -39,7 +39,7 @@ def integrate_check(
 
     \b
     Example:
-      osnet-edge integrate check config_tracker_NvDCF.yml --package osnet-cpu --data viper --fix mended.yml
+      osnet-edge integrate check config_tracker_NvDCF.yml --package osnet-cpu --data viper --fix corrected.yml
     """
     if data and not package:
         raise InputError("expected --package with --data: costs are measured with its network")
@@ -52,7 +52,7 @@ def integrate_check(
         images=open_images(data) if data else None,
         progress=step,
     )
-    written = checked.write_mended(Path(fix)) if fix else ()
+    written = checked.write_corrected(Path(fix)) if fix else ()
     if as_json:
         echo_json({**_document(checked), "written": [str(path) for path in written]})
     else:
@@ -76,10 +76,10 @@ def _print(checked: Checked, fix: str | None, written: Sequence[Path]) -> None:
     if not checked.findings:
         click.echo("no mistake found")
     elif written:
-        click.echo(f"mended: {', '.join(map(str, written))}")
+        click.echo(f"corrected: {', '.join(map(str, written))}")
     elif fix:
         click.echo(
-            f"{fix} was not written: no value mends this; with --package, a graph that fits is written too"
+            f"{fix} was not written: no value corrects this; with --package, a graph that fits is written too"
         )
 
 

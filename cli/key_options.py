@@ -157,5 +157,5 @@ def warn(repository: Repository) -> bool:
 
     found = warnings_of(repository)
     for each in found:
-        step(f"warning: {each.what}; {each.mend}")
+        step(f"warning: {each.what}; {each.repair}")
     return any(each.serious for each in found)

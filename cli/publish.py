@@ -211,7 +211,7 @@ def _check(place: Repository, as_json: bool) -> int:
         echo_json([to_json(each) for each in found])
     else:
         for each in found:
-            click.echo(f"{'damaged' if each.serious else 'warning'}: {each.what}; {each.mend}")
+            click.echo(f"{'damaged' if each.serious else 'warning'}: {each.what}; {each.repair}")
         if not found:
             click.echo(f"{place.folder}: complete, signed by today's keys, and not about to expire")
     return int(any(each.serious for each in found))

@@ -63,14 +63,14 @@ STATUS_TEXT = FileKind(
     rb'# HELP osnet_edge_device_|\{"device":"[^\n]*","model":"[^\n]*","channel":"[^\n]*","ring":',
 )
 DRAFT_JSON = FileKind("a draft of metadata", rb'\{\s*"signatures": .*"_type": "(root|targets)"')
-MENDED = FileKind(
-    "a configuration that was mended", rb"(%YAML:1\.0\n)?# Mended by `osnet-edge integrate check`"
+CORRECTED = FileKind(
+    "a configuration that was corrected", rb"(%YAML:1\.0\n)?# Corrected by `osnet-edge integrate check`"
 )
 
 #: What is often in the place of a mistyped name, by how it begins; the first that matches names it.
 _KNOWN = (
     *(ONNX, CALIBRATION_JSON, EMBEDDINGS_NPZ, RESULT_JSON, RESULT_CSV),
-    *(PAGE_HTML, CHART_SVG, SHEET_PNG, VIDEO_MP4, TRACKS_TEXT, STATUS_TEXT, DRAFT_JSON, MENDED),
+    *(PAGE_HTML, CHART_SVG, SHEET_PNG, VIDEO_MP4, TRACKS_TEXT, STATUS_TEXT, DRAFT_JSON, CORRECTED),
     FileKind("a JPEG image", rb"\xff\xd8\xff"),
     FileKind("a PNG image", rb"\x89PNG\r\n"),
     FileKind("a video", rb".{4}ftyp"),

@@ -1,4 +1,4 @@
-"""A user's configuration held to what its graph expects: each mistake, what it costs, and the mended file."""
+"""A user's configuration held to what its graph expects: each mistake, its cost, and the corrected file."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.runtime.files import write_aside, write_file
 from osnet_edge.runtime.preprocessing import Preprocessing
 
-#: By which a mended file is told from the user's own.
-_MARK = "# Mended by `osnet-edge integrate check`.\n"
+#: By which a corrected file is told from the user's own.
+_MARK = "# Corrected by `osnet-edge integrate check`.\n"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Checked:
         findings: mistakes, those of the pipeline first.
         package: mAP of the package in percent; None where no set was given.
         kept: mAP with all mistakes together; None as above, or where nothing would be computed.
-        changes: values that mend it, by key; empty where none can.
+        changes: values that correct it, by key; empty where none can.
         replacement: the graph that they fit, where it has to be another than the one there; None else.
     """
 
@@ -68,11 +68,11 @@ class Checked:
     changes: Mapping[str, Any]
     replacement: FedGraph | None
 
-    def write_mended(self, path: Path) -> tuple[Path, ...]:
-        """Write the mended configuration, and the graph that it needs where it is another.
+    def write_corrected(self, path: Path) -> tuple[Path, ...]:
+        """Write the corrected configuration, and the graph that it needs where it is another.
 
         Returns:
-            The files that were written; none where no value and no graph mends it.
+            The files that were written; none where no value and no graph corrects it.
 
         Raises:
             InputError: a file is where the graph belongs.
@@ -84,7 +84,7 @@ class Checked:
             graph = self.consumer.graph_at(path)
             if graph.exists():
                 raise InputError(
-                    f"the mended configuration needs a graph at {graph}, and a file is there; name a "
+                    f"the corrected configuration needs a graph at {graph}, and a file is there; name a "
                     "file in another folder"
                 )
             graph.parent.mkdir(exist_ok=True)
@@ -92,7 +92,7 @@ class Checked:
                 self.replacement.save(partial)
             changes.update(self.consumer.name_graph(graph))
             written.append(graph)
-        text = self.consumer.mended(self.path, changes)
+        text = self.consumer.corrected(self.path, changes)
         # Behind the line that OpenCV's YAML has to begin with.
         head = f"{OPENCV_HEADER}\n" if text.startswith(OPENCV_HEADER) else ""
         marked = f"{head}{_MARK}{text.removeprefix(head).removeprefix(_MARK)}"
@@ -137,14 +137,14 @@ def check(
         package = costs.package
         findings = [costs.of(finding) for finding in findings]
         kept = costs.all_together(findings)
-    changes, replacement = _mend(consumer, read, findings, source)
+    changes, replacement = _correct(consumer, read, findings, source)
     return Checked(path, consumer, read.graph, tuple(findings), package, kept, changes, replacement)
 
 
-def _mend(
+def _correct(
     consumer: Consumer, read: Configuration, findings: Sequence[Finding], source: Source | None
 ) -> tuple[dict[str, Any], FedGraph | None]:
-    """Return the values that mend a configuration, and the graph that they fit, if it is another."""
+    """Return the values that correct a configuration, and the graph that they fit, if it is another."""
     faults, replacement = [finding.fault for finding in findings], None
     if source and not all(fault.changes for fault in faults):
         replacement = consumer.feed(source)

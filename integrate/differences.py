@@ -46,7 +46,7 @@ PARTS = (
 
 def differences(consumer: Consumer, read: Configuration, expected: Pipeline) -> Iterator[tuple[str, Fault]]:
     """Yield the parts in which a configuration's pipeline is not what its graph expects."""
-    # A graph that takes bytes is one mistake: floats are written over it, and nothing else is to be mended.
+    # A graph that takes bytes is one mistake: floats are written over it, and nothing else need be corrected.
     bytes_wanted = expected.dtype != read.pipeline.dtype
     for part in PARTS:
         if bytes_wanted and part.name in ("layout", "normalisation", "input size"):
@@ -78,7 +78,7 @@ def differences(consumer: Consumer, read: Configuration, expected: Pipeline) -> 
         )
 
 
-#: Behind what is expected, where only another graph can mend it.
+#: Behind what is expected, where only another graph can correct it.
 _NO_KEY = ", which no key can say: osnet-edge integrate writes a graph that fits"
 
 

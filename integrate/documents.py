@@ -94,7 +94,7 @@ class Yaml:
             tree = parser.load(self.text[len(self._header) :])
         except (YAMLError, RecursionError, AttributeError, TypeError, ValueError) as error:
             # Some wrong files ruamel leaves to Python's own errors, such as a section merged into itself.
-            raise InputError(f"{self.where} is no YAML: {self._reason(error)}; mend that first") from None
+            raise InputError(f"{self.where} is no YAML: {self._reason(error)}; correct that first") from None
         if not isinstance(tree, Mapping):
             raise InputError(f"expected YAML with keys and values, found something else in {self.where}")
         return tree
@@ -203,7 +203,7 @@ class KeyFile:
                 wanted = "key=value, [section] or # comment" if section else "a [section] before any key"
                 raise InputError(
                     f"{self.where} is no key file: line {place + 1}, expected {wanted}, got "
-                    f"{first_line(line, 40)!r}; mend that first"
+                    f"{first_line(line, 40)!r}; correct that first"
                 )
 
 

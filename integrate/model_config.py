@@ -150,7 +150,7 @@ def parse_model_config(text: str, where: str) -> ModelConfig:
         reason = "its brackets are too deep"
     except ValueError as error:
         reason = str(error)
-    raise InputError(f"{where} is no configuration of Triton: {reason}; mend that first")
+    raise InputError(f"{where} is no configuration of Triton: {reason}; correct that first")
 
 
 class _Reader:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import math
 import os
 import platform
@@ -35,7 +34,7 @@ from tensorboardX import SummaryWriter
 
 from osnet_edge.runtime.errors import InputError, UnavailableError
 from osnet_edge.runtime.files import write_aside, write_json
-from osnet_edge.runtime.package.schema import to_json
+from osnet_edge.runtime.package.schema import parse_json, to_json
 from osnet_edge.train.data import Picture
 from osnet_edge.train.machine import Machine
 from osnet_edge.train.recipe import Recipe, dump_recipe
@@ -227,7 +226,8 @@ def threads_of(folder: Path | str) -> int | None:
     With the same number, a resumed run reaches the same weights bit for bit.
     """
     try:
-        threads = json.loads((Path(folder) / _RECORD).read_text())["machine"]["threads"]
+        text = (Path(folder) / _RECORD).read_bytes()
+        threads = parse_json(text, _RECORD, "give --threads")["machine"]["threads"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return threads if isinstance(threads, int) and threads >= 1 else None

@@ -26,7 +26,9 @@ _COLUMNS = 8
 _STAT = Path("/proc/stat")
 
 
-def spare_busy_cores(tell: Callable[[str], None] = lambda line: None) -> int:
+def spare_busy_cores(
+    tell: Callable[[str], None] = lambda line: None, *, who: str = "torch", most: int | None = None
+) -> int:
     """Make torch use only the cores that are free now, with threads that sleep if some cores are busy.
 
     It sets `OMP_NUM_THREADS` and `OMP_WAIT_POLICY` for this process and its children. Nothing changes if all
@@ -34,21 +36,25 @@ def spare_busy_cores(tell: Callable[[str], None] = lambda line: None) -> int:
     chosen.
 
     Args:
-        tell: called with a line if torch gets fewer threads than there are cores.
+        tell: called with a line if fewer cores are left than are wanted.
+        who: uses them, for that line.
+        most: cores that are wanted; None wants all.
 
     Returns:
-        The number of cores that this process may use, without those that other processes keep busy if that
-        was measured; at least 1.
+        The number of cores that are wanted and that this process may use, without those that other processes
+        keep busy if that was measured; at least 1.
     """
     cores = allowed_cores()
+    wanted = cores if most is None else min(most, cores)
     if "torch" in sys.modules or "OMP_NUM_THREADS" in os.environ:
-        return cores
+        return wanted
     free = min(cores, max(1, round(cores - busy_cores())))
     if free < cores:
         os.environ["OMP_NUM_THREADS"] = str(free)
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        tell(f"other processes keep {cores - free} of {cores} cores busy, so torch uses {free} here")
-    return free
+    if free < wanted:
+        tell(f"other processes keep {cores - free} of {cores} cores busy, so {who} uses {free} here")
+    return min(free, wanted)
 
 
 def busy_cores() -> float:

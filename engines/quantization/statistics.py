@@ -154,7 +154,7 @@ def collect(
             what = "constant" if histogram.largest.any() else "0"
             raise InputError(
                 f"the activations {name} are {what} on all calibration images, so they have no range; "
-                "draw images of people from the cameras, or mend the checkpoint"
+                "draw images of people from the cameras, or repair the checkpoint"
             )
     return histograms
 

@@ -43,7 +43,7 @@ class TuningCache:
         name = self._name(key)
         try:
             document = parse_json((self._folder / name).read_bytes(), name, "measure it again")
-            # A file that was copied to another name, or cut short and mended by hand, is no entry.
+            # A file that was copied to another name, or cut short and repaired by hand, is no entry.
             if isinstance(document, dict) and document.get("key") == self._describe(key):
                 return from_json(kind, document.get("value"), name)
         except (OSError, ValueError):

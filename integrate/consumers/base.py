@@ -179,7 +179,7 @@ class Consumer(ABC):
             InputError: it is not one, or names no network for re-identification.
         """
 
-    def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
+    def corrected(self, path: Path, changes: Mapping[str, Any]) -> str:
         """Return a configuration's text with values changed by key, comments and all else kept."""
         return open_document(path).replace(changes)
 

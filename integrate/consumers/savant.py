@@ -80,10 +80,10 @@ class Savant(Consumer):
         )
         return Configuration(path, pipeline, named_file(model.get("model_file"), path))
 
-    def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
-        """Return the text with values of the one element changed; see `Consumer.mended`."""
+    def corrected(self, path: Path, changes: Mapping[str, Any]) -> str:
+        """Return the text with values of the one element changed; see `Consumer.corrected`."""
         place = _element(path)[0]
-        return super().mended(path, {f"{place}.model.{key}": value for key, value in changes.items()})
+        return super().corrected(path, {f"{place}.model.{key}": value for key, value in changes.items()})
 
     def name_graph(self, graph: Path) -> dict[str, Any]:
         """Return the values that name a graph in the folder of models, and no longer an engine of another."""

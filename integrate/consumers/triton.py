@@ -136,8 +136,8 @@ class Triton(Consumer):
         pipeline = replace(pipeline, size=dims[-1] if dims and dims[-1] > 0 else None)
         return Configuration(path, pipeline, graph, tuple(_faults(config, shown)))
 
-    def mended(self, path: Path, changes: Mapping[str, Any]) -> str:
-        """Return the configuration with values changed; see `Consumer.mended`."""
+    def corrected(self, path: Path, changes: Mapping[str, Any]) -> str:
+        """Return the configuration with values changed; see `Consumer.corrected`."""
         return parse_model_config(read_text(path), str(path)).replace(changes)
 
     def assumed(self, read: Pipeline, how: Preprocessing) -> Pipeline:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from osnet_edge.runtime.embedder import BoxEmbeddings, Embeddings
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.trackers.rows import BoxEmbedder, embedding_size
+from osnet_edge.runtime.trackers.rows import BoxEmbedder, check_embedder, embedding_size
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,18 @@ class BoxmotEncoder:
     Attributes:
         embedder: an `Embedder` or a `FollowingEmbedder`.
 
+    Raises:
+        InputError: it is no embedder.
+
     Example:
         tracker = BotSort(reid_model=BoxmotEncoder(Embedder.load("osnet-cpu")))
         tracks = tracker.update(detections, frame)          # (N, 6): x1, y1, x2, y2, confidence, class
     """
 
     embedder: BoxEmbedder
+
+    def __post_init__(self) -> None:
+        check_embedder(self.embedder)
 
     def get_features(self, xyxys: ArrayLike, img: object) -> Embeddings:
         """Embed the boxes of a frame, as a tracker's `reid_model` is asked to.

@@ -12,7 +12,7 @@ import numpy as np
 
 from osnet_edge.runtime.embedder import Embeddings
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.trackers.rows import BoxEmbedder
+from osnet_edge.runtime.trackers.rows import BoxEmbedder, check_embedder
 
 
 class WithEmbeds(NamedTuple):
@@ -43,12 +43,14 @@ def with_embeds(
         bgr: whether the frame is blue-green-red, as for `DeepSort`.
 
     Raises:
-        InputError: the frame is no such array, or a detection does not begin with four numbers.
+        InputError: it is no embedder, the frame is no such array, or a detection does not begin with four
+            numbers.
 
     Example:
         tracker = DeepSort(embedder=None)
         tracks = tracker.update_tracks(*with_embeds(embedder, frame, detections))
     """
+    check_embedder(embedder)
     try:
         boxes = np.array([box for box, *_ in raw_detections], np.float64).reshape(len(raw_detections), 4)
     except (TypeError, ValueError):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.trackers.rows import BoxEmbedder
+from osnet_edge.runtime.trackers.rows import BoxEmbedder, check_embedder
 
 
 def add_embeddings(
@@ -30,7 +30,8 @@ def add_embeddings(
         bgr: whether the frame is blue-green-red, as `norfair.Video` yields it.
 
     Raises:
-        InputError: the frame is no such array, or the points of a detection are not the two of a box.
+        InputError: it is no embedder, the frame is no such array, or the points of a detection are not the
+            two of a box.
 
     Example:
         detections = [Detection(np.array([[x1, y1], [x2, y2]]))]
@@ -38,6 +39,7 @@ def add_embeddings(
         tracker = Tracker("iou", 0.5, reid_distance_function=cosine_distance, reid_distance_threshold=0.4,
                           reid_hit_counter_max=50)
     """
+    check_embedder(embedder)
     shapes = {np.shape(each.points) for each in detections} - {(2, 2)}
     if shapes:
         raise InputError(f"expected points of a box, [[x1, y1], [x2, y2]], got the shape {shapes.pop()}")

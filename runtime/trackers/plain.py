@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from osnet_edge.runtime.embedder import Embeddings
-from osnet_edge.runtime.trackers.rows import BoxEmbedder, zeros_for_none
+from osnet_edge.runtime.trackers.rows import BoxEmbedder, check_embedder, zeros_for_none
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class PlainEncoder:
         embedder: an `Embedder` or a `FollowingEmbedder`.
         bgr: whether frames are blue-green-red, which the caller must know.
 
+    Raises:
+        InputError: it is no embedder.
+
     Example:
         encode = PlainEncoder(Embedder.load("osnet-cpu"), bgr=True)
         rows = encode(frame, boxes)
@@ -30,6 +33,9 @@ class PlainEncoder:
 
     embedder: BoxEmbedder
     bgr: bool
+
+    def __post_init__(self) -> None:
+        check_embedder(self.embedder)
 
     def __call__(self, frame: object, boxes: ArrayLike) -> Embeddings:
         """Embed the boxes of a frame.

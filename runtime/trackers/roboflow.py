@@ -12,7 +12,7 @@ from typing import Protocol
 from numpy.typing import ArrayLike
 
 from osnet_edge.runtime.embedder import Embeddings
-from osnet_edge.runtime.trackers.rows import BoxEmbedder, zeros_for_none
+from osnet_edge.runtime.trackers.rows import BoxEmbedder, check_embedder, zeros_for_none
 
 
 class HasBoxes(Protocol):
@@ -32,12 +32,18 @@ class RoboflowEncoder:
     Attributes:
         embedder: an `Embedder` or a `FollowingEmbedder`.
 
+    Raises:
+        InputError: it is no embedder.
+
     Example:
         tracker = DeepSORTTracker(reid_model=RoboflowEncoder(Embedder.load("osnet-cpu")))
         detections = tracker.update(detections, frame)
     """
 
     embedder: BoxEmbedder
+
+    def __post_init__(self) -> None:
+        check_embedder(self.embedder)
 
     def extract_features(self, detections: HasBoxes, frame: object) -> Embeddings:
         """Embed the detections of a frame.

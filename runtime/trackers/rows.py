@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from osnet_edge.runtime.embedder import BoxEmbeddings, Embeddings
+from osnet_edge.runtime.errors import InputError, first_line
 
 
 class BoxEmbedder(Protocol):
@@ -15,6 +16,17 @@ class BoxEmbedder(Protocol):
 
     def embed_boxes(self, frame: object, boxes: ArrayLike, *, bgr: bool = False) -> BoxEmbeddings:
         """Embed the people in a frame, as `Embedder.embed_boxes` does."""
+
+
+def check_embedder(embedder: object) -> None:
+    """Refuse what embeds no boxes where it is given, since a tracker calls it many frames later.
+
+    Raises:
+        InputError: it is the path of a package, or no embedder.
+    """
+    if not callable(getattr(embedder, "embed_boxes", None)) or isinstance(embedder, type):
+        got = first_line(repr(embedder), 60)
+        raise InputError(f"expected an embedder, got {got}; load one with Embedder.load(package)")
 
 
 def zeros_for_none(found: BoxEmbeddings) -> Embeddings:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from osnet_edge.runtime.errors import InputError
-from osnet_edge.runtime.trackers.rows import BoxEmbedder
+from osnet_edge.runtime.trackers.rows import BoxEmbedder, check_embedder
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,17 @@ class UltralyticsEncoder:
     Attributes:
         embedder: an `Embedder` or a `FollowingEmbedder`.
 
+    Raises:
+        InputError: it is no embedder.
+
     Example:
         UltralyticsEncoder(Embedder.load("osnet-cpu")).attach(tracker)
     """
 
     embedder: BoxEmbedder
+
+    def __post_init__(self) -> None:
+        check_embedder(self.embedder)
 
     def __call__(self, img: object, dets: ArrayLike) -> list[NDArray[np.float32] | None]:
         """Embed the detections of a frame.

@@ -34,12 +34,12 @@ class Finding:
 
     Attributes:
         what: the problem, in one line.
-        mend: how to repair it.
+        repair: how to repair it.
         serious: whether cameras or publishers cannot work because of it; otherwise it is a warning.
     """
 
     what: str
-    mend: str
+    repair: str
     serious: bool = True
 
 

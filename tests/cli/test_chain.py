@@ -192,6 +192,7 @@ def test_the_demo_runs_from_nothing_to_a_report(
     assert f"--epochs {sized[1]} --size 128x64" in out
     assert "$ osnet-edge export demo/run/osnet.pth -o demo/osnet.onnx" in out
     assert "The fit took mAP from" in out
+    assert ("a network finds few people" in out) == (int(sized[1]) < 9)
     made = {path.name for path in Path("demo").iterdir()}
     assert {"people", "run", "osnet.onnx", "osnet-cpu", "result.json", "report.html"} <= made
     page = Path("demo/report.html").read_text()

@@ -1,4 +1,4 @@
-"""Configurations of users: each mistake is named by its key, costs what it costs, and is mended."""
+"""Configurations of users: each mistake is named by its key, costs what it costs, and is corrected."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NVINFER = {
     [*((tracker, each) for each in TRACKER.values()), *((nvinfer, each) for each in NVINFER.values())],
     ids=[*(f"tracker: {each}" for each in TRACKER), *(f"nvinfer: {each}" for each in NVINFER)],
 )
-def test_a_mistake_is_named_and_mended(
+def test_a_mistake_is_named_and_corrected(
     make: object, case: tuple[dict[str, object], str, str], package: Path, tmp_path: Path
 ) -> None:
     changed, name, key = case
@@ -52,12 +52,12 @@ def test_a_mistake_is_named_and_mended(
     found = check(make(tmp_path, **changed), source=open_source(package))
     assert name in [each.name for each in found.findings]
     assert key in [each.fault.keys[0] for each in found.findings if each.fault.keys]
-    (tmp_path / "mended").mkdir()
-    mended = tmp_path / "mended" / found.path.name
-    assert found.write_mended(mended) == (mended, mended.with_name("osnet.onnx"))
-    assert check(mended, source=open_source(package)).findings == ()
+    (tmp_path / "corrected").mkdir()
+    corrected = tmp_path / "corrected" / found.path.name
+    assert found.write_corrected(corrected) == (corrected, corrected.with_name("osnet.onnx"))
+    assert check(corrected, source=open_source(package)).findings == ()
     # What the user wrote besides is still there.
-    assert "# mine" in mended.read_text()
+    assert "# mine" in corrected.read_text()
 
 
 def test_one_scale_for_three_deviations_is_a_mistake_of_the_graph(package: Path, tmp_path: Path) -> None:
@@ -66,11 +66,11 @@ def test_one_scale_for_three_deviations_is_a_mistake_of_the_graph(package: Path,
     (finding,) = found.findings
     assert finding.name == "normalisation"
     assert "no key can say" in finding.fault.expected
-    assert found.write_mended(tmp_path / "mended.yml")[1] == tmp_path / "osnet.onnx"
-    text = (tmp_path / "mended.yml").read_text()
+    assert found.write_corrected(tmp_path / "corrected.yml")[1] == tmp_path / "osnet.onnx"
+    text = (tmp_path / "corrected.yml").read_text()
     assert "netScaleFactor: 0.01735207" in text
     assert f"onnxFile: {tmp_path}/osnet.onnx" in text
-    assert text.startswith("%YAML:1.0\n# Mended by `osnet-edge integrate check`.\n# mine\n")
+    assert text.startswith("%YAML:1.0\n# Corrected by `osnet-edge integrate check`.\n# mine\n")
     assert "enableReAssoc: 1  # on" in text
 
 
@@ -83,7 +83,7 @@ def test_a_graph_is_not_written_over_another(package: Path, tmp_path: Path) -> N
     (tmp_path / "osnet.onnx").write_text("mine")
     found = check(tracker(tmp_path), source=open_source(package))
     with pytest.raises(InputError, match="name a file in another folder"):
-        found.write_mended(tmp_path / "mended.yml")
+        found.write_corrected(tmp_path / "corrected.yml")
     assert (tmp_path / "osnet.onnx").read_text() == "mine"
 
 
@@ -115,8 +115,8 @@ def test_a_repository_is_held_to_its_graph(case: str, graph: Path, package: Path
     (tmp_path / "1/model.onnx").symlink_to(graph)
     found = check(config, source=open_source(package))
     assert (name, key) in [(each.name, each.fault.keys[0]) for each in found.findings]
-    found.write_mended(tmp_path / "mended.pbtxt")
-    (tmp_path / "mended.pbtxt").rename(config)
+    found.write_corrected(tmp_path / "corrected.pbtxt")
+    (tmp_path / "corrected.pbtxt").rename(config)
     assert check(config, source=open_source(package)).findings == ()
     # What is not about the network is kept.
     text = config.read_text()
@@ -154,15 +154,15 @@ SAVANT = """pipeline:
 """
 
 
-def test_an_element_of_savant_is_found_and_mended(package: Path, tmp_path: Path) -> None:
+def test_an_element_of_savant_is_found_and_corrected(package: Path, tmp_path: Path) -> None:
     config = tmp_path / "module.yml"
     config.write_text(SAVANT)
     found = check(config, source=open_source(package))
     assert [each.name for each in found.findings] == ["normalisation", "aspect ratio", "resize filter"]
-    (tmp_path / "mended").mkdir()
-    found.write_mended(tmp_path / "mended/module.yml")
-    assert check(tmp_path / "mended/module.yml").findings == ()
-    assert "# mine" in (tmp_path / "mended/module.yml").read_text()
+    (tmp_path / "corrected").mkdir()
+    found.write_corrected(tmp_path / "corrected/module.yml")
+    assert check(tmp_path / "corrected/module.yml").findings == ()
+    assert "# mine" in (tmp_path / "corrected/module.yml").read_text()
 
 
 def test_a_tracker_without_its_own_network_is_told(package: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Configurations as people and editors write them: legal forms are read and mended, others told in a line."""
+"""Configurations as people and editors write them: legal forms are corrected, others told in a line."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def source(package: Path) -> Source:
 
 
 def usual(name: str, folder: Path, graph: Path) -> str:
-    """A configuration with one mistake that a key can mend."""
+    """A configuration with one mistake that a key can correct."""
     if name == "tracker.yml":
         return tracker(folder, keepAspc=1).read_text()
     if name == "sgie.txt":
@@ -102,7 +102,7 @@ def usual(name: str, folder: Path, graph: Path) -> str:
     [(name, mistake, changes) for name, mistake, _, changes in CASES],
     ids=[f"{name}: {case}" for name, _, case, _ in CASES],
 )
-def test_a_legal_form_is_read_and_mended(
+def test_a_legal_form_is_read_and_corrected(
     name: str, mistake: str, changes: list[tuple[str, str]], source: Source, graph: Path, tmp_path: Path
 ) -> None:
     text, config = usual(name, tmp_path, graph), tmp_path / name
@@ -113,15 +113,15 @@ def test_a_legal_form_is_read_and_mended(
     found = check(config, source=source)
     assert mistake in [each.name for each in found.findings]
     # Written over the file itself, as people do.
-    found.write_mended(config)
+    found.write_corrected(config)
     assert check(config, source=source).findings == ()
-    mended = config.read_bytes().decode()
-    assert mended.startswith("\ufeff") == text.startswith("\ufeff")
-    assert mended.count("\r") == ("\r" in text) * mended.count("\n")
-    assert [each for each in re.findall(r"#[^\r\n]*", text) if each not in mended] == []
+    corrected = config.read_bytes().decode()
+    assert corrected.startswith("\ufeff") == text.startswith("\ufeff")
+    assert corrected.count("\r") == ("\r" in text) * corrected.count("\n")
+    assert [each for each in re.findall(r"#[^\r\n]*", text) if each not in corrected] == []
 
 
-MENDED_PBTXT = """# mine
+CORRECTED_PBTXT = """# mine
 name: "reid"   # the name
 input [ {  # one
     # a name of the graph's own
@@ -138,15 +138,15 @@ max_batch_size: 32
 
 def test_a_configuration_of_triton_is_changed_where_it_is_wrong_alone() -> None:
     """A reshape goes with dimensions; fields that were left out come behind the others."""
-    before = MENDED_PBTXT.replace(
+    before = CORRECTED_PBTXT.replace(
         '    name: "images"\n', '    name: "image"\n    reshape { shape: [ 2 ] },\n'
     )
     before = before.replace("    data_type: TYPE_UINT8\n", "").replace("max_batch_size: 32\n", "")
     before = before.replace("dims: [ 256, 128, 3 ]", "dims: 3, dims: 256").replace("512", "256")
     config = parse_model_config(before, "config.pbtxt")
     changes = {"input.name": "images", "input.dims": [256, 128, 3], "input.data_type": "TYPE_UINT8"}
-    mended = config.replace({**changes, "output.dims": [512], "max_batch_size": 32})
-    assert mended == MENDED_PBTXT
+    corrected = config.replace({**changes, "output.dims": [512], "max_batch_size": 32})
+    assert corrected == CORRECTED_PBTXT
 
 
 BRANCHES = """# mine
@@ -206,7 +206,7 @@ def test_a_key_file_in_yaml_is_read_too(source: Source, tmp_path: Path) -> None:
     config.write_text(text.replace("\n", "\n  ").replace("\n  property", "\nproperty").replace("=", ": "))
     found = check(config, source=source)
     assert "aspect ratio" in [each.name for each in found.findings]
-    found.write_mended(config)
+    found.write_corrected(config)
     assert check(config, source=source).findings == ()
 
 
@@ -240,7 +240,7 @@ def test_an_element_of_savant_is_found_however_it_is_written(
     (tmp_path / "module.yml").write_text(text)
     found = check(tmp_path / "module.yml", source=source)
     assert "aspect ratio" in [each.name for each in found.findings]
-    found.write_mended(tmp_path / "module.yml")
+    found.write_corrected(tmp_path / "module.yml")
     assert check(tmp_path / "module.yml", source=source).findings == ()
     assert "    - element: nvinfer@detector\n" in (tmp_path / "module.yml").read_text()
 

@@ -305,3 +305,33 @@ def test_what_is_no_box_is_refused_in_a_line(
 ) -> None:
     with pytest.raises(InputError, match=problem):
         call(embedder)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_what_is_no_embedder_is_refused_even_without_a_person(hook: Hook) -> None:
+    nobody = drawn()._replace(boxes=np.empty((0, 4), np.float32))
+    with pytest.raises(InputError, match=r"got 'osnet-cpu'; load one with Embedder\.load"):
+        hook("osnet-cpu", nobody)
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [BoxmotEncoder, RoboflowEncoder, UltralyticsEncoder, lambda embedder: PlainEncoder(embedder, bgr=True)],
+)
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("osnet-cpu", "got 'osnet-cpu'"),
+        (Path("osnet-cpu"), r"got PosixPath\('osnet-cpu'\)"),
+        (None, "got None"),
+        # The class, where one that is loaded belongs.
+        (Embedder, "got <class 'osnet_edge"),
+        # `Embedder.embed_boxes` itself, as a consumer of functions would take it.
+        (Embedder.embed_boxes, "got <function Embedder.embed_boxes"),
+    ],
+)
+def test_an_encoder_refuses_what_is_no_embedder_before_a_tracker_has_it(
+    encode: Callable[[Any], object], given: object, told: str
+) -> None:
+    with pytest.raises(InputError, match=f"expected an embedder, {told}"):
+        encode(given)

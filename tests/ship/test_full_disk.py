@@ -136,7 +136,7 @@ def test_a_hand_can_take_an_engine_back_on_a_full_disk(fill: Callable[[Store], N
     [
         ("no byte is left", fill_bytes, False, "installed", ""),
         ("no inode is left", fill_inodes, False, "installed", ""),
-        ("and the release that mends it does not fit", fill_bytes, True, "returned", "r3 is yet to come"),
+        ("and the release that repairs it does not fit", fill_bytes, True, "returned", "r3 is yet to come"),
     ],
 )
 def test_a_recall_is_followed_on_a_full_disk(

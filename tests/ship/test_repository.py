@@ -1,4 +1,4 @@
-"""A repository that is damaged, full or expired: refused in one line, examined, mended as the line says."""
+"""A repository that is damaged, full or expired: refused in one line, examined, repaired as the line says."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_an_old_archive_that_is_gone_stops_neither_a_release_nor_a_recall(
     code, (finding,) = examine(capsys)
     assert code == 1
     assert "packages/r1/tiny.tar" in finding["what"]
-    assert "rollout r1 --drop" in finding["mend"]
+    assert "rollout r1 --drop" in finding["repair"]
     assert main(["rollout", "r1", "--drop", *SIGN]) == 0
     assert examine(capsys) == (0, [])
 
@@ -366,7 +366,7 @@ def test_the_text_of_a_key_is_never_printed(
         assert body[:20] not in told
 
 
-def test_a_refresh_tells_that_other_signatures_have_expired_and_renew_mends_it(
+def test_a_refresh_tells_that_other_signatures_have_expired_and_renew_repairs_it(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["keys", "renew", *SIGN, "--expires", "20"]) == 0

@@ -151,6 +151,37 @@ def test_a_host_whose_key_the_configuration_would_not_look_at_is_refused(
         subprocess.run([*ssh, "-O", "exit", host], check=False, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.parametrize(
+    ("option", "given", "holds"),
+    [
+        # It would ask somebody who is not there.
+        ("batchmode", "no", "yes"),
+        # It would take any key that it sees for the first time.
+        ("stricthostkeychecking", "accept-new", "true"),
+        # A host that is reached by way of this machine could be any.
+        ("nohostauthenticationforlocalhost", "yes", "no"),
+        # Who answers for the name could say which key is right.
+        ("verifyhostkeydns", "yes", "false"),
+        # A connection that is open was let in by another's word. ssh does not print it where there is none.
+        ("controlpath", "~/master", None),
+    ],
+)
+def test_no_configuration_makes_ssh_trust_more(
+    option: str, given: str, holds: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `ssh -G`, with all that ship gives to ssh: it prints what then holds, and calls nobody."""
+    if (ssh := shutil.which("ssh")) is None:
+        pytest.skip("needs ssh, which is not installed: apt-get install openssh-client")
+    config, printed = tmp_path / "ssh_config", tmp_path / "printed"
+    config.write_text(f"Host *\n  {option} {given}\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/ssh").write_text(f'#!/bin/sh\nexec {ssh} -G "$@" > "{printed}"\n')
+    (tmp_path / "bin/ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    assert main(["ship", str(tiny_package(1)), "nobody", "-F", str(config), "--dry-run"]) == 1
+    assert dict(line.partition(" ")[::2] for line in printed.read_text().splitlines()).get(option) == holds
+
+
 def test_a_dry_run_changes_nothing(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     def content() -> set[tuple[str, int]]:
         return {(str(path), path.lstat().st_mtime_ns) for path in bench.folder.glob("cam-*/**/*")}

@@ -18,6 +18,7 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.train.checkpoint import load_osnet
 from osnet_edge.train.data import training_pictures
 from osnet_edge.train.recipe import read_recipe
+from osnet_edge.train.run_folder import threads_of
 from osnet_edge.train.synthetic import write_set
 from osnet_edge.train.trainer import train
 from osnet_edge.train.variants import PUBLISHED
@@ -173,6 +174,27 @@ def test_a_run_keeps_its_number_of_threads_when_it_resumes(
         assert json.loads(Path("run/run.json").read_text())["machine"]["threads"] == 1
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("record", "threads"),
+    [
+        ('{"machine": {"threads": 3}}', 3),
+        # No run, another's file, a file that was cut short, and one that nests without end.
+        (None, None),
+        ('["machine"]', None),
+        ('{"machine": {"threads": 0}}', None),
+        ('{"machine": {"thr', None),
+        ("[" * 100_000, None),
+        ("\udcff", None),
+    ],
+)
+def test_a_record_that_tells_no_threads_stops_no_run(
+    record: str | None, threads: int | None, tmp_path: Path
+) -> None:
+    if record is not None:
+        (tmp_path / "run.json").write_text(record, errors="surrogateescape")
+    assert threads_of(tmp_path) == threads
 
 
 def test_ctrl_c_says_at_once_that_the_state_is_being_saved(street: Path, tmp_path: Path) -> None:

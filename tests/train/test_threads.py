@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from osnet_edge.runtime.backends.onnxruntime import allowed_cores
+from osnet_edge.train.synthetic import write_set
 
 SCRIPT = """
 import os, sys
@@ -34,11 +37,18 @@ def busy() -> Iterator[None]:
         process.wait()
 
 
-def told(how: str = "fresh", **environment: str) -> list[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-    command = [sys.executable, "-c", SCRIPT, how]
-    ran = subprocess.run(command, env={**kept, **environment}, capture_output=True, text=True, check=True)
-    return ran.stdout.splitlines()
+def free_env(**more: str) -> dict[str, str]:
+    """The environment, without what the user chose for OpenMP."""
+    return {**{name: it for name, it in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}, **more}
+
+
+def run(*arguments: str, **more: str) -> str:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=free_env(**more), capture_output=True, text=True, check=True).stdout
+
+
+def told(how: str = "fresh", **more: str) -> list[str]:
+    return run("-c", SCRIPT, how, **more).splitlines()
 
 
 @pytest.mark.skipif(CORES < 2, reason="there is no fewer than one thread")
@@ -52,6 +62,32 @@ def test_beside_others_torch_gets_fewer_threads_than_cores_and_they_do_not_spin(
     assert (
         said == f"other processes keep {CORES - int(free)} of {CORES} cores busy, so torch uses {free} here"
     )
+
+
+@pytest.mark.skipif(CORES < 2, reason="there is no fewer than one thread")
+@pytest.mark.usefixtures("busy")
+def test_eval_says_what_itself_uses_since_a_package_is_no_work_of_torch(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    write_set(
+        tmp_path / "set", train_identities=0, test_identities=2, cameras=2, pictures_per_camera=2, seed=0
+    )
+    command = [sys.executable, "-m", "osnet_edge.cli.main", "eval", str(checkpoint), "--data"]
+    ran = subprocess.Popen(
+        [*command, str(tmp_path / "set")], stderr=subprocess.PIPE, text=True, env=free_env()
+    )
+    # It is said before torch is imported, which takes seconds beside others.
+    assert ran.stderr is not None
+    line = next(line for line in ran.stderr if "busy" in line)
+    ran.kill()
+    ran.communicate()
+    assert re.search(rf"keep \d+ of {CORES} cores busy, so this command uses \d+ here", line)
+
+
+@pytest.mark.usefixtures("busy")
+def test_who_wants_one_core_is_told_of_no_other() -> None:
+    script = "from osnet_edge.train.threads import spare_busy_cores as spare; print(spare(print, most=1))"
+    assert run("-c", script) == "1\n"
 
 
 @pytest.mark.usefixtures("busy")

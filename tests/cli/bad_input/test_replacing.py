@@ -89,9 +89,9 @@ def written(desk: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
     for name, path in files.items():
         path.write_bytes(STRANGERS["a PDF document"])
         assert main([*QUICK[name](desk), str(path), "--force"]) == 0
-    files["mended"] = folder / "mended.yml"
+    files["corrected"] = folder / "corrected.yml"
     # Which tells of the mistake by its exit code.
-    assert main(["integrate", "check", f"{desk}/tracker.yml", "--fix", str(files["mended"])]) == 1
+    assert main(["integrate", "check", f"{desk}/tracker.yml", "--fix", str(files["corrected"])]) == 1
     result = examples.everything()
     slow = {"bench --json": to_json(result), "bench --csv": csv_table(result), "page": html_report([result])}
     for name, text in slow.items():
