@@ -88,10 +88,14 @@ def track(
 
     from osnet_edge.cli.track_text import print_tracking, tracking_document
     from osnet_edge.runtime.files import require_folder
+    from osnet_edge.track.draw import count_shown
     from osnet_edge.track.run import track as follow
     from osnet_edge.track.tracker import Rules
 
     sequences = _read(frames, detections, rate)
+    if video:
+        # Raises for numbers that no video can have, before the work.
+        count_shown(sequences)
     if len(sequences) > 1:
         require_folder(Path(output))
     rules, embedded, chosen = Rules(), None, "no appearance: motion alone"

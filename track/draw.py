@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from osnet_edge.runtime.errors import CheckError, UnavailableError
+from osnet_edge.runtime.errors import CheckError, InputError, UnavailableError
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.track.sequence import Boxes, Sequence, Tracks
 
@@ -21,6 +21,8 @@ Colour = tuple[int, int, int]
 #: Pixels across: of a video, and of a contact sheet, with the air between its pictures.
 _VIDEO, _SHEET, _AIR = 1920, 1980, 12
 _PAPER, _DARK, _LIGHT = "#ffffff", "#111111", "#ffffff"
+#: A longer video than the second of these has an image for one frame in this many, or it is refused.
+_SPARSE, _SHORT = 100, 10_000
 #: A box that players pass over, behind the last one of an MP4, to tell a video of ours.
 _MARK = b"\x00\x00\x00\x12freeosnet-edge"
 
@@ -164,6 +166,17 @@ def write_video(
 
 
 def count_shown(sequences: Listed[Sequence]) -> int:
-    """Return how many frames a video has: those of the fastest, lost ones too, until the longest ends."""
+    """Return how many frames a video has: those of the fastest, lost ones too, until the longest ends.
+
+    Raises:
+        InputError: nearly all would be lost ones, as where frames are numbered by the clock.
+    """
     rate = max(each.rate for each in sequences)
-    return ceil(max(each.numbers[-1] / each.rate for each in sequences) * rate - 1e-6)
+    shown = ceil(max(each.numbers[-1] / each.rate for each in sequences) * rate - 1e-6)
+    there = sum(len(each.frames) for each in sequences)
+    if shown > max(_SPARSE * there, _SHORT):
+        raise InputError(
+            f"expected frames numbered one after another from 1 for a video, got {there:,} for "
+            f"{shown:,} numbers; rename them, or draw a contact sheet instead"
+        )
+    return shown

@@ -40,8 +40,10 @@ def track(
         shared: whether cameras of a site share a gallery, so that somebody is the same person in all of them;
             they are then followed side by side, as time goes on.
     """
-    galleries: dict[str, Gallery] = defaultdict(lambda: Gallery(rules))
-    trackers = [Tracker(galleries[each.site if shared else each.name], rules) for each in sequences]
+    galleries: dict[str | int, Gallery] = defaultdict(lambda: Gallery(rules))
+    trackers = [
+        Tracker(galleries[each.site if shared else camera], rules) for camera, each in enumerate(sequences)
+    ]
     given: list[list[Ids]] = [[] for _ in sequences]
     spent = []
     moments = sorted(

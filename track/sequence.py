@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence as Listed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -121,17 +121,6 @@ class Sequence:
     def times(self) -> NDArray[np.float64]:
         """Seconds at which the frames were taken; number 1 at 0, in all cameras of a site."""
         return (np.array(self.numbers) - 1) / self.rate
-
-    def between(self, start: int, stop: int) -> Sequence:
-        """Return the frames from `start` to `stop`, which is left out."""
-        return replace(
-            self,
-            name=f"{self.name} {self.numbers[start]}-{self.numbers[stop - 1]}",
-            frames=self.frames[start:stop],
-            numbers=self.numbers[start:stop],
-            detections=self.detections[start:stop],
-            truth=self.truth and self.truth[start:stop],
-        )
 
 
 def mot_cells(box: Listed[float]) -> str:

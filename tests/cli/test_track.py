@@ -99,6 +99,21 @@ def test_the_packages_threshold_is_taken_where_it_has_one(
         assert capsys.readouterr().out.splitlines()[0].endswith(said)
 
 
+def test_frames_numbered_by_the_clock_make_no_endless_video(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("cv2")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(site / "camera-1", "camera")
+    last = max(Path("camera/img1").iterdir())
+    last.rename(last.with_stem("1700000000"))
+    tracks = ["track", "--motion-alone", "--frames", "camera", "-o", "tracks.txt"]
+    assert main([*tracks, "--video", "v.mp4"]) == 2
+    assert "for 1,700,000,000 numbers; rename them, or draw a contact sheet" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["camera"]
+    assert main([*tracks, "--contact-sheet", "sheet.png"]) == 0
+
+
 def test_a_missing_extra_is_named(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

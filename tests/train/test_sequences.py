@@ -74,6 +74,30 @@ def test_own_frames_go_with_a_table_of_boxes(tmp_path: Path) -> None:
     assert np.concatenate([each.scores for each in read.detections]).tolist() == [0.7]
 
 
+def test_own_frames_are_in_the_order_of_their_numbers_and_may_be_in_img1(tmp_path: Path) -> None:
+    frames = sequence(tmp_path / "own", {}) / "img1"
+    (frames / "000001.jpg").rename(frames / "door-10.jpg")
+    (frames / "000002.jpg").rename(frames / "door-9.jpg")
+    table = tmp_path / "boxes.csv"
+    table.write_text("frame,x1,y1,x2,y2\n10,10,20,40,80\n")
+    read = read_own_frames(frames.parent, table)
+    assert [path.name for path in read.frames] == ["door-9.jpg", "door-10.jpg"]
+    assert [len(each.boxes) for each in read.detections] == [0, 1]
+    assert read.name == "own"
+
+
+def test_sequences_of_one_name_are_told_apart_or_refused(tmp_path: Path) -> None:
+    files = {"gt/gt.txt": TRUTH}
+    first, second = (sequence(tmp_path / f"{site}/door", files, 1) for site in "ab")
+    assert [each.name for each in read_sequences([first, second])] == ["a/door", "b/door"]
+    with pytest.raises(InputError, match="expected sequences of different names, got a/door twice"):
+        read_sequences([first, first.parent / "../a/door"])
+    for folder in (first, second):
+        (folder / "seqinfo.ini").write_text("[Sequence]\nsite=shop\n")
+    with pytest.raises(InputError, match="expected one door at a site, found a/door and b/door, both of"):
+        read_sequences([tmp_path])
+
+
 @pytest.mark.parametrize(
     ("files", "frames", "message"),
     [
@@ -85,6 +109,10 @@ def test_own_frames_go_with_a_table_of_boxes(tmp_path: Path) -> None:
         ({"gt/gt.txt": "one,2,3\n"}, 1, "expected frame,id,x,y,w,h"),
         # A rate that nothing has.
         ({"gt/gt.txt": TRUTH, "seqinfo.ini": "[Sequence]\nframeRate=-3\n"}, 1, "expected frameRate of"),
+        # Somebody twice in a frame, which TrackEval does not score.
+        ({"gt/gt.txt": TRUTH + "2,8,0,0,5,5,1,1,1\n"}, 2, "got id 8 twice in frame 2"),
+        # A second image of a frame.
+        ({"gt/gt.txt": TRUTH, "img1/1.jpg": ""}, 1, "expected one frame 1 in .*, found 000001.jpg and 1.jpg"),
         # A file that is no ini.
         ({"gt/gt.txt": TRUTH, "seqinfo.ini": "frameRate=3\n"}, 1, "cannot be read"),
     ],

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import configparser
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Container, Iterable
 from collections.abc import Sequence as Listed
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +28,7 @@ from osnet_edge.runtime.errors import InputError
 from osnet_edge.track.sequence import Detections, Marked, Sequence
 from osnet_edge.train.data.boxed_frames import BoxLine, Corners, read_found, read_lines
 from osnet_edge.train.data.reid_set import list_pictures
-from osnet_edge.train.data.unlabelled import read_detected
+from osnet_edge.train.data.unlabelled import in_time, read_detected
 
 T = TypeVar("T")
 
@@ -42,19 +43,36 @@ def read_sequences(folders: Listed[Path | str]) -> tuple[Sequence, ...]:
         folders: sequences, or folders that hold some, at any depth.
 
     Returns:
-        The sequences, folder by folder, by name.
+        The sequences, folder by folder, by name; where two have the same, with the folder that they are in.
 
     Raises:
-        InputError: a folder holds no sequence, or a file of one is wrong.
+        InputError: a folder holds no sequence, a file of one is wrong, or one sequence or site cannot be told
+            from another.
     """
-    return tuple(_read(path, name) for folder in folders for path, name in _find(Path(folder)))
+    found = [each for folder in folders for each in _find(Path(folder))]
+    often = Counter(name for _, name in found)
+    named = [(path, _longer(path) if often[name] > 1 else name) for path, name in found]
+    for name, count in Counter(name for _, name in named).items():
+        if count > 1:
+            raise InputError(f"expected sequences of different names, got {name} twice; leave one out")
+    sequences = tuple(_read(path, name) for path, name in named)
+    cameras: dict[tuple[str, str], str] = {}
+    for (path, name), each in zip(named, sequences, strict=True):
+        # Two sites that are called alike would be taken for one, and strangers for the same person.
+        other = cameras.setdefault((each.site, path.resolve().name), name)
+        if other != name:
+            raise InputError(
+                f"expected one {path.resolve().name} at a site, found {other} and {name}, both of "
+                f"site={each.site}; name another site in one's seqinfo.ini, and in its other cameras'"
+            )
+    return sequences
 
 
 def read_own_frames(folder: Path | str, table: Path | str, rate: float = USUAL_RATE) -> Sequence:
     """Read a user's own frames with a table of a detector's boxes; no frame is opened.
 
     Args:
-        folder: the frames, in the order of the numbers in their names.
+        folder: the frames, in the order of the numbers in their names; or with the frames in `img1`.
         table: a CSV of file,x1,y1,x2,y2,score with these names in its first line, or MOT's det.txt.
         rate: frames to a second.
 
@@ -62,7 +80,10 @@ def read_own_frames(folder: Path | str, table: Path | str, rate: float = USUAL_R
         InputError: the folder holds no image, the table is none, or none of its boxes is in a frame.
     """
     folder = Path(folder)
-    frames = tuple(list_pictures(folder))
+    name = folder.name
+    if (folder / "img1").is_dir():
+        folder /= "img1"
+    frames = tuple(sorted(list_pictures(folder), key=in_time))
     if not frames:
         raise InputError(f"expected frames right inside {folder}, found no image")
     found = read_detected(folder, Path(table))
@@ -71,8 +92,8 @@ def read_own_frames(folder: Path | str, table: Path | str, rate: float = USUAL_R
     by_frame = _by_frame(frames, ((path, (box, score)) for path, box, score in found))
     detections = tuple(_detections(each) for each in by_frame)
     return Sequence(
-        name=folder.name,
-        site=folder.name,
+        name=name,
+        site=name,
         frames=frames,
         numbers=tuple(range(1, len(frames) + 1)),
         rate=rate,
@@ -95,17 +116,29 @@ def _find(folder: Path) -> list[tuple[Path, str]]:
     return [(path, str(path.relative_to(folder))) for path in found]
 
 
+def _longer(sequence: Path) -> str:
+    """Return the names of the folder that a sequence is in, and of its own."""
+    return "/".join(sequence.resolve().parts[-2:])
+
+
 def _read(folder: Path, name: str) -> Sequence:
     named = (path for path in list_pictures(folder / "img1") if path.stem.isdecimal() and int(path.stem))
     frames = tuple(sorted(named, key=lambda path: int(path.stem)))
     if not frames:
         raise InputError(f"expected frames such as 000001.jpg in {folder / 'img1'}, found none")
-    numbers = {int(path.stem): path for path in frames}
+    numbers: dict[int, Path] = {}
+    for path in frames:
+        if (other := numbers.setdefault(int(path.stem), path)) != path:
+            raise InputError(
+                f"expected one frame {int(path.stem)} in {folder / 'img1'}, found {other.name} and "
+                f"{path.name}; remove one"
+            )
     truth = folder / "gt" / "gt.txt"
     found = folder / "det" / "det.txt"
     marked = None
     if truth.is_file():
         lines = read_lines(truth)
+        _once(lines, numbers, truth)
         marked = tuple(
             _marked(each) for each in _by_frame(frames, ((numbers.get(line.frame), line) for line in lines))
         )
@@ -126,6 +159,18 @@ def _read(folder: Path, name: str) -> Sequence:
         detector="det.txt" if found.is_file() else "gt.txt",
         truth=marked,
     )
+
+
+def _once(lines: Listed[BoxLine], numbers: Container[int], file: Path) -> None:
+    """Check that nobody is twice in a frame."""
+    seen: set[tuple[int, int]] = set()
+    for line in lines:
+        if line.frame in numbers and (line.frame, line.track) in seen:
+            raise InputError(
+                f"expected everybody once in a frame in {file}, got id {line.track} twice in frame "
+                f"{line.frame}; correct it, or move the file away to track without scores"
+            )
+        seen.add((line.frame, line.track))
 
 
 def _facts(file: Path) -> dict[str, str]:

@@ -68,7 +68,7 @@ def read_crops(folders: Sequence[Path | str]) -> tuple[Sighting, ...]:
     return tuple(
         Sighting(path, camera)
         for camera, folder in enumerate(dict.fromkeys(found))
-        for path in sorted(list_pictures(folder), key=_in_time)
+        for path in sorted(list_pictures(folder), key=in_time)
     )
 
 
@@ -101,7 +101,7 @@ def read_detections(sources: Sequence[tuple[Path | str, Path | str]]) -> tuple[S
         if missing := len(rows) - len(there):
             text = f"boxes of {file} in frames that are not in {folder}: {missing:,}"
             warnings.warn(text, DataWarning, stacklevel=2)
-        there.sort(key=lambda each: _in_time(each[0]))
+        there.sort(key=lambda each: in_time(each[0]))
         found += [Sighting(path, camera, box) for path, box in there]
     return tuple(found)
 
@@ -189,6 +189,6 @@ def _number(cell: str) -> float:
     return number
 
 
-def _in_time(path: Path) -> list[str | int]:
+def in_time(path: Path) -> list[str | int]:
     """Return a sort key by which frame 9 comes before frame 10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
