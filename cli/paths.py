@@ -107,6 +107,19 @@ class OutputFile(_Path):
         return str(value)
 
 
+class OutputFiles(OutputFile):
+    """A file to write, or a folder of such files, as the input asks for; with `force_option` too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path as typed; raises as `OutputFile` does, for each file of a folder that is there."""
+        if not Path(value).is_dir():
+            return super().convert(value, param, ctx)
+        for path in sorted(Path(value).rglob("*")):
+            if not path.is_dir():
+                may_replace(path, self.kind, ctx)
+        return str(value)
+
+
 class InputKey(InputPath):
     """A key file or variable that must exist; the text of a key itself is refused, and not printed."""
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from osnet_edge.cli.options import echo_json, json_flag, output_option, threads_option
-from osnet_edge.cli.paths import PACKAGE, InputPath, OutputFile
+from osnet_edge.cli.options import echo_json, json_flag, threads_option
+from osnet_edge.cli.paths import PACKAGE, InputPath, OutputFile, OutputFiles
 from osnet_edge.cli.progress import bar, load_package
-from osnet_edge.cli.replacing import SHEET_PNG, TRACKS_TEXT, VIDEO_MP4, marked_png
+from osnet_edge.cli.replacing import SHEET_PNG, TRACKS_TEXT, VIDEO_MP4, force_option, marked_png
 from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.errors import InputError
 
@@ -39,7 +39,15 @@ _FASTEST = 1000
     metavar="FILE.csv",
     help="Boxes in your own frames: file,x1,y1,x2,y2,score in a CSV, or MOT's det.txt.",
 )
-@output_option("tracks", TRACKS_TEXT)
+@click.option(
+    "-o",
+    "--output",
+    type=OutputFiles(TRACKS_TEXT),
+    required=True,
+    metavar="PATH",
+    help="File of tracks to write; of several sequences, a folder of files.",
+)
+@force_option()
 @click.option("--rate", type=float, help="Frames to a second; default: as seqinfo.ini says, or 25.")
 @click.option(
     "--threshold",
@@ -87,7 +95,7 @@ def track(
         import cv2  # noqa: F401
 
     from osnet_edge.cli.track_text import print_tracking, tracking_document
-    from osnet_edge.runtime.files import require_folder
+    from osnet_edge.runtime.files import require_folder, require_writable
     from osnet_edge.track.draw import count_shown
     from osnet_edge.track.run import track as follow
     from osnet_edge.track.tracker import Rules
@@ -96,7 +104,9 @@ def track(
     if video:
         # Raises for numbers that no video can have, before the work.
         count_shown(sequences)
-    if len(sequences) > 1:
+    if len(sequences) == 1:
+        require_writable(output)
+    elif not Path(output).is_dir():
         require_folder(Path(output))
     rules, embedded, chosen = Rules(), None, "no appearance: motion alone"
     if package and not motion_alone:
@@ -173,7 +183,7 @@ def _write(output: str, sequences: Listed[Sequence], tracks: Listed[Tracks]) -> 
         with write_aside(output) as partial:
             partial.write_text("".join(tracks[0].lines(sequences[0].numbers)), encoding="ascii")
         return
-    with write_folder_aside(output) as fresh:
+    with write_folder_aside(output, replace=True) as fresh:
         for sequence, found in zip(sequences, tracks, strict=True):
             file = fresh / f"{sequence.name}.txt"
             file.parent.mkdir(parents=True, exist_ok=True)

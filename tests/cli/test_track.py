@@ -55,6 +55,12 @@ def test_tracks_and_scores_are_those_of_the_library_and_pictures_open(
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == max(len(each.frames) for each in sequences)
     assert (video.get(cv2.CAP_PROP_FRAME_WIDTH), video.read()[0]) == (640, True)
     assert Image.open("s.png").width <= 2000
+    # A folder of tracks is replaced by another, and a folder with something else is not.
+    again = ["track", "--motion-alone", "--frames", str(site), "-o", "tracks"]
+    assert main(again) == 0
+    Path("tracks/notes.txt").write_text("what I saw in these frames\n")
+    assert main(again) == 2
+    assert "notes.txt to replace, found a text" in capsys.readouterr().err
 
 
 def test_boxes_of_a_users_csv_are_followed_as_those_of_a_sequence(
