@@ -132,15 +132,14 @@ def _fitting_epochs(people: str, seed: int, drawing_s: float) -> int:
 
 def _track(folder: Path, package: str, seed: int) -> None:
     """Draw a short sequence of others, and follow them, where the libraries for that are installed."""
-    from osnet_edge.cli.demo_tracks import THRESHOLD, can_track
+    from osnet_edge.track.libraries import missing_libraries
 
-    if not can_track():
+    if missing_libraries():
         step("people are not tracked, for that needs pip install 'osnet-edge[tracking]'")
         return
     drawing = ["--cameras", "1", "--people", "8", "--rate", "8", "--frame-size", "270x480"]
     _run("data", "synthesize", "--video", "-o", f"{folder}/site", *drawing, "--seed", str(seed + 1))
-    threshold = ["--threshold", str(THRESHOLD)]
-    _run("track", package, "--frames", f"{folder}/site", "-o", f"{folder}/tracks.txt", *threshold)
+    _run("track", package, "--frames", f"{folder}/site", "-o", f"{folder}/tracks.txt")
 
 
 def _build_all(folder: Path, graph: str) -> tuple[list[str], list[str]]:

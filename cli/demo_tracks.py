@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +11,10 @@ from osnet_edge.bench.report.pictures import InlinePicture
 from osnet_edge.runtime.counted import counted
 from osnet_edge.runtime.embedder import Embedder
 
-#: To a network that was trained for two minutes all people look rather alike.
-THRESHOLD = 0.8
 _TITLE = "Whom it followed"
 _SHOWN = 9
 #: Pixels across, as many as a page takes, and of letters, which it shows smaller.
 _WIDE, _LETTERS = 400, 22
-
-
-def can_track() -> bool:
-    """Tell whether the extra `tracking` is installed."""
-    return all(find_spec(name) for name in ("filterpy", "scipy", "trackeval"))
 
 
 def tracked_section(site: Path, embedder: Embedder) -> PictureSection:
@@ -44,7 +36,7 @@ def tracked_section(site: Path, embedder: Embedder) -> PictureSection:
     from osnet_edge.track.tracker import Rules
     from osnet_edge.train.data.sequences import read_sequences
 
-    sequences, rules = read_sequences([site]), Rules(threshold=THRESHOLD)
+    sequences, rules = read_sequences([site]), Rules()
     rows = [embed_sequence(embedder, each).rows for each in sequences]
     by_looks, by_motion = (track(sequences, each, rules).tracks for each in (rows, None))
     looks, motion = (score_tracks(sequences, each).scores() for each in (by_looks, by_motion))

@@ -23,7 +23,7 @@ from osnet_edge.bench.measure.engine_process import BenchTarget, EngineProcess
 from osnet_edge.bench.measure.latency import ROUND_S, Rounds, measure_rounds
 from osnet_edge.bench.measure.plan import WINDOWS, Footage, Plan, Scene, TestSet
 from osnet_edge.bench.measure.runners import NotSupportedError, RunnerFacts
-from osnet_edge.bench.measure.tracking import EmbeddedFrames, Followed, follow
+from osnet_edge.bench.measure.tracking import Followed, TimedFrames, follow
 from osnet_edge.bench.measure.worker import Worker
 from osnet_edge.bench.metrics.changes import ChangeIntervals
 from osnet_edge.bench.metrics.distances import FloatArray
@@ -259,7 +259,7 @@ def measure_tracking(
     motion = Tracking.of(followed.scored.scores(), followed.across_idf1, followed.associate_ms)
     tracked = _tracked_set(footage, motion)
     keep(tracked)
-    embedded: dict[str, list[EmbeddedFrames]] = {run.target.name: [] for run in runs}
+    embedded: dict[str, list[TimedFrames]] = {run.target.name: [] for run in runs}
     done = 0
     for sequence in footage.sequences:
         share = len(sequence.frames) / tracked.frames
@@ -292,7 +292,7 @@ def _part(progress: Progress, what: str, before: float, share: float, of_part: f
     progress(what, before + share * of_part)
 
 
-def _tracking(found: Followed, embedded: Sequence[EmbeddedFrames], reference: Followed | None) -> Tracking:
+def _tracking(found: Followed, embedded: Sequence[TimedFrames], reference: Followed | None) -> Tracking:
     frames = sum(len(each.whole_ms) for each in embedded)
     crops = [each.crop_ms for each in embedded if each.crop_ms is not None]
     crop_ms = sum(map(sum, crops)) / frames if len(crops) == len(embedded) else None

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,10 +17,10 @@ from osnet_edge.bench.measure.runners import Boxes, NotSupportedError, Runner
 from osnet_edge.bench.metrics.distances import FloatArray
 from osnet_edge.runtime.boxes import clip_boxes
 from osnet_edge.runtime.embedder import BoxEmbeddings
-from osnet_edge.runtime.errors import UnavailableError
 from osnet_edge.runtime.pictures import read_picture
 from osnet_edge.runtime.preprocessing import Picture
 from osnet_edge.track.change import TracksChange, compare_tracks
+from osnet_edge.track.libraries import require_libraries
 from osnet_edge.track.scores import ScoredTracks, score_tracks
 
 T = TypeVar("T")
@@ -30,7 +29,7 @@ FrameRows = tuple[FloatArray, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddedFrames:
+class TimedFrames:
     """A sequence by an engine.
 
     Attributes:
@@ -68,13 +67,9 @@ def require_tracker() -> float:
     """Return the threshold that the reference tracker has where nobody gives one.
 
     Raises:
-        UnavailableError: what it needs is not installed.
+        UnavailableError: as `require_libraries`.
     """
-    missing = [name for name in ("filterpy", "scipy", "trackeval") if find_spec(name) is None]
-    if missing:
-        raise UnavailableError(
-            f"tracking needs {' and '.join(missing)}, not installed here: pip install 'osnet-edge[tracking]'"
-        )
+    require_libraries()
     from osnet_edge.track.tracker import Rules
 
     return Rules().threshold
@@ -82,7 +77,7 @@ def require_tracker() -> float:
 
 def embed_frames(
     runner: Runner, frames: Sequence[Path], boxes: Sequence[Boxes], progress: Callable[[float], None]
-) -> EmbeddedFrames:
+) -> TimedFrames:
     """Embed the boxes of a sequence's frames. Reading the files is in no time.
 
     Args:
@@ -115,7 +110,7 @@ def embed_frames(
         found.append((valid, rows))
         progress((index + 1) / len(frames))
     size = max((rows.shape[1] for _, rows in found), default=0)
-    return EmbeddedFrames(
+    return TimedFrames(
         tuple(fill_rows(valid, rows, size) for valid, rows in found),
         tuple(whole_ms),
         tuple(crop_ms) if tells_crops else None,

@@ -180,18 +180,26 @@ HERE = socket.gethostname()
 
 
 @pytest.mark.parametrize(
-    ("sentence", "number", "host", "process", "age_s", "told"),
+    ("number", "host", "process", "age_s", "told"),
     [
-        ("a process of this machine that runs", 2, HERE, os.getpid(), 3600, True),
-        ("a process of this machine that has ended", 2, HERE, 2**22 + 1, 0, False),
-        ("another machine, just now", 2, "elsewhere", 1, 0, True),
-        ("another machine, long ago", 2, "elsewhere", 1, 61, False),
-        ("a version that did not say who it is, just now", 2, "", "", 0, True),
-        ("somebody who comes after us", 9, HERE, os.getpid(), 0, False),
+        # A process of this machine that runs.
+        (2, HERE, os.getpid(), 3600, True),
+        # A process of this machine that has ended.
+        (2, HERE, 2**22 + 1, 0, False),
+        # Another machine, just now.
+        (2, "elsewhere", 1, 0, True),
+        # Another machine, long ago.
+        (2, "elsewhere", 1, 61, False),
+        # A version that did not say who it is, just now.
+        (2, "", "", 0, True),
+        # Somebody who comes after us.
+        (9, HERE, os.getpid(), 0, False),
     ],
+    # The same in every worker, whose own processes these are.
+    ids=range(6),
 )
 def test_who_has_begun_the_number_before_ours_goes_first_while_it_may_live(
-    sentence: str, number: int, host: str, process: object, age_s: float, told: bool, tmp_path: Path
+    number: int, host: str, process: object, age_s: float, told: bool, tmp_path: Path
 ) -> None:
     """As without locks, where it may be between comparing the timestamp and renaming it."""
     fleet = make_fleet(tmp_path / "fleet")
