@@ -29,7 +29,7 @@ from osnet_edge.bench.devices.nvml import open_nvml
 from osnet_edge.bench.devices.sysfs import kibibytes
 from osnet_edge.bench.measure.latency import time_calls
 from osnet_edge.bench.measure.runners import Boxes, NotSupportedError, Runner
-from osnet_edge.bench.measure.tracking import EmbeddedFrames, embed_frames
+from osnet_edge.bench.measure.tracking import TimedFrames, embed_frames
 from osnet_edge.bench.result.measurements import BatchLatency, Layers, Memory, Parts, StreamRate
 from osnet_edge.runtime.embed_files import embed_files
 from osnet_edge.runtime.errors import CheckError, InputError, OsnetEdgeError, UnavailableError, first_line
@@ -140,7 +140,7 @@ class Worker:
 
         return embed_files(self._runner.embed, paths, batch=batch, progress=progress)
 
-    def embed_frames(self, frames: Sequence[Path], boxes: Sequence[Boxes]) -> EmbeddedFrames:
+    def embed_frames(self, frames: Sequence[Path], boxes: Sequence[Boxes]) -> TimedFrames:
         """Embed the boxes of a sequence's frames, (N, 4) of each, one frame after another."""
         return embed_frames(self._runner, frames, boxes, self._progress)
 
