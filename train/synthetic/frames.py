@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import atan2, hypot, pi
+from math import hypot
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,6 @@ from osnet_edge.train.synthetic.camera import Camera, sample_cameras
 from osnet_edge.train.synthetic.crops import check_whole
 from osnet_edge.train.synthetic.person import Person, sample_people
 from osnet_edge.train.synthetic.places import Place
-from osnet_edge.train.synthetic.pose import Gait
 from osnet_edge.train.synthetic.stage import Walker, box_of, draw_stage
 
 RATE = 25
@@ -62,17 +61,9 @@ class _Walk:
         part = (2 * length - gone if back else gone) / length
         across, away = (a + part * (b - a) for a, b in zip(self.start, self.end, strict=True))
         sign = -1 if back else 1
-        # Yaw 0 is towards the camera, where `away` shrinks.
-        yaw = atan2(sign * (self.end[0] - self.start[0]), -sign * (self.end[1] - self.start[1]))
-        phase = 2 * pi * (self.ahead + self.speed * seconds) / (0.82 * self.person.stature)
-        focal = place.focal
-        return Walker(
-            person=self.person,
-            gait=Gait(phase, self.reach),
-            x=0.5 * place.size[0] + across * focal / away,
-            row=place.horizon + place.camera_height * focal / away,
-            yaw=yaw,
-        )
+        towards = sign * (self.end[0] - self.start[0]), sign * (self.end[1] - self.start[1])
+        walked = self.ahead + self.speed * seconds
+        return Walker.on_ground(self.person, place, (across, away), towards, walked, self.reach)
 
 
 class _Scene:
@@ -209,7 +200,7 @@ def _draw_walk(person: Person, slot: float, place: Place, rng: np.random.Generat
 def _spot(place: Place, column: float, rng: np.random.Generator) -> tuple[float, float]:
     """Return ground coordinates, metres across and away, of a spot in a column of the image (0 to 1)."""
     row = float(rng.uniform(place.far, place.near))
-    away = place.focal * place.camera_height / (row - place.horizon)
+    away = place.away_at(row)
     return (0.84 * column - 0.42) * place.size[0] * away / place.focal, away
 
 

@@ -58,6 +58,10 @@ class Place:
         """Focal length in pixels."""
         return 1.3 * self.size[1]
 
+    def away_at(self, row: float) -> float:
+        """Return how many metres from the camera feet at `row` are."""
+        return self.focal * self.camera_height / (row - self.horizon)
+
     def scale_at(self, row: float) -> float:
         """Return frame pixels to a metre for a figure whose feet are at `row`."""
         return (row - self.horizon) / self.camera_height

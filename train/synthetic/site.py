@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import atan2, hypot, pi
+from math import hypot, pi
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from osnet_edge.train.synthetic.camera import Camera, sample_cameras
 from osnet_edge.train.synthetic.person import Person, sample_people
 from osnet_edge.train.synthetic.places import Place
-from osnet_edge.train.synthetic.pose import Gait
 from osnet_edge.train.synthetic.props import SCREEN_HEIGHT, SCREEN_WIDTH
 from osnet_edge.train.synthetic.stage import Box, Prop, Walker
 from osnet_edge.train.synthetic.style import restyle
@@ -66,15 +65,8 @@ class Visit:
             hypot(b[0] - a[0], b[1] - a[1])
             for a, b in zip(self.spots[:leg], self.spots[1 : leg + 1], strict=True)
         ) + hypot(across - self.spots[leg][0], away - self.spots[leg][1])
-        focal = place.focal
-        return Walker(
-            person=who,
-            gait=Gait(2 * pi * walked / (0.82 * who.stature), 0.1 if still else self.reach),
-            x=0.5 * place.size[0] + across * focal / away,
-            row=place.horizon + place.camera_height * focal / away,
-            # Yaw 0 is towards the camera, where `away` shrinks.
-            yaw=atan2(x1 - x0, -(z1 - z0)),
-        )
+        reach = 0.1 if still else self.reach
+        return Walker.on_ground(who, place, (across, away), (x1 - x0, z1 - z0), walked, reach)
 
 
 @dataclass(frozen=True)
@@ -203,8 +195,7 @@ def _inside(place: Place, rng: np.random.Generator) -> Spot:
 
 
 def _away(place: Place, rng: np.random.Generator) -> float:
-    row = float(rng.uniform(place.far, place.near))
-    return place.focal * place.camera_height / (row - place.horizon)
+    return place.away_at(float(rng.uniform(place.far, place.near)))
 
 
 def _screen(camera: Camera, rng: np.random.Generator) -> Prop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import atan2, pi
 
 import numpy as np
 from PIL import Image
@@ -12,7 +13,7 @@ from osnet_edge.train.synthetic.brush import Placement
 from osnet_edge.train.synthetic.camera import Camera
 from osnet_edge.train.synthetic.figure import draw_figure, draw_shadow, figure_box
 from osnet_edge.train.synthetic.person import Person
-from osnet_edge.train.synthetic.places import OVERSIZE
+from osnet_edge.train.synthetic.places import OVERSIZE, Place
 from osnet_edge.train.synthetic.pose import Gait
 from osnet_edge.train.synthetic.props import draw_prop
 
@@ -36,6 +37,36 @@ class Walker:
     x: float
     row: float
     yaw: float
+
+    @classmethod
+    def on_ground(
+        cls,
+        person: Person,
+        place: Place,
+        at: tuple[float, float],
+        towards: tuple[float, float],
+        walked: float,
+        reach: float,
+    ) -> Walker:
+        """Return somebody who walks on the ground, as a camera sees them.
+
+        Args:
+            person: who.
+            place: what the camera watches.
+            at: metres to the right of the image's middle, and away from the camera.
+            towards: the way they go, in the same directions; of any length.
+            walked: metres, which tell the instant of the step.
+            reach: how far each step goes, see `Gait`.
+        """
+        across, away = at
+        return cls(
+            person=person,
+            gait=Gait(2 * pi * walked / (0.82 * person.stature), reach),
+            x=0.5 * place.size[0] + across * place.focal / away,
+            row=place.horizon + place.camera_height * place.focal / away,
+            # Yaw 0 is towards the camera, where `away` shrinks.
+            yaw=atan2(towards[0], -towards[1]),
+        )
 
 
 @dataclass(frozen=True)
