@@ -11,6 +11,7 @@ NumPy before 2, and deep-sort-realtime 1.3 gates by motion, so that whoever come
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -190,9 +191,10 @@ class Tracker:
         hit = self._assign(boxes, None if rows is None else rows[order])
         for index, track in hit.items():
             track.hit(boxes[index], looks[index])
-        self._remember(hit, looks, seconds)
-        self._name(list(hit.values()), seconds)
-        self._remember(hit, looks, seconds)
+        found = list(hit.values())
+        # Before others are named, so that nobody who is seen now comes back.
+        self._remember((track for track in found if track.identity is not None), seconds)
+        self._name(found, seconds)
         self._forget(seconds)
         self._begin(boxes, looks, hit, seconds)
         given = np.zeros(len(detections.boxes), np.int64)
@@ -213,10 +215,10 @@ class Tracker:
         pairs = zip(*linear_sum_assignment(np.where(allowed, cost, _NEVER)), strict=True)
         return {int(index): self._tracks[k] for k, index in pairs if allowed[k, index]}
 
-    def _remember(self, hit: dict[int, _Track], looks: list[Row | None], seconds: float) -> None:
-        for index, track in hit.items():
-            if track.identity is not None:
-                self._gallery.see(track.identity, looks[index], seconds)
+    def _remember(self, named: Iterable[_Track], seconds: float) -> None:
+        for track in named:
+            assert track.identity is not None, "only the named are remembered"
+            self._gallery.see(track.identity, track.rows[-1] if track.rows else None, seconds)
 
     def _name(self, hit: list[_Track], seconds: float) -> None:
         """Give those who are somebody by now the identity of somebody seen before, or a new one."""
@@ -231,6 +233,7 @@ class Tracker:
         for track in nameless:
             if track.identity is None:
                 track.identity = self._gallery.add()
+        self._remember(nameless, seconds)
         # Whoever was expected to walk on here may have been found elsewhere.
         found = {track.identity for track in hit}
         self._tracks = [each for each in self._tracks if not each.missed or each.identity not in found]
