@@ -20,8 +20,8 @@ from osnet_edge.bench.metrics.statistics import PairedDifference, paired_bootstr
 from osnet_edge.bench.metrics.verification import Verification, verify_scores, verify_splits
 from osnet_edge.bench.report.page import html_report
 from osnet_edge.bench.report.pictures import InlinePicture, PictureSection, Ranking
+from osnet_edge.bench.report.printed import csv_table, markdown_table, text_table
 from osnet_edge.bench.report.summary import caution, fastest, summary
-from osnet_edge.bench.report.tables import csv_table, markdown_table, text_table
 from osnet_edge.bench.result.latency_stats import LatencyStats
 from osnet_edge.bench.result.machine import MachineFacts, machine_facts
 from osnet_edge.bench.result.result import (
